@@ -1,0 +1,1 @@
+"""The command line: one module per command. torch is imported only inside the commands that train or build."""

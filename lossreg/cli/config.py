@@ -1,0 +1,80 @@
+"""Settings of a run from a file: TOML, JSON, or the run.json of a past run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+import tomllib
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from lossreg.errors import ConfigError
+from lossreg.spec import RunSpec, check_keys
+
+FORMAT = 1  # of run.json; a later lossreg that changes it reads the old one too
+
+
+def load_config(path: str, replaced: Collection[str] = ()) -> dict[str, Any]:
+    """Reads a file of settings.
+
+    Args:
+        path: A `.json` file, a run directory, or a TOML file of any other name.
+        replaced: Keys that options replace, so that a past run need not have them.
+
+    Returns:
+        The settings that the file has, as arguments for `lossreg.run`.
+
+    Raises:
+        ConfigError: If the file is not there, is broken, has an unknown key, or a value is wrong.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file /= "run.json"
+    content = _read(file)
+    if "format" in content or file.name == "run.json":
+        content = _past_run(content, file, replaced)
+    check_keys(content, str(file))
+    checked = dict(RunSpec.from_mapping(content, str(file)).items())
+    return {key: checked[key] for key in content}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ConfigError(f"{file} cannot be read: {reason}") from error
+    try:
+        content = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        kind = "JSON" if file.suffix == ".json" else "TOML"
+        raise ConfigError(f"{file} is not {kind}: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{file} holds no keys and values")
+    return content
+
+
+def _past_run(content: dict[str, Any], file: Path, replaced: Collection[str]) -> dict[str, Any]:
+    if content.get("format") != FORMAT or not isinstance(content.get("spec"), dict):
+        raise ConfigError(f"{file} is no run.json of format {FORMAT}, which this lossreg reads")
+    spec: dict[str, Any] = content["spec"]
+    objects = content.get("objects") or {}
+    missing = {field: name for field, name in objects.items() if field not in replaced}
+    if missing:
+        named = " and ".join(f"{field} ({name})" for field, name in missing.items())
+        raise ConfigError(
+            f"{file} cannot be repeated: its {named} was a Python object, which has no text; name another"
+        )
+    _compare_versions(content.get("versions") or {}, file)
+    return {key: value for key, value in spec.items() if key not in objects}
+
+
+def _compare_versions(versions: dict[str, Any], file: Path) -> None:
+    for distribution in ("lossreg", "torch"):
+        then, now = versions.get(distribution), importlib.metadata.version(distribution)
+        if then is not None and str(then).partition("+")[0] != now.partition("+")[0]:
+            logging.getLogger("lossreg").warning(
+                "warning: %s was made with %s %s, here it is %s: the weights may differ", file, distribution, then, now
+            )

@@ -1,0 +1,224 @@
+"""Options that `run` and `plan` share, dotted parameters among them, and their way into settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import attrs
+import click
+from click.shell_completion import CompletionItem
+
+from lossreg.cli.config import load_config
+from lossreg.errors import ConfigError, LossregError
+from lossreg.spec import COMPONENT_FIELDS, RUN_KEYS, ComponentSpec, RunSpec
+from lossreg.suggestions import did_you_mean
+
+#: Flag -> field of the run's spec.
+FLAGS: Mapping[str, str] = {
+    "loss": "loss",
+    "opt": "optimizer",
+    "optimizer": "optimizer",
+    "sched": "scheduler",
+    "scheduler": "scheduler",
+    "model": "model",
+    "data": "data",
+    "dataset": "data",
+}
+
+_DOTTED = re.compile(r"--([A-Za-z][\w-]*)\.([^=]+)(?:=(.*))?", re.ASCII | re.DOTALL)
+_META = "lossreg.edits"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@attrs.frozen
+class Edit:
+    """A dotted flag: `--opt.lr 0.1`.
+
+    Attributes:
+        flag: As written, without the value.
+        field: The component's field.
+        parameter: The parameter.
+        text: The value's text.
+    """
+
+    flag: str
+    field: str
+    parameter: str
+    text: str
+
+
+class RunCommand(click.Command):
+    """A command that takes dotted parameters and refuses an option that is given twice."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Takes the dotted options out before click sees the rest: click would read `-1` after one as an option."""
+        rest, edits = split_dotted(args, ctx)
+        ctx.meta[_META] = edits
+        if not ctx.resilient_parsing:
+            self._refuse_repeats(ctx, list(rest))
+        return super().parse_args(ctx, rest)
+
+    def _refuse_repeats(self, ctx: click.Context, args: list[str]) -> None:
+        _, _, order = self.make_parser(ctx).parse_args(args)
+        for index, parameter in enumerate(order):
+            if isinstance(parameter, click.Option) and parameter in order[:index]:
+                raise click.UsageError(f"{' / '.join(parameter.opts)} is given twice", ctx)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Completes options, and behind `--loss.` the parameters of the loss."""
+        prefix, dot, _ = incomplete.partition(".")
+        if not dot or prefix.lstrip("-") not in FLAGS:
+            return super().shell_complete(ctx, incomplete)
+        field = FLAGS[prefix.lstrip("-")]
+        offered = [f"{prefix}.{name}" for name in _parameters(field, ctx.params)]
+        return [CompletionItem(option) for option in offered if option.startswith(incomplete)]
+
+
+def _parameters(field: str, params: Mapping[str, Any]) -> list[str]:
+    from lossreg.registry import default
+
+    try:
+        spec = getattr(RunSpec(**{field: params[field]} if params.get(field) else {}), field)
+        if field == "model" and spec is None:
+            data = ComponentSpec.parse(params.get("data") or "digits")
+            spec = ComponentSpec(default.datasets[data.name].record.model)
+        return default.of(COMPONENT_FIELDS[field])[spec.name].record.known_parameters if spec else []
+    except LossregError:
+        return []
+
+
+def split_dotted(args: Sequence[str], ctx: click.Context) -> tuple[list[str], list[Edit]]:
+    """Separates dotted options from the other arguments.
+
+    Raises:
+        click.UsageError: If one has no value, or its flag is no component's.
+    """
+    rest: list[str] = []
+    edits: list[Edit] = []
+    words = iter(args)
+    for word in words:
+        if word == "--":
+            return [*rest, word, *words], edits
+        match = _DOTTED.fullmatch(word)
+        if match is None:
+            rest.append(word)
+            continue
+        flag, parameter, text = match.groups()
+        if text is None:
+            text = next(words, None)
+        if ctx.resilient_parsing:
+            continue
+        if flag not in FLAGS:
+            hint = did_you_mean(flag, FLAGS).replace("'", "")
+            raise click.UsageError(f"--{flag}.{parameter}: there is no component --{flag}.{hint}", ctx)
+        if text is None:
+            raise click.UsageError(f"--{flag}.{parameter} needs a value", ctx)
+        edits.append(Edit(f"--{flag}.{parameter}", FLAGS[flag], parameter.replace("-", "_"), text))
+    return rest, edits
+
+
+def _complete(kind: str) -> Callable[..., list[CompletionItem]]:
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from lossreg.registry import default
+
+        registry = default.of(kind)
+        return [
+            CompletionItem(name, help=registry[name].record.summary)
+            for name in registry.names()
+            if name.startswith(incomplete.lower().replace("-", "_"))
+        ]
+
+    return complete
+
+
+def _component(*flags: str, field: str, help: str) -> Callable[[F], F]:  # noqa: A002  # click's word
+    kind = COMPONENT_FIELDS[field]
+    return click.option(*flags, field, metavar="SPEC", help=help, shell_complete=_complete(kind))
+
+
+RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    _component("--loss", field="loss", help="The loss. [default: the task's own: cross_entropy or mse]"),
+    _component("--opt", "--optimizer", field="optimizer", help="The optimizer. [default: sgd]"),
+    _component("--sched", "--scheduler", field="scheduler", help="The learning-rate scheduler. [default: none]"),
+    _component("--model", field="model", help="The model. [default: the data set's own]"),
+    _component("--data", "--dataset", field="data", help="The data set. [default: digits]"),
+    click.option("--epochs", type=int, metavar="N", help="Passes over the training split. [default: 20]"),
+    click.option("--batch-size", type=int, metavar="N", help="Samples per step. [default: 64]"),
+    click.option("--seed", type=int, metavar="N", help="For initial weights and the order of samples. [default: 0]"),
+    click.option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps. [default: auto]"),
+    click.option(
+        "--sched-interval",
+        "scheduler_interval",
+        type=click.Choice(["epoch", "step"]),
+        help="What the scheduler counts. [default: the scheduler's own]",
+    ),
+    click.option("--limit-train", type=int, metavar="N", help="Train on the first N samples."),
+    click.option("--limit-test", type=int, metavar="N", help="Evaluate on the first N samples."),
+    click.option("--eval-train", is_flag=True, default=None, help="Evaluate on the training split, too."),
+    click.option("--log-every", type=int, metavar="N", help="Steps between two log lines. [default: 100]"),
+    click.option(
+        "-c",
+        "--config",
+        type=click.Path(),
+        help="A TOML or JSON file with such settings, or the run.json of a past run; options go before it.",
+    ),
+)
+
+
+def run_options(function: F) -> F:
+    """Adds the options that describe a run."""
+    for option in reversed(RUN_OPTIONS):
+        function = option(function)
+    return function
+
+
+def settings_of(ctx: click.Context) -> dict[str, Any]:
+    """The settings of a run: options before the file, and dotted options edit what the two say.
+
+    Returns:
+        Arguments for `lossreg.run`, checked for type and range.
+
+    Raises:
+        LossregError: If the file or a setting is wrong.
+    """
+    flags = {key: value for key, value in ctx.params.items() if key in RUN_KEYS and value is not None}
+    settings: dict[str, Any] = dict(RunSpec.from_mapping(flags, "").items())
+    settings = {key: settings[key] for key in flags}
+    if ctx.params["config"]:
+        settings = {**load_config(ctx.params["config"], replaced=flags.keys()), **settings}
+    for field in COMPONENT_FIELDS:
+        edits = [edit for edit in ctx.meta[_META] if edit.field == field]
+        if edits:
+            settings[field] = _edited(field, settings, flags, edits)
+    return dict(RunSpec(**settings).items())
+
+
+def _edited(field: str, settings: Mapping[str, Any], flags: Mapping[str, Any], edits: list[Edit]) -> str:
+    from lossreg.registry import default
+
+    spec = _base(field, settings, edits[0])
+    registered = default.of(COMPONENT_FIELDS[field])[spec.name]
+    written = dict(ComponentSpec.parse(flags[field]).params) if field in flags else {}
+    values: dict[str, Any] = {}
+    for edit in edits:
+        if edit.parameter in values or edit.parameter in written:
+            raise ConfigError(f"{edit.flag}: {edit.parameter} of {registered.name} is given twice")
+        parameter = registered.signature.find(edit.parameter, registered.name, registered.record.defaults)
+        values[edit.parameter] = parameter.read(edit.text, registered.name)
+    return spec.with_params(values).text
+
+
+def _base(field: str, settings: Mapping[str, Any], edit: Edit) -> ComponentSpec:
+    from lossreg.registry import default
+
+    spec: ComponentSpec | None = getattr(RunSpec(**settings), field)
+    if spec is not None:
+        return spec
+    if field == "model":
+        return ComponentSpec(default.datasets[RunSpec(**settings).data.name].record.model)
+    if field == "loss":
+        raise ConfigError(f"{edit.flag}: which loss is meant depends on the data set; name it with --loss")
+    raise ConfigError(f"{edit.flag} has no effect without a {field}; name one with --sched")

@@ -1,0 +1,74 @@
+"""`lossreg plan`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lossreg.cli.options import RunCommand, run_options, settings_of
+
+if TYPE_CHECKING:
+    from lossreg.training import Plan
+
+
+@click.command("plan", cls=RunCommand, short_help="Show what run would do; train nothing.")
+@run_options
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as one JSON object.")
+@click.pass_context
+def plan_command(ctx: click.Context, /, **options: Any) -> None:
+    """Check a run and show every parameter, how loss and data meet, and the learning rate of each epoch.
+
+    Takes what `lossreg run` takes. Nothing is trained and nothing is written.
+
+    \b
+    Examples:
+      lossreg plan --loss l1
+      lossreg plan --sched lambda_lr --sched.lr_lambda "epoch // 2" --epochs 20
+    """
+    settings = settings_of(ctx)
+    import lossreg
+
+    plan = lossreg.plan(**settings)
+    click.echo(json.dumps(plan.to_json(), allow_nan=False) if options["as_json"] else _text(plan))
+
+
+def _text(plan: Plan) -> str:
+    lines = []
+    for field, text in plan.spec.items():
+        component = plan.components.get(field)
+        if component is None:
+            lines.append(f"{field:<20}{'none' if text is None else text}")
+            continue
+        arguments = ", ".join(f"{key}={value!r}" for key, value in component["params"].items())
+        source = f"{component['distribution']} {component['version']}" if component["distribution"] else "this process"
+        lines.append(f"{field:<20}{component['id']}({arguments})  [{source}]")
+    facts, contract = plan.facts, plan.contract
+    data = facts["data"]
+    lines += [
+        "",
+        f"{'device':<20}{facts['device']}",
+        f"{'samples':<20}{data['train']} train, {data['test']} test; {data['task']}",
+        f"{'steps':<20}{facts['steps_per_epoch']} an epoch",
+        f"{'model parameters':<20}{facts['parameters']:,}",
+        f"{'contract':<20}fits: output {tuple(contract['output_shape'])} goes to the loss {_taken(contract['input'])}, "
+        f"targets {_taken(contract['target'])}",
+        "",
+        *_rates(plan),
+        *(f"warning: {warning}" for warning in plan.warnings),
+    ]
+    return "\n".join(lines)
+
+
+def _taken(how: str) -> str:
+    return how if how == "as it is" else f"as {how}"
+
+
+def _rates(plan: Plan) -> list[str]:
+    if plan.learning_rates is None:
+        return ["learning rate       depends on what training finds, or on too many steps to try"]
+    lines = ["epoch  learning rate"]
+    for epoch, (first, last) in enumerate(plan.learning_rates):
+        lines.append(f"{epoch:>5}  {first:g}" + (f" to {last:g}" if first != last else ""))
+    return lines

@@ -1,0 +1,49 @@
+"""`lossreg plugins`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from lossreg.cli.output import columns
+from lossreg.plugins import offers
+
+
+@click.command("plugins", short_help="List plugins and how loading them went.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def plugins_command(as_json: bool) -> None:
+    """List the plugins of all installed distributions, what each offers, and why one failed to load.
+
+    A plugin that fails costs itself and one warning line; everything else works.
+
+    \b
+    Examples:
+      lossreg plugins
+      lossreg plugins --json
+    """
+    from lossreg.registry import default
+
+    rows = [
+        {
+            "name": report.provenance.plugin,
+            "distribution": report.provenance.distribution,
+            "version": report.provenance.version,
+            "state": report.state,
+            "milliseconds": round(report.milliseconds, 3),
+            "offers": offers(report.records),
+            "problem": report.problem,
+        }
+        for report in default.reports
+    ]
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    table = [("NAME", "DISTRIBUTION", "VERSION", "STATE", "MS", "OFFERS")]
+    for report in default.reports:
+        who = report.provenance
+        offered = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in offers(report.records).items())
+        text = report.problem or offered or "run hooks"
+        milliseconds = f"{report.milliseconds:.1f}"
+        table.append((who.plugin, who.distribution or "", who.version or "", report.state, milliseconds, text))
+    click.echo("\n".join(columns(table)))

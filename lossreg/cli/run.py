@@ -1,0 +1,57 @@
+"""`lossreg run`."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from lossreg.cli.options import RunCommand, run_options, settings_of
+
+TERMINATED = 128 + signal.SIGTERM
+
+
+@click.command("run", cls=RunCommand, short_help="Train a model and keep the result.")
+@run_options
+@click.option("--out", type=click.Path(), help="The run directory, absent or empty. [default: runs/<time>-<parts>]")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@click.pass_context
+def run_command(ctx: click.Context, /, **options: Any) -> None:
+    """Train a model from named parts and keep the result in a run directory.
+
+    A SPEC is a name, or a name with parameters: "dice(smooth=1)". A dotted option sets one parameter: --opt.lr 0.1.
+    `lossreg list` shows the names, `lossreg show loss dice` the parameters. The directory gets run.json (what was
+    run, and the final metrics), metrics.jsonl (a line for each epoch and each logged step) and model.pt (the weights).
+
+    \b
+    Examples:
+      lossreg run --loss dice --opt sgd
+      lossreg run --loss "dice(smooth=1)" --opt "adam(lr=3e-4)" --epochs 5
+      lossreg run --data mnist --loss cross_entropy --opt.momentum 0 \\
+                  --sched lambda_lr --sched.lr_lambda "epoch // 2"
+      lossreg run --data diabetes --loss l1
+      lossreg run -c run.toml --opt.lr 0.05       a file, with one parameter changed
+      lossreg run -c runs/ID/run.json             repeat a run: the same weights
+    """
+    settings = settings_of(ctx)
+    signal.signal(signal.SIGTERM, _terminate)
+    import lossreg
+
+    result = lossreg.run(**settings, out=options["out"] and Path(options["out"]), quiet=options["quiet"])
+    if options["as_json"]:
+        click.echo(json.dumps(result.to_json(), allow_nan=False))
+        return
+    hidden = ("kind", "epoch", "step", "lr", "seconds", "samples_per_second")
+    rows = [(name, f"{value:.4f}") for name, value in result.final.items() if name not in hidden and value is not None]
+    for name, text in [*rows, ("seconds", f"{result.seconds:.1f}"), ("directory", str(result.directory))]:
+        click.echo(f"{name:<25}{text}")
+
+
+def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
+    # As an exception, so that the record of the run is closed on the way out.
+    raise SystemExit(TERMINATED)

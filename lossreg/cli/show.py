@@ -1,0 +1,118 @@
+"""`lossreg show`."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from lossreg.cli.list import check_kind, complete_kind
+from lossreg.cli.output import columns, component_json
+from lossreg.components import KINDS
+from lossreg.parameters import MISSING
+from lossreg.registry import Registered
+
+
+def _complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from lossreg.registry import default
+
+    kind = ctx.params.get("kind")
+    names = default.of(kind).names() if kind in KINDS else []
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+@click.command("show", short_help="Show one component: parameters, contract, origin.")
+@click.argument("kind", shell_complete=complete_kind)
+@click.argument("name", shell_complete=_complete_name)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+def show_command(kind: str, name: str, as_json: bool) -> None:
+    """Show one component: where it comes from, its parameters with their defaults, its contract, its documentation.
+
+    KIND is loss, optimizer, scheduler, model or dataset; NAME a short name or a full id.
+
+    \b
+    Examples:
+      lossreg show loss dice
+      lossreg show optimizer sgd
+      lossreg show loss builtin.cross_entropy --json
+    """
+    from lossreg.registry import default
+
+    registry = default.of(check_kind(kind))
+    registered = registry[name]
+    facts = {
+        **component_json(registry, registered),
+        "source": _source(registered),
+        "signature": registered.describe(),
+        "parameters": _parameters(registered),
+        "differs": differing_defaults(registered),
+        "doc": inspect.getdoc(registered.factory),
+    }
+    click.echo(json.dumps(facts, default=repr) if as_json else _text(facts))
+
+
+def differing_defaults(registered: Registered[Any]) -> dict[str, dict[str, Any]]:
+    """The parameters for which the record has another default than the factory."""
+    own = registered.signature.parameters
+    return {
+        name: {"default": value, "factory": own[name].default}
+        for name, value in registered.record.defaults.items()
+        if name in own and not own[name].required and own[name].default != value
+    }
+
+
+def _parameters(registered: Registered[Any]) -> list[dict[str, Any]]:
+    record = registered.record
+    rows = []
+    for parameter in registered.signature.parameters.values():
+        default = record.defaults.get(parameter.name, parameter.default)
+        supplied = record.runtime_args.get(parameter.name)
+        row = {"name": parameter.name, "type": parameter.type_text, "supplied_by_runner": supplied}
+        rows.append(row if default is MISSING else {**row, "default": default})
+    return rows
+
+
+def _source(registered: Registered[Any]) -> str | None:
+    try:
+        factory = inspect.unwrap(registered.factory)
+        return f"{inspect.getsourcefile(factory)}:{inspect.getsourcelines(factory)[1]}"
+    except (TypeError, OSError):  # made in C, or typed into an interpreter
+        return None
+
+
+def _text(facts: dict[str, Any]) -> str:
+    origin = f"{facts['distribution']} {facts['version']}" if facts["distribution"] else "this process"
+    head = [
+        ("kind", facts["kind"]),
+        ("full id", facts["id"]),
+        ("from", f"plugin {facts['plugin']}, {origin}"),
+        ("factory", facts["factory"]),
+        *([("source", facts["source"])] if facts["source"] else []),
+        ("contract", ", ".join(f"{key}={value}" for key, value in facts["contract"].items()) or "none"),
+    ]
+    lines = [
+        f"{facts['name']}: {facts['summary']}",
+        "",
+        *(f"{key:<10}{value}" for key, value in head),
+        "",
+        "parameters",
+    ]
+    rows = []
+    for row in facts["parameters"]:
+        default = f"= {row['default']!r}" if "default" in row else "(needed)"
+        if row["supplied_by_runner"]:
+            default += f"  (the runner supplies {row['supplied_by_runner']})"
+        rows.append((row["name"], row["type"], default))
+    lines += columns(rows, indent="  ") or ["  none"]
+    if facts["differs"]:
+        package = facts["factory"].partition(".")[0]
+        changes = (
+            f"{key}={value['default']!r} ({package}: {value['factory']!r})" for key, value in facts["differs"].items()
+        )
+        lines += ["", f"differs from {package}: {', '.join(changes)}"]
+    if facts["doc"]:
+        lines += ["", facts["doc"]]
+    return "\n".join(lines)

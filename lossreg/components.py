@@ -1,0 +1,188 @@
+"""The records by which plugins say what they offer. A record is data: no factory is imported to make one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Literal
+
+import attrs
+
+from lossreg.errors import ComponentError
+from lossreg.names import check_name
+
+KINDS = ("loss", "optimizer", "scheduler", "model", "dataset")
+
+#: What a runner can supply to a factory's parameter.
+RUNTIME_NAMES = frozenset(
+    {
+        "params",
+        "optimizer",
+        "interval",  # "epoch" or "step": what one step of the scheduler counts
+        "epochs",
+        "total_steps",
+        "steps_per_epoch",
+        "num_classes",
+        "in_channels",
+        "in_features",
+        "out_features",
+    }
+)
+
+_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
+
+Factory = str | Callable[..., Any]
+
+
+def _one_of(*words: str | bool | None) -> Callable[[Any, Any, Any], None]:
+    def check(record: Component, attribute: Any, value: object) -> None:
+        if value not in words:
+            allowed = " | ".join(map(str, words))
+            raise ComponentError(f"{record.what} has {attribute.name}={value!r}; it is one of {allowed}")
+
+    return check
+
+
+def _values(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    return dict(values)
+
+
+def _words(words: Mapping[str, str]) -> Mapping[str, str]:
+    return dict(words)
+
+
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(names)
+
+
+@attrs.frozen
+class Component:
+    """What every record holds.
+
+    Attributes:
+        name: A lower-case identifier; the class's snake_case without the kind's suffix (`cross_entropy`).
+        factory: `"module:attribute"`, imported when first needed, or a callable (for notebooks).
+        summary: One line that says what it is.
+        defaults: Parameters that are set unless the user sets them; always shown and recorded.
+        runtime_args: Which parameters of the factory the runner supplies, and with what:
+            `{"T_max": "epochs"}`.
+        required: Parameters that the user must set; shells complete them, with those above, without an import.
+
+    Raises:
+        ComponentError: If a field is wrong.
+    """
+
+    kind: ClassVar[str]
+    #: How many positional arguments the factory takes before its parameters.
+    leading: ClassVar[int] = 0
+
+    name: str
+    factory: Factory
+    summary: str = ""
+    defaults: Mapping[str, Any] = attrs.field(factory=dict, converter=_values, kw_only=True)
+    runtime_args: Mapping[str, str] = attrs.field(factory=dict, converter=_words, kw_only=True)
+    required: tuple[str, ...] = attrs.field(default=(), converter=_names, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        check_name(self.name, f"a {self.kind}")
+        factory = self.factory
+        if not (callable(factory) or (isinstance(factory, str) and _TARGET.fullmatch(factory))):
+            raise ComponentError(f"{self.what} has factory={factory!r}; write 'module:attribute' or give a callable")
+        for parameter, supplied in self.runtime_args.items():
+            if supplied not in RUNTIME_NAMES:
+                raise ComponentError(
+                    f"{self.what} asks for runtime_args[{parameter!r}]={supplied!r}; "
+                    f"a runner supplies {', '.join(sorted(RUNTIME_NAMES))}"
+                )
+
+    @property
+    def what(self) -> str:
+        """The record in an error message: `loss 'dice'`."""
+        return f"{self.kind} {self.name!r}"
+
+    @property
+    def known_parameters(self) -> list[str]:
+        """The parameters that the record names; the factory may have more."""
+        return [*self.required, *self.defaults, *self.runtime_args]
+
+    def contract(self) -> dict[str, Any]:
+        """The fields that this kind adds to the common ones: what a runner dispatches on."""
+        common = {field.name for field in attrs.fields(Component)}
+        return {field.name: getattr(self, field.name) for field in attrs.fields(type(self)) if field.name not in common}
+
+
+@attrs.frozen
+class Loss(Component):
+    """A loss. Its factory returns a module whose `forward(input, target)` gives a 0-d tensor.
+
+    Attributes:
+        target: What it compares with: `"index"`, class indices `(N, *)`, or `"dense"`, numbers of the input's shape.
+        input: What it takes of the model's output: `"any"` or `"logits"` as it is, `"log_probabilities"` or
+            `"probabilities"` after a (log-)softmax over dimension 1 that the runner applies.
+        averages: What its value is a mean over: `"sample"`, `"element"`, or None when the value of a batch is not
+            the mean over its parts (Dice over a batch).
+
+    Example:
+        >>> Loss("focal", "lossreg_focal.loss:FocalLoss", "Focal loss", input="logits", target="index").contract()
+        {'target': 'index', 'input': 'logits', 'averages': None}
+    """
+
+    kind: ClassVar[str] = "loss"
+
+    target: Literal["index", "dense"] = attrs.field(kw_only=True, validator=_one_of("index", "dense"))
+    input: Literal["any", "logits", "log_probabilities", "probabilities"] = attrs.field(
+        default="any", kw_only=True, validator=_one_of("any", "logits", "log_probabilities", "probabilities")
+    )
+    averages: Literal["sample", "element"] | None = attrs.field(
+        default=None, kw_only=True, validator=_one_of("sample", "element", None)
+    )
+
+
+@attrs.frozen
+class Optimizer(Component):
+    """An optimizer. Its factory is called as `factory(params, **parameters)`.
+
+    Attributes:
+        closure: Whether its `step` needs a closure that computes the loss again (LBFGS).
+    """
+
+    kind: ClassVar[str] = "optimizer"
+    leading: ClassVar[int] = 1
+
+    closure: bool = attrs.field(default=False, kw_only=True, validator=_one_of(True, False))
+
+
+@attrs.frozen
+class Scheduler(Component):
+    """A learning-rate scheduler. Its factory is called as `factory(optimizer, **parameters)`.
+
+    Attributes:
+        interval: When it steps: after each `"epoch"` or after each `"step"` of the optimizer.
+        monitor: The metric that its `step` takes (`"test_loss"` for ReduceLROnPlateau), or None.
+    """
+
+    kind: ClassVar[str] = "scheduler"
+    leading: ClassVar[int] = 1
+
+    interval: Literal["epoch", "step"] = attrs.field(default="epoch", kw_only=True, validator=_one_of("epoch", "step"))
+    monitor: str | None = attrs.field(default=None, kw_only=True)
+
+
+@attrs.frozen
+class Model(Component):
+    """A model. Its factory returns a `torch.nn.Module`."""
+
+    kind: ClassVar[str] = "model"
+
+
+@attrs.frozen
+class Dataset(Component):
+    """A data set. Its factory returns a `lossreg.Data`.
+
+    Attributes:
+        model: The name of the model that is trained on it unless the user names one.
+    """
+
+    kind: ClassVar[str] = "dataset"
+
+    model: str = attrs.field(kw_only=True)

@@ -1,0 +1,131 @@
+"""Every error that lossreg raises on purpose.
+
+Each class subclasses `LossregError` and the builtin exception that fits, so `except KeyError` and
+`except lossreg.LossregError` both work. What an error knows is kept as attributes, not only in its text.
+"""
+
+from __future__ import annotations
+
+
+class LossregError(Exception):
+    """Base of all errors of lossreg.
+
+    Args:
+        message: One or more lines that say who, where, what was written, what is wrong and what to do.
+        data: What the message was made from; each keyword becomes an attribute.
+
+    Example:
+        >>> error = UnknownNameError("no loss named 'dise'", kind="loss", name="dise")
+        >>> error.kind, str(error)
+        ('loss', "no loss named 'dise'")
+    """
+
+    def __init__(self, message: str, **data: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.__dict__.update(data)
+
+    def __str__(self) -> str:
+        # KeyError would show the repr of its argument.
+        return self.message
+
+
+class ComponentError(LossregError, ValueError):
+    """A component record that a plugin wrote is wrong: a bad name, factory or contract."""
+
+
+class PluginError(LossregError, RuntimeError):
+    """A plugin could not be used. `plugin` names it."""
+
+    plugin: str
+
+
+class InstallationError(LossregError, RuntimeError):
+    """The installation of lossreg itself is broken."""
+
+
+class UnknownNameError(LossregError, KeyError):
+    """No component has this name. Attributes: `kind`, `name`, `suggestions`."""
+
+    kind: str
+    name: str
+    suggestions: tuple[str, ...]
+
+
+class AmbiguousNameError(LossregError, LookupError):
+    """Several plugins offer this short name. Attributes: `kind`, `name`, `candidates` (full ids)."""
+
+    kind: str
+    name: str
+    candidates: tuple[str, ...]
+
+
+class ParameterError(LossregError, ValueError):
+    """A parameter has a value that its component does not take. Attributes: `component`, `parameter`."""
+
+    component: str
+    parameter: str
+
+
+class UnknownParameterError(LossregError, TypeError):
+    """A component has no parameter of this name, or one that it needs is missing.
+
+    Attributes: `component`, `parameter`.
+    """
+
+    component: str
+    parameter: str
+
+
+class BuildError(LossregError, ValueError):
+    """A component's factory failed or is not there. Attribute: `component`; the cause is chained."""
+
+    component: str
+
+
+class SpecError(LossregError, ValueError):
+    """A spec is not well formed. Attribute: `text`, what was written."""
+
+    text: str
+
+
+class ExpressionError(LossregError, ValueError):
+    """An expression is not well formed, or has no usable value. Attribute: `text`."""
+
+    text: str
+
+
+class ConfigError(LossregError, ValueError):
+    """A configuration (a file, an option, an argument of `run`) is wrong or contradicts itself."""
+
+
+class DeviceError(LossregError, RuntimeError):
+    """The requested device is not on this machine. Attributes: `request`, `available`."""
+
+    request: str
+    available: tuple[str, ...]
+
+
+class DataError(LossregError, ValueError):
+    """A data set is not there, cannot be read, or holds something else than it says."""
+
+
+class ContractError(LossregError, TypeError):
+    """Model, loss and data set do not fit together. Attributes: `model`, `loss`, `data`."""
+
+    model: str
+    loss: str
+    data: str
+
+
+class RunDirectoryError(LossregError, OSError):
+    """The run directory cannot be used. Attribute: `path`."""
+
+    path: str
+
+
+class RunFailedError(LossregError, RuntimeError):
+    """Training began and did not end well. Attributes: `epoch`, `step`."""
+
+    epoch: int
+    step: int

@@ -1,0 +1,38 @@
+"""Names of plugins and components: what is allowed and how they compare."""
+
+from __future__ import annotations
+
+import keyword
+import re
+
+from lossreg.errors import ComponentError
+from lossreg.expression import WORDS
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
+
+#: Words that say something of their own in a spec, so nothing can be called by them.
+RESERVED = frozenset({*WORDS, "none", "inf", "nan", "true", "false", "auto"})
+
+
+def normalize(name: str) -> str:
+    """The form under which a name is looked up: lower case, `-` read as `_`.
+
+    Example:
+        >>> normalize(" Cross-Entropy ")
+        'cross_entropy'
+    """
+    return name.strip().lower().replace("-", "_")
+
+
+def check_name(name: object, what: str) -> None:
+    """Checks that `name` can name a component or a plugin.
+
+    Raises:
+        ComponentError: If it is not a lower-case Python identifier, or is a word with a meaning of its own.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or "__" in name:
+        raise ComponentError(
+            f"{what} is named {name!r}; a name is a lower-case Python identifier such as 'cross_entropy'"
+        )
+    if keyword.iskeyword(name) or name in RESERVED:
+        raise ComponentError(f"{what} is named {name!r}, which is a word of the language of specs and expressions")

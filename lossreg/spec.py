@@ -1,0 +1,357 @@
+"""Specs: which components, with which parameters, under which settings. Immutable, hashable, one canonical text."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import math
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TypeAlias
+
+import attrs
+
+from lossreg.errors import ConfigError, SpecError
+from lossreg.names import normalize
+from lossreg.suggestions import did_you_mean
+
+MAX_LENGTH = 10_000  # characters of a spec text; deeper nesting than that is no spec that anyone wrote
+
+Value: TypeAlias = "bool | int | float | str | tuple[Value, ...] | ComponentSpec | None"
+
+_CALL = re.compile(r"\s*([A-Za-z_][\w.\-]*)\s*(\(.*\))?\s*", re.ASCII | re.DOTALL)
+
+
+def _frozen_params(params: Mapping[str, Any] | tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Value], ...]:
+    return tuple(sorted((str(key), _frozen(value, str(key))) for key, value in dict(params).items()))
+
+
+def _frozen(value: object, where: str) -> Value:
+    match value:
+        case bool() | None | str() | ComponentSpec():
+            return value
+        case int():
+            return int(value)
+        case float():
+            if math.isnan(value):
+                raise SpecError(f"{where} is NaN, which is no value of a parameter", text=str(value))
+            return float(value)
+        case list() | tuple():
+            return tuple(_frozen(item, where) for item in value)
+    raise SpecError(
+        f"{where}={value!r} has no literal form (it is a {type(value).__name__}); "
+        "a spec holds numbers, strings, True, False, None, inf, lists and nested specs",
+        text=repr(value),
+    )
+
+
+@attrs.frozen(eq=False, repr=False)
+class ComponentSpec:
+    """A component by name, with parameters: `dice(smooth=1)`.
+
+    Attributes:
+        name: A short name or a full id.
+        params: The parameters that the user set, as pairs sorted by key; lists are tuples.
+
+    Raises:
+        SpecError: If a value has no literal form (an object, NaN).
+
+    Example:
+        >>> spec = ComponentSpec.parse("Cross-Entropy(label_smoothing=.1)")
+        >>> spec.text
+        'cross_entropy(label_smoothing=0.1)'
+        >>> spec == ComponentSpec("cross_entropy", {"label_smoothing": 0.1})
+        True
+    """
+
+    name: str = attrs.field(converter=normalize)
+    params: tuple[tuple[str, Value], ...] = attrs.field(default=(), converter=_frozen_params)
+    text: str = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        arguments = ", ".join(f"{key}={value_text(value)}" for key, value in self.params)
+        object.__setattr__(self, "text", f"{self.name}({arguments})" if arguments else self.name)
+
+    @classmethod
+    def parse(cls, text: str) -> ComponentSpec:
+        """Reads a spec text: `name` or `name(key=literal, ...)`.
+
+        Literals are numbers, strings, True, False, None, inf, lists of literals and nested specs. The text is parsed
+        against an allow-list and never evaluated.
+
+        Raises:
+            SpecError: If the text is no spec.
+        """
+        return _parse_spec(text)
+
+    def with_name(self, name: str) -> ComponentSpec:
+        """The same parameters under another name (a full id)."""
+        return ComponentSpec(name, self.params)
+
+    def with_params(self, params: Mapping[str, Value]) -> ComponentSpec:
+        """The same component with some parameters replaced or added."""
+        return ComponentSpec(self.name, {**dict(self.params), **params})
+
+    def __eq__(self, other: object) -> bool:
+        # By text, since 1 == 1.0 == True and each builds something else.
+        return isinstance(other, ComponentSpec) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"ComponentSpec.parse({self.text!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ComponentSpec, (self.name, self.params)
+
+
+def value_text(value: Value) -> str:
+    """The canonical text of a value."""
+    match value:
+        case ComponentSpec():
+            return value.text
+        case tuple():
+            return f"[{', '.join(map(value_text, value))}]"
+        case _:
+            return repr(value)  # inf is written inf
+
+
+@functools.lru_cache(maxsize=1024)
+def _parse_spec(text: str) -> ComponentSpec:
+    match = _CALL.fullmatch(text) if len(text) <= MAX_LENGTH else None
+    if match is None:
+        raise _not_a_spec(text, "")
+    name, arguments = match.groups()
+    return ComponentSpec(_dotted_name(name, text), _arguments(arguments, text) if arguments else ())
+
+
+def _not_a_spec(text: str, why: str) -> SpecError:
+    shown = text if len(text) <= 80 else f"{text[:77]}..."
+    return SpecError(
+        f"{shown!r} is not a spec{why and f': {why}'}; write name or name(key=value, ...), such as dice(smooth=1)",
+        text=text,
+    )
+
+
+def _dotted_name(name: str, text: str) -> str:
+    name = normalize(name)
+    if not all(part.isidentifier() for part in name.split(".")) or name.count(".") > 1:
+        raise _not_a_spec(text, f"{name!r} is no name")
+    return name
+
+
+def _parse_expression(source: str, text: str) -> ast.expr:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # an escape such as "\d" warns before it is read
+            return ast.parse(source, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise _not_a_spec(text, error.msg if isinstance(error, SyntaxError) else str(error)) from None
+
+
+def _arguments(source: str, text: str) -> dict[str, Value]:
+    call = _parse_expression(f"_{source}", text)
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+        raise _not_a_spec(text, "")
+    if call.args:
+        written = ast.unparse(call.args[0])
+        raise _not_a_spec(text, f"{written} stands without a name; write key={written}")
+    params: dict[str, Value] = {}
+    for keyword in call.keywords:
+        if keyword.arg is None:
+            raise _not_a_spec(text, "** is not allowed")
+        if keyword.arg in params:
+            raise _not_a_spec(text, f"{keyword.arg} is given twice")
+        params[keyword.arg] = _value(keyword.value, keyword.arg, text)
+    return params
+
+
+def _value(node: ast.expr, key: str, text: str) -> Value:
+    match node:
+        case ast.Constant(value=None | bool() | int() | float() | str() as value):
+            return value
+        case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):
+            number = _value(operand, key, text)
+            if isinstance(number, int | float) and not isinstance(number, bool):
+                return -number if isinstance(sign, ast.USub) else number
+        case ast.List(elts=items) | ast.Tuple(elts=items):
+            return tuple(_value(item, key, text) for item in items)
+        case ast.Name(id="inf"):
+            return math.inf
+        case ast.Name(id=name) if name.lower() == "nan":
+            raise _not_a_spec(text, f"{key} is NaN, which is no value of a parameter")
+        case ast.Name() | ast.Attribute() | ast.Call():
+            return _parse_spec(ast.unparse(node))
+    raise _not_a_spec(text, f"{key}={ast.unparse(node)} is no literal")
+
+
+def parse_value(text: str) -> Value:
+    """Reads the value of one parameter as it stands on a command line: a literal, else the text itself.
+
+    `true`, `false` and `none` are read in any case. A bare word is text, not a nested spec.
+
+    Raises:
+        SpecError: If the value is NaN.
+
+    Example:
+        >>> [parse_value(text) for text in ("1e-3", "true", "[1, 2]", "epoch // 2", "sum")]
+        [0.001, True, (1, 2), 'epoch // 2', 'sum']
+    """
+    words: dict[str, Value] = {"true": True, "false": False, "none": None}
+    word = text.strip().lower()
+    if word in words:
+        return words[word]
+    if word.lstrip("+-") == "nan":
+        raise SpecError(f"{text!r} is NaN, which is no value of a parameter", text=text)
+    try:
+        value = _value(_parse_expression(text.strip(), text), "value", text) if len(text) <= MAX_LENGTH else text
+    except SpecError:
+        return text
+    return text if isinstance(value, ComponentSpec) and not value.params and "(" not in text else value
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _whole(lowest: int, highest: int | None = None, *, optional: bool = False) -> Any:
+    def check(_: RunSpec, attribute: Any, value: object) -> None:
+        if optional and value is None:
+            return
+        within = _is_whole(value) and lowest <= value <= (highest or value)  # type: ignore[operator]  # it is an int
+        if not within:
+            upto = f" and at most {highest}" if highest else ""
+            raise ConfigError(f"{attribute.name} is a whole number of at least {lowest}{upto}, not {value!r}")
+
+    return check
+
+
+def _boolean(_: RunSpec, attribute: Any, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{attribute.name} is true or false, not {value!r}")
+
+
+def _text(_: RunSpec, attribute: Any, value: object) -> None:
+    if not isinstance(value, str):
+        raise ConfigError(f"{attribute.name} is text, not {value!r}")
+
+
+def _component(value: str | ComponentSpec | None) -> Any:
+    return ComponentSpec.parse(value) if isinstance(value, str) else value
+
+
+def _is_component(_: RunSpec, attribute: Any, value: object) -> None:
+    if not isinstance(value, ComponentSpec):
+        raise ConfigError(f"{attribute.name} is a spec text such as 'name(key=value)', not {value!r}")
+
+
+def _is_optional_component(spec: RunSpec, attribute: Any, value: object) -> None:
+    if value is not None:
+        _is_component(spec, attribute, value)
+
+
+def _optional_component(value: str | ComponentSpec | None) -> Any:
+    return None if isinstance(value, str) and normalize(value) == "none" else _component(value)
+
+
+#: Field of a RunSpec -> kind of component. The order is that of building.
+COMPONENT_FIELDS: Mapping[str, str] = {
+    "data": "dataset",
+    "model": "model",
+    "loss": "loss",
+    "optimizer": "optimizer",
+    "scheduler": "scheduler",
+}
+
+
+@attrs.frozen(kw_only=True)
+class RunSpec:
+    """All that decides a run: five components and the settings of the loop.
+
+    Attributes:
+        loss: The loss; None is the task's own (`cross_entropy`, or `mse` for regression).
+        optimizer: The optimizer.
+        scheduler: The learning-rate scheduler; None, or the word `none`, is a constant rate.
+        model: The model; None is the one that the data set's record names.
+        data: The data set.
+        epochs: Passes over the training split, at least 1.
+        batch_size: Samples per step, at least 1; more than the split holds is one batch of all.
+        seed: Seeds the initial weights and the order of samples; 0 to 2**63 - 1.
+        device: A device request: `auto`, `cpu`, `cuda`, `cuda:N`, `mps`.
+        scheduler_interval: `epoch` or `step`, instead of the scheduler's own.
+        limit_train: Train on the first so many samples.
+        limit_test: Evaluate on the first so many samples.
+        eval_train: Whether to evaluate on the training split too, after each epoch.
+        log_every: Steps between two log records.
+
+    Raises:
+        ConfigError: If a setting has a wrong type or is out of range.
+        SpecError: If a component's text is no spec.
+    """
+
+    loss: ComponentSpec | None = attrs.field(default=None, converter=_component, validator=_is_optional_component)
+    optimizer: ComponentSpec = attrs.field(default=ComponentSpec("sgd"), converter=_component, validator=_is_component)
+    scheduler: ComponentSpec | None = attrs.field(
+        default=None, converter=_optional_component, validator=_is_optional_component
+    )
+    model: ComponentSpec | None = attrs.field(default=None, converter=_component, validator=_is_optional_component)
+    data: ComponentSpec = attrs.field(default=ComponentSpec("digits"), converter=_component, validator=_is_component)
+    epochs: int = attrs.field(default=20, validator=_whole(1))
+    batch_size: int = attrs.field(default=64, validator=_whole(1))
+    seed: int = attrs.field(default=0, validator=_whole(0, 2**63 - 1))
+    device: str = attrs.field(default="auto", validator=_text)
+    scheduler_interval: Literal["epoch", "step"] | None = attrs.field(default=None)
+    limit_train: int | None = attrs.field(default=None, validator=_whole(1, optional=True))
+    limit_test: int | None = attrs.field(default=None, validator=_whole(1, optional=True))
+    eval_train: bool = attrs.field(default=False, validator=_boolean)
+    log_every: int = attrs.field(default=100, validator=_whole(1))
+
+    @scheduler_interval.validator
+    def _check_interval(self, _: Any, value: object) -> None:
+        if value not in ("epoch", "step", None):
+            raise ConfigError(f"scheduler_interval is 'epoch' or 'step', not {value!r}")
+
+    @classmethod
+    def from_mapping(cls, settings: Mapping[str, Any], where: str) -> RunSpec:
+        """Makes a spec from the keys and plain values of a file or a past run.
+
+        Args:
+            settings: Field name -> value; components are spec texts.
+            where: What the settings came from, for error messages.
+
+        Raises:
+            ConfigError: If a key is unknown, or a value wrong.
+        """
+        check_keys(settings, where)
+        try:
+            return cls(**settings)
+        except (ConfigError, SpecError) as error:
+            error.message = f"{where}: {error.message}" if where else error.message
+            raise
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """The fields and their plain values: components as canonical text, as JSON and TOML hold them."""
+        for field in attrs.fields(type(self)):
+            value = getattr(self, field.name)
+            yield field.name, value.text if isinstance(value, ComponentSpec) else value
+
+
+RUN_KEYS = tuple(field.name for field in attrs.fields(RunSpec))
+
+
+def check_keys(settings: Mapping[str, Any], where: str) -> None:
+    """Checks that every key is a field of RunSpec.
+
+    Raises:
+        ConfigError: With the key that was probably meant.
+    """
+    for key in settings:
+        if key not in RUN_KEYS:
+            raise ConfigError(
+                f"{where}: there is no key {key!r}.{did_you_mean(str(key), RUN_KEYS)} Keys: {', '.join(RUN_KEYS)}"
+            )

@@ -1,0 +1,317 @@
+"""The parts of a run: built from specs or taken as objects, in a fixed order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import torch
+
+from lossreg.components import Loss
+from lossreg.data import Data
+from lossreg.errors import ConfigError
+from lossreg.plugins import LOCAL, Provenance
+from lossreg.registry import Registered, Registries
+from lossreg.spec import COMPONENT_FIELDS, ComponentSpec, RunSpec
+from lossreg.training.batches import Samples, load_samples
+from lossreg.training.contract import AdaptedLoss, Parties, adapt, check_contract
+from lossreg.training.schedule import EpochRates, preview_rates, zero_rate_warning
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
+
+#: The loss of a task, unless one is named.
+TASK_LOSS: Mapping[str, str] = {"classification": "cross_entropy", "segmentation": "cross_entropy", "regression": "mse"}
+
+
+@attrs.frozen(eq=False)
+class Assembly:
+    """All that a loop needs.
+
+    Attributes:
+        spec: What decides the run, with full ids and with nothing left to default.
+        labels: Field -> the component as a person would name it.
+        components: Field -> all parameters and provenance of what was built by name, for reading.
+        objects: Field -> the class of what was given as a Python object.
+        device: Where it all is.
+        data: The facts of the data set.
+        splits: `train` and `test`.
+        model: The model.
+        loss: The loss, with what is done before it.
+        optimizer: The optimizer.
+        closure: Whether its step takes a closure.
+        scheduler: The scheduler, or None.
+        interval: What a step of the scheduler counts.
+        monitor: The metric that its step takes, or None.
+        output_shape: Of the model, for the first batch.
+        rates: The learning rates to come, or None if they are not known.
+        warnings: Sentences to show before the run starts.
+    """
+
+    spec: RunSpec
+    labels: dict[str, str]
+    components: dict[str, Any]
+    objects: dict[str, str]
+    device: torch.device
+    data: Data
+    splits: dict[str, Samples]
+    model: torch.nn.Module
+    loss: AdaptedLoss
+    optimizer: Optimizer
+    closure: bool
+    scheduler: LRScheduler | None
+    interval: str
+    monitor: str | None
+    output_shape: tuple[int, ...]
+    rates: list[EpochRates] | None
+    warnings: list[str]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of the optimizer in an epoch; the last batch may be smaller."""
+        return steps_in(len(self.splits["train"]), self.spec.batch_size)
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the spec alone says all."""
+        return not self.objects
+
+
+def steps_in(samples: int, batch_size: int) -> int:
+    """How many batches so many samples make."""
+    return -(-samples // batch_size)
+
+
+class Assembler:
+    """Builds the parts of one run, one after the other.
+
+    Args:
+        spec: What to build by name.
+        objects: Field -> a Python object to use instead.
+        registries: Where names are looked up.
+        device: Where the parts shall be.
+    """
+
+    def __init__(self, spec: RunSpec, objects: Mapping[str, Any], registries: Registries, device: torch.device) -> None:
+        self.spec = spec
+        self.objects = dict(objects)
+        self.registries = registries
+        self.device = device
+        self.labels: dict[str, str] = {}
+        self.components: dict[str, Any] = {}
+        self.runtime: dict[str, Any] = {"epochs": spec.epochs}
+
+    def assemble(self) -> Assembly:
+        """Builds everything and checks that it fits.
+
+        Raises:
+            LossregError: If a part cannot be built, or the parts do not fit.
+        """
+        spec = self.spec
+        if spec.scheduler_interval and spec.scheduler is None and "scheduler" not in self.objects:
+            raise ConfigError("scheduler_interval (--sched-interval) has no effect without a scheduler")
+        self._check_specs()
+        data = self._data()
+        splits = self._splits(data)
+        steps = steps_in(len(splits["train"]), spec.batch_size)
+        self.runtime |= {**data.facts(), "steps_per_epoch": steps, "total_steps": steps * spec.epochs}
+
+        torch.manual_seed(spec.seed)  # decides the weights of model and loss, in this order
+        model = self._model()
+        loss, record = self._loss(data)
+        labels = self.labels
+        parties = Parties(labels["model"], labels["loss"], labels["data"])
+        adapted = adapt(loss, record, data)
+        output_shape = check_contract(model, adapted, record, data, splits, spec.batch_size, parties, self.registries)
+        return self._with_schedule(data, splits, model, adapted, output_shape, steps)
+
+    def _with_schedule(
+        self,
+        data: Data,
+        splits: dict[str, Samples],
+        model: torch.nn.Module,
+        loss: AdaptedLoss,
+        output_shape: tuple[int, ...],
+        steps: int,
+    ) -> Assembly:
+        interval, monitor = self._scheduler_contract(data)
+        self.runtime["interval"] = interval
+        rates = None
+        if not {"optimizer", "scheduler"} & self.objects.keys() and monitor is None:
+            build = self._build_scheduler if self.spec.scheduler else None
+            rates = preview_rates(self._build_optimizer, build, interval, self.spec.epochs, steps)
+        trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        optimizer = self._build_optimizer(trainable)
+        scheduler = self._build_scheduler(optimizer) if self.spec.scheduler or "scheduler" in self.objects else None
+        warning = zero_rate_warning(rates)
+        named = self.spec.optimizer if "optimizer" not in self.objects else None
+        closure = named is not None and self.registries.optimizers[named.name].record.closure
+        return Assembly(
+            spec=self.spec,
+            labels=self.labels,
+            components=self.components,
+            objects={field: _class_name(part) for field, part in self.objects.items()},
+            device=self.device,
+            data=data,
+            splits=splits,
+            model=model,
+            loss=loss,
+            optimizer=optimizer,
+            closure=closure,
+            scheduler=scheduler,
+            interval=interval,
+            monitor=monitor,
+            output_shape=output_shape,
+            rates=rates,
+            warnings=[warning] if warning else [],
+        )
+
+    def _check_specs(self) -> None:
+        """Looks every name and parameter up before anything is loaded: a typing error is found at second 0."""
+        for field, kind in COMPONENT_FIELDS.items():
+            spec: ComponentSpec | None = getattr(self.spec, field)
+            if field in self.objects or spec is None:
+                continue
+            registry = self.registries.of(kind)
+            registered = registry[spec.name]
+            for name, value in spec.params:
+                registered.signature.find(name, registered.name, registered.record.defaults).check(
+                    value, registered.name
+                )
+            self._replace(field, registry.qualified(spec))
+        chosen = self.spec.data
+        if self.spec.model is None and not {"model", "data"} & self.objects.keys():
+            model = self.registries.datasets[chosen.name].record.model
+            self._replace("model", self.registries.models.qualified(ComponentSpec(model)))
+
+    def _replace(self, field: str, spec: ComponentSpec) -> None:
+        changes: dict[str, Any] = {field: spec}
+        self.spec = attrs.evolve(self.spec, **changes)
+
+    def _build(self, field: str, leading: tuple[Any, ...] = ()) -> Any:
+        """Builds a component by name, and keeps what it was built with."""
+        spec: ComponentSpec = getattr(self.spec, field)
+        registry = self.registries.of(COMPONENT_FIELDS[field])
+        registered = registry[spec.name]
+        built, params = registry.build_with(spec, leading, self.runtime)
+        self.labels[field] = spec.with_name(registry.short_name(registered)).text
+        self.components[field] = {
+            "id": registered.id,
+            "params": {key: plain(value) for key, value in params.items()},
+            **attrs.asdict(registered.provenance),
+        }
+        return built
+
+    def _object(self, field: str) -> Any:
+        self.labels[field] = _class_name(self.objects[field])
+        return self.objects[field]
+
+    def _data(self) -> Data:
+        data = self._object("data") if "data" in self.objects else self._build("data")
+        if not isinstance(data, Data):
+            raise ConfigError(f"the data set {self.labels['data']} is a {type(data).__name__}, not a lossreg.Data")
+        if "data" in self.objects and self.spec.model is None and "model" not in self.objects:
+            raise ConfigError("data is an object, which names no model of its own; give model=")
+        return data
+
+    def _splits(self, data: Data) -> dict[str, Samples]:
+        limits = {"train": self.spec.limit_train, "test": self.spec.limit_test}
+        return {
+            name: load_samples(
+                getattr(data, name), data.task, limit, self.device, f"data set {self.labels['data']}, split {name}"
+            )
+            for name, limit in limits.items()
+        }
+
+    def _model(self) -> torch.nn.Module:
+        model = self._object("model") if "model" in self.objects else self._build("model")
+        if not isinstance(model, torch.nn.Module):
+            raise ConfigError(f"the model {self.labels['model']} is no torch.nn.Module")
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            raise ConfigError(f"the model {self.labels['model']} has no weight that can be trained")
+        return model.to(self.device)
+
+    def _loss(self, data: Data) -> tuple[Callable[..., Any], Loss | None]:
+        given = self.objects.get("loss")
+        if isinstance(given, Loss):
+            registered = Registered(given, Provenance(LOCAL))
+            self.labels["loss"] = given.name
+            loss = registered.construct((), registered.arguments({}, self.runtime))
+            record: Loss | None = given
+        elif given is not None:
+            loss, record = self._object("loss"), None
+        else:
+            if self.spec.loss is None:
+                self._replace("loss", self.registries.losses.qualified(ComponentSpec(TASK_LOSS[data.task])))
+            loss = self._build("loss")
+            record = self.registries.losses[self.spec.loss.name].record  # type: ignore[union-attr]  # set above
+        if not callable(loss):
+            raise ConfigError(f"the loss {self.labels['loss']} cannot be called")
+        if isinstance(loss, torch.nn.Module):
+            loss = loss.to(self.device)
+        return loss, record
+
+    def _scheduler_contract(self, data: Data) -> tuple[str, str | None]:
+        override = self.spec.scheduler_interval
+        if self.spec.scheduler is None or "scheduler" in self.objects:
+            return override or "epoch", None
+        record = self.registries.schedulers[self.spec.scheduler.name].record
+        metrics = metric_names(data, self.spec.eval_train)
+        if record.monitor is not None and record.monitor not in metrics:
+            raise ConfigError(
+                f"scheduler {record.name} follows the metric {record.monitor!r}, which this run does not have; "
+                f"it has {', '.join(metrics)}"
+            )
+        if record.monitor is not None and override == "step":
+            raise ConfigError(f"scheduler {record.name} follows {record.monitor}, which there is once an epoch")
+        return override or record.interval, record.monitor
+
+    def _build_optimizer(self, parameters: list[torch.nn.Parameter]) -> Optimizer:
+        if "optimizer" not in self.objects:
+            optimizer = self._build("optimizer", (parameters,))
+        else:
+            given = self._object("optimizer")
+            optimizer = given if isinstance(given, torch.optim.Optimizer) else given(parameters)
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise ConfigError(f"the optimizer {self.labels['optimizer']} is no torch.optim.Optimizer")
+        return optimizer
+
+    def _build_scheduler(self, optimizer: Optimizer) -> LRScheduler:
+        if "scheduler" not in self.objects:
+            scheduler = self._build("scheduler", (optimizer,))
+        else:
+            given = self._object("scheduler")
+            scheduler = given if hasattr(given, "step") else given(optimizer)
+        if not hasattr(scheduler, "step"):
+            raise ConfigError(f"the scheduler {self.labels['scheduler']} has no step()")
+        return scheduler  # type: ignore[no-any-return]  # it has what the loop calls
+
+
+def metric_names(data: Data, eval_train: bool) -> list[str]:
+    """The metrics of an epoch's row."""
+    quality = quality_name(data)
+    both = ["train_loss", "test_loss", f"test_{quality}"]
+    return [*both, f"train_{quality}"] if eval_train else both
+
+
+def quality_name(data: Data) -> str:
+    """The metric besides the loss."""
+    return "mean_absolute_error" if data.task == "regression" else "accuracy"
+
+
+def plain(value: Any) -> Any:
+    """A parameter's value for JSON: itself where JSON has it, else its text."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else str(value)
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return str(value)
+
+
+def _class_name(part: object) -> str:
+    named = part if callable(part) and hasattr(part, "__qualname__") else type(part)
+    return f"{named.__module__}.{named.__qualname__}"

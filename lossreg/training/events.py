@@ -1,0 +1,73 @@
+"""Who hears of a run: its own observers, and the run hooks of plugins, each in isolation."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lossreg import plugins
+from lossreg.errors import ConfigError
+from lossreg.hookspecs import COMPONENT_HOOKS, PREFIX
+
+if TYPE_CHECKING:
+    import pluggy
+
+RUN_HOOKS = tuple(hook for hook in plugins.HOOKS if hook not in COMPONENT_HOOKS)
+
+logger = logging.getLogger("lossreg")
+
+
+class Events:
+    """Calls observers and plugins when something happens in a run.
+
+    An observer is any object with methods named like the run hooks; its errors are the run's errors. A plugin whose
+    hook raises costs one warning line and is not called again in this run; the run goes on.
+
+    Args:
+        observers: Called first, in this order.
+        manager: Holds the plugins.
+
+    Raises:
+        ConfigError: If an observer has a method of the hooks' prefix that is no run hook, or none at all.
+    """
+
+    def __init__(self, observers: Sequence[object], manager: pluggy.PluginManager) -> None:
+        for observer in observers:
+            _check_observer(observer)
+        self._observers: dict[str, list[Callable[..., Any]]] = {
+            hook: [getattr(observer, hook) for observer in observers if hasattr(observer, hook)] for hook in RUN_HOOKS
+        }
+        self._plugins = {hook: list(plugins.implementations(manager, hook)) for hook in RUN_HOOKS}
+        self._silenced: set[str] = set()
+
+    def emit(self, hook: str, **arguments: Any) -> None:
+        """Calls a hook.
+
+        Args:
+            hook: One of the run hooks.
+            arguments: The hook's arguments, by name.
+        """
+        for call in self._observers[hook]:
+            call(**arguments)
+        for plugin, call in self._plugins[hook]:
+            if plugin in self._silenced:
+                continue
+            try:
+                call(**arguments)
+            except (Exception, SystemExit) as error:  # a plugin must not end somebody's run
+                self._silenced.add(plugin)
+                logger.warning(
+                    "warning: plugin %r failed in %s and is left out of this run: %s",
+                    plugin,
+                    hook,
+                    plugins.describe_error(error),
+                )
+
+
+def _check_observer(observer: object) -> None:
+    methods = [name for name in dir(observer) if name.startswith(PREFIX)]
+    unknown = [name for name in methods if name not in RUN_HOOKS]
+    if unknown or not methods:
+        wrong = f"has {unknown[0]}, which is no run hook" if unknown else "has no method named like a run hook"
+        raise ConfigError(f"the observer {observer!r} {wrong}; run hooks: {', '.join(RUN_HOOKS)}")

@@ -1,0 +1,82 @@
+"""What a person sees of a run, on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TextIO
+
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from lossreg.training.results import RunResult
+    from lossreg.training.state import Run
+
+
+class Progress:
+    """A progress bar on a terminal, lines elsewhere; one line for each epoch in both.
+
+    Args:
+        stream: Where it writes; None is stderr as it is when the run starts.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._bar: tqdm[Any] | None = None
+
+    def lossreg_run_started(self, run: Run) -> None:
+        """Says what will be trained."""
+        assembly = run.assembly
+        self._line(
+            f"training {assembly.labels['model']} on {assembly.labels['data']} "
+            f"({len(assembly.splits['train'])} samples) with {assembly.labels['loss']}, "
+            f"{assembly.labels['optimizer']} on {run.device}; {run.spec.epochs} epochs of "
+            f"{assembly.steps_per_epoch} steps; files in {run.directory}"
+        )
+        if self._stream.isatty():
+            total = run.spec.epochs * assembly.steps_per_epoch
+            self._bar = tqdm(total=total, unit="step", file=self._stream, dynamic_ncols=True, leave=False)
+
+    def lossreg_logged(self, run: Run, record: Mapping[str, Any]) -> None:
+        """Shows a step."""
+        text = f"lr {record['lr']:g}  train_loss {record['train_loss']:.4f}"
+        if self._bar is None:
+            self._line(f"epoch {record['epoch']}  step {record['step']}  {text}")
+        else:
+            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.update(record["step"] - self._bar.n)
+
+    def lossreg_epoch_finished(self, run: Run, record: Mapping[str, Any]) -> None:
+        """Shows an epoch."""
+        if self._bar is not None:
+            self._bar.update(record["step"] - self._bar.n)
+        hidden = ("kind", "epoch", "step", "seconds")
+        values = "  ".join(f"{name} {_short(value)}" for name, value in record.items() if name not in hidden)
+        self._line(f"epoch {record['epoch']}  step {record['step']}  {values}")
+
+    def lossreg_run_finished(self, run: Run, result: RunResult) -> None:
+        """Takes the bar away, and says why a run ended early."""
+        self._close()
+        if result.reason:
+            self._line(f"stopped: {result.reason}")
+
+    def lossreg_run_failed(self, run: Run, error: BaseException) -> None:
+        """Takes the bar away."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _line(self, text: str) -> None:
+        if self._bar is None:
+            print(text, file=self._stream, flush=True)
+        else:
+            self._bar.write(text, file=self._stream)
+
+
+def _short(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if value >= 1000 else f"{value:.4g}"

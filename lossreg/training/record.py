@@ -1,0 +1,196 @@
+"""The run directory: `run.json`, `metrics.jsonl`, `model.pt`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
+import torch
+
+import lossreg
+from lossreg.errors import RunDirectoryError
+
+if TYPE_CHECKING:
+    from lossreg.training.assemble import Assembly
+    from lossreg.training.results import RunResult
+    from lossreg.training.state import Run
+
+FORMAT = 1  # of run.json
+
+
+class RunDirectory:
+    """The directory of one run, claimed before anything is loaded and given back if the run never starts.
+
+    Attributes:
+        path: Where it is.
+    """
+
+    def __init__(self, path: Path, made: list[Path]) -> None:
+        self.path = path
+        self._made = made  # what claiming had to make, innermost first
+
+    @classmethod
+    def claim(cls, path: Path) -> RunDirectory:
+        """Makes the directory, with its parents; an empty one is taken as it is.
+
+        Raises:
+            RunDirectoryError: If it is not empty, is a file, or cannot be made or written to.
+        """
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise _unusable(path, "is not empty; name another --out directory, or remove it")
+            probe = path / ".probe"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            cls(path, missing).release()
+            if isinstance(error, RunDirectoryError):
+                raise
+            raise _unusable(path, f"cannot be used: {error.strerror or error}") from error
+        return cls(path, missing)
+
+    @classmethod
+    def claim_default(cls, labels: Mapping[str, str]) -> RunDirectory:
+        """Makes `runs/<time>-<model>-<loss>-<optimizer>` below the working directory; `-2` and so on if that is there.
+
+        Raises:
+            RunDirectoryError: If it cannot be made.
+        """
+        parts = [labels[field].partition("(")[0].rpartition(".")[2] for field in ("model", "loss", "optimizer")]
+        stem = "-".join([datetime.now().strftime("%Y%m%d-%H%M%S"), *parts])
+        number = 1
+        while (path := Path("runs", stem if number == 1 else f"{stem}-{number}")).exists():
+            number += 1
+        return cls.claim(path)
+
+    def release(self) -> None:
+        """Removes what claiming made, where it is still empty."""
+        for folder in self._made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def _unusable(path: Path, why: str) -> RunDirectoryError:
+    return RunDirectoryError(f"the run directory {path} {why}", path=str(path))
+
+
+class Recorder:
+    """An observer that keeps the run directory; every file is whole at every moment.
+
+    Args:
+        directory: The claimed directory.
+        assembly: The parts of the run.
+    """
+
+    def __init__(self, directory: RunDirectory, assembly: Assembly) -> None:
+        self._directory = directory.path
+        self._metrics: TextIO | None = None
+        self._last: dict[str, Any] | None = None
+        self._started = time.time()
+        self._facts = describe(assembly)
+
+    def lossreg_run_started(self, run: Run) -> None:
+        """Writes run.json and opens metrics.jsonl."""
+        self._write(run, "running")
+        self._metrics = (self._directory / "metrics.jsonl").open("w", encoding="utf-8")
+
+    def lossreg_logged(self, run: Run, record: Mapping[str, Any]) -> None:
+        """Appends a step."""
+        self._append(record)
+
+    def lossreg_epoch_finished(self, run: Run, record: Mapping[str, Any]) -> None:
+        """Appends an epoch."""
+        self._last = dict(record)
+        self._append(record)
+
+    def lossreg_run_finished(self, run: Run, result: RunResult) -> None:
+        """Writes the model and the last run.json."""
+        self._close(run, "stopped" if result.reason else "finished", result.reason)
+
+    def lossreg_run_failed(self, run: Run, error: BaseException) -> None:
+        """Keeps what there is: the weights so far, and why it ended."""
+        status = "failed" if isinstance(error, Exception) else "interrupted"
+        self._close(run, status, f"{type(error).__name__}: {error}".rstrip(": "))
+
+    def _append(self, record: Mapping[str, Any]) -> None:
+        if self._metrics is not None:
+            self._metrics.write(json.dumps(record, allow_nan=False) + "\n")
+            self._metrics.flush()
+
+    def _close(self, run: Run, status: str, reason: str | None) -> None:
+        if self._metrics is not None:
+            self._metrics.close()
+        weights = {name: value.detach().cpu() for name, value in run.model.state_dict().items()}
+        with _replacing(self._directory / "model.pt") as partial:
+            torch.save(weights, partial)
+        self._write(run, status, reason)
+
+    def _write(self, run: Run, status: str, reason: str | None = None) -> None:
+        content = {
+            "format": FORMAT,
+            "status": status,
+            "reason": reason,
+            **self._facts,
+            "started": datetime.fromtimestamp(self._started).astimezone().isoformat(timespec="seconds"),
+            "seconds": round(time.time() - self._started, 3),
+            "epochs_done": self._last["epoch"] + 1 if self._last else 0,
+            "steps_done": run.step,
+            "metrics": self._last,
+        }
+        with _replacing(self._directory / "run.json") as partial:
+            partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Any:
+    """A file that takes its place only when it is whole."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)  # noqa: PTH105  # the one that is atomic on every system
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def describe(assembly: Assembly) -> dict[str, Any]:
+    """What run.json says of the parts; `plan` shows the same."""
+    data = assembly.data
+    spec = dict(assembly.spec.items())
+    spec |= dict.fromkeys(assembly.objects)  # an object has no text
+    return {
+        "repeatable": assembly.repeatable,
+        "objects": assembly.objects,
+        "spec": spec,
+        "components": assembly.components,
+        "contract": {
+            "input": assembly.loss.input_as,
+            "target": assembly.loss.target_as,
+            "output_shape": list(assembly.output_shape),
+        },
+        "device": str(assembly.device),
+        "data": {
+            "task": data.task,
+            "in_shape": list(data.in_shape),
+            "outputs": data.outputs,
+            **{split: len(samples) for split, samples in assembly.splits.items()},
+        },
+        "steps_per_epoch": assembly.steps_per_epoch,
+        "parameters": sum(parameter.numel() for parameter in assembly.model.parameters()),
+        "versions": {
+            "lossreg": lossreg.__version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "threads": torch.get_num_threads(),
+    }

@@ -1,0 +1,1 @@
+"""The plugin `builtin` of lossreg: the components that come with it."""
