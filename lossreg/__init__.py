@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     )
     from lossreg.expression import Expression
     from lossreg.hookspecs import hookimpl
+    from lossreg.registered import Registered
     from lossreg.registry import (
-        Registered,
         Registries,
         Registry,
         datasets,
@@ -104,8 +104,9 @@ _HOMES = {
     "errors": tuple(name for name in __all__ if name.endswith("Error")),
     "expression": ("Expression",),
     "hookspecs": ("hookimpl",),
+    "registered": ("Registered",),
     "registry": (
-        "Registered", "Registries", "Registry", "datasets", "load_registries", "losses", "models", "optimizers",
+        "Registries", "Registry", "datasets", "load_registries", "losses", "models", "optimizers",
         "schedulers",
     ),
     "spec": ("ComponentSpec", "RunSpec"),

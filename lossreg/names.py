@@ -6,12 +6,18 @@ import keyword
 import re
 
 from lossreg.errors import ComponentError
-from lossreg.expression import WORDS
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 
+#: The words of `lossreg.expression`, which lists them again with their meaning; they stand here too so that names can
+#: be checked without loading the language.
+EXPRESSION_WORDS = frozenset(
+    {"epoch", "step", "epochs", "steps_per_epoch", "pi", "e"}
+    | {"min", "max", "abs", "floor", "ceil", "sqrt", "exp", "log", "sin", "cos"}
+)
+
 #: Words that say something of their own in a spec, so nothing can be called by them.
-RESERVED = frozenset({*WORDS, "none", "inf", "nan", "true", "false", "auto"})
+RESERVED = EXPRESSION_WORDS | {"none", "inf", "nan", "true", "false", "auto"}
 
 
 def normalize(name: str) -> str:

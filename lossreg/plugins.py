@@ -100,8 +100,8 @@ class PluginReport:
         """The line to warn with, or None."""
         if self.problem is None:
             return None
-        verb = "failed to load" if self.state == "failed" else "is odd"
-        return f"plugin {self.provenance.plugin!r} ({self.provenance}) {verb}: {self.problem}"
+        verb = " failed to load" if self.state == "failed" else ""
+        return f"plugin {self.provenance.plugin!r} ({self.provenance}){verb}: {self.problem}"
 
 
 def entry_points() -> list[EntryPoint]:

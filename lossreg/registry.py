@@ -1,29 +1,22 @@
-"""Registries: a name leads to a record, and a record to an object."""
+"""Registries: a name leads to a component."""
 
 from __future__ import annotations
 
-import functools
 import importlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import attrs
-
 from lossreg import plugins
 from lossreg.components import KINDS, Component, Dataset, Loss, Model, Optimizer, Scheduler
 from lossreg.errors import (
     AmbiguousNameError,
-    BuildError,
     ComponentError,
-    LossregError,
     UnknownNameError,
-    UnknownParameterError,
 )
 from lossreg.names import normalize
-from lossreg.parameters import MISSING, Signature
 from lossreg.plugins import LOCAL, PluginReport, Provenance
-from lossreg.spec import ComponentSpec
+from lossreg.registered import Registered
 from lossreg.suggestions import close_matches, did_you_mean
 
 if TYPE_CHECKING:
@@ -31,108 +24,13 @@ if TYPE_CHECKING:
     import torch
 
     from lossreg.data import Data
+    from lossreg.spec import ComponentSpec
 
 BUILTIN = "builtin"  # its components win over a plugin's of the same short name
 
 C = TypeVar("C", bound=Component)
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-@attrs.define(eq=False, repr=False)
-class Registered(Generic[C]):
-    """A component as a registry holds it: the record, where it comes from, and the way to build it.
-
-    Attributes:
-        record: What the plugin wrote.
-        provenance: The plugin, its distribution and version.
-    """
-
-    record: C
-    provenance: Provenance
-
-    @property
-    def id(self) -> str:
-        """The full id, `plugin.name`."""
-        return f"{self.provenance.plugin}.{self.record.name}"
-
-    @property
-    def name(self) -> str:
-        """The short name."""
-        return self.record.name
-
-    def __repr__(self) -> str:
-        return f"<{self.record.kind} {self.id}>"
-
-    @functools.cached_property
-    def factory(self) -> Callable[..., Any]:
-        """The factory, imported when first asked for.
-
-        Raises:
-            BuildError: If it is not there or its import fails.
-        """
-        target = self.record.factory
-        if not isinstance(target, str):
-            return target
-        module, _, attribute = target.partition(":")
-        try:
-            found: Any = importlib.import_module(module)
-            for name in attribute.split("."):
-                found = getattr(found, name)
-        except Exception as error:
-            raise BuildError(
-                f"{self.record.kind} {self.id} ({self.provenance}): its factory {target!r} cannot be imported: "
-                f"{plugins.describe_error(error)}",
-                component=self.id,
-            ) from error
-        if not callable(found):
-            raise BuildError(f"{self.record.kind} {self.id}: its factory {target!r} is not callable", component=self.id)
-        return found  # type: ignore[no-any-return]  # it is callable
-
-    @functools.cached_property
-    def signature(self) -> Signature:
-        """The parameters of the factory."""
-        return Signature.of(self.factory, self.record.leading)
-
-    def describe(self) -> str:
-        """`dice(smooth: float = 1e-05, reduction: str = 'mean')`."""
-        return self.signature.describe(self.name, self.record.defaults)
-
-    def arguments(self, params: Mapping[str, Any], runtime: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The keyword arguments for the factory: the record's defaults, then the runtime's, then these parameters.
-
-        Raises:
-            UnknownParameterError: If a name is unknown, or a needed parameter is missing.
-            ParameterError: If a value does not fit.
-        """
-        signature, name, record = self.signature, self.name, self.record
-        supplied = {key: runtime[value] for key, value in record.runtime_args.items() if runtime and value in runtime}
-        values = {**record.defaults, **supplied}
-        for key, value in params.items():
-            values[key] = signature.find(key, name, record.defaults).check(value, name)
-        signature.check_complete(values, name, record.defaults)
-        return values
-
-    def expanded(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """All parameters as a build with these arguments has them, the factory's own defaults included."""
-        own = {p.name: p.default for p in self.signature.parameters.values() if p.default is not MISSING}
-        return {**own, **arguments}
-
-    def construct(self, leading: tuple[Any, ...], arguments: Mapping[str, Any]) -> Any:
-        """Calls the factory.
-
-        Raises:
-            BuildError: If the factory refuses the arguments.
-        """
-        try:
-            return self.factory(*leading, **arguments)
-        except LossregError:
-            raise
-        except Exception as error:
-            written = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
-            raise BuildError(
-                f"{self.name}({written}) cannot be built: {plugins.describe_error(error)}", component=self.id
-            ) from error
 
 
 class Registry(Mapping[str, Registered[C]], Generic[C, T]):
@@ -194,57 +92,10 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
             >>> lossreg.optimizers.build("sgd(momentum=0)", weights, lr=0.5).param_groups[0]["lr"]
             0.5
         """
-        parsed = spec if isinstance(spec, ComponentSpec) else ComponentSpec.parse(spec)
-        registered = self[parsed.name]
-        given = dict(parsed.params)
-        for key in params:
-            if key in given:
-                raise UnknownParameterError(
-                    f"{registered.name}: {key} is given in the spec and as an argument",
-                    component=registered.name,
-                    parameter=key,
-                )
-        built: T = registered.construct(args, registered.arguments(self._nested({**given, **params}, args)))
+        from lossreg import building  # listing names does without
+
+        built: T = building.build(self, spec, args, params)
         return built
-
-    def qualified(self, spec: ComponentSpec) -> ComponentSpec:
-        """The spec with full ids, in nested specs too, as it is written to disk.
-
-        Raises:
-            UnknownNameError: If there is no such component.
-            AmbiguousNameError: If several plugins offer a short name.
-        """
-        params = {key: self._qualified(value) for key, value in spec.params}
-        return ComponentSpec(self[spec.name].id, params)
-
-    def _qualified(self, value: Any) -> Any:
-        if isinstance(value, ComponentSpec):
-            return self.qualified(value)
-        return tuple(map(self._qualified, value)) if isinstance(value, tuple) else value
-
-    def build_with(
-        self, spec: ComponentSpec, leading: tuple[Any, ...], runtime: Mapping[str, Any]
-    ) -> tuple[T, dict[str, Any]]:
-        """Builds a component for a runner, which supplies what the record's `runtime_args` ask for.
-
-        Returns:
-            The object, and all parameters that it was built with.
-        """
-        registered = self[spec.name]
-        arguments = registered.arguments(dict(spec.params), runtime)
-        built: T = registered.construct(leading, self._nested(arguments, leading))
-        return built, registered.expanded(arguments)
-
-    def _nested(self, params: Mapping[str, Any], leading: tuple[Any, ...]) -> dict[str, Any]:
-        """Builds nested specs, which name components of the same kind, with the same leading arguments."""
-        return {key: self._built(value, leading) for key, value in params.items()}
-
-    def _built(self, value: Any, leading: tuple[Any, ...]) -> Any:
-        if isinstance(value, ComponentSpec):
-            return self.build(value, *leading)
-        if isinstance(value, tuple):
-            return tuple(self._built(item, leading) for item in value)
-        return value
 
     def register(self, name: str, factory: str | None = None, **fields: Any) -> Callable[[F], F]:
         """Adds a component of this process, `local.<name>`; a decorator for its factory.
@@ -289,21 +140,22 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
         return registered
 
     def __getitem__(self, name: str) -> Registered[C]:
-        self._owner.load()
-        key = normalize(name)
-        found = self._by_id.get(key)
-        if found is not None:
-            return found
-        candidates = self._by_name.get(key, [])
-        if len(candidates) == 1 or (candidates and candidates[0].provenance.plugin == BUILTIN):
-            return candidates[0]
-        raise self._ambiguous(name, candidates) if candidates else self._unknown(name)
+        found = self._candidates(name)
+        if len(found) == 1:
+            return found[0]
+        raise self._ambiguous(name, found) if found else self._unknown(name)
 
     def __contains__(self, name: object) -> bool:
-        try:
-            return isinstance(name, str) and self[name] is not None
-        except (UnknownNameError, AmbiguousNameError):
-            return False
+        return isinstance(name, str) and len(self._candidates(name)) == 1
+
+    def _candidates(self, name: str) -> list[Registered[C]]:
+        """What a name can mean: one component, none, or several plugins' where no built-in has the name."""
+        self._owner.load()
+        key = normalize(name)
+        if key in self._by_id:
+            return [self._by_id[key]]
+        found = self._by_name.get(key, [])
+        return found[:1] if found and found[0].provenance.plugin == BUILTIN else found
 
     def __iter__(self) -> Iterator[str]:
         self._owner.load()
@@ -426,7 +278,7 @@ class Registries:
             if report.warning:
                 import logging  # a start without a warning need not wait for it
 
-                logging.getLogger("lossreg").warning("warning: %s", report.warning)
+                logging.getLogger("lossreg").warning("%s", report.warning)
 
 
 def load_registries() -> Registries:

@@ -76,5 +76,5 @@ def _compare_versions(versions: dict[str, Any], file: Path) -> None:
         then, now = versions.get(distribution), importlib.metadata.version(distribution)
         if then is not None and str(then).partition("+")[0] != now.partition("+")[0]:
             logging.getLogger("lossreg").warning(
-                "warning: %s was made with %s %s, here it is %s: the weights may differ", file, distribution, then, now
+                "%s was made with %s %s, here it is %s: the weights may differ", file, distribution, then, now
             )

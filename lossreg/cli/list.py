@@ -31,7 +31,7 @@ def check_kind(word: str) -> str:
     return word.lower()
 
 
-@click.command("list", short_help="List what can be named.")
+@click.command("list")
 @click.argument("kind", required=False, shell_complete=complete_kind)
 @click.argument("pattern", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")

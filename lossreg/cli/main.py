@@ -2,25 +2,67 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 import click
 
 import lossreg
-from lossreg.cli.list import list_command
-from lossreg.cli.plan import plan_command
-from lossreg.cli.plugins import plugins_command
-from lossreg.cli.run import run_command
-from lossreg.cli.show import show_command
 from lossreg.errors import LossregError, RunFailedError
+from lossreg.suggestions import did_you_mean
 
-DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+
+#: Command -> what it is for. Each is `lossreg.cli.<command>:<command>_command`, imported when it is called.
+COMMANDS = {
+    "run": "Train a model and keep the result.",
+    "plan": "Show what run would do; train nothing.",
+    "list": "List what can be named.",
+    "show": "Show one component: parameters, contract, origin.",
+    "plugins": "List plugins and how loading them went.",
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands, in the order in which one meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"lossreg.cli.{cmd_name}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word names.
+
+        Raises:
+            click.UsageError: With the command that was probably meant.
+        """
+        if args[0] not in COMMANDS and not ctx.resilient_parsing:
+            hint = did_you_mean(args[0], COMMANDS)
+            raise click.UsageError(f"there is no command {args[0]!r}.{hint} Commands: {', '.join(COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the table of commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(lossreg.__version__, prog_name="lossreg")
 def cli() -> None:
     """Train PyTorch models from parts that are picked by name.
@@ -46,17 +88,33 @@ def cli() -> None:
     """
 
 
-for command in (run_command, plan_command, list_command, show_command, plugins_command):
-    cli.add_command(command)
-
-
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and ends the process.
 
     Args:
         arguments: The words after `lossreg`; None is the process's own.
     """
-    sys.exit(_run(arguments))
+    with _warnings_on_stderr():
+        code = _run(arguments)
+    sys.exit(code)
+
+
+class _Warnings(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"lossreg: {record.levelname.lower()}: {record.getMessage()}", err=True)
+
+
+@contextlib.contextmanager
+def _warnings_on_stderr() -> Iterator[None]:
+    """What the library logs is a line on stderr."""
+    logger, handler = logging.getLogger("lossreg"), _Warnings()
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = True
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -72,6 +130,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _say(error.format_message(), WRONG_USE)
     except LossregError as error:
         return _say(error.message, FAILED if isinstance(error, RunFailedError) else WRONG_USE)
+    except SystemExit as error:
+        if error.code == TERMINATED:
+            return _stopped("stopped by SIGTERM", TERMINATED)
+        raise
     except BrokenPipeError:
         # The reader of stdout (`| head`) went away; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
-from lossreg.registry import Registered, Registry
+from lossreg.registered import Registered
+from lossreg.registry import Registry
 
 
 def component_json(registry: Registry[Any, Any], registered: Registered[Any]) -> dict[str, Any]:
@@ -29,11 +31,12 @@ def component_json(registry: Registry[Any, Any], registered: Registered[Any]) ->
 
 
 def columns(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:
-    """Rows as aligned columns; the last column is cut to the terminal's width."""
+    """Rows as aligned columns; on a terminal the last column is cut to its width."""
     if not rows:
         return []
     widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
-    room = shutil.get_terminal_size((120, 24)).columns
+    # Only a terminal has an edge: what goes to a file or a pipe is whole.
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
     lines = []
     for *cells, last in rows:
         head = indent + "".join(f"{cell:<{width}}  " for cell, width in zip(cells, widths, strict=True))

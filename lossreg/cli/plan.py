@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lossreg.training import Plan
 
 
-@click.command("plan", cls=RunCommand, short_help="Show what run would do; train nothing.")
+@click.command("plan", cls=RunCommand)
 @run_options
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as one JSON object.")
 @click.pass_context

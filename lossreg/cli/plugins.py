@@ -10,7 +10,7 @@ from lossreg.cli.output import columns
 from lossreg.plugins import offers
 
 
-@click.command("plugins", short_help="List plugins and how loading them went.")
+@click.command("plugins")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def plugins_command(as_json: bool) -> None:
     """List the plugins of all installed distributions, what each offers, and why one failed to load.

@@ -10,12 +10,11 @@ from typing import Any, NoReturn
 
 import click
 
+from lossreg.cli.main import TERMINATED
 from lossreg.cli.options import RunCommand, run_options, settings_of
 
-TERMINATED = 128 + signal.SIGTERM
 
-
-@click.command("run", cls=RunCommand, short_help="Train a model and keep the result.")
+@click.command("run", cls=RunCommand)
 @run_options
 @click.option("--out", type=click.Path(), help="The run directory, absent or empty. [default: runs/<time>-<parts>]")
 @click.option("--quiet", is_flag=True, help="Show no progress.")

@@ -12,8 +12,7 @@ from click.shell_completion import CompletionItem
 from lossreg.cli.list import check_kind, complete_kind
 from lossreg.cli.output import columns, component_json
 from lossreg.components import KINDS
-from lossreg.parameters import MISSING
-from lossreg.registry import Registered
+from lossreg.registered import Registered
 
 
 def _complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -24,7 +23,7 @@ def _complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) 
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
-@click.command("show", short_help="Show one component: parameters, contract, origin.")
+@click.command("show")
 @click.argument("kind", shell_complete=complete_kind)
 @click.argument("name", shell_complete=_complete_name)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
@@ -68,10 +67,11 @@ def _parameters(registered: Registered[Any]) -> list[dict[str, Any]]:
     record = registered.record
     rows = []
     for parameter in registered.signature.parameters.values():
-        default = record.defaults.get(parameter.name, parameter.default)
         supplied = record.runtime_args.get(parameter.name)
         row = {"name": parameter.name, "type": parameter.type_text, "supplied_by_runner": supplied}
-        rows.append(row if default is MISSING else {**row, "default": default})
+        if parameter.name in record.defaults or not parameter.required:
+            row["default"] = record.defaults.get(parameter.name, parameter.default)
+        rows.append(row)
     return rows
 
 

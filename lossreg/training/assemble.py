@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import torch
 
+from lossreg.building import build_for_runner, qualified
 from lossreg.components import Loss
 from lossreg.data import Data
 from lossreg.errors import ConfigError
 from lossreg.plugins import LOCAL, Provenance
-from lossreg.registry import Registered, Registries
+from lossreg.registered import Registered
+from lossreg.registry import Registries
 from lossreg.spec import COMPONENT_FIELDS, ComponentSpec, RunSpec
 from lossreg.training.batches import Samples, load_samples
 from lossreg.training.contract import AdaptedLoss, Parties, adapt, check_contract
@@ -39,6 +41,7 @@ class Assembly:
         data: The facts of the data set.
         splits: `train` and `test`.
         model: The model.
+        memory_format: The layout of images and of convolutions' weights.
         loss: The loss, with what is done before it.
         optimizer: The optimizer.
         closure: Whether its step takes a closure.
@@ -58,6 +61,7 @@ class Assembly:
     data: Data
     splits: dict[str, Samples]
     model: torch.nn.Module
+    memory_format: torch.memory_format
     loss: AdaptedLoss
     optimizer: Optimizer
     closure: bool
@@ -121,17 +125,19 @@ class Assembler:
         torch.manual_seed(spec.seed)  # decides the weights of model and loss, in this order
         model = self._model()
         loss, record = self._loss(data)
+        memory_format, splits = self._lay_out(model, splits)
         labels = self.labels
         parties = Parties(labels["model"], labels["loss"], labels["data"])
         adapted = adapt(loss, record, data)
         output_shape = check_contract(model, adapted, record, data, splits, spec.batch_size, parties, self.registries)
-        return self._with_schedule(data, splits, model, adapted, output_shape, steps)
+        return self._with_schedule(data, splits, model, memory_format, adapted, output_shape, steps)
 
     def _with_schedule(
         self,
         data: Data,
         splits: dict[str, Samples],
         model: torch.nn.Module,
+        memory_format: torch.memory_format,
         loss: AdaptedLoss,
         output_shape: tuple[int, ...],
         steps: int,
@@ -157,6 +163,7 @@ class Assembler:
             data=data,
             splits=splits,
             model=model,
+            memory_format=memory_format,
             loss=loss,
             optimizer=optimizer,
             closure=closure,
@@ -180,11 +187,11 @@ class Assembler:
                 registered.signature.find(name, registered.name, registered.record.defaults).check(
                     value, registered.name
                 )
-            self._replace(field, registry.qualified(spec))
+            self._replace(field, qualified(registry, spec))
         chosen = self.spec.data
         if self.spec.model is None and not {"model", "data"} & self.objects.keys():
             model = self.registries.datasets[chosen.name].record.model
-            self._replace("model", self.registries.models.qualified(ComponentSpec(model)))
+            self._replace("model", qualified(self.registries.models, ComponentSpec(model)))
 
     def _replace(self, field: str, spec: ComponentSpec) -> None:
         changes: dict[str, Any] = {field: spec}
@@ -195,7 +202,7 @@ class Assembler:
         spec: ComponentSpec = getattr(self.spec, field)
         registry = self.registries.of(COMPONENT_FIELDS[field])
         registered = registry[spec.name]
-        built, params = registry.build_with(spec, leading, self.runtime)
+        built, params = build_for_runner(registry, spec, leading, self.runtime)
         self.labels[field] = spec.with_name(registry.short_name(registered)).text
         self.components[field] = {
             "id": registered.id,
@@ -233,6 +240,16 @@ class Assembler:
             raise ConfigError(f"the model {self.labels['model']} has no weight that can be trained")
         return model.to(self.device)
 
+    def _lay_out(
+        self, model: torch.nn.Module, splits: dict[str, Samples]
+    ) -> tuple[torch.memory_format, dict[str, Samples]]:
+        """Puts convolutions' weights and images into the layout in which they are fastest."""
+        images = splits["train"].inputs.ndim == 4
+        if not images or not any(isinstance(module, torch.nn.Conv2d) for module in model.modules()):
+            return torch.contiguous_format, splits
+        model.to(memory_format=torch.channels_last)
+        return torch.channels_last, {name: samples.laid_out(torch.channels_last) for name, samples in splits.items()}
+
     def _loss(self, data: Data) -> tuple[Callable[..., Any], Loss | None]:
         given = self.objects.get("loss")
         if isinstance(given, Loss):
@@ -244,7 +261,7 @@ class Assembler:
             loss, record = self._object("loss"), None
         else:
             if self.spec.loss is None:
-                self._replace("loss", self.registries.losses.qualified(ComponentSpec(TASK_LOSS[data.task])))
+                self._replace("loss", qualified(self.registries.losses, ComponentSpec(TASK_LOSS[data.task])))
             loss = self._build("loss")
             record = self.registries.losses[self.spec.loss.name].record  # type: ignore[union-attr]  # set above
         if not callable(loss):

@@ -31,6 +31,10 @@ class Samples:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    def laid_out(self, memory_format: torch.memory_format) -> Samples:
+        """The same samples with the inputs `(N, C, H, W)` in another layout."""
+        return Samples(self.inputs.contiguous(memory_format=memory_format), self.targets)
+
     def batches(self, batch_size: int, order: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Cuts the samples into batches; the last may be smaller.
 

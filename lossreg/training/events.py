@@ -58,7 +58,7 @@ class Events:
             except (Exception, SystemExit) as error:  # a plugin must not end somebody's run
                 self._silenced.add(plugin)
                 logger.warning(
-                    "warning: plugin %r failed in %s and is left out of this run: %s",
+                    "plugin %r failed in %s and is left out of this run: %s",
                     plugin,
                     hook,
                     plugins.describe_error(error),

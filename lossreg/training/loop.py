@@ -81,7 +81,7 @@ def _step(assembly: Assembly, inputs: Tensor, targets: Tensor) -> Tensor:
     def forward_backward() -> Tensor:
         optimizer.zero_grad(set_to_none=True)
         loss = assembly.loss(assembly.model(inputs), targets)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+        loss.backward()
         return loss
 
     if assembly.closure:

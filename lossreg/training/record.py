@@ -184,6 +184,7 @@ def describe(assembly: Assembly) -> dict[str, Any]:
             "outputs": data.outputs,
             **{split: len(samples) for split, samples in assembly.splits.items()},
         },
+        "memory_format": str(assembly.memory_format).removeprefix("torch."),
         "steps_per_epoch": assembly.steps_per_epoch,
         "parameters": sum(parameter.numel() for parameter in assembly.model.parameters()),
         "versions": {

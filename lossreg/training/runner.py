@@ -106,7 +106,7 @@ def run(
             directory.release()
         raise
     for warning in assembly.warnings:
-        logger.warning("warning: %s", warning)
+        logger.warning("%s", warning)
     return _train(Run(assembly.spec, directory.path, assembly), events)
 
 

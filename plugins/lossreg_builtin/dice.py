@@ -17,9 +17,9 @@ class DiceLoss(nn.Module):
         loss_c = 1 - (2 * sum(p_c * t_c) + smooth) / (sum(p_c) + sum(t_c) + smooth)
 
     Use it where classes are of very unequal size. Equals MONAI's `DiceLoss(batch=True, softmax=True,
-    to_onehot_y=True, smooth_nr=smooth, smooth_dr=smooth)` and segmentation-models-pytorch's
-    `DiceLoss("multiclass", smooth=smooth)` where every class occurs. The denominator has the plain sums, not the sums
-    of squares of Milletari et al. The value of a batch is not the mean over its samples.
+    to_onehot_y=True, smooth_nr=smooth, smooth_dr=smooth)` and, where every class occurs, segmentation-models-pytorch's
+    `DiceLoss("multiclass", smooth=smooth / 2)`. The denominator has the plain sums, not the sums of squares of
+    Milletari et al. The value of a batch is not the mean over its samples.
 
     Args:
         smooth: Added to numerator and denominator; greater than 0, so that a class that neither occurs nor is

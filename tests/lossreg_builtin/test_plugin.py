@@ -1,0 +1,84 @@
+"""The table of built-in components against the factories that it names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import lossreg
+from lossreg.components import KINDS
+from lossreg.expression import WORDS
+from lossreg.names import EXPRESSION_WORDS
+from lossreg.registered import Registered
+from lossreg.registry import default
+
+ALL: list[Registered[Any]] = [registered for kind in KINDS for registered in default.of(kind).values()]
+BUILTIN = [registered for registered in ALL if registered.provenance.plugin == "builtin"]
+
+#: Where the table differs from the factory on purpose.
+DIFFERENT = {"sgd": {"lr", "momentum"}}
+
+
+def test_the_built_in_names() -> None:
+    """The distribution lossreg comes with these components, registered through its entry point."""
+    names = {kind: sorted(r.name for r in BUILTIN if r.record.kind == kind) for kind in KINDS}
+    assert names == {
+        "loss": ["cross_entropy", "dice", "l1", "mse"],
+        "optimizer": ["adam", "sgd"],
+        "scheduler": ["lambda_lr"],
+        "model": ["mlp", "mnist_cnn"],
+        "dataset": ["diabetes", "digits", "fashion_mnist", "kmnist", "mnist"],
+    }
+
+
+@pytest.mark.parametrize("registered", BUILTIN, ids=lambda r: r.id)
+def test_a_record_names_parameters_of_its_factory(registered: Registered[Any]) -> None:
+    """Every parameter that a record names is one of its factory's; required ones have no default there."""
+    parameters = registered.signature.parameters
+    assert set(registered.record.known_parameters) <= parameters.keys()
+    assert all(parameters[name].required for name in registered.record.required)
+
+
+@pytest.mark.parametrize("registered", BUILTIN, ids=lambda r: r.id)
+def test_defaults_are_the_factory_s_but_for_the_known_differences(registered: Registered[Any]) -> None:
+    """A record's defaults are those of its factory, apart from the differences that are documented."""
+    own = registered.signature.parameters
+    different = {name for name, value in registered.record.defaults.items() if own[name].default != value}
+    assert different == DIFFERENT.get(registered.name, set())
+
+
+@pytest.mark.parametrize("registered", BUILTIN, ids=lambda r: r.id)
+def test_a_record_has_a_summary(registered: Registered[Any]) -> None:
+    """Every built-in component says in one line what it is."""
+    assert registered.record.summary
+    assert "\n" not in registered.record.summary
+
+
+def test_sgd_and_adam_are_torch_s() -> None:
+    """The optimizers are torch's own classes with the rates 0.01 and 0.001."""
+    weights = [torch.nn.Parameter(torch.zeros(1))]
+    sgd, adam = lossreg.optimizers.build("sgd", weights), lossreg.optimizers.build("adam", weights)
+    assert (type(sgd), type(adam)) == (torch.optim.SGD, torch.optim.Adam)
+    assert (sgd.param_groups[0]["lr"], sgd.param_groups[0]["momentum"]) == (0.01, 0.9)
+    assert adam.param_groups[0]["lr"] == 0.001
+
+
+def test_mnist_cnn_has_the_tutorial_s_layers() -> None:
+    """The model has the layers of the tutorial and 121,930 parameters."""
+    model = lossreg.models.build("mnist_cnn")
+    plain = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 32, 3), torch.nn.MaxPool2d(2), torch.nn.Conv2d(32, 64, 3), torch.nn.MaxPool2d(2),
+        torch.nn.Flatten(), torch.nn.Linear(1600, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10),
+    )  # fmt: skip
+    assert [str(layer) for layer in model.children()] == [str(layer) for layer in plain]
+    assert sum(parameter.numel() for parameter in model.parameters()) == 121_930
+    model.load_state_dict(plain.state_dict())
+    images = torch.rand(2, 1, 28, 28)
+    assert torch.equal(model(images), plain(images))
+
+
+def test_names_and_the_expression_language_agree() -> None:
+    """The words that no component may have as a name are those of the expression language."""
+    assert EXPRESSION_WORDS == WORDS

@@ -1,0 +1,9 @@
+"""A plugin with a fault."""
+
+import lossreg as lr
+
+
+@lr.hookimpl
+def lossreg_losses():
+    """No list."""
+    return 7

@@ -1,0 +1,3 @@
+"""A plugin with a fault."""
+
+def lossreg_losses(:
