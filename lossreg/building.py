@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lossreg.errors import UnknownParameterError
@@ -16,18 +16,22 @@ def build(
     registry: Registry[Any, Any], spec: str | ComponentSpec, leading: tuple[Any, ...], params: dict[str, Any]
 ) -> Any:
     """Builds a component; see `Registry.build`."""
-    parsed = spec if isinstance(spec, ComponentSpec) else ComponentSpec.parse(spec)
+    parsed = ComponentSpec.parse(spec) if isinstance(spec, str) else spec
     registered = registry[parsed.name]
-    given = dict(parsed.params)
-    for key in params:
-        if key in given:
+    if parsed.params:
+        params = _joined(registered.name, parsed.params, params)
+    arguments = registered.arguments(params)
+    _build_nested(registry, arguments, params, leading)
+    return registered.construct(leading, arguments)
+
+
+def _joined(component: str, written: tuple[tuple[str, Any], ...], params: dict[str, Any]) -> dict[str, Any]:
+    for key, _ in written:
+        if key in params:
             raise UnknownParameterError(
-                f"{registered.name}: {key} is given in the spec and as an argument",
-                component=registered.name,
-                parameter=key,
+                f"{component}: {key} is given in the spec and as an argument", component=component, parameter=key
             )
-    arguments = registered.arguments({**given, **params})
-    return registered.construct(leading, _nested(registry, arguments, leading))
+    return {**dict(written), **params}
 
 
 def build_for_runner(
@@ -39,8 +43,25 @@ def build_for_runner(
         The object, and all parameters that it was built with.
     """
     registered = registry[spec.name]
-    arguments = registered.arguments(dict(spec.params), runtime)
-    return registered.construct(leading, _nested(registry, arguments, leading)), registered.expanded(arguments)
+    params = dict(spec.params)
+    arguments = registered.arguments(params, runtime)
+    expanded = registered.expanded(arguments)
+    _build_nested(registry, arguments, params, leading)
+    return registered.construct(leading, arguments), expanded
+
+
+def check(registry: Registry[Any, Any], spec: ComponentSpec) -> None:
+    """Looks up the name and checks the parameters of a spec, nested ones too, without building anything.
+
+    Raises:
+        LossregError: If something is wrong with them.
+    """
+    registered = registry[spec.name]
+    for name, value in spec.params:
+        registered.signature.find(name, registered.name, registered.record.defaults).check(value, registered.name)
+        for nested in value if isinstance(value, tuple) else (value,):
+            if isinstance(nested, ComponentSpec):
+                check(registry, nested)
 
 
 def qualified(registry: Registry[Any, Any], spec: ComponentSpec) -> ComponentSpec:
@@ -59,12 +80,16 @@ def qualified(registry: Registry[Any, Any], spec: ComponentSpec) -> ComponentSpe
     return ComponentSpec(registry[spec.name].id, {key: value_with_ids(value) for key, value in spec.params})
 
 
-def _nested(registry: Registry[Any, Any], arguments: Mapping[str, Any], leading: tuple[Any, ...]) -> dict[str, Any]:
-    """Builds nested specs, which name components of the same kind, with the same leading arguments."""
+def _build_nested(
+    registry: Registry[Any, Any], arguments: dict[str, Any], given: Iterable[str], leading: tuple[Any, ...]
+) -> None:
+    """Replaces nested specs, which name components of the same kind, by what they build with the same `leading`."""
 
     def built(value: Any) -> Any:
         if isinstance(value, ComponentSpec):
             return build(registry, value, leading, {})
         return tuple(map(built, value)) if isinstance(value, tuple) else value
 
-    return {key: built(value) for key, value in arguments.items()}
+    for key in given:
+        if isinstance(arguments[key], ComponentSpec | tuple):
+            arguments[key] = built(arguments[key])

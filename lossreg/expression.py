@@ -97,8 +97,8 @@ class Expression:
         >>> Expression("__import__('os')")
         Traceback (most recent call last):
         ...
-        lossreg.errors.ExpressionError: expression "__import__('os')": there is no function '__import__'; \
-functions: abs, ceil, cos, exp, floor, log, max, min, sin, sqrt
+        lossreg.errors.ExpressionError: expression "__import__('os')": there is no function '__import__'. \
+Functions: abs, ceil, cos, exp, floor, log, max, min, sin, sqrt
     """
 
     def __init__(self, text: str) -> None:
@@ -149,6 +149,8 @@ def _parse(text: str) -> ast.Expression:
         )
     if not text:
         raise ExpressionError("the expression is empty", text=text)
+    if not text.isascii():  # Python reads some other letters as ASCII ones
+        raise ExpressionError(f'expression "{text}" has a character that is not ASCII', text=text)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # `2(3)` warns before it is refused below
@@ -263,8 +265,10 @@ def _call(text: str, node: ast.Call) -> _Number:
         raise _refused(text, node, "only the functions of the language can be called")
     name = node.func.id
     if name not in FUNCTIONS:
+        hint = did_you_mean(name, FUNCTIONS)
         raise ExpressionError(
-            f'expression "{text}": there is no function {name!r}; functions: {", ".join(sorted(FUNCTIONS))}', text=text
+            f'expression "{text}": there is no function {name!r}.{hint} Functions: {", ".join(sorted(FUNCTIONS))}',
+            text=text,
         )
     function, fewest, most = FUNCTIONS[name]
     if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):

@@ -16,7 +16,7 @@ EXPRESSION_WORDS = frozenset(
     | {"min", "max", "abs", "floor", "ceil", "sqrt", "exp", "log", "sin", "cos"}
 )
 
-#: Words that say something of their own in a spec, so nothing can be called by them.
+#: Words that say something of their own, so nothing can be called by them.
 RESERVED = EXPRESSION_WORDS | {"none", "inf", "nan", "true", "false", "auto"}
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import collections.abc
+import functools
 import inspect
 import numbers
 import pathlib
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, Union
 
 import attrs
@@ -59,7 +60,7 @@ class Parameter:
     def accepted(self) -> Any:
         """What is checked: the annotation, or what the default lets one infer."""
         if self.annotation is not MISSING:
-            return Union[self.annotation, None] if self.default is None else self.annotation  # noqa: UP007  # a value
+            return self.annotation
         match self.default:
             case bool():
                 return bool
@@ -69,27 +70,48 @@ class Parameter:
                 return str
         return Any
 
+    def fits(self, value: object) -> bool:
+        """Whether a value fits; None does where it is the default."""
+        return (value is None and self.default is None) or accepts(self.accepted, value)
+
+    @functools.cached_property
+    def plain_types(self) -> frozenset[type]:
+        """The builtin types of which every value fits, so that most values need no further look."""
+        # Values that no Literal lists.
+        samples = (True, 982_451_653, 1.2345e-67, "\0")
+        return frozenset(type(sample) for sample in samples if accepts(self.accepted, sample))
+
     def check(self, value: object, component: str) -> object:
         """Returns the value in the form that the factory takes.
 
         Raises:
             ParameterError: If the value does not fit the parameter's type.
         """
-        expected = self.accepted
-        if not accepts(expected, value):
+        if type(value) in self.plain_types:
+            return value
+        if not self.fits(value):
             hint = ""
-            if accepts(expected, "") and isinstance(value, ComponentSpec):
+            if isinstance(value, ComponentSpec) and self.fits(value.text):
                 hint = f"; text is quoted: {self.name}={value.text!r}"
+            typed = f"{self.name}: {self.type_text}" if self.type_text else f"a parameter like {self.describe()}"
             written = value.text if isinstance(value, ComponentSpec) else repr(value)
             raise ParameterError(
-                f"{component}: {self.name}={written} does not fit {self.describe()}{hint}",
+                f"{component}: {self.name}={written} does not fit {typed}{hint}",
                 component=component,
                 parameter=self.name,
             )
-        if isinstance(value, tuple | list) and _takes_tensor(expected):
-            # The annotation is torch's own class, so torch is there; this module must not import it.
-            return sys.modules["torch"].tensor(value)
+        if isinstance(value, tuple | list) and _takes_tensor(self.accepted):
+            return self._tensor(value, component)
         return value
+
+    def _tensor(self, value: tuple[Any, ...] | list[Any], component: str) -> object:
+        torch = sys.modules["torch"]  # the annotation is torch's own class; this module must not import it
+        try:
+            return torch.tensor(value, dtype=torch.get_default_dtype())  # weights and the like, also from whole numbers
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise ParameterError(
+                f"{component}: {self.name}={value!r} is no tensor: {error}", component=component, parameter=self.name
+            ) from error
 
     def read(self, text: str, component: str) -> Value:
         """Reads a value from a command line: a literal where one fits, else the text itself.
@@ -98,14 +120,16 @@ class Parameter:
             ParameterError: If neither fits.
             SpecError: If the value is NaN.
         """
-        takes_text = self.annotation is not MISSING and accepts(self.accepted, "")
+        takes_text = self.annotation is not MISSING and self.fits(text)
         try:
             value = parse_value(text)
         except SpecError:
             if takes_text:
                 return text
-            raise
-        if takes_text and (isinstance(value, str | ComponentSpec) or not accepts(self.accepted, value)):
+            raise SpecError(
+                f"{component}: {self.name}={text} holds NaN, which is no value of a parameter", text=text
+            ) from None
+        if takes_text and (isinstance(value, str | ComponentSpec) or not self.fits(value)):
             return text
         self.check(value, component)
         return value
@@ -123,6 +147,11 @@ class Signature:
     parameters: Mapping[str, Parameter]
     open: bool
 
+    @functools.cached_property
+    def required(self) -> frozenset[str]:
+        """The parameters that the factory has no default for."""
+        return frozenset(p.name for p in self.parameters.values() if p.required)
+
     @classmethod
     def of(cls, factory: Callable[..., Any], leading: int) -> Signature:
         """Inspects a factory.
@@ -133,14 +162,11 @@ class Signature:
         """
         try:
             signature = inspect.signature(factory, eval_str=True)
-        except (NameError, AttributeError, TypeError, SyntaxError):
-            # An annotation names what only a type checker imports, or no signature can be had.
+        except Exception:  # whatever evaluating an annotation raises: it may name what only a type checker imports
             try:
                 signature = inspect.signature(factory)
             except (TypeError, ValueError):
                 return cls({}, open=True)
-        except ValueError:
-            return cls({}, open=True)
         parameters: dict[str, Parameter] = {}
         takes_more = False
         for parameter in list(signature.parameters.values())[leading:]:
@@ -174,19 +200,20 @@ class Signature:
             parameter=name,
         )
 
-    def check_complete(self, given: Iterable[str], component: str, defaults: Mapping[str, Any]) -> None:
+    def check_complete(self, given: Collection[str], component: str, defaults: Mapping[str, Any]) -> None:
         """Checks that every parameter without a default is given.
 
         Raises:
             UnknownParameterError: If one is missing.
         """
-        missing = [p.name for p in self.parameters.values() if p.required and p.name not in given]
-        if missing:
-            raise UnknownParameterError(
-                f"{component} needs {' and '.join(missing)}. {self.describe(component, defaults)}",
-                component=component,
-                parameter=missing[0],
-            )
+        if self.required.issubset(given):
+            return
+        missing = [name for name in self.parameters if name in self.required and name not in given]
+        raise UnknownParameterError(
+            f"{component} needs {' and '.join(missing)}. {self.describe(component, defaults)}",
+            component=component,
+            parameter=missing[0],
+        )
 
 
 def accepts(expected: Any, value: object) -> bool:
@@ -211,7 +238,7 @@ def accepts(expected: Any, value: object) -> bool:
     if origin is collections.abc.Callable or expected is collections.abc.Callable:
         return callable(value)
     if isinstance(value, ComponentSpec):  # a nested spec becomes an object of its own
-        return expected not in (bool, int, float, str, None, types.NoneType)
+        return expected not in (bool, int, float, str, None, types.NoneType) and not _is_tensor(expected)
     return _accepts_plain(expected, value)
 
 
@@ -252,7 +279,8 @@ def _is_tensor(annotation: Any) -> bool:
 
 
 def _takes_tensor(annotation: Any) -> bool:
-    members = typing.get_args(annotation) or (annotation,)
+    is_union = typing.get_origin(annotation) in (Union, types.UnionType)
+    members = typing.get_args(annotation) if is_union else (annotation,)
     return any(map(_is_tensor, members)) and not any(
         member in _SEQUENCES or typing.get_origin(member) in _SEQUENCES for member in members
     )

@@ -230,7 +230,8 @@ def describe_error(error: BaseException) -> str:
     """One line for an error of somebody else's code: `ModuleNotFoundError: No module named 'kornia'`."""
     if isinstance(error, PluginError | ComponentError):
         return error.message
-    text = " ".join(str(error).split())
+    # Some of torch's messages carry a C++ stack.
+    text = " ".join(str(error).partition("Exception raised from")[0].split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

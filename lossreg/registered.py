@@ -88,9 +88,11 @@ class Registered(Generic[C]):
             UnknownParameterError: If a name is unknown, or a needed parameter is missing.
             ParameterError: If a value does not fit.
         """
-        signature, name, record = self.signature, self.name, self.record
-        supplied = {key: runtime[value] for key, value in record.runtime_args.items() if runtime and value in runtime}
-        values = {**record.defaults, **supplied}
+        signature, record = self.signature, self.record
+        name = record.name
+        values = dict(record.defaults)
+        if runtime:
+            values |= {key: runtime[value] for key, value in record.runtime_args.items() if value in runtime}
         for key, value in params.items():
             values[key] = signature.find(key, name, record.defaults).check(value, name)
         signature.check_complete(values, name, record.defaults)

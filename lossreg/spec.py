@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import keyword
 import math
 import re
 import warnings
@@ -16,26 +17,63 @@ from lossreg.errors import ConfigError, SpecError
 from lossreg.names import normalize
 from lossreg.suggestions import did_you_mean
 
-MAX_LENGTH = 10_000  # characters of a spec text; deeper nesting than that is no spec that anyone wrote
+MAX_LENGTH = 10_000  # characters of a spec text
+MAX_DEPTH = 100  # levels of syntax; anything beyond these two is no spec that anyone wrote
+MAX_EPOCHS = 1_000_000  # a typing error beyond that: every epoch has its line in the record
+MAX_BITS = 4096  # of a whole number; Python writes no number of many more in decimals
 
 Value: TypeAlias = "bool | int | float | str | tuple[Value, ...] | ComponentSpec | None"
 
 _CALL = re.compile(r"\s*([A-Za-z_][\w.\-]*)\s*(\(.*\))?\s*", re.ASCII | re.DOTALL)
 
 
+def _not_a_spec(text: str, why: str) -> SpecError:
+    shown = text if len(text) <= 80 else f"{text[:77]}..."
+    return SpecError(
+        f"{shown!r} is not a spec{why and f': {why}'}; write name or name(key=value, ...), such as dice(smooth=1)",
+        text=text,
+    )
+
+
+class _NaNError(SpecError):
+    """NaN was written."""
+
+
+def _spec_name(name: str) -> str:
+    normal = normalize(name)
+    parts = normal.split(".")
+    if len(parts) > 2 or not all(map(_is_word, parts)) or normal in ("inf", "nan"):
+        raise _not_a_spec(name, f"{name!r} is no name")
+    return normal
+
+
+def _is_word(text: str) -> bool:
+    return text.isascii() and text.isidentifier() and not keyword.iskeyword(text)
+
+
 def _frozen_params(params: Mapping[str, Any] | tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Value], ...]:
-    return tuple(sorted((str(key), _frozen(value, str(key))) for key, value in dict(params).items()))
+    items = dict(params)
+    for key in items:
+        if not isinstance(key, str) or not _is_word(key):
+            raise SpecError(f"{key!r} is no name of a parameter", text=str(key))
+    return tuple(sorted((key, _frozen(value, key)) for key, value in items.items()))
 
 
 def _frozen(value: object, where: str) -> Value:
     match value:
-        case bool() | None | str() | ComponentSpec():
+        case bool() | None | ComponentSpec():
             return value
+        case str():
+            return str.__str__(value)  # of an enumeration's member, too
         case int():
+            if value.bit_length() > MAX_BITS:
+                raise SpecError(
+                    f"{where} is a whole number of {value.bit_length()} bits; {MAX_BITS} are allowed", text=""
+                )
             return int(value)
         case float():
             if math.isnan(value):
-                raise SpecError(f"{where} is NaN, which is no value of a parameter", text=str(value))
+                raise _NaNError(f"{where} is NaN, which is no value of a parameter", text=str(value))
             return float(value)
         case list() | tuple():
             return tuple(_frozen(item, where) for item in value)
@@ -65,7 +103,7 @@ class ComponentSpec:
         True
     """
 
-    name: str = attrs.field(converter=normalize)
+    name: str = attrs.field(converter=_spec_name)
     params: tuple[tuple[str, Value], ...] = attrs.field(default=(), converter=_frozen_params)
     text: str = attrs.field(init=False)
 
@@ -125,33 +163,24 @@ def value_text(value: Value) -> str:
 def _parse_spec(text: str) -> ComponentSpec:
     match = _CALL.fullmatch(text) if len(text) <= MAX_LENGTH else None
     if match is None:
-        raise _not_a_spec(text, "")
+        raise _not_a_spec(text, "it is too long" if len(text) > MAX_LENGTH else "")
     name, arguments = match.groups()
-    return ComponentSpec(_dotted_name(name, text), _arguments(arguments, text) if arguments else ())
-
-
-def _not_a_spec(text: str, why: str) -> SpecError:
-    shown = text if len(text) <= 80 else f"{text[:77]}..."
-    return SpecError(
-        f"{shown!r} is not a spec{why and f': {why}'}; write name or name(key=value, ...), such as dice(smooth=1)",
-        text=text,
-    )
-
-
-def _dotted_name(name: str, text: str) -> str:
-    name = normalize(name)
-    if not all(part.isidentifier() for part in name.split(".")) or name.count(".") > 1:
-        raise _not_a_spec(text, f"{name!r} is no name")
-    return name
+    return ComponentSpec(name, _arguments(arguments, text) if arguments else ())
 
 
 def _parse_expression(source: str, text: str) -> ast.expr:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # an escape such as "\d" warns before it is read
-            return ast.parse(source, mode="eval").body
+            tree = ast.parse(source, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise _not_a_spec(text, error.msg if isinstance(error, SyntaxError) else str(error)) from None
+    level: list[ast.AST] = [tree]
+    for _ in range(MAX_DEPTH):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return tree
+    raise _not_a_spec(text, f"it is nested more than {MAX_DEPTH} levels deep")
 
 
 def _arguments(source: str, text: str) -> dict[str, Value]:
@@ -159,15 +188,15 @@ def _arguments(source: str, text: str) -> dict[str, Value]:
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
         raise _not_a_spec(text, "")
     if call.args:
-        written = ast.unparse(call.args[0])
+        written = _unparsed(call.args[0], text)
         raise _not_a_spec(text, f"{written} stands without a name; write key={written}")
     params: dict[str, Value] = {}
-    for keyword in call.keywords:
-        if keyword.arg is None:
+    for argument in call.keywords:
+        if argument.arg is None:
             raise _not_a_spec(text, "** is not allowed")
-        if keyword.arg in params:
-            raise _not_a_spec(text, f"{keyword.arg} is given twice")
-        params[keyword.arg] = _value(keyword.value, keyword.arg, text)
+        if argument.arg in params:
+            raise _not_a_spec(text, f"{argument.arg} is given twice")
+        params[argument.arg] = _value(argument.value, argument.arg, text)
     return params
 
 
@@ -184,10 +213,17 @@ def _value(node: ast.expr, key: str, text: str) -> Value:
         case ast.Name(id="inf"):
             return math.inf
         case ast.Name(id=name) if name.lower() == "nan":
-            raise _not_a_spec(text, f"{key} is NaN, which is no value of a parameter")
+            raise _NaNError(f"{text!r}: {key} is NaN, which is no value of a parameter", text=text)
         case ast.Name() | ast.Attribute() | ast.Call():
-            return _parse_spec(ast.unparse(node))
-    raise _not_a_spec(text, f"{key}={ast.unparse(node)} is no literal")
+            return _parse_spec(_unparsed(node, text))
+    raise _not_a_spec(text, f"{key}={_unparsed(node, text)} is no literal")
+
+
+def _unparsed(node: ast.expr, text: str) -> str:
+    try:
+        return ast.unparse(node)
+    except ValueError as error:  # a whole number of thousands of digits
+        raise _not_a_spec(text, str(error)) from None
 
 
 def parse_value(text: str) -> Value:
@@ -206,10 +242,12 @@ def parse_value(text: str) -> Value:
     word = text.strip().lower()
     if word in words:
         return words[word]
-    if word.lstrip("+-") == "nan":
-        raise SpecError(f"{text!r} is NaN, which is no value of a parameter", text=text)
+    if len(text) > MAX_LENGTH:
+        return text
     try:
-        value = _value(_parse_expression(text.strip(), text), "value", text) if len(text) <= MAX_LENGTH else text
+        value = _frozen(_value(_parse_expression(text.strip(), text), "value", text), "value")
+    except _NaNError:
+        raise
     except SpecError:
         return text
     return text if isinstance(value, ComponentSpec) and not value.params and "(" not in text else value
@@ -279,7 +317,7 @@ class RunSpec:
         scheduler: The learning-rate scheduler; None, or the word `none`, is a constant rate.
         model: The model; None is the one that the data set's record names.
         data: The data set.
-        epochs: Passes over the training split, at least 1.
+        epochs: Passes over the training split, 1 to 1,000,000.
         batch_size: Samples per step, at least 1; more than the split holds is one batch of all.
         seed: Seeds the initial weights and the order of samples; 0 to 2**63 - 1.
         device: A device request: `auto`, `cpu`, `cuda`, `cuda:N`, `mps`.
@@ -301,7 +339,7 @@ class RunSpec:
     )
     model: ComponentSpec | None = attrs.field(default=None, converter=_component, validator=_is_optional_component)
     data: ComponentSpec = attrs.field(default=ComponentSpec("digits"), converter=_component, validator=_is_component)
-    epochs: int = attrs.field(default=20, validator=_whole(1))
+    epochs: int = attrs.field(default=20, validator=_whole(1, MAX_EPOCHS))
     batch_size: int = attrs.field(default=64, validator=_whole(1))
     seed: int = attrs.field(default=0, validator=_whole(0, 2**63 - 1))
     device: str = attrs.field(default="auto", validator=_text)

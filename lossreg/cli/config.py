@@ -10,8 +10,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from lossreg.errors import ConfigError
-from lossreg.spec import RunSpec, check_keys
+from lossreg.building import check
+from lossreg.errors import ConfigError, LossregError
+from lossreg.registry import default
+from lossreg.spec import COMPONENT_FIELDS, RunSpec, check_keys
 
 FORMAT = 1  # of run.json; a later lossreg that changes it reads the old one too
 
@@ -29,6 +31,8 @@ def load_config(path: str, replaced: Collection[str] = ()) -> dict[str, Any]:
     Raises:
         ConfigError: If the file is not there, is broken, has an unknown key, or a value is wrong.
     """
+    if not path:
+        raise ConfigError("--config is empty; name a file, or leave the option out")
     file = Path(path)
     if file.is_dir():
         file /= "run.json"
@@ -36,8 +40,22 @@ def load_config(path: str, replaced: Collection[str] = ()) -> dict[str, Any]:
     if "format" in content or file.name == "run.json":
         content = _past_run(content, file, replaced)
     check_keys(content, str(file))
-    checked = dict(RunSpec.from_mapping(content, str(file)).items())
+    spec = RunSpec.from_mapping(content, str(file))
+    _check_components(spec, content.keys() - replaced, file)
+    checked = dict(spec.items())
     return {key: checked[key] for key in content}
+
+
+def _check_components(spec: RunSpec, keys: Collection[str], file: Path) -> None:
+    """Looks up what the file names, so that an error there names the file."""
+    for field, kind in COMPONENT_FIELDS.items():
+        component = getattr(spec, field)
+        if field in keys and component is not None:
+            try:
+                check(default.of(kind), component)
+            except LossregError as error:
+                error.message = f"{file}: {error.message}"
+                raise
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -47,7 +65,9 @@ def _read(file: Path) -> dict[str, Any]:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigError(f"{file} cannot be read: {reason}") from error
     try:
-        content = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+        content = (
+            json.loads(text, object_pairs_hook=_without_repeats) if file.suffix == ".json" else tomllib.loads(text)
+        )
     except (ValueError, RecursionError) as error:
         kind = "JSON" if file.suffix == ".json" else "TOML"
         raise ConfigError(f"{file} is not {kind}: {error}") from error
@@ -56,18 +76,31 @@ def _read(file: Path) -> dict[str, Any]:
     return content
 
 
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        repeated = next(key for key, _ in pairs if [other for other, _ in pairs].count(key) > 1)
+        raise ValueError(f"the key {repeated!r} is there twice")
+    return content
+
+
 def _past_run(content: dict[str, Any], file: Path, replaced: Collection[str]) -> dict[str, Any]:
-    if content.get("format") != FORMAT or not isinstance(content.get("spec"), dict):
+    objects, versions = content.get("objects", {}), content.get("versions", {})
+    number = content.get("format")
+    if type(number) is not int or number != FORMAT:
         raise ConfigError(f"{file} is no run.json of format {FORMAT}, which this lossreg reads")
-    spec: dict[str, Any] = content["spec"]
-    objects = content.get("objects") or {}
+    spec = content.get("spec")
+    if not (isinstance(spec, dict) and isinstance(objects, dict) and isinstance(versions, dict)):
+        raise ConfigError(
+            f"{file} is no run.json of format {FORMAT}, or a damaged one: spec, objects and versions hold keys and values"
+        )
     missing = {field: name for field, name in objects.items() if field not in replaced}
     if missing:
         named = " and ".join(f"{field} ({name})" for field, name in missing.items())
         raise ConfigError(
             f"{file} cannot be repeated: its {named} was a Python object, which has no text; name another"
         )
-    _compare_versions(content.get("versions") or {}, file)
+    _compare_versions(versions, file)
     return {key: value for key, value in spec.items() if key not in objects}
 
 

@@ -12,8 +12,9 @@ from click.shell_completion import CompletionItem
 
 from lossreg.cli.config import load_config
 from lossreg.errors import ConfigError, LossregError
+from lossreg.names import normalize
 from lossreg.spec import COMPONENT_FIELDS, RUN_KEYS, ComponentSpec, RunSpec
-from lossreg.suggestions import did_you_mean
+from lossreg.suggestions import close_matches, did_you_mean
 
 #: Flag -> field of the run's spec.
 FLAGS: Mapping[str, str] = {
@@ -57,9 +58,17 @@ class RunCommand(click.Command):
         """Takes the dotted options out before click sees the rest: click would read `-1` after one as an option."""
         rest, edits = split_dotted(args, ctx)
         ctx.meta[_META] = edits
-        if not ctx.resilient_parsing:
-            self._refuse_repeats(ctx, list(rest))
-        return super().parse_args(ctx, rest)
+        try:
+            if not ctx.resilient_parsing:
+                self._refuse_repeats(ctx, list(rest))
+            return super().parse_args(ctx, rest)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            if isinstance(error, click.NoSuchOption):
+                known = [option for parameter in self.get_params(ctx) for option in parameter.opts]
+                meant = close_matches(error.option_name, known)
+                raise click.NoSuchOption(error.option_name, possibilities=meant, ctx=ctx) from None
+            raise
 
     def _refuse_repeats(self, ctx: click.Context, args: list[str]) -> None:
         _, _, order = self.make_parser(ctx).parse_args(args)
@@ -112,7 +121,7 @@ def split_dotted(args: Sequence[str], ctx: click.Context) -> tuple[list[str], li
         if ctx.resilient_parsing:
             continue
         if flag not in FLAGS:
-            hint = did_you_mean(flag, FLAGS).replace("'", "")
+            hint = did_you_mean(f"--{flag}", [f"--{known}" for known in FLAGS]).replace("'", "")
             raise click.UsageError(f"--{flag}.{parameter}: there is no component --{flag}.{hint}", ctx)
         if text is None:
             raise click.UsageError(f"--{flag}.{parameter} needs a value", ctx)
@@ -126,9 +135,10 @@ def _complete(kind: str) -> Callable[..., list[CompletionItem]]:
 
         registry = default.of(kind)
         return [
-            CompletionItem(name, help=registry[name].record.summary)
+            # click's script for fish splits at commas.
+            CompletionItem(name, help=registry[name].record.summary.replace(",", ""))
             for name in registry.names()
-            if name.startswith(incomplete.lower().replace("-", "_"))
+            if name.startswith(normalize(incomplete))
         ]
 
     return complete
@@ -187,7 +197,7 @@ def settings_of(ctx: click.Context) -> dict[str, Any]:
     flags = {key: value for key, value in ctx.params.items() if key in RUN_KEYS and value is not None}
     settings: dict[str, Any] = dict(RunSpec.from_mapping(flags, "").items())
     settings = {key: settings[key] for key in flags}
-    if ctx.params["config"]:
+    if ctx.params["config"] is not None:
         settings = {**load_config(ctx.params["config"], replaced=flags.keys()), **settings}
     for field in COMPONENT_FIELDS:
         edits = [edit for edit in ctx.meta[_META] if edit.field == field]

@@ -61,13 +61,20 @@ def _text(plan: Plan) -> str:
     return "\n".join(lines)
 
 
+def _unknown_rates(plan: Plan) -> str:
+    if plan.contract["monitor"]:
+        return f"follows {plan.contract['monitor']}"
+    steps = plan.spec.epochs * plan.facts["steps_per_epoch"]
+    return f"not tried beforehand: {steps:,} steps"
+
+
 def _taken(how: str) -> str:
     return how if how == "as it is" else f"as {how}"
 
 
 def _rates(plan: Plan) -> list[str]:
     if plan.learning_rates is None:
-        return ["learning rate       depends on what training finds, or on too many steps to try"]
+        return [f"learning rate       {_unknown_rates(plan)}"]
     lines = ["epoch  learning rate"]
     for epoch, (first, last) in enumerate(plan.learning_rates):
         lines.append(f"{epoch:>5}  {first:g}" + (f" to {last:g}" if first != last else ""))

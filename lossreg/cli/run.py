@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -41,7 +40,7 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
     signal.signal(signal.SIGTERM, _terminate)
     import lossreg
 
-    result = lossreg.run(**settings, out=options["out"] and Path(options["out"]), quiet=options["quiet"])
+    result = lossreg.run(**settings, out=options["out"], quiet=options["quiet"])
     if options["as_json"]:
         click.echo(json.dumps(result.to_json(), allow_nan=False))
         return

@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 from lossreg.cli.list import check_kind, complete_kind
 from lossreg.cli.output import columns, component_json
 from lossreg.components import KINDS
+from lossreg.names import normalize
 from lossreg.registered import Registered
 
 
@@ -20,7 +21,7 @@ def _complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
     kind = ctx.params.get("kind")
     names = default.of(kind).names() if kind in KINDS else []
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return [CompletionItem(name) for name in names if name.startswith(normalize(incomplete))]
 
 
 @click.command("show")

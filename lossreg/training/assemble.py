@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import torch
 
-from lossreg.building import build_for_runner, qualified
+from lossreg.building import build_for_runner, check, qualified
 from lossreg.components import Loss
 from lossreg.data import Data
-from lossreg.errors import ConfigError
-from lossreg.plugins import LOCAL, Provenance
+from lossreg.errors import BuildError, ConfigError
+from lossreg.plugins import LOCAL, Provenance, describe_error
 from lossreg.registered import Registered
 from lossreg.registry import Registries
 from lossreg.spec import COMPONENT_FIELDS, ComponentSpec, RunSpec
@@ -142,6 +142,7 @@ class Assembler:
         output_shape: tuple[int, ...],
         steps: int,
     ) -> Assembly:
+        self._try_optimizer()
         interval, monitor = self._scheduler_contract(data)
         self.runtime["interval"] = interval
         rates = None
@@ -152,8 +153,6 @@ class Assembler:
         optimizer = self._build_optimizer(trainable)
         scheduler = self._build_scheduler(optimizer) if self.spec.scheduler or "scheduler" in self.objects else None
         warning = zero_rate_warning(rates)
-        named = self.spec.optimizer if "optimizer" not in self.objects else None
-        closure = named is not None and self.registries.optimizers[named.name].record.closure
         return Assembly(
             spec=self.spec,
             labels=self.labels,
@@ -166,7 +165,7 @@ class Assembler:
             memory_format=memory_format,
             loss=loss,
             optimizer=optimizer,
-            closure=closure,
+            closure=self._closure(),
             scheduler=scheduler,
             interval=interval,
             monitor=monitor,
@@ -182,11 +181,7 @@ class Assembler:
             if field in self.objects or spec is None:
                 continue
             registry = self.registries.of(kind)
-            registered = registry[spec.name]
-            for name, value in spec.params:
-                registered.signature.find(name, registered.name, registered.record.defaults).check(
-                    value, registered.name
-                )
+            check(registry, spec)
             self._replace(field, qualified(registry, spec))
         chosen = self.spec.data
         if self.spec.model is None and not {"model", "data"} & self.objects.keys():
@@ -275,6 +270,11 @@ class Assembler:
         if self.spec.scheduler is None or "scheduler" in self.objects:
             return override or "epoch", None
         record = self.registries.schedulers[self.spec.scheduler.name].record
+        for name, _ in self.spec.scheduler.params:
+            if record.runtime_args.get(name) == "interval":
+                raise ConfigError(
+                    f"{name} of {record.name} follows the loop; set both with scheduler_interval (--sched-interval)"
+                )
         metrics = metric_names(data, self.spec.eval_train)
         if record.monitor is not None and record.monitor not in metrics:
             raise ConfigError(
@@ -294,6 +294,27 @@ class Assembler:
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise ConfigError(f"the optimizer {self.labels['optimizer']} is no torch.optim.Optimizer")
         return optimizer
+
+    def _try_optimizer(self) -> None:
+        """Takes one step with throw-away weights: some optimizers refuse their parameters only then."""
+        if "optimizer" in self.objects:
+            return
+        parameter = torch.nn.Parameter(torch.zeros(2, 2, device=self.device))
+        parameter.grad = torch.zeros_like(parameter)
+        optimizer = self._build_optimizer([parameter])
+        try:
+            with torch.random.fork_rng():
+                optimizer.step(lambda: 0.0) if self._closure() else optimizer.step()
+        except Exception as error:
+            raise BuildError(
+                f"optimizer {self.labels['optimizer']} cannot step on {self.device}: {describe_error(error)}",
+                component=self.labels["optimizer"],
+            ) from error
+
+    def _closure(self) -> bool:
+        if "optimizer" in self.objects:
+            return False
+        return self.registries.optimizers[self.spec.optimizer.name].record.closure
 
     def _build_scheduler(self, optimizer: Optimizer) -> LRScheduler:
         if "scheduler" not in self.objects:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lossreg.errors import ContractError
+from lossreg.plugins import describe_error
 
 if TYPE_CHECKING:
     from lossreg.components import Loss
@@ -140,10 +141,8 @@ def _forward(model: torch.nn.Module, inputs: Tensor, parties: Parties) -> Tensor
     try:
         output: Any = model(inputs)
     except Exception as error:
-        reason = " ".join(str(error).split())
         raise parties.error(
-            f"the model failed on a batch of shape {_shape(inputs)} and {inputs.dtype}: "
-            f"{type(error).__name__}: {reason}"
+            f"the model failed on a batch of shape {_shape(inputs)} and {inputs.dtype}: {describe_error(error)}"
         ) from error
     if not isinstance(output, Tensor):
         raise parties.error(f"the model returns a {type(output).__name__}; a tensor is needed")
@@ -197,8 +196,7 @@ def _value(loss: AdaptedLoss, output: Tensor, targets: Tensor, parties: Parties,
             warnings.filterwarnings("error", "Using a target size", UserWarning)
             value: Any = loss(output, targets)
     except Exception as error:
-        reason = " ".join(str(error).split())
-        raise parties.error(f"the loss failed on {shapes}: {type(error).__name__}: {reason}. {fitting}") from error
+        raise parties.error(f"the loss failed on {shapes}: {describe_error(error)}. {fitting}") from error
     if not isinstance(value, Tensor) or value.ndim != 0:
         got = f"shape {_shape(value)}" if isinstance(value, Tensor) else type(value).__name__
         hint = "; reduction='mean' or 'sum' gives one" if getattr(loss.loss, "reduction", None) == "none" else ""

@@ -30,8 +30,8 @@ class Progress:
         self._line(
             f"training {assembly.labels['model']} on {assembly.labels['data']} "
             f"({len(assembly.splits['train'])} samples) with {assembly.labels['loss']}, "
-            f"{assembly.labels['optimizer']} on {run.device}; {run.spec.epochs} epochs of "
-            f"{assembly.steps_per_epoch} steps; files in {run.directory}"
+            f"{assembly.labels['optimizer']} on {run.device}; epochs: {run.spec.epochs}, "
+            f"steps in each: {assembly.steps_per_epoch}; files in {run.directory}"
         )
         if self._stream.isatty():
             total = run.spec.epochs * assembly.steps_per_epoch

@@ -176,6 +176,8 @@ def describe(assembly: Assembly) -> dict[str, Any]:
             "input": assembly.loss.input_as,
             "target": assembly.loss.target_as,
             "output_shape": list(assembly.output_shape),
+            "interval": assembly.interval,
+            "monitor": assembly.monitor,
         },
         "device": str(assembly.device),
         "data": {

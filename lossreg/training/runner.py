@@ -93,6 +93,8 @@ def run(
     for name in ("out", "quiet", "observers", "registries"):
         del arguments[name]
     spec, objects = _split(arguments)
+    if out is not None and not str(out):
+        raise ConfigError("out (--out) is empty; name a directory, or leave it out")
     directory = None if out is None else RunDirectory.claim(Path(out))
     try:
         assembly = _assemble(spec, objects, registries)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -28,6 +28,7 @@ class LrLambda:
     Raises:
         ExpressionError: If the text is no expression, names what is not known, or, where the number of epochs is
             known, has no usable value at one of them.
+        ValueError: If the interval is another word.
 
     Example:
         >>> [LrLambda("epoch // 2")(epoch) for epoch in range(5)]
@@ -42,6 +43,8 @@ class LrLambda:
     def __init__(
         self, text: str, interval: Interval = "epoch", epochs: int | None = None, steps_per_epoch: int | None = None
     ) -> None:
+        if interval not in get_args(Interval):
+            raise ValueError(f"interval is 'epoch' or 'step', not {interval!r}")
         self._expression = Expression(text)
         self._interval = interval
         self._epochs = epochs
@@ -96,10 +99,11 @@ class LrLambda:
         return LrLambda, (self._expression.text, self._interval, self._epochs, self._steps_per_epoch)
 
 
-def different_text(own: str, other: object) -> ExpressionError:
-    """The error for a state that was saved by another expression."""
+def different_text(own: str | None, other: str | None) -> ExpressionError:
+    """The error for a state that was saved by another expression; None stands for a Python function."""
+    mine, saved = (f'"{text}"' if text is not None else "a Python function" for text in (own, other))
     return ExpressionError(
-        f'the schedule\'s expression is "{own}", but the state to load was saved by "{other}"', text=own, other=other
+        f"the schedule is {mine}, but the state to load was saved by {saved}", text=own or "", other=other
     )
 
 
@@ -148,7 +152,8 @@ class LambdaLR(torch.optim.lr_scheduler.LambdaLR):
         Raises:
             ExpressionError: If it was saved by another expression; nothing is changed then.
         """
-        for own, saved in zip(self.lr_lambdas, state_dict["lr_lambdas"], strict=True):
-            if isinstance(own, LrLambda) and (saved is None or saved.get("text") != own.text):
-                raise different_text(own.text, saved and saved.get("text"))
+        for own, state in zip(self.lr_lambdas, state_dict["lr_lambdas"], strict=True):
+            text, saved = getattr(own, "text", None), (state or {}).get("text")
+            if text != saved:
+                raise different_text(text, saved)
         super().load_state_dict(state_dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +54,21 @@ def _load(name: str, root: str | Path | None) -> Data:
     from torchvision import datasets  # 1.4 s that only these data sets need
 
     folder = Path(root or os.environ.get("LOSSREG_DATA") or platformdirs.user_cache_path("lossreg")).expanduser()
+    there = [place for place in (folder, *folder.parents) if place.exists()]
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(patience or 30)  # seconds without an answer; torchvision would wait forever
     try:
         train, test = (getattr(datasets, name)(folder, train=train, download=True) for train in (True, False))
-    except Exception as error:  # a URL error, a full disk, a damaged file: all mean that there is no data
+    except Exception as error:
+        _remove_empty(folder / name / "raw", there[0])  # torchvision makes the folders before it downloads
         reason = " ".join(str(error).split())
         raise DataError(
             f"{name} is not in {folder / name / 'raw'} and could not be downloaded, or its files are damaged "
             f"({type(error).__name__}: {reason}). Point --data.root at a copy, or use --data digits, "
             "which needs no download"
         ) from error
+    finally:
+        socket.setdefaulttimeout(patience)
     return Data(
         train=_tensors(train),
         test=_tensors(test),
@@ -69,6 +76,13 @@ def _load(name: str, root: str | Path | None) -> Data:
         in_shape=(1, 28, 28),
         num_classes=len(train.classes),
     )
+
+
+def _remove_empty(folder: Path, keep: Path) -> None:
+    for place in (folder, *folder.parents):
+        if place == keep or not place.is_dir() or any(place.iterdir()):
+            return
+        place.rmdir()
 
 
 def _tensors(split: Any) -> tuple[torch.Tensor, torch.Tensor]:

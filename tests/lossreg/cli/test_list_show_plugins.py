@@ -1,0 +1,345 @@
+"""`lossreg list`, `show` and `plugins`, the help of every command, and that looking around imports nothing heavy."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import pytest
+
+from lossreg.cli.main import cli
+
+if TYPE_CHECKING:
+    from tests.conftest import Command
+
+COMMANDS = ("run", "plan", "list", "show", "plugins")
+KINDS = ("loss", "optimizer", "scheduler", "model", "dataset")
+BUILTIN = {
+    "loss": {"l1", "mse", "cross_entropy", "dice"},
+    "optimizer": {"sgd", "adam"},
+    "scheduler": {"lambda_lr"},
+    "model": {"mnist_cnn", "mlp"},
+    "dataset": {"digits", "diabetes", "mnist", "fashion_mnist", "kmnist"},
+}
+
+# Runs code where importing anything heavy is loud, even if somebody catches the exception.
+BLOCKER = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "torchvision", "numpy", "sklearn", "matplotlib", "rich", "tqdm"):
+            sys.stderr.write(f"imported: {name}\\n")
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Blocker())
+"""
+
+
+def output(command: Command, line: str) -> str:
+    """What a command line that must succeed, and say nothing on stderr, writes to stdout."""
+    outcome = command(*shlex.split(line))
+    assert (outcome.code, outcome.err) == (0, "")
+    return outcome.out
+
+
+def rows(command: Command, line: str) -> list[dict[str, Any]]:
+    """The components of this package's own plugin that a `list` line gives as JSON."""
+    found: list[dict[str, Any]] = json.loads(output(command, f"{line} --json"))
+    return [row for row in found if row["plugin"] == "builtin"]
+
+
+def child(code: str, *arguments: str, cwd: Path) -> str:
+    """What a child process writes to stdout that runs this code and must succeed in silence."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_is_listed_in_text(lossreg_command: Command, kind: str) -> None:
+    """`list KIND` gives a line for each component, which begins with its name and names its plugin."""
+    lines = [line.split() for line in output(lossreg_command, f"list {kind}").splitlines()]
+    named = {line[0] for line in lines if len(line) > 2 and line[1] == "builtin"}
+    assert named == BUILTIN[kind]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_is_listed_in_json(lossreg_command: Command, kind: str) -> None:
+    """`list KIND --json` gives an object for each component, with full id, factory and distribution."""
+    found = rows(lossreg_command, f"list {kind}")
+    assert {row["name"] for row in found} == BUILTIN[kind]
+    assert all(row["kind"] == kind and row["id"] == f"builtin.{row['name']}" for row in found)
+    assert all(row["distribution"] == "lossreg" and ":" in row["factory"] and row["summary"] for row in found)
+
+
+def test_all_kinds_are_listed_in_the_order_of_the_words(lossreg_command: Command) -> None:
+    """`list` alone gives a block for each of the five kinds."""
+    heads = [line for line in output(lossreg_command, "list").splitlines() if line and not line.startswith(" ")]
+    assert heads == ["losses", "optimizers", "schedulers", "models", "datasets"]
+
+
+def test_all_kinds_are_listed_in_json(lossreg_command: Command) -> None:
+    """`list --json` gives one array with all components of all kinds."""
+    found = {(row["kind"], row["name"]) for row in rows(lossreg_command, "list")}
+    assert found == {(kind, name) for kind, names in BUILTIN.items() for name in names}
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("list dataset '*mnist*'", {"mnist", "fashion_mnist", "kmnist"}),
+        ("list dataset '?mnist'", {"kmnist"}),
+        ("list '*mnist*'", {"mnist", "fashion_mnist", "kmnist", "mnist_cnn"}),
+        ("list loss dice", {"dice"}),
+        ("list loss 'builtin.d*'", {"dice"}),
+        ("list loss '[dl]*'", {"dice", "l1"}),
+        ("list loss DICE", {"dice"}),
+        ("list LOSS", BUILTIN["loss"]),
+        ("list loss 'Cross-*'", {"cross_entropy"}),
+        ("list dataset fashion-mnist", {"fashion_mnist"}),
+        ("list loss 'builtin.Cross-Entropy'", {"cross_entropy"}),
+        ("list loss 'nothing*'", set()),
+    ],
+)
+def test_a_pattern_chooses_by_name(lossreg_command: Command, line: str, names: set[str]) -> None:
+    """A pattern is compared with name and full id; case, and `-` for `_`, do not matter."""
+    assert {row["name"] for row in rows_quietly(lossreg_command, line)} == names
+
+
+def rows_quietly(command: Command, line: str) -> list[dict[str, Any]]:
+    """As `rows`, where stderr may say something."""
+    outcome = command(*shlex.split(line), "--json")
+    assert outcome.code == 0
+    return [row for row in json.loads(outcome.out) if row["plugin"] == "builtin"]
+
+
+def test_a_pattern_that_nothing_fits_is_said(lossreg_command: Command) -> None:
+    """Where nothing fits a pattern, stdout is empty and stderr repeats the pattern."""
+    outcome = lossreg_command("list", "loss", "nothing*")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert "'nothing*'" in outcome.err
+
+
+def test_listing_says_what_a_component_takes(lossreg_command: Command) -> None:
+    """The JSON of a component holds its defaults, what it needs, what the runner supplies and its contract."""
+    (dice,) = rows(lossreg_command, "list loss dice")
+    assert dice["defaults"] == {"smooth": 1e-5, "reduction": "mean"}
+    assert dice["contract"] == {"target": "index", "input": "logits", "averages": None}
+    (schedule,) = rows(lossreg_command, "list scheduler lambda_lr")
+    assert schedule["required"] == ["lr_lambda"]
+    assert schedule["runtime_args"]["steps_per_epoch"] == "steps_per_epoch"
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in KINDS for name in sorted(BUILTIN[kind])])
+def test_what_is_listed_can_be_shown(lossreg_command: Command, kind: str, name: str) -> None:
+    """Every component can be shown, and the first line is its name and summary."""
+    (row,) = rows(lossreg_command, f"list {kind} {name}")
+    assert output(lossreg_command, f"show {kind} {name}").splitlines()[0] == f"{name}: {row['summary']}"
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("show loss dice", r"full id +builtin\.dice"),
+        ("show loss dice", r"from +plugin builtin, lossreg \d"),
+        ("show loss dice", r"factory +lossreg_builtin\.dice:DiceLoss"),
+        ("show loss dice", r"contract +target=index, input=logits, averages=None"),
+        ("show loss dice", r"\n  smooth +float +(= )1e-05"),
+        ("show loss dice", r"\n  reduction +.*'mean'"),
+        ("show optimizer sgd", r"\n  lr +float \| Tensor +(= )0\.01"),
+        ("show optimizer sgd", r"contract +closure=False"),
+        ("show scheduler lambda_lr", r"\n  lr_lambda +str.* +\(needed\)"),
+        ("show scheduler lambda_lr", r"\n  epochs .*\(the runner supplies epochs\)"),
+        ("show model mnist_cnn", r"\n  num_classes +int .*\(the runner supplies num_classes\)"),
+        ("show dataset digits", r"parameters\n  none\n"),
+        ("show dataset digits", r"contract +model=mnist_cnn"),
+        ("show dataset mnist", r"\n  root +str \| Path \| None +(= )None"),
+    ],
+)
+def test_showing_says_where_it_comes_from_and_what_it_takes(lossreg_command: Command, line: str, text: str) -> None:
+    """`show` says origin, contract, and for each parameter the type, the default and who else supplies it."""
+    assert re.search(text, output(lossreg_command, line))
+
+
+def test_showing_ends_with_the_documentation(lossreg_command: Command) -> None:
+    """`show` ends with the factory's docstring."""
+    from lossreg_builtin.dice import DiceLoss
+
+    assert output(lossreg_command, "show loss dice").rstrip().endswith((inspect.getdoc(DiceLoss) or "").rstrip())
+
+
+def test_the_signature_has_the_defaults_that_hold(lossreg_command: Command) -> None:
+    """The signature of `sgd` has lossreg's defaults for rate and momentum."""
+    shown = json.loads(output(lossreg_command, "show optimizer sgd --json"))
+    assert shown["signature"].startswith("sgd(lr: float | Tensor = 0.01, momentum: float = 0.9, ")
+
+
+@pytest.mark.parametrize(("parameter", "ours"), [("lr", 0.01), ("momentum", 0.9)])
+def test_a_default_other_than_torchs_is_shown_with_torchs(
+    lossreg_command: Command, parameter: str, ours: float
+) -> None:
+    """`show optimizer sgd` says that rate and momentum differ from torch, with both values."""
+    import torch
+
+    theirs = inspect.signature(torch.optim.SGD).parameters[parameter].default
+    assert theirs != ours
+    (line,) = [
+        line for line in output(lossreg_command, "show optimizer sgd").splitlines() if line.startswith("differs from")
+    ]
+    assert f"{parameter}={ours} (torch: {theirs})" in line
+
+
+def test_only_what_differs_is_said_to_differ(lossreg_command: Command) -> None:
+    """In JSON, `sgd` differs from torch in rate and momentum and in nothing else."""
+    assert json.loads(output(lossreg_command, "show optimizer sgd --json"))["differs"].keys() == {"lr", "momentum"}
+
+
+def test_nothing_is_said_to_differ_where_nothing_does(lossreg_command: Command) -> None:
+    """`adam` has torch's defaults, and `show` has no line about differences."""
+    assert "differs from" not in output(lossreg_command, "show optimizer adam").partition("\nImplements")[0]
+
+
+@pytest.mark.parametrize(("line", "begins"), [("loss dice", "class DiceLoss("), ("dataset digits", "def load(")])
+def test_the_source_is_the_line_of_the_definition(lossreg_command: Command, line: str, begins: str) -> None:
+    """The source that `show` gives is a file and the line in it where the factory is defined."""
+    file, _, number = json.loads(output(lossreg_command, f"show {line} --json"))["source"].rpartition(":")
+    assert Path(file).read_text(encoding="utf-8").splitlines()[int(number) - 1].startswith(begins)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "builtin.cross_entropy", "Cross-Entropy", "CROSS_ENTROPY"])
+def test_a_name_is_shown_in_any_spelling(lossreg_command: Command, name: str) -> None:
+    """A short name, a full id, other case and `-` for `_` all show the same component."""
+    assert json.loads(output(lossreg_command, f"show loss {name} --json"))["id"] == "builtin.cross_entropy"
+
+
+def test_a_kind_is_read_in_any_case(lossreg_command: Command) -> None:
+    """`show Loss dice` shows the loss."""
+    assert json.loads(output(lossreg_command, "show Loss dice --json"))["id"] == "builtin.dice"
+
+
+def test_plugins_are_listed_in_json(lossreg_command: Command) -> None:
+    """`plugins --json` says of the built-in plugin that it is loaded, from where, and what it offers."""
+    (row,) = [row for row in json.loads(output(lossreg_command, "plugins --json")) if row["name"] == "builtin"]
+    assert (row["distribution"], row["state"], row["problem"]) == ("lossreg", "loaded", None)
+    assert {kind: set(names) for kind, names in row["offers"].items()} == BUILTIN
+    assert row["milliseconds"] >= 0
+
+
+def test_plugins_are_listed_in_text(lossreg_command: Command) -> None:
+    """`plugins` gives a table with a head and a line that names plugin, distribution and state."""
+    head, *lines = output(lossreg_command, "plugins").splitlines()
+    assert head.split() == ["NAME", "DISTRIBUTION", "VERSION", "STATE", "MS", "OFFERS"]
+    (line,) = [line.split() for line in lines if line.startswith("builtin ")]
+    assert (line[1], line[3]) == ("lossreg", "loaded")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--help",
+        "--version",
+        "run --help",
+        "plan --help",
+        "show --help",
+        "list",
+        "list --json",
+        "list loss 'd*'",
+        "plugins",
+        "plugins --json",
+    ],
+)
+def test_looking_around_imports_nothing_heavy(line: str, tmp_path: Path) -> None:
+    """Help, `list` and `plugins` work where torch and its like cannot be imported, and do not try to."""
+    code = f"{BLOCKER}\nfrom lossreg.cli.main import main\nmain()"
+    assert child(code, *shlex.split(line), cwd=tmp_path)
+
+
+def test_importing_the_package_imports_nothing_heavy(tmp_path: Path) -> None:
+    """`import lossreg`, and asking for its names, works where torch and its like cannot be imported."""
+    code = f"{BLOCKER}\nimport lossreg\nprint(lossreg.__version__, *lossreg.losses.names())"
+    assert "dice" in child(code, cwd=tmp_path).split()
+
+
+def test_showing_imports_no_more_than_the_component_needs(tmp_path: Path) -> None:
+    """`show loss dice` imports torch, but neither torchvision nor scikit-learn."""
+    code = (
+        "import sys\nfrom lossreg.cli.main import main\n"
+        "try:\n    main(['show', 'loss', 'dice'])\n"
+        "except SystemExit:\n    print('loaded', *(m for m in ('torch', 'torchvision', 'sklearn') if m in sys.modules))"
+    )
+    assert child(code, cwd=tmp_path).splitlines()[-1] == "loaded torch"
+
+
+def test_the_package_runs_as_a_module(lossreg_command: Command, tmp_path: Path) -> None:
+    """`python -m lossreg list` prints what `lossreg list` prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lossreg", "list", "--json"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == json.loads(output(lossreg_command, "list --json"))
+
+
+def test_every_command_is_tested_here() -> None:
+    """The commands whose help is checked below are all there are."""
+    assert tuple(cli.list_commands(click.Context(cli))) == COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_has_an_example(lossreg_command: Command, command: str) -> None:
+    """The help of each command has examples that call it."""
+    _, found, examples = output(lossreg_command, f"{command} --help").partition("Examples:\n")
+    assert found
+    assert examples.strip().startswith(f"lossreg {command}")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_has_help(command: str) -> None:
+    """Every option of each command says what it does."""
+    found = cli.get_command(click.Context(cli), command)
+    assert found is not None
+    silent = [option.name for option in found.params if isinstance(option, click.Option) and not option.help]
+    assert silent == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_lossreg_names_every_command(lossreg_command: Command, command: str) -> None:
+    """`lossreg --help` has a line for each command that says what it is for."""
+    commands = output(lossreg_command, "--help").partition("Commands:\n")[2]
+    assert re.search(rf"^  {command} +\w.*\.$", commands, re.MULTILINE)
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_has_two_flags(lossreg_command: Command, flag: str) -> None:
+    """`-h` and `--help` give the same help."""
+    assert output(lossreg_command, f"run {flag}").startswith("Usage: lossreg run")
+
+
+def examples(text: str) -> list[str]:
+    """The command lines among the examples of a help text, without what is said about them."""
+    joined = re.sub(r"\\\n +", "", text)
+    return [re.split(r" {3,}", line.strip())[0] for line in joined.splitlines() if line.startswith("    lossreg ")]
+
+
+@pytest.mark.parametrize("command", ["plan", "list", "show", "plugins"])
+def test_the_examples_in_the_help_work(lossreg_command: Command, command: str) -> None:
+    """Every example in the help of a command that does not train ends well."""
+    lines = examples(output(lossreg_command, f"{command} --help"))
+    assert lines
+    assert [line for line in lines if lossreg_command(*shlex.split(line)[1:]).code != 0] == []
+
+
+def test_the_examples_of_run_can_be_planned(lossreg_command: Command) -> None:
+    """Every example in the help of `run` that needs neither a file nor a download is accepted by `plan`."""
+    lines = examples(output(lossreg_command, "run --help"))
+    tried = [line for line in lines if " -c " not in line and " mnist " not in line]
+    assert len(tried) >= 3
+    assert [line for line in tried if lossreg_command("plan", *shlex.split(line)[2:]).code != 0] == []
