@@ -92,7 +92,7 @@ def _past_run(content: dict[str, Any], file: Path, replaced: Collection[str]) ->
     spec = content.get("spec")
     if not (isinstance(spec, dict) and isinstance(objects, dict) and isinstance(versions, dict)):
         raise ConfigError(
-            f"{file} is no run.json of format {FORMAT}, or a damaged one: spec, objects and versions hold keys and values"
+            f"{file} is no run.json of format {FORMAT}, or a damaged one: spec, objects and versions are tables"
         )
     missing = {field: name for field, name in objects.items() if field not in replaced}
     if missing:
