@@ -52,7 +52,7 @@ def _words(words: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _names(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(names)
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 @attrs.frozen
@@ -67,6 +67,8 @@ class Component:
         runtime_args: Which parameters of the factory the runner supplies, and with what:
             `{"T_max": "epochs"}`.
         required: Parameters that the user must set; shells complete them, with those above, without an import.
+        aliases: Further names that lead here.
+        deprecated: What to use instead (`"use dice"`); the component works, and warns once.
 
     Raises:
         ComponentError: If a field is wrong.
@@ -82,9 +84,12 @@ class Component:
     defaults: Mapping[str, Any] = attrs.field(factory=dict, converter=_values, kw_only=True)
     runtime_args: Mapping[str, str] = attrs.field(factory=dict, converter=_words, kw_only=True)
     required: tuple[str, ...] = attrs.field(default=(), converter=_names, kw_only=True)
+    aliases: tuple[str, ...] = attrs.field(default=(), converter=_names, kw_only=True)
+    deprecated: str | None = attrs.field(default=None, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        check_name(self.name, f"a {self.kind}")
+        for name in (self.name, *self.aliases):
+            check_name(name, f"a {self.kind}")
         factory = self.factory
         if not (callable(factory) or (isinstance(factory, str) and _TARGET.fullmatch(factory))):
             raise ComponentError(f"{self.what} has factory={factory!r}; write 'module:attribute' or give a callable")
@@ -105,10 +110,15 @@ class Component:
         """The parameters that the record names; the factory may have more."""
         return [*self.required, *self.defaults, *self.runtime_args]
 
-    def contract(self) -> dict[str, Any]:
-        """The fields that this kind adds to the common ones: what a runner dispatches on."""
+    @classmethod
+    def contract_fields(cls) -> list[str]:
+        """The fields that this kind adds to the common ones."""
         common = {field.name for field in attrs.fields(Component)}
-        return {field.name: getattr(self, field.name) for field in attrs.fields(type(self)) if field.name not in common}
+        return [field.name for field in attrs.fields(cls) if field.name not in common]
+
+    def contract(self) -> dict[str, Any]:
+        """What this kind adds to the common fields: what a runner dispatches on."""
+        return {name: getattr(self, name) for name in self.contract_fields()}
 
 
 @attrs.frozen

@@ -20,7 +20,14 @@ TASKS = ("classification", "regression", "segmentation")
 
 
 def _shape(sizes: Iterable[int]) -> tuple[int, ...]:
-    return tuple(sizes)
+    try:
+        return tuple(sizes)
+    except TypeError:
+        raise DataError(f"in_shape is the shape of one input, such as (1, 28, 28), not {sizes!r}") from None
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 @attrs.frozen(eq=False)
@@ -59,9 +66,9 @@ class Data:
             raise DataError(f"a data set's task is one of {', '.join(TASKS)}, not {self.task!r}")
         needed = "out_features" if self.task == "regression" else "num_classes"
         count = getattr(self, needed)
-        if not isinstance(count, int) or count < 1:
+        if not _is_count(count):
             raise DataError(f"a data set for {self.task} needs {needed}, a whole number of at least 1, not {count!r}")
-        if not all(isinstance(size, int) and size > 0 for size in self.in_shape):
+        if not all(map(_is_count, self.in_shape)):
             raise DataError(f"in_shape is the shape of one input, such as (1, 28, 28), not {self.in_shape!r}")
 
     @property

@@ -118,7 +118,13 @@ Functions: abs, ceil, cos, exp, floor, log, max, min, sin, sqrt
         """
         try:
             value = self._value(values)
-        except (ArithmeticError, ValueError) as error:
+        except KeyError as error:
+            raise ExpressionError(f'expression "{self.text}" needs a value for {error}', text=self.text) from None
+        except OverflowError:
+            raise self._no_value(values, "the value is too large") from None
+        except ZeroDivisionError:
+            raise self._no_value(values, "division by zero") from None
+        except ValueError as error:
             raise self._no_value(values, str(error)) from None
         if not math.isfinite(value) or value < 0:
             raise self._no_value(values, f"is {value:g}; it must be finite and at least 0")

@@ -8,7 +8,6 @@ The order of installation, of `sys.path` and of the file system decides nothing.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import inspect
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,15 +19,16 @@ import pluggy
 
 from lossreg import hookspecs
 from lossreg.components import KINDS, Component
-from lossreg.errors import ComponentError, InstallationError, PluginError
+from lossreg.distributions import HOME, EntryPoint, entry_points, unmet_requirement
+from lossreg.errors import ComponentError, ConfigError, InstallationError, PluginError
 from lossreg.hookspecs import COMPONENT_HOOKS, PREFIX, PROJECT
 from lossreg.names import check_name, normalize
+from lossreg.settings import PluginSettings
 from lossreg.suggestions import did_you_mean
 
-GROUP = "lossreg"
-HOME = "lossreg"  # the distribution whose plugins are the built-ins
 LOCAL = "local"  # the namespace of what is registered without a distribution
 HOOKS = tuple(name for name in vars(hookspecs) if name.startswith(PREFIX))
+State = Literal["loaded", "failed", "blocked", "incompatible"]
 SLOW_IMPORT = 1.0  # seconds; a plugin that takes longer keeps everybody waiting at each start
 
 
@@ -40,41 +40,23 @@ class Provenance:
         plugin: The plugin's name, which is the namespace of its components.
         distribution: The installed distribution that offers it; None for what was registered in this process.
         version: That distribution's version.
+        file: The Python file that registered it, if no distribution did.
+        sha256: That file's hash when it was loaded.
     """
 
     plugin: str
     distribution: str | None = None
     version: str | None = None
+    file: str | None = None
+    sha256: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.distribution} {self.version}" if self.distribution else "this process"
+        return f"{self.distribution} {self.version}" if self.distribution else self.file or "this process"
 
-
-@attrs.frozen
-class EntryPoint:
-    """One line of a distribution's entry points, not loaded yet.
-
-    Attributes:
-        name: The plugin's name.
-        module: The module that it names.
-        distribution: The distribution's name.
-        version: The distribution's version.
-    """
-
-    name: str
-    module: str
-    distribution: str
-    version: str
-
-    @property
-    def provenance(self) -> Provenance:
-        """What its components are recorded with."""
-        return Provenance(self.name, self.distribution, self.version)
-
-    @property
-    def what(self) -> str:
-        """The plugin in a message: `plugin 'focal' (lossreg-focal 0.3)`."""
-        return f"plugin {self.name!r} ({self.distribution} {self.version})"
+    def to_json(self) -> dict[str, str | None]:
+        """The fields that say something, as plain values."""
+        own = {"plugin": self.plugin, "distribution": self.distribution, "version": self.version}
+        return own if self.file is None else {**own, "file": self.file, "sha256": self.sha256}
 
 
 @attrs.frozen
@@ -83,14 +65,15 @@ class PluginReport:
 
     Attributes:
         provenance: The plugin and its distribution.
-        state: `"loaded"` or `"failed"`.
+        state: `"loaded"`, `"failed"`, `"blocked"` (not imported, as somebody wished) or `"incompatible"` (not imported,
+            since it needs another lossreg).
         records: What it offers.
         milliseconds: How long the import and the hooks took.
         problem: Why it failed, or what is odd about it; one line.
     """
 
     provenance: Provenance
-    state: Literal["loaded", "failed"]
+    state: State
     records: tuple[Component, ...] = ()
     milliseconds: float = 0.0
     problem: str | None = None
@@ -98,70 +81,23 @@ class PluginReport:
     @property
     def warning(self) -> str | None:
         """The line to warn with, or None."""
-        if self.problem is None:
-            return None
-        verb = " failed to load" if self.state == "failed" else ""
+        return None if self.problem is None or self.state == "blocked" else self.explanation
+
+    @property
+    def explanation(self) -> str:
+        """Who, and what the matter is."""
+        verb = {"failed": " failed to load", "incompatible": " is incompatible", "blocked": " is blocked"}.get(
+            self.state, ""
+        )
         return f"plugin {self.provenance.plugin!r} ({self.provenance}){verb}: {self.problem}"
 
 
-def entry_points() -> list[EntryPoint]:
-    """The entry points of the group `lossreg`, our own first, the others by (distribution, name).
-
-    Reads each distribution's metadata once. Of two installations of one distribution on `sys.path`, Python imports the
-    first, and so only the first counts.
-    """
-    found: list[EntryPoint] = []
-    seen: set[str] = set()
-    for distribution in importlib.metadata.distributions():
-        text = _read(distribution, "entry_points.txt")
-        if text is None or f"[{GROUP}]" not in text:
-            # Its name would tell whether it hides a later installation, but asking costs a parse for each of them.
-            _remember(distribution, seen)
-            continue
-        name, version = _identity(distribution)
-        if normalize(name) in seen:
-            continue
-        seen.add(normalize(name))
-        found += [
-            EntryPoint(point.name, point.value, name, version)
-            for point in distribution.entry_points
-            if point.group == GROUP
-        ]
-    return sorted(found, key=lambda point: (normalize(point.distribution) != HOME, point.distribution, point.name))
-
-
-def _read(distribution: importlib.metadata.Distribution, file: str) -> str | None:
-    try:
-        return distribution.read_text(file)
-    except (OSError, UnicodeDecodeError):  # a damaged installation of somebody else's is not ours to report
-        return None
-
-
-def _remember(distribution: importlib.metadata.Distribution, seen: set[str]) -> None:
-    # The folder `name-version.dist-info` tells the name without parsing the metadata.
-    folder = getattr(getattr(distribution, "_path", None), "name", "")
-    if folder.endswith(".dist-info"):
-        seen.add(normalize(folder.partition("-")[0]))
-
-
-def _identity(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
-    """Name and version, read from the head of the metadata: `Distribution.name` parses all of it as an e-mail."""
-    text = _read(distribution, "METADATA") or _read(distribution, "PKG-INFO") or ""
-    fields: dict[str, str] = {}
-    for line in text.splitlines():
-        if not line:
-            break
-        key, colon, value = line.partition(": ")
-        if colon and key in ("Name", "Version"):
-            fields.setdefault(key, value.strip())
-    return fields.get("Name", "?"), fields.get("Version", "?")
-
-
-def load_plugins(manager: pluggy.PluginManager) -> Iterator[PluginReport]:
-    """Loads every entry point, each in isolation, and yields a report for each.
+def load_plugins(manager: pluggy.PluginManager, settings: PluginSettings) -> Iterator[PluginReport]:
+    """Loads every entry point that the settings permit, each in isolation, and yields a report for each.
 
     Args:
         manager: Gets every plugin that loads.
+        settings: Which may load.
 
     Raises:
         InstallationError: If the built-in plugin is missing or broken.
@@ -173,30 +109,66 @@ def load_plugins(manager: pluggy.PluginManager) -> Iterator[PluginReport]:
             "the installation of lossreg is broken: its own entry points are not there. "
             "Install it again (pip install --force-reinstall --no-deps lossreg)"
         )
-    reserved = {normalize(point.name) for point in ours} | {LOCAL}
-    modules = {point.module.partition(":")[0] for point in ours}
-    claims: dict[str, list[EntryPoint]] = {}
-    for point in points:
-        claims.setdefault(normalize(point.name), []).append(point)
-    for point in points:
-        builtin = point in ours
-        rivals = [other for other in claims[normalize(point.name)] if other != point]
-        if not builtin and normalize(point.name) in reserved:
-            report = _refused(point, f"the name {point.name!r} is reserved for lossreg itself")
-        elif not builtin and point.module.partition(":")[0] in modules:
-            report = _refused(point, f"the module {point.module} belongs to lossreg itself")
-        elif not builtin and rivals:
-            others = " and ".join(f"{rival.distribution} {rival.version}" for rival in rivals)
-            report = _refused(point, f"{others} offers a plugin of the same name; uninstall one of them")
-        else:
-            report = _load(point, manager)
-            if builtin and report.state == "failed":
-                raise InstallationError(f"the installation of lossreg is broken: {report.warning}")
+    for point in ours:
+        report = _load(point, manager)
+        if report.state == "failed":
+            raise InstallationError(f"the installation of lossreg is broken: {report.warning}")
         yield report
+    others = [point for point in points if point not in ours]
+    permitted = [point for point in others if settings.permits(point.name, point.distribution)]
+    claims: dict[str, list[EntryPoint]] = {}
+    for point in permitted:
+        claims.setdefault(normalize(point.name), []).append(point)
+    for point in others:
+        if point not in permitted:
+            yield _not_loaded(point, "blocked", "by a flag, the environment or the project's file")
+            continue
+        refusal = _refusal(point, ours, claims[normalize(point.name)])
+        unmet = unmet_requirement(point.requirements, ours[0].version)
+        if refusal is not None:
+            yield _not_loaded(point, "failed", refusal)
+        elif unmet is not None:
+            yield _not_loaded(point, "incompatible", f"it requires {unmet}; lossreg {ours[0].version} is installed")
+        else:
+            yield _load(point, manager)
 
 
-def _refused(point: EntryPoint, problem: str) -> PluginReport:
-    return PluginReport(point.provenance, "failed", problem=problem)
+def check_names(settings: PluginSettings, reports: Iterable[PluginReport]) -> None:
+    """Checks that the settings do not block a built-in plugin, and that the plugins that they allow are there.
+
+    Raises:
+        ConfigError: If they do, or one is not.
+    """
+    known = {normalize(name) for r in reports for name in (r.provenance.plugin, r.provenance.distribution or "")}
+    for name in sorted(settings.block & {normalize(HOME), "builtin"}):
+        raise ConfigError(f"the plugin {name!r} belongs to lossreg itself and cannot be blocked")
+    for name in sorted((settings.allow or frozenset()) - known):
+        hint = did_you_mean(name, sorted(known))
+        raise ConfigError(f"there is no plugin {name!r} to allow.{hint} Plugins: lossreg plugins")
+
+
+def _refusal(point: EntryPoint, ours: list[EntryPoint], claims: list[EntryPoint]) -> str | None:
+    """Why an entry point is refused before it is imported, or None."""
+    if normalize(point.name) in {LOCAL, *(normalize(own.name) for own in ours)}:
+        return f"the name {point.name!r} is reserved for lossreg itself"
+    if point.module.partition(":")[0] in {own.module.partition(":")[0] for own in ours}:
+        return f"the module {point.module} belongs to lossreg itself"
+    rivals = [f"{other.distribution} {other.version}" for other in claims if other != point]
+    if rivals:
+        return (
+            f"{' and '.join(rivals)} offers a plugin of the same name; uninstall one of them, "
+            f"or block one by its distribution (-p no:{point.distribution})"
+        )
+    return None
+
+
+def _not_loaded(point: EntryPoint, state: State, problem: str) -> PluginReport:
+    return PluginReport(provenance_of(point), state, problem=problem)
+
+
+def provenance_of(point: EntryPoint) -> Provenance:
+    """What the components of an entry point are recorded with."""
+    return Provenance(point.name, point.distribution, point.version)
 
 
 def _load(point: EntryPoint, manager: pluggy.PluginManager) -> PluginReport:
@@ -211,11 +183,11 @@ def _load(point: EntryPoint, manager: pluggy.PluginManager) -> PluginReport:
         imported = time.perf_counter() - started
         records = register(plugin, point.name, manager)
     except (Exception, SystemExit) as error:  # whatever a plugin does, the others go on
-        return PluginReport(point.provenance, "failed", milliseconds=milliseconds(), problem=describe_error(error))
+        return PluginReport(provenance_of(point), "failed", milliseconds=milliseconds(), problem=describe_error(error))
     problem = None
     if imported > SLOW_IMPORT:
         problem = f"its import took {imported:.1f} s, which every start of lossreg waits for"
-    return PluginReport(point.provenance, "loaded", records, milliseconds(), problem)
+    return PluginReport(provenance_of(point), "loaded", records, milliseconds(), problem)
 
 
 def _import(target: str) -> object:
@@ -261,15 +233,16 @@ def register(plugin: object, name: str, manager: pluggy.PluginManager) -> tuple[
     return records
 
 
-def _check_hooks(plugin: object, name: str, manager: pluggy.PluginManager) -> Iterator[str]:
-    # A module's own names; for an object also those of its class.
+def hooks_of(plugin: object) -> list[str]:
+    """The names of functions of a module, or of an object and its class, that look like hooks."""
     attributes = list(vars(plugin)) if isinstance(plugin, ModuleType) else dir(plugin)
-    for attribute in attributes:
-        if not attribute.startswith(PREFIX):
-            continue
+    # `import lossreg_focal.loss` binds such a name, too: only functions are hooks.
+    return [name for name in attributes if name.startswith(PREFIX) and inspect.isroutine(getattr(plugin, name))]
+
+
+def _check_hooks(plugin: object, name: str, manager: pluggy.PluginManager) -> Iterator[str]:
+    for attribute in hooks_of(plugin):
         function = getattr(plugin, attribute)
-        if not inspect.isroutine(function):
-            continue  # `import lossreg_focal.loss` binds such a name, too
         if attribute not in HOOKS:
             hint = did_you_mean(attribute, HOOKS)
             raise PluginError(f"there is no hook {attribute!r}.{hint} Hooks: {', '.join(HOOKS)}", plugin=name)
@@ -300,9 +273,10 @@ def _records(plugin: object, name: str, hooks: Iterable[str]) -> Iterator[Compon
             if not isinstance(record, record_type):
                 expected = f"lossreg.{record_type.__name__}"
                 raise PluginError(f"{hook} returned {record!r}; it returns {expected} records", plugin=name)
-            if (record.kind, record.name) in seen:
-                raise PluginError(f"it offers the {record.what} twice", plugin=name)
-            seen.add((record.kind, record.name))
+            for word in (record.name, *record.aliases):
+                if (record.kind, word) in seen:
+                    raise PluginError(f"it offers the {record.kind} {word!r} twice", plugin=name)
+                seen.add((record.kind, word))
             yield record
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lossreg import plugins
@@ -12,11 +12,15 @@ from lossreg.components import KINDS, Component, Dataset, Loss, Model, Optimizer
 from lossreg.errors import (
     AmbiguousNameError,
     ComponentError,
+    ConfigError,
+    PluginError,
     UnknownNameError,
 )
+from lossreg.local import is_same, load_local, local_provenance, registering_destination, registering_into
 from lossreg.names import normalize
-from lossreg.plugins import LOCAL, PluginReport, Provenance
+from lossreg.plugins import LOCAL, PluginReport, Provenance, check_names
 from lossreg.registered import Registered
+from lossreg.settings import PluginSettings, load_settings
 from lossreg.suggestions import close_matches, did_you_mean
 
 if TYPE_CHECKING:
@@ -54,15 +58,16 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
 
     def __init__(self, record_type: type[C], owner: Registries) -> None:
         self.kind = record_type.kind
-        self._record_type = record_type
+        self.record_type = record_type
         self._owner = owner
         self._by_id: dict[str, Registered[C]] = {}
         self._by_name: dict[str, list[Registered[C]]] = {}
+        self._warned: set[str] = set()
 
     def names(self) -> list[str]:
         """The name to write for each component, sorted: the short one where it resolves, else the full id."""
         self._owner.load()
-        return sorted(self.short_name(registered) for registered in self._by_id.values())
+        return sorted(map(self.short_name, self.registered))
 
     def short_name(self, registered: Registered[C]) -> str:
         """The shortest name that resolves to this component."""
@@ -100,10 +105,15 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
     def register(self, name: str, factory: str | None = None, **fields: Any) -> Callable[[F], F]:
         """Adds a component of this process, `local.<name>`; a decorator for its factory.
 
+        Registering the same function or class again (a notebook's cell that runs again) replaces it.
+
         Args:
             name: Its short name.
             factory: `"module:attribute"` instead of decorating.
             fields: The other fields of the record (`summary=`, `target=`, ...).
+
+        Raises:
+            ComponentError: If a field is wrong, or another function or class has the name already.
 
         Example:
             >>> import lossreg, torch
@@ -117,8 +127,9 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
 
         def add(target: F) -> F:
             doc = (getattr(target, "__doc__", None) or "").strip().partition("\n")[0]
-            record = self._record_type(name, factory or target, **{"summary": doc, **fields})
-            self.add(record, Provenance(LOCAL))
+            record = self.record_type(name, factory or target, **{"summary": doc, **fields})
+            destination = registering_destination() or self._owner
+            destination.of(self.kind).add(record, local_provenance(target))
             return target
 
         if factory is not None:
@@ -126,22 +137,36 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
         return add
 
     def add(self, record: C, provenance: Provenance) -> Registered[C]:
-        """Adds a record; an equal id of this process is replaced (a notebook's cell that runs again).
+        """Adds a record.
 
         Raises:
-            ComponentError: If the record is of another kind.
+            ComponentError: If the record is of another kind, or something else has its name in the same plugin.
         """
-        if not isinstance(record, self._record_type):
-            raise ComponentError(f"{record!r} is no lossreg.{self._record_type.__name__}")
+        if not isinstance(record, self.record_type):
+            raise ComponentError(f"{record!r} is no lossreg.{self.record_type.__name__}")
         registered = Registered(record, provenance)
-        self._by_id[registered.id] = registered
-        others = [other for other in self._by_name.get(record.name, []) if other.id != registered.id]
-        self._by_name[record.name] = sorted([*others, registered], key=lambda r: (r.provenance.plugin != BUILTIN, r.id))
+        known = self._by_id.get(registered.id)
+        if known is not None and not is_same(known.record, record):
+            raise ComponentError(
+                f"{registered.id} is registered already ({known.provenance}); give this {self.kind} another name"
+            )
+        for name in (record.name, *record.aliases):
+            others = [other for other in self._by_name.get(name, []) if other.id != registered.id]
+            candidates = sorted([*others, registered], key=lambda r: (r.provenance.plugin != BUILTIN, r.id))
+            self._by_name[name] = candidates
+            self._by_id[f"{provenance.plugin}.{name}"] = registered
         return registered
+
+    @property
+    def registered(self) -> list[Registered[C]]:
+        """All components so far, each once, by full id; loads nothing."""
+        return sorted({r.id: r for r in self._by_id.values()}.values(), key=lambda r: r.id)
 
     def __getitem__(self, name: str) -> Registered[C]:
         found = self._candidates(name)
         if len(found) == 1:
+            if found[0].record.deprecated is not None:
+                self._warn_of_deprecation(found[0])
             return found[0]
         raise self._ambiguous(name, found) if found else self._unknown(name)
 
@@ -159,14 +184,25 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
 
     def __iter__(self) -> Iterator[str]:
         self._owner.load()
-        return iter(sorted(self._by_id))
+        return iter([registered.id for registered in self.registered])
 
     def __len__(self) -> int:
         self._owner.load()
-        return len(self._by_id)
+        return len(self.registered)
 
     def __repr__(self) -> str:
-        return f"<registry of {PLURALS[self.kind]}: {', '.join(self._by_id) or 'empty'}>"
+        return f"<registry of {PLURALS[self.kind]}: {', '.join(r.id for r in self.registered) or 'empty'}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (self._owner, PLURALS[self.kind])
+
+    def _warn_of_deprecation(self, registered: Registered[C]) -> None:
+        if registered.id not in self._warned:
+            import logging
+
+            self._warned.add(registered.id)
+            text = f"{self.kind} {registered.id} is deprecated: {registered.record.deprecated}"
+            logging.getLogger("lossreg").warning("%s", text)
 
     def rivals(self, registered: Registered[C]) -> list[Registered[C]]:
         """The other components of the same short name."""
@@ -194,7 +230,7 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
             for kind in KINDS
             if kind != self.kind and name in self._owner.of(kind)
         ]
-        lines += [f"  {report.warning}" for report in self._owner.reports if report.state == "failed"]
+        lines += [f"  {report.explanation}" for report in self._owner.reports if report.state != "loaded"]
         return UnknownNameError(
             "\n".join(lines),
             kind=self.kind,
@@ -211,6 +247,9 @@ class Registries:
 
     Plugins are loaded when a name is first looked up, once, under a lock; registering a component never loads them.
 
+    Args:
+        settings: Which plugins may load; None is what the environment and the project's file say.
+
     Attributes:
         losses: Registry of losses.
         optimizers: Registry of optimizers.
@@ -219,7 +258,8 @@ class Registries:
         datasets: Registry of data sets.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: PluginSettings | None = None) -> None:
+        self._settings = settings
         self._lock = threading.RLock()
         self._loaded = False
         self._loading = False
@@ -249,11 +289,33 @@ class Registries:
         assert self._manager is not None  # noqa: S101  # load() sets it
         return self._manager
 
+    @property
+    def settings(self) -> PluginSettings:
+        """Which plugins may load.
+
+        Raises:
+            ConfigError: If the environment or the project's file is wrong.
+        """
+        if self._settings is None:
+            self._settings = load_settings()
+        return self._settings
+
+    def configure(self, settings: PluginSettings) -> None:
+        """Changes which plugins may load; before the first lookup.
+
+        Raises:
+            ConfigError: If the plugins are loaded already.
+        """
+        if self._loaded:
+            raise ConfigError("the plugins are loaded already; load_registries(...) makes another set")
+        self._settings = settings
+
     def load(self) -> None:
         """Loads the plugins unless they are loaded.
 
         Raises:
             InstallationError: If the built-in plugin is missing or broken.
+            PluginError: If a local file or module cannot be loaded, or, with strict settings, any plugin.
         """
         if self._loaded:
             return
@@ -269,25 +331,72 @@ class Registries:
                 self._loading = False
 
     def _discover(self) -> None:
+        settings = self.settings
         self._manager = plugins.new_manager()
         self._reports = []
-        for report in plugins.load_plugins(self._manager):
-            self._reports.append(report)
-            for record in report.records:
-                self.of(record.kind).add(record, report.provenance)
-            if report.warning:
-                import logging  # a start without a warning need not wait for it
+        for report in plugins.load_plugins(self._manager, settings):
+            self._take(report)
+        check_names(settings, self._reports)
+        for source in settings.local:
+            with registering_into(self):
+                self._take(load_local(source, self._manager))
+        faults = [report.warning for report in self._reports if report.warning]
+        if faults and settings.strict:
+            raise PluginError("\n  ".join(["plugins are not as they should be (strict):", *faults]), plugin="")
+        if faults:
+            import logging  # a start without a warning need not wait for it
 
-                logging.getLogger("lossreg").warning("%s", report.warning)
+            for fault in faults:
+                logging.getLogger("lossreg").warning("%s", fault)
+
+    def _take(self, report: PluginReport) -> None:
+        self._reports.append(report)
+        for record in report.records:
+            self.of(record.kind).add(record, report.provenance)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A spawned process has its own installation to look into; what this one registered goes along.
+        if self is default:
+            return _the_default, ()
+        local = [r for kind in KINDS for r in self.of(kind).registered if r.provenance.plugin == LOCAL]
+        return _restored, (self.settings, [(r.record, r.provenance) for r in local])
 
 
-def load_registries() -> Registries:
+def _the_default() -> Registries:
+    return default
+
+
+def _restored(settings: PluginSettings, local: list[tuple[Component, Provenance]]) -> Registries:
+    registries = Registries(settings)
+    for record, provenance in local:
+        registries.of(record.kind).add(record, provenance)
+    return registries
+
+
+def load_registries(
+    *, allow: Iterable[str] | None = None, block: Iterable[str] = (), strict: bool = False, local: Iterable[str] = ()
+) -> Registries:
     """A set of registries of its own, scanned afresh: for embedding, tests and notebooks.
 
-    It shares nothing with `lossreg.losses` and its siblings.
+    It shares nothing with `lossreg.losses` and its siblings, and asks neither the environment nor a project's file.
+
+    Args:
+        allow: The only plugins (or distributions) to load besides the built-ins; None is all.
+        block: Plugins (or distributions) not to load; they are not imported.
+        strict: Whether a plugin that fails is an error instead of a warning.
+        local: Python files and modules to load besides; their components are `local.<name>`.
+
+    Raises:
+        InstallationError: If the built-in plugin is missing or broken.
+        PluginError: If a local file or module cannot be loaded, or, with strict, any plugin.
+
+    Example:
+        >>> builtins = load_registries(allow=[])
+        >>> builtins.schedulers.names()
+        ['lambda_lr']
     """
     importlib.invalidate_caches()  # a notebook sees what was just installed
-    registries = Registries()
+    registries = Registries(PluginSettings(allow, block, strict, tuple(map(str, local))))
     registries.load()
     return registries
 

@@ -100,14 +100,38 @@ def _past_run(content: dict[str, Any], file: Path, replaced: Collection[str]) ->
         raise ConfigError(
             f"{file} cannot be repeated: its {named} was a Python object, which has no text; name another"
         )
+    _check_origins(content.get("components", {}), spec, {*objects, *replaced}, file)
     _compare_versions(versions, file)
     return {key: value for key, value in spec.items() if key not in objects}
 
 
-def _compare_versions(versions: dict[str, Any], file: Path) -> None:
-    for distribution in ("lossreg", "torch"):
-        then, now = versions.get(distribution), importlib.metadata.version(distribution)
-        if then is not None and str(then).partition("+")[0] != now.partition("+")[0]:
-            logging.getLogger("lossreg").warning(
-                "%s was made with %s %s, here it is %s: the weights may differ", file, distribution, then, now
+def _check_origins(components: Any, spec: dict[str, Any], replaced: Collection[str], file: Path) -> None:
+    """Checks that what the past run was made of is here, and says where it came from if it is not."""
+    for field, origin in components.items() if isinstance(components, dict) else ():
+        kind = COMPONENT_FIELDS.get(field)
+        if kind is None or field in replaced or not spec.get(field) or not isinstance(origin, dict):
+            continue
+        full_id, source = origin.get("id"), origin.get("file")
+        if full_id not in default.of(kind):
+            came = (
+                f"the file {source} (-p {source})"
+                if source
+                else f"{origin.get('distribution')} {origin.get('version')}"
             )
+            raise ConfigError(f"{file} cannot be repeated: its {kind} {full_id} is not here; it came from {came}")
+        here = default.of(kind)[str(full_id)].provenance
+        if here.sha256 != origin.get("sha256"):
+            logging.getLogger("lossreg").warning("%s has changed since %s: the weights may differ", source, file)
+        elif here.version != origin.get("version"):
+            logging.getLogger("lossreg").warning(
+                "%s was made with %s %s, here it is %s: the weights may differ",
+                file, here.distribution, origin.get("version"), here.version,
+            )  # fmt: skip
+
+
+def _compare_versions(versions: dict[str, Any], file: Path) -> None:
+    then, now = versions.get("torch"), importlib.metadata.version("torch")
+    if then is not None and str(then).partition("+")[0] != now.partition("+")[0]:
+        logging.getLogger("lossreg").warning(
+            "%s was made with torch %s, here it is %s: the weights may differ", file, then, now
+        )

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import fnmatch
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from lossreg.cli.controls import plugin_options
 from lossreg.cli.output import columns, component_json
 from lossreg.components import KINDS
 from lossreg.errors import ConfigError
 from lossreg.names import normalize
+from lossreg.registered import Registered
 from lossreg.suggestions import did_you_mean
 
 
@@ -34,8 +38,13 @@ def check_kind(word: str) -> str:
 @click.command("list")
 @click.argument("kind", required=False, shell_complete=complete_kind)
 @click.argument("pattern", required=False)
+@click.option("--of", "plugin", metavar="PLUGIN", help="Only what this plugin (or distribution) offers.")
+@click.option("--where", multiple=True, metavar="FIELD=VALUE", help="Only with this in the contract: target=index.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
-def list_command(kind: str | None, pattern: str | None, as_json: bool) -> None:
+@plugin_options
+def list_command(
+    kind: str | None, pattern: str | None, plugin: str | None, where: tuple[str, ...], as_json: bool
+) -> None:
     """List components: all of them, those of a KIND, or those whose name fits a PATTERN.
 
     KIND is loss, optimizer, scheduler, model or dataset. PATTERN may have * and ?, and is compared with the name and
@@ -47,24 +56,32 @@ def list_command(kind: str | None, pattern: str | None, as_json: bool) -> None:
       lossreg list loss
       lossreg list "*mnist*"
       lossreg list dataset "*mnist*" --json
+      lossreg list loss --where target=index
+      lossreg list --of builtin
     """
     from lossreg.registry import PLURALS, default
 
     if kind is not None and pattern is None and any(sign in kind for sign in "*?["):
         kind, pattern = None, kind
     kinds = KINDS if kind is None else (check_kind(kind),)
+    tests = [_test(text, kinds) for text in where]
+    if plugin is not None:
+        _check_plugin(plugin)
+    default.load()
     found = {}
     for each in kinds:
         registry = default.of(each)
         wanted = normalize(pattern or "*")
-        chosen = [r for r in registry.values() if any(fnmatch.fnmatchcase(n, wanted) for n in (r.name, r.id))]
-        found[each] = [component_json(registry, registered) for registered in chosen]
+        chosen = [registered for registered in registry.registered if _fits(registered, wanted)]
+        rows = [component_json(registry, registered) for registered in chosen]
+        found[each] = [row for row in rows if _is_of(row, plugin) and all(_has(row, test) for test in tests)]
     if as_json:
         click.echo(json.dumps([row for rows in found.values() for row in rows], default=repr))
         return
     if not any(found.values()):
         what = kind or "component"
-        click.echo(f"no {what} fits {pattern!r} (lossreg list{f' {kind}' if kind else ''})", err=True)
+        asked = f" {pattern!r}" if pattern else ""
+        click.echo(f"no {what} fits{asked} (lossreg list{f' {kind}' if kind else ''})", err=True)
     blocks = []
     for each, rows in found.items():
         if rows:
@@ -72,3 +89,37 @@ def list_command(kind: str | None, pattern: str | None, as_json: bool) -> None:
             blocks.append("\n".join([PLURALS[each], *lines]))
     if blocks:
         click.echo("\n\n".join(blocks))
+
+
+def _fits(registered: Registered[Any], pattern: str) -> bool:
+    names = (registered.name, registered.id, *registered.record.aliases)
+    return any(fnmatch.fnmatchcase(name, pattern) for name in names)
+
+
+def _test(text: str, kinds: Sequence[str]) -> tuple[str, str]:
+    from lossreg.registry import default
+
+    field, sign, value = text.partition("=")
+    fields = {name for kind in kinds for name in default.of(kind).record_type.contract_fields()}
+    if not sign or normalize(field) not in fields:
+        hint = did_you_mean(field, sorted(fields))
+        raise ConfigError(f"--where {text}: write FIELD=VALUE.{hint} Fields: {', '.join(sorted(fields))}")
+    return normalize(field), value.strip().lower()
+
+
+def _has(row: dict[str, Any], test: tuple[str, str]) -> bool:
+    field, value = test
+    return field in row["contract"] and str(row["contract"][field]).lower() == value
+
+
+def _is_of(row: dict[str, Any], plugin: str | None) -> bool:
+    return plugin is None or normalize(plugin) in (normalize(row["plugin"]), normalize(row["distribution"] or ""))
+
+
+def _check_plugin(plugin: str) -> None:
+    from lossreg.registry import default
+
+    known = {name for r in default.reports for name in (r.provenance.plugin, r.provenance.distribution) if name}
+    if normalize(plugin) not in map(normalize, known):
+        hint = did_you_mean(normalize(plugin), sorted(known))
+        raise ConfigError(f"there is no plugin {plugin!r}.{hint} Plugins: lossreg plugins")

@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 import lossreg
+from lossreg.cli.controls import plugin_options
 from lossreg.errors import LossregError, RunFailedError
 from lossreg.suggestions import did_you_mean
 
@@ -67,6 +68,7 @@ class LazyGroup(click.Group):
     no_args_is_help=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+@plugin_options
 @click.version_option(lossreg.__version__, prog_name="lossreg")
 def cli() -> None:
     """Train PyTorch models from parts that are picked by name.

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import attrs
-
 from lossreg.registered import Registered
 from lossreg.registry import Registry
 
@@ -20,13 +18,15 @@ def component_json(registry: Registry[Any, Any], registered: Registered[Any]) ->
         "kind": record.kind,
         "name": registry.short_name(registered),
         "id": registered.id,
+        "aliases": list(record.aliases),
+        "deprecated": record.deprecated,
         "summary": record.summary,
         "factory": record.factory if isinstance(record.factory, str) else repr(record.factory),
         "defaults": dict(record.defaults),
         "required": list(record.required),
         "runtime_args": dict(record.runtime_args),
         "contract": record.contract(),
-        **attrs.asdict(registered.provenance),
+        **registered.provenance.to_json(),
     }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lossreg.cli.controls import plugin_options
 from lossreg.cli.options import RunCommand, run_options, settings_of
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 @click.command("plan", cls=RunCommand)
 @run_options
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as one JSON object.")
+@plugin_options
 @click.pass_context
 def plan_command(ctx: click.Context, /, **options: Any) -> None:
     """Check a run and show every parameter, how loss and data meet, and the learning rate of each epoch.

@@ -6,12 +6,14 @@ import json
 
 import click
 
+from lossreg.cli.controls import plugin_options
 from lossreg.cli.output import columns
 from lossreg.plugins import offers
 
 
 @click.command("plugins")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+@plugin_options
 def plugins_command(as_json: bool) -> None:
     """List the plugins of all installed distributions, what each offers, and why one failed to load.
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
+from lossreg.cli.controls import plugin_options
 from lossreg.cli.main import TERMINATED
 from lossreg.cli.options import RunCommand, run_options, settings_of
 
@@ -18,6 +19,7 @@ from lossreg.cli.options import RunCommand, run_options, settings_of
 @click.option("--out", type=click.Path(), help="The run directory, absent or empty. [default: runs/<time>-<parts>]")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@plugin_options
 @click.pass_context
 def run_command(ctx: click.Context, /, **options: Any) -> None:
     """Train a model from named parts and keep the result in a run directory.

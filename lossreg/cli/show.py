@@ -9,6 +9,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from lossreg.cli.controls import plugin_options
 from lossreg.cli.list import check_kind, complete_kind
 from lossreg.cli.output import columns, component_json
 from lossreg.components import KINDS
@@ -28,6 +29,7 @@ def _complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) 
 @click.argument("kind", shell_complete=complete_kind)
 @click.argument("name", shell_complete=_complete_name)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@plugin_options
 def show_command(kind: str, name: str, as_json: bool) -> None:
     """Show one component: where it comes from, its parameters with their defaults, its contract, its documentation.
 
@@ -50,6 +52,7 @@ def show_command(kind: str, name: str, as_json: bool) -> None:
         "parameters": _parameters(registered),
         "differs": differing_defaults(registered),
         "doc": inspect.getdoc(registered.factory),
+        "same_name": [f"{other.id} ({other.provenance})" for other in registry.rivals(registered)],
     }
     click.echo(json.dumps(facts, default=repr) if as_json else _text(facts))
 
@@ -114,6 +117,8 @@ def _text(facts: dict[str, Any]) -> str:
             f"{key}={value['default']!r} ({package}: {value['factory']!r})" for key, value in facts["differs"].items()
         )
         lines += ["", f"differs from {package}: {', '.join(changes)}"]
+    if facts["same_name"]:
+        lines += ["", f"of the same name: {', '.join(facts['same_name'])}"]
     if facts["doc"]:
         lines += ["", facts["doc"]]
     return "\n".join(lines)

@@ -14,7 +14,7 @@ from lossreg.data import Data
 from lossreg.errors import BuildError, ConfigError
 from lossreg.plugins import LOCAL, Provenance, describe_error
 from lossreg.registered import Registered
-from lossreg.registry import Registries
+from lossreg.registry import Registries, Registry
 from lossreg.spec import COMPONENT_FIELDS, ComponentSpec, RunSpec
 from lossreg.training.batches import Samples, load_samples
 from lossreg.training.contract import AdaptedLoss, Parties, adapt, check_contract
@@ -106,6 +106,7 @@ class Assembler:
         self.labels: dict[str, str] = {}
         self.components: dict[str, Any] = {}
         self.runtime: dict[str, Any] = {"epochs": spec.epochs}
+        self.warnings: list[str] = []
 
     def assemble(self) -> Assembly:
         """Builds everything and checks that it fits.
@@ -171,7 +172,7 @@ class Assembler:
             monitor=monitor,
             output_shape=output_shape,
             rates=rates,
-            warnings=[warning] if warning else [],
+            warnings=[*self.warnings, *([warning] if warning else [])],
         )
 
     def _check_specs(self) -> None:
@@ -182,11 +183,19 @@ class Assembler:
                 continue
             registry = self.registries.of(kind)
             check(registry, spec)
+            self._note_rivals(registry, spec)
             self._replace(field, qualified(registry, spec))
         chosen = self.spec.data
         if self.spec.model is None and not {"model", "data"} & self.objects.keys():
             model = self.registries.datasets[chosen.name].record.model
             self._replace("model", qualified(self.registries.models, ComponentSpec(model)))
+
+    def _note_rivals(self, registry: Registry[Any, Any], spec: ComponentSpec) -> None:
+        registered = registry[spec.name]
+        rivals = registry.rivals(registered)
+        if rivals and "." not in spec.name:
+            others = " and ".join(f"{other.id} ({other.provenance})" for other in rivals)
+            self.warnings.append(f"{spec.name} is {registered.id}, not {others}; a full id says which")
 
     def _replace(self, field: str, spec: ComponentSpec) -> None:
         changes: dict[str, Any] = {field: spec}
@@ -202,7 +211,7 @@ class Assembler:
         self.components[field] = {
             "id": registered.id,
             "params": {key: plain(value) for key, value in params.items()},
-            **attrs.asdict(registered.provenance),
+            **registered.provenance.to_json(),
         }
         return built
 

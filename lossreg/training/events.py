@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lossreg import plugins
-from lossreg.errors import ConfigError
+from lossreg.errors import ConfigError, PluginError
 from lossreg.hookspecs import COMPONENT_HOOKS, PREFIX
 
 if TYPE_CHECKING:
-    import pluggy
+    from lossreg.registry import Registries
 
 RUN_HOOKS = tuple(hook for hook in plugins.HOOKS if hook not in COMPONENT_HOOKS)
 
@@ -26,19 +26,20 @@ class Events:
 
     Args:
         observers: Called first, in this order.
-        manager: Holds the plugins.
+        registries: Hold the plugins, and say whether their faults are errors.
 
     Raises:
         ConfigError: If an observer has a method of the hooks' prefix that is no run hook, or none at all.
     """
 
-    def __init__(self, observers: Sequence[object], manager: pluggy.PluginManager) -> None:
+    def __init__(self, observers: Sequence[object], registries: Registries) -> None:
         for observer in observers:
             _check_observer(observer)
         self._observers: dict[str, list[Callable[..., Any]]] = {
             hook: [getattr(observer, hook) for observer in observers if hasattr(observer, hook)] for hook in RUN_HOOKS
         }
-        self._plugins = {hook: list(plugins.implementations(manager, hook)) for hook in RUN_HOOKS}
+        self._plugins = {hook: list(plugins.implementations(registries.manager, hook)) for hook in RUN_HOOKS}
+        self._strict = registries.settings.strict
         self._silenced: set[str] = set()
 
     def emit(self, hook: str, **arguments: Any) -> None:
@@ -56,6 +57,10 @@ class Events:
             try:
                 call(**arguments)
             except (Exception, SystemExit) as error:  # a plugin must not end somebody's run
+                if self._strict:
+                    raise PluginError(
+                        f"plugin {plugin!r} failed in {hook} (strict): {plugins.describe_error(error)}", plugin=plugin
+                    ) from error
                 self._silenced.add(plugin)
                 logger.warning(
                     "plugin %r failed in %s and is left out of this run: %s",

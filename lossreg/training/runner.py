@@ -100,9 +100,8 @@ def run(
         assembly = _assemble(spec, objects, registries)
         if directory is None:
             directory = RunDirectory.claim_default(assembly.labels)
-        used = registries or registry.default
         seen = [Recorder(directory, assembly), *([] if quiet else [Progress()]), *observers]
-        events = Events(seen, used.manager)
+        events = Events(seen, registries or registry.default)
     except BaseException:
         if directory is not None:
             directory.release()
