@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+from collections.abc import Iterator
 
 import attrs
 
@@ -53,12 +54,19 @@ def entry_points() -> list[EntryPoint]:
         if normalize(name) in seen:
             continue
         seen.add(normalize(name))
-        found += [
-            EntryPoint(point.name, point.value, name, version, requirements)
-            for point in distribution.entry_points
-            if point.group == GROUP
-        ]
+        found += [EntryPoint(point, module, name, version, requirements) for point, module in _section(text)]
     return sorted(found, key=lambda point: (normalize(point.distribution) != HOME, point.distribution, point.name))
+
+
+def _section(text: str) -> Iterator[tuple[str, str]]:
+    """The names and modules in the section of our group; `Distribution.entry_points` would read the file again."""
+    inside = False
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("["):
+            inside = line == f"[{GROUP}]"
+        elif inside and line and not line.startswith(("#", ";")):
+            name, _, module = line.partition("=")
+            yield name.strip(), module.strip()
 
 
 def _read(distribution: importlib.metadata.Distribution, file: str) -> str | None:

@@ -194,6 +194,10 @@ def _compile(node: ast.expr, text: str) -> _Number:
             return _conditional(_compile(test, text), _compile(body, text), _compile(orelse, text))
         case ast.Call():
             return _call(text, node)
+    if isinstance(node, ast.Constant):
+        raise _refused(text, node, "only numbers are part of the language")
+    if isinstance(node, ast.BinOp | ast.UnaryOp | ast.Compare):
+        raise _refused(text, node, "this operator is not part of the language")
     raise _refused(text, node, f"{type(node).__name__} is not part of the language")
 
 

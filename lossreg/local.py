@@ -17,11 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from lossreg.components import Component
 from lossreg.errors import LossregError, PluginError
-from lossreg.plugins import LOCAL, PluginReport, Provenance, describe_error, hooks_of, register
+from lossreg.plugins import LOCAL, PluginReport, Provenance, collect, describe_error, hooks_of
 
 if TYPE_CHECKING:
-    import pluggy
-
     from lossreg.registry import Registries
 
 _destination: contextvars.ContextVar[Registries | None] = contextvars.ContextVar("lossreg_destination", default=None)
@@ -42,7 +40,7 @@ def registering_destination() -> Registries | None:
     return _destination.get()
 
 
-def load_local(source: str, manager: pluggy.PluginManager) -> PluginReport:
+def load_local(source: str) -> PluginReport:
     """Loads a Python file (`./my_losses.py`) or a module (`package.module`): its hooks, and what it registers.
 
     A file becomes the importable module of its stem, so that its classes work in spawned processes.
@@ -56,13 +54,13 @@ def load_local(source: str, manager: pluggy.PluginManager) -> PluginReport:
         module = _import_file(Path(source)) if is_file else importlib.import_module(source)
         records: tuple[Component, ...] = ()
         if hooks_of(module):
-            records = register(module, f"{LOCAL}:{module.__name__}", manager)
+            records = collect(module, LOCAL)
     except (Exception, SystemExit) as error:
         problem = error.message if isinstance(error, LossregError) else _located(error, source)
         raise PluginError(f"-p {source}: {problem}", plugin=source) from error
     file = getattr(module, "__file__", None)
     provenance = Provenance(LOCAL, file=file, sha256=_sha256(file) if file else None)
-    return PluginReport(provenance, "loaded", records, (time.perf_counter() - started) * 1e3)
+    return PluginReport(provenance, "loaded", records, (time.perf_counter() - started) * 1e3, plugin=module)
 
 
 def _located(error: BaseException, source: str) -> str:

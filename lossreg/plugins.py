@@ -27,7 +27,12 @@ from lossreg.settings import PluginSettings
 from lossreg.suggestions import did_you_mean
 
 LOCAL = "local"  # the namespace of what is registered without a distribution
-HOOKS = tuple(name for name in vars(hookspecs) if name.startswith(PREFIX))
+#: Hook -> its arguments.
+HOOKS: Mapping[str, tuple[str, ...]] = {
+    name: tuple(inspect.signature(specification).parameters)
+    for name, specification in vars(hookspecs).items()
+    if name.startswith(PREFIX)
+}
 State = Literal["loaded", "failed", "blocked", "incompatible"]
 SLOW_IMPORT = 1.0  # seconds; a plugin that takes longer keeps everybody waiting at each start
 
@@ -70,6 +75,7 @@ class PluginReport:
         records: What it offers.
         milliseconds: How long the import and the hooks took.
         problem: Why it failed, or what is odd about it; one line.
+        plugin: The module or object itself, if it is loaded.
     """
 
     provenance: Provenance
@@ -77,6 +83,7 @@ class PluginReport:
     records: tuple[Component, ...] = ()
     milliseconds: float = 0.0
     problem: str | None = None
+    plugin: object = attrs.field(default=None, repr=False, eq=False)
 
     @property
     def warning(self) -> str | None:
@@ -92,11 +99,10 @@ class PluginReport:
         return f"plugin {self.provenance.plugin!r} ({self.provenance}){verb}: {self.problem}"
 
 
-def load_plugins(manager: pluggy.PluginManager, settings: PluginSettings) -> Iterator[PluginReport]:
+def load_plugins(settings: PluginSettings) -> Iterator[PluginReport]:
     """Loads every entry point that the settings permit, each in isolation, and yields a report for each.
 
     Args:
-        manager: Gets every plugin that loads.
         settings: Which may load.
 
     Raises:
@@ -110,27 +116,31 @@ def load_plugins(manager: pluggy.PluginManager, settings: PluginSettings) -> Ite
             "Install it again (pip install --force-reinstall --no-deps lossreg)"
         )
     for point in ours:
-        report = _load(point, manager)
+        report = _load(point)
         if report.state == "failed":
             raise InstallationError(f"the installation of lossreg is broken: {report.warning}")
         yield report
-    others = [point for point in points if point not in ours]
-    permitted = [point for point in others if settings.permits(point.name, point.distribution)]
+    others = points[len(ours) :]  # ours come first
+    owners: dict[int, str] = {}
     claims: dict[str, list[EntryPoint]] = {}
-    for point in permitted:
-        claims.setdefault(normalize(point.name), []).append(point)
     for point in others:
-        if point not in permitted:
+        if settings.permits(point.name, point.distribution):
+            claims.setdefault(normalize(point.name), []).append(point)
+    for point in others:
+        if not settings.permits(point.name, point.distribution):
             yield _not_loaded(point, "blocked", "by a flag, the environment or the project's file")
             continue
-        refusal = _refusal(point, ours, claims[normalize(point.name)])
+        refused = refusal(point, ours, claims[normalize(point.name)])
         unmet = unmet_requirement(point.requirements, ours[0].version)
-        if refusal is not None:
-            yield _not_loaded(point, "failed", refusal)
+        if refused is not None:
+            yield _not_loaded(point, "failed", refused)
         elif unmet is not None:
             yield _not_loaded(point, "incompatible", f"it requires {unmet}; lossreg {ours[0].version} is installed")
         else:
-            yield _load(point, manager)
+            report = _load(point)
+            known = owners.setdefault(id(report.plugin), point.name) if report.plugin is not None else point.name
+            same = f"the module {point.module} is that of plugin {known!r}"
+            yield report if known == point.name else _not_loaded(point, "failed", same)
 
 
 def check_names(settings: PluginSettings, reports: Iterable[PluginReport]) -> None:
@@ -142,12 +152,13 @@ def check_names(settings: PluginSettings, reports: Iterable[PluginReport]) -> No
     known = {normalize(name) for r in reports for name in (r.provenance.plugin, r.provenance.distribution or "")}
     for name in sorted(settings.block & {normalize(HOME), "builtin"}):
         raise ConfigError(f"the plugin {name!r} belongs to lossreg itself and cannot be blocked")
-    for name in sorted((settings.allow or frozenset()) - known):
-        hint = did_you_mean(name, sorted(known))
-        raise ConfigError(f"there is no plugin {name!r} to allow.{hint} Plugins: lossreg plugins")
+    for purpose, names in (("allow", settings.allow or frozenset()), ("block", settings.named)):
+        for name in sorted(names - known):
+            hint = did_you_mean(name, sorted(known))
+            raise ConfigError(f"there is no plugin {name!r} to {purpose}.{hint} (lossreg plugins lists them)")
 
 
-def _refusal(point: EntryPoint, ours: list[EntryPoint], claims: list[EntryPoint]) -> str | None:
+def refusal(point: EntryPoint, ours: list[EntryPoint], claims: list[EntryPoint]) -> str | None:
     """Why an entry point is refused before it is imported, or None."""
     if normalize(point.name) in {LOCAL, *(normalize(own.name) for own in ours)}:
         return f"the name {point.name!r} is reserved for lossreg itself"
@@ -171,7 +182,7 @@ def provenance_of(point: EntryPoint) -> Provenance:
     return Provenance(point.name, point.distribution, point.version)
 
 
-def _load(point: EntryPoint, manager: pluggy.PluginManager) -> PluginReport:
+def _load(point: EntryPoint) -> PluginReport:
     started = time.perf_counter()
 
     def milliseconds() -> float:
@@ -179,18 +190,19 @@ def _load(point: EntryPoint, manager: pluggy.PluginManager) -> PluginReport:
 
     try:
         check_name(point.name, "a plugin")
-        plugin = _import(point.module)
+        plugin = import_target(point.module)
         imported = time.perf_counter() - started
-        records = register(plugin, point.name, manager)
+        records = collect(plugin, point.name)
     except (Exception, SystemExit) as error:  # whatever a plugin does, the others go on
         return PluginReport(provenance_of(point), "failed", milliseconds=milliseconds(), problem=describe_error(error))
     problem = None
     if imported > SLOW_IMPORT:
         problem = f"its import took {imported:.1f} s, which every start of lossreg waits for"
-    return PluginReport(provenance_of(point), "loaded", records, milliseconds(), problem)
+    return PluginReport(provenance_of(point), "loaded", records, milliseconds(), problem, plugin)
 
 
-def _import(target: str) -> object:
+def import_target(target: str) -> object:
+    """The module, or the object in it, that an entry point names."""
     module, _, attribute = target.partition(":")
     plugin: object = importlib.import_module(module.strip())
     for name in filter(None, attribute.split("[")[0].strip().split(".")):
@@ -207,29 +219,39 @@ def describe_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def new_manager() -> pluggy.PluginManager:
-    """A plugin manager that knows the hooks of lossreg and no plugin."""
+def manager_of(reports: Iterable[PluginReport]) -> pluggy.PluginManager:
+    """A pluggy manager that knows the hooks of lossreg and holds the plugins that were loaded.
+
+    It is made when a run needs it: listing names asks each plugin itself, and filling a manager costs more than that.
+    """
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
+    for report in reports:
+        if report.plugin is not None:
+            # Several local files share one namespace, so their modules tell them apart.
+            own = getattr(report.plugin, "__name__", "")
+            name = report.provenance.plugin
+            manager.register(report.plugin, f"{LOCAL}:{own}" if name == LOCAL else name)
     return manager
 
 
-def register(plugin: object, name: str, manager: pluggy.PluginManager) -> tuple[Component, ...]:
-    """Registers a plugin with the manager and collects what it offers; all of it or nothing.
+def collect(plugin: object, name: str) -> tuple[Component, ...]:
+    """Checks the hooks of a plugin and collects what it offers; all of it or nothing.
 
     Raises:
         PluginError: If a hook is misspelt, unmarked or has wrong arguments, a hook returns something else than
             records of its kind, two records have one name, or nothing is offered.
         Exception: Whatever a hook of the plugin raises.
     """
-    hooks = list(_check_hooks(plugin, name, manager))
+    hooks = hooks_of(plugin)
+    for hook in hooks:
+        check_hook(hook, getattr(plugin, hook), name)
     if not hooks:
         raise PluginError("it offers nothing: no function is marked with @lossreg.hookimpl", plugin=name)
-    # A hook is called alone, not through the manager, so that the answer has an owner.
+    # A hook is called alone, not through a manager, so that the answer has an owner.
     records = tuple(_records(plugin, name, [hook for hook in hooks if hook in COMPONENT_HOOKS]))
     if not records and all(hook in COMPONENT_HOOKS for hook in hooks):
         raise PluginError("it offers nothing: its hooks returned no record", plugin=name)
-    manager.register(plugin, name)
     return records
 
 
@@ -240,26 +262,28 @@ def hooks_of(plugin: object) -> list[str]:
     return [name for name in attributes if name.startswith(PREFIX) and inspect.isroutine(getattr(plugin, name))]
 
 
-def _check_hooks(plugin: object, name: str, manager: pluggy.PluginManager) -> Iterator[str]:
-    for attribute in hooks_of(plugin):
-        function = getattr(plugin, attribute)
-        if attribute not in HOOKS:
-            hint = did_you_mean(attribute, HOOKS)
-            raise PluginError(f"there is no hook {attribute!r}.{hint} Hooks: {', '.join(HOOKS)}", plugin=name)
-        marked = manager.parse_hookimpl_opts(plugin, attribute)
-        if marked is None:
-            raise PluginError(f"{attribute} is not marked with @lossreg.hookimpl", plugin=name)
-        if marked["hookwrapper"] or marked["wrapper"]:
-            raise PluginError(f"{attribute} is a wrapper; hooks of lossreg cannot be wrapped", plugin=name)
-        allowed = getattr(manager.hook, attribute).spec.argnames
-        surplus = [argument for argument in inspect.signature(function).parameters if argument not in allowed]
-        if surplus:
-            raise PluginError(
-                f"{attribute} takes {', '.join(surplus)}, which the hook does not give; "
-                f"it gives {', '.join(allowed) or 'no arguments'}",
-                plugin=name,
-            )
-        yield attribute
+def check_hook(hook: str, function: Callable[..., Any], plugin: str) -> None:
+    """Checks one function that looks like a hook.
+
+    Raises:
+        PluginError: If there is no such hook, or the function is unmarked, a wrapper, or has other arguments.
+    """
+    if hook not in HOOKS:
+        hint = did_you_mean(hook, HOOKS)
+        raise PluginError(f"there is no hook {hook!r}.{hint} Hooks: {', '.join(HOOKS)}", plugin=plugin)
+    marked = getattr(function, f"{PROJECT}_impl", None)  # where pluggy's marker leaves its options
+    if marked is None:
+        raise PluginError(f"{hook} is not marked with @lossreg.hookimpl", plugin=plugin)
+    if marked["hookwrapper"] or marked["wrapper"]:
+        raise PluginError(f"{hook} is a wrapper; hooks of lossreg cannot be wrapped", plugin=plugin)
+    allowed = HOOKS[hook]
+    surplus = [argument for argument in inspect.signature(function).parameters if argument not in allowed]
+    if surplus:
+        raise PluginError(
+            f"{hook} takes {', '.join(surplus)}, which the hook does not give; "
+            f"it gives {', '.join(allowed) or 'no arguments'}",
+            plugin=plugin,
+        )
 
 
 def _records(plugin: object, name: str, hooks: Iterable[str]) -> Iterator[Component]:

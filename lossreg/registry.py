@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -126,7 +127,7 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
         """
 
         def add(target: F) -> F:
-            doc = (getattr(target, "__doc__", None) or "").strip().partition("\n")[0]
+            doc = "" if factory is not None else (target.__doc__ or "").strip().partition("\n")[0]
             record = self.record_type(name, factory or target, **{"summary": doc, **fields})
             destination = registering_destination() or self._owner
             destination.of(self.kind).add(record, local_provenance(target))
@@ -264,7 +265,6 @@ class Registries:
         self._loaded = False
         self._loading = False
         self._reports: list[PluginReport] = []
-        self._manager: pluggy.PluginManager | None = None
         self.losses: Registry[Loss, torch.nn.Module] = Registry(Loss, self)
         self.optimizers: Registry[Optimizer, torch.optim.Optimizer] = Registry(Optimizer, self)
         self.schedulers: Registry[Scheduler, torch.optim.lr_scheduler.LRScheduler] = Registry(Scheduler, self)
@@ -282,12 +282,10 @@ class Registries:
         self.load()
         return self._reports
 
-    @property
+    @functools.cached_property
     def manager(self) -> pluggy.PluginManager:
         """The pluggy manager that holds the plugins, for their run hooks."""
-        self.load()
-        assert self._manager is not None  # noqa: S101  # load() sets it
-        return self._manager
+        return plugins.manager_of(self.reports)
 
     @property
     def settings(self) -> PluginSettings:
@@ -332,14 +330,13 @@ class Registries:
 
     def _discover(self) -> None:
         settings = self.settings
-        self._manager = plugins.new_manager()
         self._reports = []
-        for report in plugins.load_plugins(self._manager, settings):
+        for report in plugins.load_plugins(settings):
             self._take(report)
         check_names(settings, self._reports)
         for source in settings.local:
             with registering_into(self):
-                self._take(load_local(source, self._manager))
+                self._take(load_local(source))
         faults = [report.warning for report in self._reports if report.warning]
         if faults and settings.strict:
             raise PluginError("\n  ".join(["plugins are not as they should be (strict):", *faults]), plugin="")

@@ -35,12 +35,14 @@ class PluginSettings:
         block: Names of plugins (or their distributions) that may not load; they are not imported at all.
         strict: Whether a plugin that fails, or is odd, is an error instead of a warning.
         local: Python files and modules to load besides, whose components are `local.<name>`.
+        named: Those of the blocked names that must be there, since somebody just wrote them.
     """
 
     allow: frozenset[str] | None = attrs.field(default=None, converter=_optional_names)
     block: frozenset[str] = attrs.field(default=(), converter=_names)
     strict: bool = False
     local: tuple[str, ...] = ()
+    named: frozenset[str] = attrs.field(default=(), converter=_names)
 
     def permits(self, plugin: str, distribution: str) -> bool:
         """Whether a plugin may load."""

@@ -63,7 +63,7 @@ def _plugin(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) 
     settings = default.settings
     blocked = {word[3:] for word in words if word.startswith("no:")}
     files = [word for word in words if not word.startswith("no:")]
-    _change(block=settings.block | blocked, local=(*settings.local, *files))
+    _change(block=settings.block | blocked, named=settings.named | blocked, local=(*settings.local, *files))
 
 
 def _no_plugins(ctx: click.Context, param: click.Parameter, given: bool) -> None:

@@ -26,6 +26,7 @@ COMMANDS = {
     "list": "List what can be named.",
     "show": "Show one component: parameters, contract, origin.",
     "plugins": "List plugins and how loading them went.",
+    "new": "Write a distribution of your own to begin with.",
 }
 
 

@@ -173,6 +173,7 @@ RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "-c",
         "--config",
         type=click.Path(),
+        metavar="FILE",
         help="A TOML or JSON file with such settings, or the run.json of a past run; options go before it.",
     ),
 )

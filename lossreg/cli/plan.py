@@ -50,7 +50,7 @@ def _text(plan: Plan) -> str:
     data = facts["data"]
     lines += [
         "",
-        f"{'device':<20}{facts['device']}",
+        f"{'runs on':<20}{facts['device']}",
         f"{'samples':<20}{data['train']} train, {data['test']} test; {data['task']}",
         f"{'steps':<20}{facts['steps_per_epoch']} an epoch",
         f"{'model parameters':<20}{facts['parameters']:,}",

@@ -7,14 +7,16 @@ import json
 import click
 
 from lossreg.cli.controls import plugin_options
+from lossreg.cli.doctor import doctor_command
 from lossreg.cli.output import columns
 from lossreg.plugins import offers
 
 
-@click.command("plugins")
+@click.group("plugins", invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 @plugin_options
-def plugins_command(as_json: bool) -> None:
+@click.pass_context
+def plugins_command(ctx: click.Context, as_json: bool) -> None:
     """List the plugins of all installed distributions, what each offers, and why one failed to load.
 
     A plugin that fails costs itself and one warning line; everything else works.
@@ -23,7 +25,10 @@ def plugins_command(as_json: bool) -> None:
     Examples:
       lossreg plugins
       lossreg plugins --json
+      lossreg plugins doctor builtin         everything that is wrong with one plugin
     """
+    if ctx.invoked_subcommand is not None:
+        return
     from lossreg.registry import default
 
     rows = [
@@ -49,3 +54,6 @@ def plugins_command(as_json: bool) -> None:
         milliseconds = f"{report.milliseconds:.1f}"
         table.append((who.plugin, who.distribution or "", who.version or "", report.state, milliseconds, text))
     click.echo("\n".join(columns(table)))
+
+
+plugins_command.add_command(doctor_command)

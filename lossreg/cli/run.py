@@ -16,7 +16,9 @@ from lossreg.cli.options import RunCommand, run_options, settings_of
 
 @click.command("run", cls=RunCommand)
 @run_options
-@click.option("--out", type=click.Path(), help="The run directory, absent or empty. [default: runs/<time>-<parts>]")
+@click.option(
+    "--out", type=click.Path(), metavar="DIR", help="The run directory, absent or empty. [default: runs/<time>-<parts>]"
+)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @plugin_options

@@ -79,8 +79,8 @@ class Assembly:
 
     @property
     def repeatable(self) -> bool:
-        """Whether the spec alone says all."""
-        return not self.objects
+        """Whether the spec says all: nothing was an object, or registered by something that leaves no file."""
+        return not self.objects and all(part["distribution"] or part.get("file") for part in self.components.values())
 
 
 def steps_in(samples: int, batch_size: int) -> int:
@@ -295,6 +295,7 @@ class Assembler:
         return override or record.interval, record.monitor
 
     def _build_optimizer(self, parameters: list[torch.nn.Parameter]) -> Optimizer:
+        self.runtime["params"] = parameters
         if "optimizer" not in self.objects:
             optimizer = self._build("optimizer", (parameters,))
         else:
@@ -326,6 +327,7 @@ class Assembler:
         return self.registries.optimizers[self.spec.optimizer.name].record.closure
 
     def _build_scheduler(self, optimizer: Optimizer) -> LRScheduler:
+        self.runtime["optimizer"] = optimizer
         if "scheduler" not in self.objects:
             scheduler = self._build("scheduler", (optimizer,))
         else:
@@ -356,9 +358,11 @@ def plain(value: Any) -> Any:
         return value if abs(value) < float("inf") else str(value)
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    return str(value)
+    return str(value)[:200]
 
 
 def _class_name(part: object) -> str:
+    if isinstance(part, Loss):
+        return f"lossreg.Loss({part.name!r})"
     named = part if callable(part) and hasattr(part, "__qualname__") else type(part)
     return f"{named.__module__}.{named.__qualname__}"

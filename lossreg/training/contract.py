@@ -129,7 +129,9 @@ def check_contract(
 
 def _fitting(data: Data, registries: Registries) -> str:
     target = "dense" if data.task == "regression" else "index"
-    names = [name for name in registries.losses.names() if registries.losses[name].record.target == target]
+    losses = registries.losses
+    fitting = [r for r in losses.registered if r.record.target == target and r.record.deprecated is None]
+    names = sorted(map(losses.short_name, fitting))
     return f"Losses that fit: {', '.join(names)}"
 
 

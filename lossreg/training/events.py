@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lossreg import plugins
-from lossreg.errors import ConfigError, PluginError
+from lossreg.errors import ConfigError, RunFailedError
 from lossreg.hookspecs import COMPONENT_HOOKS, PREFIX
 
 if TYPE_CHECKING:
@@ -58,9 +58,8 @@ class Events:
                 call(**arguments)
             except (Exception, SystemExit) as error:  # a plugin must not end somebody's run
                 if self._strict:
-                    raise PluginError(
-                        f"plugin {plugin!r} failed in {hook} (strict): {plugins.describe_error(error)}", plugin=plugin
-                    ) from error
+                    reason = plugins.describe_error(error)
+                    raise RunFailedError(f"plugin {plugin!r} failed in {hook} (strict): {reason}") from error
                 self._silenced.add(plugin)
                 logger.warning(
                     "plugin %r failed in %s and is left out of this run: %s",

@@ -17,7 +17,8 @@ class RunResult:
 
     Attributes:
         metrics: One row for each epoch, as in `metrics.jsonl`: epoch, step, lr, train_loss, test_loss, test_accuracy
-            or test_mean_absolute_error, samples_per_second, seconds.
+            or test_mean_absolute_error, samples_per_second, seconds; with `eval_train` also train_loss_after and
+            train_accuracy or train_mean_absolute_error, of the weights at the epoch's end.
         directory: The run directory.
         model: The trained model, on the run's device.
         spec: What decided the run, with full ids.

@@ -50,7 +50,9 @@ class Run:
         return self.assembly.optimizer
 
     def request_stop(self, reason: str) -> None:
-        """Ends the run cleanly after this step: evaluated, recorded, with exit code 0.
+        """Ends the run cleanly: evaluated, recorded, with exit code 0.
+
+        It acts at the logged step, or at the end of the epoch, at which a hook asks for it.
 
         Args:
             reason: One line for the record.

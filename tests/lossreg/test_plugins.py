@@ -3,80 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-PACKAGES = Path(__file__).parents[1] / "packages"
-Install = Callable[..., Path]
-Result = subprocess.CompletedProcess[str]
+if TYPE_CHECKING:
+    from tests.lossreg.conftest import CommandWith, Install
 
 
-@pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All distributions of tests/packages, installed by pip into one scratch folder."""
-    target = tmp_path_factory.mktemp("installed")
-    sources = tmp_path_factory.mktemp("sources")
-    shutil.copytree(PACKAGES, sources, dirs_exist_ok=True)
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-compile"),
-            *("--disable-pip-version-check", "--target", str(target)),
-            *map(str, sorted(sources.iterdir())),
-        ],
-        check=True,
-    )
-    return target
-
-
-@pytest.fixture
-def install(installed: Path, tmp_path: Path) -> Install:
-    """Makes a folder for PYTHONPATH that holds the named distributions, put there in the given order."""
-
-    def select(*names: str, folder: str = "site") -> Path:
-        site = tmp_path / folder
-        site.mkdir()
-        for name in names:
-            module = name.replace("-", "_")
-            for part in (module, f"{module}-1.0.dist-info"):
-                if (installed / part).is_dir():
-                    shutil.copytree(installed / part, site / part)
-        return site
-
-    return select
-
-
-def command(*arguments: str, path: Path | list[Path], cwd: Path | None = None) -> Result:
-    """Runs `lossreg` in a child process with these folders on sys.path."""
-    folders = os.pathsep.join(map(str, path if isinstance(path, list) else [path]))
-    return subprocess.run(
-        [sys.executable, "-m", "lossreg", *arguments],
-        env={**os.environ, "PYTHONPATH": folders},
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def plugins(path: Path | list[Path]) -> dict[str, Any]:
+def plugins(command_with: CommandWith, path: Path | list[Path]) -> dict[str, Any]:
     """The rows of `lossreg plugins --json`, by distribution."""
-    result = command("plugins", "--json", path=path)
+    result = command_with("plugins", "--json", path=path)
     assert result.returncode == 0, result.stderr
     return {row["distribution"]: row for row in json.loads(result.stdout)}
 
 
-def test_a_loss_of_another_distribution_is_named_like_a_built_in(install: Install, tmp_path: Path) -> None:
+def test_a_loss_of_another_distribution_is_named_like_a_built_in(
+    install: Install, tmp_path: Path, command_with: CommandWith
+) -> None:
     """An installed package's loss trains by its short name, with its parameters and its provenance in the record."""
     site = install("good-losses")
     arguments = ["run", "--loss", "focal(gamma=1.5)", "--epochs", "1", "--limit-train", "64", "--out", "out"]
-    result = command(*arguments, path=site, cwd=tmp_path)
+    result = command_with(*arguments, path=site, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert record["spec"]["loss"] == "good.focal(gamma=1.5)"
@@ -85,11 +36,11 @@ def test_a_loss_of_another_distribution_is_named_like_a_built_in(install: Instal
     }  # fmt: skip
 
 
-def test_components_of_all_kinds_train_together(install: Install, tmp_path: Path) -> None:
+def test_components_of_all_kinds_train_together(install: Install, tmp_path: Path, command_with: CommandWith) -> None:
     """Loss, optimizer, scheduler, model, data set and run hook of one distribution work in one run."""
     parts = ["--loss", "brier", "--opt", "sign_sgd(lr=0.1)", "--sched", "all.cosine", "--data", "corners"]
     run = ["run", *parts, "--epochs", "60", "--out", "out"]
-    result = command(*run, path=install("all-kinds"), cwd=tmp_path)
+    result = command_with(*run, path=install("all-kinds"), cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert record["metrics"]["test_accuracy"] == 1.0
@@ -120,9 +71,11 @@ FAILURES = {
 
 
 @pytest.mark.parametrize(("distribution", "reason"), FAILURES.items())
-def test_a_faulty_plugin_costs_one_line_and_itself(install: Install, distribution: str, reason: str) -> None:
+def test_a_faulty_plugin_costs_one_line_and_itself(
+    install: Install, distribution: str, reason: str, command_with: CommandWith
+) -> None:
     """A faulty plugin is one warning line that says who and why; everything else works and is listed."""
-    result = command("list", "loss", "--json", path=install(distribution, "good-losses"))
+    result = command_with("list", "loss", "--json", path=install(distribution, "good-losses"))
     assert result.returncode == 0
     names = [row["name"] for row in json.loads(result.stdout)]
     assert names == ["cross_entropy", "dice", "l1", "mse", "focal"]
@@ -132,40 +85,44 @@ def test_a_faulty_plugin_costs_one_line_and_itself(install: Install, distributio
 
 
 @pytest.mark.parametrize("distribution", FAILURES)
-def test_lossreg_plugins_explains_a_failure(install: Install, distribution: str) -> None:
+def test_lossreg_plugins_explains_a_failure(install: Install, distribution: str, command_with: CommandWith) -> None:
     """`lossreg plugins` remembers the state and the reason of a plugin that failed."""
-    row = plugins(install(distribution))[distribution]
+    row = plugins(command_with, install(distribution))[distribution]
     assert (row["state"], row["offers"]) == ("failed", {})
     assert FAILURES[distribution] in row["problem"]
 
 
-def test_a_lookup_that_fails_names_the_plugins_that_failed(install: Install) -> None:
+def test_a_lookup_that_fails_names_the_plugins_that_failed(install: Install, command_with: CommandWith) -> None:
     """The error for an unknown name says which plugins are not there, since the name may be theirs."""
-    result = command("show", "loss", "unreachable", path=install("bad-import"))
+    result = command_with("show", "loss", "unreachable", path=install("bad-import"))
     assert result.returncode == 2
     assert "no loss named 'unreachable'" in result.stderr
     assert result.stderr.count("plugin 'broken' (bad-import 1.0) failed to load: ModuleNotFoundError") == 2
 
 
-def test_a_slow_import_costs_the_line_alone(install: Install) -> None:
+def test_a_slow_import_costs_the_line_alone(install: Install, command_with: CommandWith) -> None:
     """A plugin whose import takes over a second is warned of, and works."""
-    result = command("list", "loss", "late", path=install("bad-slow"))
+    result = command_with("list", "loss", "late", path=install("bad-slow"))
     assert "its import took 1." in result.stderr
     assert "late" in result.stdout
 
 
-def test_a_factory_that_is_not_there_is_an_error_when_it_is_used(install: Install) -> None:
+def test_a_factory_that_is_not_there_is_an_error_when_it_is_used(install: Install, command_with: CommandWith) -> None:
     """A factory that cannot be imported is named with its component and its distribution."""
-    result = command("show", "loss", "lost", path=install("bad-factory"))
+    result = command_with("show", "loss", "lost", path=install("bad-factory"))
     assert result.returncode == 2
     assert "loss factory.lost (bad-factory 1.0): its factory 'bad_factory.plugin:Nowhere' cannot" in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_a_run_hook_that_raises_does_not_end_the_run(install: Install, tmp_path: Path) -> None:
+def test_a_run_hook_that_raises_does_not_end_the_run(
+    install: Install, tmp_path: Path, command_with: CommandWith
+) -> None:
     """A plugin that fails in a run is left out of the rest of it, with one line; the run finishes."""
     site = install("bad-run-hook", "all-kinds")
-    result = command("run", "--epochs", "3", "--limit-train", "64", "--out", "out", "--quiet", path=site, cwd=tmp_path)
+    result = command_with(
+        "run", "--epochs", "3", "--limit-train", "64", "--out", "out", "--quiet", path=site, cwd=tmp_path
+    )
     assert result.returncode == 0
     (line,) = result.stderr.splitlines()
     assert "plugin 'run_hook' failed in lossreg_epoch_finished" in line
@@ -173,24 +130,24 @@ def test_a_run_hook_that_raises_does_not_end_the_run(install: Install, tmp_path:
     assert (tmp_path / "out" / "all_kinds.txt").exists()
 
 
-def test_two_distributions_with_one_name_are_both_refused(install: Install) -> None:
+def test_two_distributions_with_one_name_are_both_refused(install: Install, command_with: CommandWith) -> None:
     """Of two plugins of one name neither is loaded, and each is told of the other."""
-    rows = plugins(install("twin-one", "twin-two"))
+    rows = plugins(command_with, install("twin-one", "twin-two"))
     assert {rows["twin-one"]["state"], rows["twin-two"]["state"]} == {"failed"}
     assert "twin-two 1.0 offers a plugin of the same name" in rows["twin-one"]["problem"]
     assert "twin-one 1.0 offers a plugin of the same name" in rows["twin-two"]["problem"]
 
 
-def test_a_built_in_keeps_its_short_name(install: Install) -> None:
+def test_a_built_in_keeps_its_short_name(install: Install, command_with: CommandWith) -> None:
     """A plugin's equal name is reached by its full id; the short one stays the built-in's."""
     site = install("rival-dice")
-    assert json.loads(command("show", "loss", "dice", "--json", path=site).stdout)["id"] == "builtin.dice"
-    assert json.loads(command("show", "loss", "Rival.Dice", "--json", path=site).stdout)["id"] == "rival.dice"
+    assert json.loads(command_with("show", "loss", "dice", "--json", path=site).stdout)["id"] == "builtin.dice"
+    assert json.loads(command_with("show", "loss", "Rival.Dice", "--json", path=site).stdout)["id"] == "rival.dice"
 
 
-def test_an_ambiguous_name_is_an_error_that_lists_full_ids(install: Install) -> None:
+def test_an_ambiguous_name_is_an_error_that_lists_full_ids(install: Install, command_with: CommandWith) -> None:
     """A short name that two plugins offer is refused with both full ids and their distributions."""
-    result = command("show", "loss", "tversky", path=install("rival-dice", "rival-tversky"))
+    result = command_with("show", "loss", "tversky", path=install("rival-dice", "rival-tversky"))
     assert result.returncode == 2
     assert (
         "'tversky' is offered by rival.tversky (rival-dice 1.0) and segments.tversky (rival-tversky 1.0). "
@@ -198,7 +155,7 @@ def test_an_ambiguous_name_is_an_error_that_lists_full_ids(install: Install) -> 
     )
 
 
-def test_order_decides_nothing(install: Install) -> None:
+def test_order_decides_nothing(install: Install, command_with: CommandWith) -> None:
     """The same distributions in another order, or in several folders of sys.path, give the same list and plugins."""
     names = ["good-losses", "all-kinds", "rival-dice", "rival-tversky", "twin-one", "twin-two", "bad-import"]
     one = install(*names, folder="forward")
@@ -206,16 +163,16 @@ def test_order_decides_nothing(install: Install) -> None:
     split = [install(name, folder=name) for name in names]
     outputs = set()
     for path in (one, other, split, split[::-1]):
-        listed = command("list", "--json", path=path)
-        rows = [{**row, "milliseconds": 0} for row in plugins(path).values()]
+        listed = command_with("list", "--json", path=path)
+        rows = [{**row, "milliseconds": 0} for row in plugins(command_with, path).values()]
         outputs.add((listed.stdout, listed.stderr, json.dumps(rows)))
     assert len(outputs) == 1
 
 
-def test_an_installation_that_is_hidden_by_another_does_not_count(install: Install) -> None:
+def test_an_installation_that_is_hidden_by_another_does_not_count(install: Install, command_with: CommandWith) -> None:
     """Of two installations of one distribution on sys.path the first counts, as it does for imports."""
     first, second = install("good-losses", folder="first"), install("good-losses", folder="second")
-    assert plugins([first, second])["good-losses"]["state"] == "loaded"
+    assert plugins(command_with, [first, second])["good-losses"]["state"] == "loaded"
 
 
 def test_without_its_own_entry_points_lossreg_says_that_its_installation_is_broken(tmp_path: Path) -> None:

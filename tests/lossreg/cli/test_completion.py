@@ -68,7 +68,7 @@ def test_commands_are_completed(shell: str, tmp_path: Path) -> None:
 
 def test_all_commands_are_offered(tmp_path: Path) -> None:
     """With nothing typed yet, every command is offered."""
-    assert set(complete("lossreg ", tmp_path)) == {"run", "plan", "list", "show", "plugins"}
+    assert set(complete("lossreg ", tmp_path)) == {"run", "plan", "list", "show", "plugins", "new"}
 
 
 @pytest.mark.parametrize("shell", SHELLS)

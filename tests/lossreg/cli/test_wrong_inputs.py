@@ -698,7 +698,7 @@ def test_an_unknown_command_is_refused_with_the_one_that_was_meant(
         ("plan dice", "(dice)"),
         ("list loss dice l1", "(l1)"),
         ("show loss dice l1", "(l1)"),
-        ("plugins builtin", "(builtin)"),
+        ("plugins doctor builtin good", "(good)"),
     ],
 )
 def test_an_extra_argument_is_refused(lossreg_command: Command, line: str, extra: str) -> None:

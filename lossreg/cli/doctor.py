@@ -1,0 +1,79 @@
+"""`lossreg plugins doctor`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import click
+
+from lossreg.errors import ConfigError
+
+PATIENCE = 120  # seconds for a plugin to load and import all its factories
+
+
+@click.command("doctor")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array, one object for each distribution.")
+@click.pass_context
+def doctor_command(ctx: click.Context, name: str, as_json: bool) -> None:
+    """Load one plugin in a process of its own and show everything that is wrong with it.
+
+    NAME is a plugin, or a distribution. Shown are the full traceback of its import, requirements that are not met,
+    hooks that are misspelt or take wrong arguments, components whose factory is not there, and the command that
+    removes it. The exit code is 1 if something is wrong.
+
+    \b
+    Examples:
+      lossreg plugins doctor builtin
+    """
+    from lossreg.examination import named, obstacles
+
+    blocking = obstacles(named(name))
+    findings = _examine(name)
+    well = not blocking and all(map(_is_well, findings))
+    click.echo(json.dumps(findings) if as_json else "\n\n".join([*map(_text, findings), *blocking]))
+    ctx.exit(0 if well else 1)
+
+
+def _examine(name: str) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "lossreg.examination", name]
+    try:
+        result = subprocess.run(  # noqa: S603  # our own module, and a name that is only compared
+            command, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise ConfigError(f"plugin {name!r} did not load within {PATIENCE} s") from None
+    try:
+        findings: list[dict[str, Any]] = json.loads(result.stdout.splitlines()[-1])
+    except (ValueError, IndexError):
+        raise ConfigError(
+            f"plugin {name!r} ended the process that loaded it, with exit code {result.returncode}:\n{result.stderr}"
+        ) from None
+    return findings
+
+
+def _is_well(finding: dict[str, Any]) -> bool:
+    parts = [*finding["hooks"], *finding["components"]]
+    return not (
+        finding["traceback"] or finding["requirements"] or finding["problem"] or any(part["problem"] for part in parts)
+    )
+
+
+def _text(finding: dict[str, Any]) -> str:
+    lines = [f"plugin {finding['plugin']} = {finding['module']} ({finding['distribution']} {finding['version']})"]
+    lines += [f"  requires    {requirement}" for requirement in finding["requirements"] or ["all met"]]
+    if finding["traceback"]:
+        lines += ["  import      failed:", *(f"    {line}" for line in finding["traceback"].splitlines())]
+    else:
+        lines.append(f"  import      {finding['milliseconds']:.1f} ms")
+    if not finding["traceback"] and not finding["hooks"]:
+        lines.append("  hooks       none: no function is marked with @lossreg.hookimpl")
+    lines += [f"  hook        {hook['name']}: {hook['problem'] or 'well'}" for hook in finding["hooks"]]
+    lines += [f"  {part['kind']:<11} {part['name']}: {part['problem'] or 'well'}" for part in finding["components"]]
+    if finding["problem"] and finding["hooks"]:
+        lines.append(f"  problem     {finding['problem']}")
+    lines.append(f"  remove with {sys.executable} -m pip uninstall {finding['distribution']}")
+    return "\n".join(lines)

@@ -1,0 +1,309 @@
+"""`lossreg new`."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import importlib.util
+import keyword
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from string import Template
+
+import attrs
+import click
+
+import lossreg
+from lossreg.cli.controls import plugin_options
+from lossreg.cli.list import check_kind, complete_kind
+from lossreg.components import KINDS
+from lossreg.distributions import entry_points
+from lossreg.errors import AmbiguousNameError, ComponentError, ConfigError, UnknownNameError
+from lossreg.names import check_name, normalize
+from lossreg.plugins import LOCAL
+from lossreg.registry import BUILTIN, default
+
+#: Kind -> what follows the flag's dot to set one parameter of the example.
+EXAMPLES: Mapping[str, str] = {
+    "loss": "gamma 1.5",
+    "optimizer": "lr 0.001",
+    "scheduler": "warmup 5",
+    "model": "hidden 256",
+    "dataset": "noise 0.2",
+}
+
+FLAGS: Mapping[str, str] = {
+    "loss": "--loss",
+    "optimizer": "--opt",
+    "scheduler": "--sched",
+    "model": "--model",
+    "dataset": "--data",
+}
+
+#: File of the new folder -> its template; both are filled in.
+FILES: Mapping[str, str] = {
+    "pyproject.toml": "common/pyproject.toml",
+    "README.md": "common/README.md",
+    ".gitignore": "common/gitignore",
+    "$module/__init__.py": "common/__init__.py",
+    "$module/py.typed": "common/py.typed",
+    "$module/plugin.py": "$kind/plugin.py",
+    "$module/$component.py": "$kind/component.py",
+    "tests/test_$component.py": "$kind/test_component.py",
+}
+
+# PEP 508
+_DISTRIBUTION = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?", re.ASCII | re.IGNORECASE)
+
+_TAKEN_FOLDERS = ("tests", "build", "dist", "runs")  # the new folder has, or its .gitignore drops, one of that name
+_TAKEN_MODULES = ("plugin", "conftest")  # the import package has, or pytest treats in its own way, one of that name
+
+
+@attrs.frozen
+class Names:
+    """What the new files are filled in with.
+
+    Attributes:
+        distribution: The distribution.
+        kind: The kind of its component.
+        component: The component.
+    """
+
+    distribution: str
+    kind: str
+    component: str
+
+    @property
+    def module(self) -> str:
+        """The import package."""
+        return _canonical(self.distribution).replace("-", "_")
+
+    @property
+    def plugin(self) -> str:
+        """The plugin: the import package's name, without the word that many distributions begin with."""
+        return self.module.removeprefix("lossreg_")
+
+    @property
+    def attribute(self) -> str:
+        """The component's factory in its module: a class named after it, or `load` for a data set."""
+        if self.kind == "dataset":
+            return "load"
+        words = "".join(word.capitalize() for word in self.component.split("_"))
+        return words if words.endswith(self.kind.capitalize()) else words + self.kind.capitalize()
+
+    def check(self) -> None:
+        """Checks the names themselves, then that nothing installed has them.
+
+        Raises:
+            ConfigError: If the distribution cannot have its name, or its component cannot.
+            ComponentError: If plugin or component has a name that lossreg reads as something else.
+        """
+        self._check_distribution()
+        try:
+            check_name(self.plugin, "its plugin")
+        except ComponentError as error:
+            raise self._refused(f"{error.message}; choose another name") from error
+        check_name(self.component, "the component (--component)")
+        if self.component in _TAKEN_MODULES:
+            raise ConfigError(
+                f"the component (--component) is named {self.component!r}, but {self.component}.py is a file with a "
+                "meaning of its own; name it otherwise"
+            )
+        self._check_installed()
+
+    def _refused(self, why: str) -> ConfigError:
+        return ConfigError(f"{self.distribution!r} cannot name a distribution for lossreg: {why}")
+
+    def _check_distribution(self) -> None:
+        if not _DISTRIBUTION.fullmatch(self.distribution):
+            raise self._refused(
+                "write letters, digits, '-', '_' and '.', a letter or digit at both ends, such as 'my-losses'"
+            )
+        imported = f"it would be imported as {self.module!r}, which"
+        instead = f"write 'my-{self.distribution}', say"
+        if not self.module.isidentifier():
+            raise self._refused(f"{imported} is no Python identifier; begin with a letter")
+        if keyword.iskeyword(self.module):
+            raise self._refused(f"{imported} is a keyword of Python; {instead}")
+        if self.module == lossreg.__name__ or self.plugin in (BUILTIN, LOCAL):
+            raise self._refused(f"the name {self.plugin!r} is reserved for lossreg itself; write 'lossreg-focal', say")
+        if self.module in sys.stdlib_module_names:
+            raise self._refused(f"{imported} is a module of Python's own; {instead}")
+        if self.module in _TAKEN_FOLDERS:
+            raise self._refused(f"{imported} is a folder with a meaning of its own; {instead}")
+
+    def _check_installed(self) -> None:
+        ours = _canonical(self.distribution)
+        points = entry_points()
+        for point in points:
+            if normalize(point.name) == self.plugin and _canonical(point.distribution) != ours:
+                raise self._refused(
+                    f"its plugin would be named {self.plugin!r}, as that of {point.distribution} {point.version}, "
+                    "and of two plugins of one name neither is loaded; choose another name"
+                )
+        if any(_canonical(point.distribution) == ours for point in points):
+            return  # an earlier state of the same
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            version = importlib.metadata.version(self.distribution)
+            raise self._refused(
+                f"{self.distribution} {version} is installed and would be replaced; choose another name"
+            )
+        found = importlib.util.find_spec(self.module)
+        if found is not None and found.origin is not None:
+            raise self._refused(
+                f"it would be imported as {self.module!r}, which is there: {found.origin}; choose another name"
+            )
+
+    def written(self) -> str:
+        """The name as one writes it: short, or the full id where somebody else has a component of this name."""
+        full_id = f"{self.plugin}.{self.component}"
+        try:
+            owner = default.of(self.kind)[self.component].provenance.plugin
+        except UnknownNameError:
+            return self.component
+        except AmbiguousNameError:
+            return full_id
+        return self.component if owner == self.plugin else full_id
+
+    def _import(self) -> str:
+        """The import of the factory, as formatters write it: in three lines where one would have more than 88 signs."""
+        start = f"from {self.module}.{self.component} import"
+        line = f"{start} {self.attribute}"
+        return line if len(line) <= 88 else f"{start} (\n    {self.attribute},\n)"
+
+    def values(self) -> dict[str, str]:
+        """What a template can name."""
+        return {
+            **attrs.asdict(self),
+            "module": self.module,
+            "plugin": self.plugin,
+            "attribute": self.attribute,
+            "import_attribute": self._import(),
+            "flag": FLAGS[self.kind],
+            "example": EXAMPLES[self.kind],
+            "name": self.written(),
+            "oldest_lossreg": oldest(lossreg.__version__),
+        }
+
+
+def _canonical(distribution: str) -> str:
+    """The form in which names of distributions compare (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def oldest(version: str) -> str:
+    """The lower bound to require for what was written with this version.
+
+    Example:
+        >>> oldest("0.1.3"), oldest("0.2.0.dev1+local")
+        ('0.1', '0.2.0.dev1')
+    """
+    public = version.partition("+")[0]
+    # `>=0.2` would refuse a development version of 0.2.
+    return ".".join(public.split(".")[:2]) if re.fullmatch(r"[\d.]+", public) else public
+
+
+@click.command("new")
+@click.argument("name")
+@click.option(
+    "--kind", default="loss", shell_complete=complete_kind, metavar="KIND", help=f"{', '.join(KINDS)}. [default: loss]"
+)
+@click.option("--component", default="mine", metavar="NAME", help="The component's name. [default: mine]")
+@click.option("--directory", type=click.Path(), help="The folder to make. [default: NAME]")
+@plugin_options
+def new_command(name: str, kind: str, component: str, directory: str | None) -> None:
+    """Write a distribution that offers a component, with its tests, to begin with.
+
+    NAME is the distribution's name, such as my-losses or lossreg-focal. What it offers can be picked by name once it
+    is installed. The component is a real one: change it into yours. What is there already is left as it is.
+
+    \b
+    Examples:
+      lossreg new my-losses                         a loss, named mine, in ./my-losses
+      lossreg new lossreg-focal --component focal   its full id is focal.focal
+      lossreg new my-data --kind dataset --directory packages/my-data
+    \b
+    Then:
+      pip install -e "my-losses[test]"
+      lossreg run --loss mine
+      pytest my-losses
+    """
+    names = Names(name, check_kind(kind), component)
+    names.check()
+    if directory == "":
+        raise ConfigError("--directory is empty; name a folder, or leave the option out")
+    target = Path(directory or name)
+    values = names.values()
+    files = fill_in(values)
+    write_folder(target, files)
+    click.echo(f"wrote {target}")
+    for file in files:
+        click.echo(f"  {file}")
+    click.echo("\nInstall it, use it, test it:")
+    click.echo(f"  pip install -e {shlex.quote(f'{target}[test]')}")
+    click.echo(f"  lossreg run {values['flag']} {values['name']}")
+    click.echo(f"  pytest {shlex.quote(str(target))}")
+
+
+def fill_in(values: Mapping[str, str]) -> dict[str, str]:
+    """The files of the new folder: path below it -> content."""
+    folder = resources.files(__package__) / "templates"
+    files = {}
+    for file, template in FILES.items():
+        path = PurePosixPath(Template(template).substitute(values) + ".tmpl")
+        content = folder.joinpath(*path.parts).read_text(encoding="utf-8")
+        files[Template(file).substitute(values)] = Template(content).substitute(values)
+    return files
+
+
+def write_folder(target: Path, files: Mapping[str, str]) -> None:
+    """Makes a folder with these files: all of it, or nothing.
+
+    Raises:
+        ConfigError: If something of that name is there, or cannot be written.
+    """
+    if os.path.lexists(target):
+        raise ConfigError(f"{target} is there already, and nothing is overwritten; name another folder (--directory)")
+    try:
+        with _made(target.parent), _partial(target.parent) as folder:
+            for file, content in files.items():
+                path = folder / file
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(content, encoding="utf-8", newline="\n")
+            folder.rename(target)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(f"{target} cannot be written: {reason}; name another folder (--directory)") from error
+
+
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Makes a folder with its parents; what was made is removed again if the body fails."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for each in missing:
+            with contextlib.suppress(OSError):
+                each.rmdir()
+        raise
+
+
+@contextlib.contextmanager
+def _partial(parent: Path) -> Iterator[Path]:
+    """A new folder to be filled and renamed; it is removed if the body fails."""
+    # Not tempfile's, which nobody else may read: the folder keeps its mode when it is renamed.
+    folder = parent / f".lossreg-new-{os.getpid()}"
+    folder.mkdir()
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise

@@ -1,0 +1,3 @@
+"""A plugin of the future."""
+
+raise RuntimeError("it was imported")
