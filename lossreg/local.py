@@ -78,6 +78,8 @@ def _import_file(path: Path) -> ModuleType:
     path = path.expanduser().resolve()
     if not path.is_file():
         raise PluginError("there is no such file", plugin=str(path))
+    if path.suffix != ".py":
+        raise PluginError("it is no Python file (.py)", plugin=str(path))
     name = path.stem
     if not name.isidentifier():
         raise PluginError(f"{name!r} is no name of a module; rename the file", plugin=str(path))

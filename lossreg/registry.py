@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import attrs
+
 from lossreg import plugins
 from lossreg.components import KINDS, Component, Dataset, Loss, Model, Optimizer, Scheduler
 from lossreg.errors import (
@@ -19,7 +21,7 @@ from lossreg.errors import (
 )
 from lossreg.local import is_same, load_local, local_provenance, registering_destination, registering_into
 from lossreg.names import normalize
-from lossreg.plugins import LOCAL, PluginReport, Provenance, check_names
+from lossreg.plugins import LOCAL, PluginReport, Provenance, check_names, hooks_of
 from lossreg.registered import Registered
 from lossreg.settings import PluginSettings, load_settings
 from lossreg.suggestions import close_matches, did_you_mean
@@ -335,8 +337,14 @@ class Registries:
             self._take(report)
         check_names(settings, self._reports)
         for source in settings.local:
+            known = {id(registered) for registered in self._local()}
             with registering_into(self):
-                self._take(load_local(source))
+                report = load_local(source)
+            self._take(report)
+            added = tuple(r.record for r in self._local() if id(r) not in known)
+            if not added and not hooks_of(report.plugin):
+                raise PluginError(f"-p {source}: it registers nothing and has no hook", plugin=source)
+            self._reports[-1] = attrs.evolve(report, records=added)
         faults = [report.warning for report in self._reports if report.warning]
         if faults and settings.strict:
             raise PluginError("\n  ".join(["plugins are not as they should be (strict):", *faults]), plugin="")
@@ -355,8 +363,10 @@ class Registries:
         # A spawned process has its own installation to look into; what this one registered goes along.
         if self is default:
             return _the_default, ()
-        local = [r for kind in KINDS for r in self.of(kind).registered if r.provenance.plugin == LOCAL]
-        return _restored, (self.settings, [(r.record, r.provenance) for r in local])
+        return _restored, (self.settings, [(r.record, r.provenance) for r in self._local()])
+
+    def _local(self) -> list[Registered[Any]]:
+        return [r for kind in KINDS for r in self.of(kind).registered if r.provenance.plugin == LOCAL]
 
 
 def _the_default() -> Registries:

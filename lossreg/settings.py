@@ -110,8 +110,12 @@ def _table(file: Path) -> dict[str, Any] | None:
     own = file.name == "lossreg.toml"
     try:
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except (OSError, UnicodeDecodeError) as error:
+        if not own:  # nothing says that it has anything for us
+            return None
+        raise ConfigError(f"{file} cannot be read: {error}") from error
     if not own and "tool.lossreg" not in text:
         return None
     import tomllib  # most starts meet no such file
@@ -120,7 +124,8 @@ def _table(file: Path) -> dict[str, Any] | None:
         content: Any = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file} is not TOML: {error}") from error
-    table = content if own else content.get("tool", {}).get("lossreg")
+    tools = content.get("tool")
+    table = content if own else tools.get("lossreg") if isinstance(tools, dict) else None
     if table is not None and not isinstance(table, dict):
         raise ConfigError(f"{file}: [tool.lossreg] is a table, not {table!r}")
     return table

@@ -60,7 +60,7 @@ def _check_components(spec: RunSpec, keys: Collection[str], file: Path) -> None:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigError(f"{file} cannot be read: {reason}") from error

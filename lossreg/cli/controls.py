@@ -60,6 +60,9 @@ def _plugin(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) 
         return
     from lossreg.registry import default
 
+    for word in words:
+        if not word.removeprefix("no:").strip():
+            raise click.BadParameter(f"{word!r} names nothing; write a file, a module or no:NAME", ctx, param)
     settings = default.settings
     blocked = {word[3:] for word in words if word.startswith("no:")}
     files = [word for word in words if not word.startswith("no:")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +127,7 @@ class Assembler:
         torch.manual_seed(spec.seed)  # decides the weights of model and loss, in this order
         model = self._model()
         loss, record = self._loss(data)
+        _initialise_lazy(model, splits["train"])
         memory_format, splits = self._lay_out(model, splits)
         labels = self.labels
         parties = Parties(labels["model"], labels["loss"], labels["data"])
@@ -150,6 +152,9 @@ class Assembler:
         if not {"optimizer", "scheduler"} & self.objects.keys() and monitor is None:
             build = self._build_scheduler if self.spec.scheduler else None
             rates = preview_rates(self._build_optimizer, build, interval, self.spec.epochs, steps)
+            highest = max((max(rate.first, rate.last) for rate in rates or []), default=0.0)
+            if highest > torch.finfo(torch.float32).max:
+                raise ConfigError(f"the learning rate reaches {highest:g}, which no float32 weight can be moved by")
         trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
         optimizer = self._build_optimizer(trainable)
         scheduler = self._build_scheduler(optimizer) if self.spec.scheduler or "scheduler" in self.objects else None
@@ -249,6 +254,8 @@ class Assembler:
     ) -> tuple[torch.memory_format, dict[str, Samples]]:
         """Puts convolutions' weights and images into the layout in which they are fastest."""
         images = splits["train"].inputs.ndim == 4
+        if self._closure():  # LBFGS takes views of gradients that only the usual layout has
+            return torch.contiguous_format, splits
         if not images or not any(isinstance(module, torch.nn.Conv2d) for module in model.modules()):
             return torch.contiguous_format, splits
         model.to(memory_format=torch.channels_last)
@@ -268,10 +275,13 @@ class Assembler:
                 self._replace("loss", qualified(self.registries.losses, ComponentSpec(TASK_LOSS[data.task])))
             loss = self._build("loss")
             record = self.registries.losses[self.spec.loss.name].record  # type: ignore[union-attr]  # set above
+        if isinstance(loss, type):
+            raise ConfigError(f"the loss {self.labels['loss']} is a class; give an instance of it")
         if not callable(loss):
-            raise ConfigError(f"the loss {self.labels['loss']} cannot be called")
+            raise ConfigError(f"the loss {loss!r} cannot be called")
         if isinstance(loss, torch.nn.Module):
             loss = loss.to(self.device)
+        self._note_loss_weights(loss)
         return loss, record
 
     def _scheduler_contract(self, data: Data) -> tuple[str, str | None]:
@@ -300,10 +310,27 @@ class Assembler:
             optimizer = self._build("optimizer", (parameters,))
         else:
             given = self._object("optimizer")
-            optimizer = given if isinstance(given, torch.optim.Optimizer) else given(parameters)
+            optimizer = given(parameters) if _is_maker(given, torch.optim.Optimizer) else given
+            if isinstance(optimizer, torch.optim.Optimizer):
+                self._check_optimizer_object(optimizer, parameters)
         if not isinstance(optimizer, torch.optim.Optimizer):
-            raise ConfigError(f"the optimizer {self.labels['optimizer']} is no torch.optim.Optimizer")
+            raise ConfigError(f"the optimizer {optimizer!r} is neither a torch.optim.Optimizer nor makes one")
         return optimizer
+
+    def _check_optimizer_object(self, optimizer: Optimizer, parameters: list[torch.nn.Parameter]) -> None:
+        label = self.labels["optimizer"]
+        held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        left_out = sum(id(parameter) not in held for parameter in parameters)
+        if left_out == len(parameters):
+            raise ConfigError(f"the optimizer {label} holds no weight of the model {self.labels['model']}")
+        if left_out:
+            count = f"{left_out} of the model's {len(parameters)} weight tensors"
+            self.warnings.append(f"the optimizer {label} leaves {count} as they are")
+        _check_step(optimizer, label, "closure=True")
+
+    def _note_loss_weights(self, loss: object) -> None:
+        if isinstance(loss, torch.nn.Module) and any(weight.requires_grad for weight in loss.parameters()):
+            self.warnings.append(f"the loss {self.labels['loss']} has weights of its own, which are not trained")
 
     def _try_optimizer(self) -> None:
         """Takes one step with throw-away weights: some optimizers refuse their parameters only then."""
@@ -332,9 +359,13 @@ class Assembler:
             scheduler = self._build("scheduler", (optimizer,))
         else:
             given = self._object("scheduler")
-            scheduler = given if hasattr(given, "step") else given(optimizer)
-        if not hasattr(scheduler, "step"):
-            raise ConfigError(f"the scheduler {self.labels['scheduler']} has no step()")
+            is_made = not callable(given) or (hasattr(given, "step") and not isinstance(given, type))
+            scheduler = given if is_made else given(optimizer)
+            if not hasattr(scheduler, "step"):
+                raise ConfigError(f"the scheduler {scheduler!r} has no step(), and makes nothing that has")
+            _check_step(scheduler, self.labels["scheduler"], "monitor=")
+        if getattr(scheduler, "optimizer", optimizer) is not optimizer:
+            raise ConfigError(f"the scheduler {self.labels['scheduler']} is one of another optimizer")
         return scheduler  # type: ignore[no-any-return]  # it has what the loop calls
 
 
@@ -359,6 +390,30 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return str(value)[:200]
+
+
+def _initialise_lazy(model: torch.nn.Module, samples: Samples) -> None:
+    """Gives lazy modules (`nn.LazyLinear`) their weights, from the generator that the seed has set."""
+    if any(isinstance(p, torch.nn.parameter.UninitializedParameter) for p in model.parameters()):
+        try:
+            with torch.no_grad():
+                model.eval()(samples.inputs[:2])
+        except Exception as error:
+            raise ConfigError(f"the model's lazy modules cannot be initialised: {describe_error(error)}") from error
+
+
+def _is_maker(given: object, made: type) -> bool:
+    """Whether an object is a function or class that makes the part, not the part."""
+    return callable(given) and not isinstance(given, made)
+
+
+def _check_step(part: Any, label: str, field: str) -> None:
+    """Checks that an object's `step` can be called as the loop calls what has no record."""
+    needed = [p.name for p in inspect.signature(part.step).parameters.values() if p.default is p.empty and p.kind < 2]
+    if needed:
+        raise ConfigError(
+            f"{label}: its step() needs {', '.join(needed)}; register it with {field} and name it, so that it gets that"
+        )
 
 
 def _class_name(part: object) -> str:

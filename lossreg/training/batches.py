@@ -84,6 +84,9 @@ def load_samples(split: Split, task: Task, limit: int | None, device: torch.devi
         raise DataError(f"{where}: {len(inputs)} inputs, but {len(targets)} targets")
     if len(inputs) == 0:
         raise DataError(f"{where}: there is no sample in it")
+    for what, values in (("inputs", inputs), ("targets", targets)):
+        if values.is_floating_point() and not values.isfinite().all():
+            raise DataError(f"{where}: its {what} hold NaN or infinity")
     if task == "regression":
         if not targets.is_floating_point():
             raise DataError(f"{where}: the targets of a regression are floating point, not {targets.dtype}")

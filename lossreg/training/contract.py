@@ -30,11 +30,13 @@ class AdaptedLoss:
         loss: The loss itself.
         input_as: `"as it is"`, `"softmax"` or `"log_softmax"` (over dimension 1).
         target_as: `"as it is"` or `"one_hot"` (of the output's shape and dtype).
+        averages: What its value is a mean over, as its record says.
     """
 
     loss: Callable[[Tensor, Tensor], Tensor]
     input_as: str
     target_as: str
+    averages: str | None = None
 
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
         """The loss of a batch: output `(N, C, *)`, target as the data set has it."""
@@ -64,7 +66,7 @@ def adapt(loss: Callable[[Tensor, Tensor], Tensor], record: Loss | None, data: D
         return AdaptedLoss(loss, "as it is", "as it is")
     input_as = {"probabilities": "softmax", "log_probabilities": "log_softmax"}.get(record.input, "as it is")
     one_hot = record.target == "dense" and data.task != "regression"
-    return AdaptedLoss(loss, input_as, "one_hot" if one_hot else "as it is")
+    return AdaptedLoss(loss, input_as, "one_hot" if one_hot else "as it is", record.averages)
 
 
 @attrs.frozen(eq=False)
@@ -122,16 +124,21 @@ def check_contract(
         for name, samples in splits.items():
             _check_classes(samples.targets, output, loss, data, f"split {name}", parties)
         value = _value(criterion, output, targets, parties, fitting)
+        if len(train) % batch_size == 1 and len(train) > 1:
+            _forward(probe, train.inputs[:1], parties, " (the last batch of an epoch has one sample)")
+        _check_evaluation(probe, inputs, output, parties)
     if not value.requires_grad:
         raise parties.error("the loss does not depend on any weight that can be trained")
     return tuple(output.shape)
 
 
 def _fitting(data: Data, registries: Registries) -> str:
-    target = "dense" if data.task == "regression" else "index"
-    losses = registries.losses
-    fitting = [r for r in losses.registered if r.record.target == target and r.record.deprecated is None]
-    names = sorted(map(losses.short_name, fitting))
+    losses = [r for r in registries.losses.registered if r.record.deprecated is None]
+    if data.task == "regression":
+        fitting = [r for r in losses if r.record.target == "dense" and r.record.input in ("any", "logits")]
+    else:
+        fitting = [r for r in losses if r.record.target == "index"]
+    names = sorted(map(registries.losses.short_name, fitting))
     return f"Losses that fit: {', '.join(names)}"
 
 
@@ -139,16 +146,25 @@ def _shape(tensor: Tensor) -> str:
     return str(tuple(tensor.shape))
 
 
-def _forward(model: torch.nn.Module, inputs: Tensor, parties: Parties) -> Tensor:
+def _forward(model: torch.nn.Module, inputs: Tensor, parties: Parties, when: str = "") -> Tensor:
     try:
         output: Any = model(inputs)
     except Exception as error:
         raise parties.error(
-            f"the model failed on a batch of shape {_shape(inputs)} and {inputs.dtype}: {describe_error(error)}"
+            f"the model failed{when} on a batch of shape {_shape(inputs)} and {inputs.dtype}: {describe_error(error)}"
         ) from error
     if not isinstance(output, Tensor):
-        raise parties.error(f"the model returns a {type(output).__name__}; a tensor is needed")
+        raise parties.error(f"the model returns a {type(output).__name__}{when}; a tensor is needed")
     return output
+
+
+def _check_evaluation(probe: torch.nn.Module, inputs: Tensor, output: Tensor, parties: Parties) -> None:
+    with torch.no_grad():
+        evaluated = _forward(probe.eval(), inputs, parties, " in evaluation mode")
+    if evaluated.shape != output.shape or not evaluated.is_floating_point():
+        raise parties.error(
+            f"the model gives {_shape(output)} in training, and {_shape(evaluated)} of {evaluated.dtype} in evaluation"
+        )
 
 
 def _copies(model: torch.nn.Module, loss: AdaptedLoss) -> tuple[torch.nn.Module, AdaptedLoss]:
@@ -203,4 +219,6 @@ def _value(loss: AdaptedLoss, output: Tensor, targets: Tensor, parties: Parties,
         got = f"shape {_shape(value)}" if isinstance(value, Tensor) else type(value).__name__
         hint = "; reduction='mean' or 'sum' gives one" if getattr(loss.loss, "reduction", None) == "none" else ""
         raise parties.error(f"the loss gives {got} for {shapes}, but training needs a single number{hint}")
+    if not value.is_floating_point():
+        raise parties.error(f"the loss gives {value.dtype}; a real floating-point number is needed")
     return value

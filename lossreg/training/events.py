@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -75,3 +76,9 @@ def _check_observer(observer: object) -> None:
     if unknown or not methods:
         wrong = f"has {unknown[0]}, which is no run hook" if unknown else "has no method named like a run hook"
         raise ConfigError(f"the observer {observer!r} {wrong}; run hooks: {', '.join(RUN_HOOKS)}")
+    for name in methods:
+        try:
+            inspect.signature(getattr(observer, name)).bind(**dict.fromkeys(plugins.HOOKS[name]))
+        except TypeError as error:
+            takes = ", ".join(plugins.HOOKS[name])
+            raise ConfigError(f"the observer {observer!r}: {name} is called with {takes}: {error}") from error

@@ -151,21 +151,26 @@ def evaluate(
         batch_size: Samples in a batch.
 
     Returns:
-        The mean of the batches' losses, weighted by their samples, and the accuracy (over all positions whose target
+        The mean of the batches' losses, weighted by their samples (by their targets that are not ignored, for a loss
+        that averages over elements and ignores some), and the accuracy (over all positions whose target
         is not ignored), or for a regression the mean absolute error over all elements.
     """
     model.eval()
     device = samples.inputs.device
-    total, quality, elements = (torch.zeros((), device=device, dtype=torch.float64) for _ in range(3))
+    total, weights, quality, elements = (torch.zeros((), device=device, dtype=torch.float64) for _ in range(4))
     ignored = getattr(loss.loss, "ignore_index", None) if loss.target_as == "as it is" else None
     for inputs, targets in samples.batches(batch_size):
         output = model(inputs)
-        total += loss(output, targets) * len(inputs)
+        counted = torch.ones_like(targets, dtype=torch.bool) if ignored is None else targets != ignored
+        # A mean over elements leaves the ignored ones out, so a batch weighs what it counted.
+        by_element = ignored is not None and loss.averages == "element"
+        weight = counted.sum() if by_element else torch.tensor(len(inputs), device=device)
+        total += torch.where(weight > 0, loss(output, targets) * weight, 0.0)
+        weights += weight
         if data.task == "regression":
             quality += (output - targets).abs().sum()
             elements += targets.numel()
         else:
-            counted = torch.ones_like(targets) if ignored is None else targets != ignored
-            quality += ((output.argmax(dim=1) == targets) & counted.bool()).sum()
+            quality += ((output.argmax(dim=1) == targets) & counted).sum()
             elements += counted.sum()
-    return (total / len(samples)).item(), (quality / elements.clamp(min=1)).item()
+    return (total / weights).item(), (quality / elements.clamp(min=1)).item()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
+import math
 import os
 import platform
 import time
@@ -16,7 +18,8 @@ import numpy as np
 import torch
 
 import lossreg
-from lossreg.errors import RunDirectoryError
+from lossreg.errors import RunDirectoryError, RunFailedError
+from lossreg.plugins import describe_error
 
 if TYPE_CHECKING:
     from lossreg.training.assemble import Assembly
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from lossreg.training.state import Run
 
 FORMAT = 1  # of run.json
+CLAIM = ".claimed"  # a file that is there from the claim of a directory until its run.json is
 
 
 class RunDirectory:
@@ -39,23 +43,30 @@ class RunDirectory:
 
     @classmethod
     def claim(cls, path: Path) -> RunDirectory:
-        """Makes the directory, with its parents; an empty one is taken as it is.
+        """Makes the directory, with its parents; an empty one is taken as it is. No other run can claim it then.
 
         Raises:
-            RunDirectoryError: If it is not empty, is a file, or cannot be made or written to.
+            RunDirectoryError: If it is not empty, another run has claimed it, it is a file, or it cannot be made or
+                written to.
         """
-        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        missing: list[Path] = []
+        claimed = False
         try:
+            missing = [folder for folder in (path, *path.parents) if not folder.exists()]
             path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
+            (path / CLAIM).open("x").close()  # fails if it is there: of two runs one gets the directory
+            claimed = True
+            if any(entry.name != CLAIM for entry in path.iterdir()):
                 raise _unusable(path, "is not empty; name another --out directory, or remove it")
-            probe = path / ".probe"
-            probe.touch()
-            probe.unlink()
         except OSError as error:
-            cls(path, missing).release()
+            if claimed:
+                cls(path, missing).release()
+            elif not isinstance(error, FileExistsError):
+                cls(path, missing)._remove_made()
             if isinstance(error, RunDirectoryError):
                 raise
+            if isinstance(error, FileExistsError) and error.filename == str(path / CLAIM):
+                raise _unusable(path, "belongs to another run, which is about to start; name another") from error
             raise _unusable(path, f"cannot be used: {error.strerror or error}") from error
         return cls(path, missing)
 
@@ -68,13 +79,27 @@ class RunDirectory:
         """
         parts = [labels[field].partition("(")[0].rpartition(".")[2] for field in ("model", "loss", "optimizer")]
         stem = "-".join([datetime.now().strftime("%Y%m%d-%H%M%S"), *parts])
-        number = 1
-        while (path := Path("runs", stem if number == 1 else f"{stem}-{number}")).exists():
-            number += 1
-        return cls.claim(path)
+        for number in itertools.count(1):
+            path = Path("runs", stem if number == 1 else f"{stem}-{number}")
+            if not path.exists():
+                try:
+                    return cls.claim(path)
+                except RunDirectoryError:
+                    if not path.exists():
+                        raise  # it cannot be made; otherwise another run was faster
+        raise AssertionError("unreachable")
+
+    def started(self) -> None:
+        """Takes the claim away: run.json is there now."""
+        (self.path / CLAIM).unlink(missing_ok=True)
 
     def release(self) -> None:
         """Removes what claiming made, where it is still empty."""
+        with contextlib.suppress(OSError):
+            (self.path / CLAIM).unlink(missing_ok=True)
+        self._remove_made()
+
+    def _remove_made(self) -> None:
         for folder in self._made:
             with contextlib.suppress(OSError):
                 folder.rmdir()
@@ -93,6 +118,7 @@ class Recorder:
     """
 
     def __init__(self, directory: RunDirectory, assembly: Assembly) -> None:
+        self._claim = directory
         self._directory = directory.path
         self._metrics: TextIO | None = None
         self._last: dict[str, Any] | None = None
@@ -102,6 +128,7 @@ class Recorder:
     def lossreg_run_started(self, run: Run) -> None:
         """Writes run.json and opens metrics.jsonl."""
         self._write(run, "running")
+        self._claim.started()
         self._metrics = (self._directory / "metrics.jsonl").open("w", encoding="utf-8")
 
     def lossreg_logged(self, run: Run, record: Mapping[str, Any]) -> None:
@@ -114,26 +141,43 @@ class Recorder:
         self._append(record)
 
     def lossreg_run_finished(self, run: Run, result: RunResult) -> None:
-        """Writes the model and the last run.json."""
-        self._close(run, "stopped" if result.reason else "finished", result.reason)
+        """Writes the model and the last run.json.
+
+        Raises:
+            RunFailedError: If they cannot be written.
+        """
+        try:
+            self._write_model(run)
+            self._close(run, "stopped" if result.reason else "finished", result.reason)
+        except (OSError, RuntimeError) as error:  # torch's writer raises the latter on a full disk
+            raise RunFailedError(
+                f"{self._directory} cannot be written to: {describe_error(error)}", epoch=run.epoch, step=run.step
+            ) from error
 
     def lossreg_run_failed(self, run: Run, error: BaseException) -> None:
         """Keeps what there is: the weights so far, and why it ended."""
         status = "failed" if isinstance(error, Exception) else "interrupted"
-        self._close(run, status, f"{type(error).__name__}: {error}".rstrip(": "))
+        signals = {KeyboardInterrupt: "Ctrl-C", SystemExit: "SIGTERM"}
+        # The error goes on to the caller; one of writing must not take its place.
+        with contextlib.suppress(OSError):
+            self._close(run, status, signals.get(type(error)) or describe_error(error))
+        with contextlib.suppress(OSError, RuntimeError):
+            self._write_model(run)
 
     def _append(self, record: Mapping[str, Any]) -> None:
         if self._metrics is not None:
-            self._metrics.write(json.dumps(record, allow_nan=False) + "\n")
+            self._metrics.write(json.dumps(_finite(record), allow_nan=False) + "\n")
             self._metrics.flush()
 
     def _close(self, run: Run, status: str, reason: str | None) -> None:
         if self._metrics is not None:
             self._metrics.close()
+        self._write(run, status, reason)
+
+    def _write_model(self, run: Run) -> None:
         weights = {name: value.detach().cpu() for name, value in run.model.state_dict().items()}
         with _replacing(self._directory / "model.pt") as partial:
             torch.save(weights, partial)
-        self._write(run, status, reason)
 
     def _write(self, run: Run, status: str, reason: str | None = None) -> None:
         content = {
@@ -145,10 +189,15 @@ class Recorder:
             "seconds": round(time.time() - self._started, 3),
             "epochs_done": self._last["epoch"] + 1 if self._last else 0,
             "steps_done": run.step,
-            "metrics": self._last,
+            "metrics": self._last and _finite(self._last),
         }
         with _replacing(self._directory / "run.json") as partial:
             partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with null for what JSON has no number for."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
 
 
 @contextlib.contextmanager

@@ -188,5 +188,9 @@ def _train(run: Run, events: Events) -> RunResult:
         seconds=time.perf_counter() - started,
         reason=run.stop_reason,
     )
-    events.emit("lossreg_run_finished", run=run, result=result)
+    try:
+        events.emit("lossreg_run_finished", run=run, result=result)
+    except BaseException as error:
+        events.emit("lossreg_run_failed", run=run, error=error)
+        raise
     return result
