@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
@@ -297,11 +300,30 @@ def _records(plugin: object, name: str, hooks: Iterable[str]) -> Iterator[Compon
             if not isinstance(record, record_type):
                 expected = f"lossreg.{record_type.__name__}"
                 raise PluginError(f"{hook} returned {record!r}; it returns {expected} records", plugin=name)
+            if not factory_may_exist(record.factory):
+                problem = f"the factory of {record.what} is not there: {record.factory}"
+                raise PluginError(problem, plugin=name)
             for word in (record.name, *record.aliases):
                 if (record.kind, word) in seen:
                     raise PluginError(f"it offers the {record.kind} {word!r} twice", plugin=name)
                 seen.add((record.kind, word))
             yield record
+
+
+def factory_may_exist(target: object) -> bool:
+    """Whether a factory can be there, as far as that shows without an import."""
+    if not isinstance(target, str):
+        return True
+    module, _, attribute = target.partition(":")
+    loaded = sys.modules.get(module)
+    if loaded is not None:
+        return attribute.partition(".")[0] in vars(loaded) or "__getattr__" in vars(loaded)
+    parent, _, name = module.rpartition(".")
+    folders = getattr(sys.modules.get(parent), "__path__", None) if parent else None
+    if folders is None:
+        return True
+    # Most modules are files: one look at the disk is cheaper than asking all finders.
+    return any(Path(folder, f"{name}.py").exists() for folder in folders) or find_spec(module) is not None
 
 
 def implementations(manager: pluggy.PluginManager, hook: str) -> Iterator[tuple[str, Callable[..., Any]]]:

@@ -65,6 +65,8 @@ FAILURES = {
     "bad-duplicate": "it offers the loss 'twice' twice",
     "bad-empty": "its hooks returned no record",
     "bad-nothing": "no function is marked with @lossreg.hookimpl",
+    "bad-factory": "the factory of loss 'lost' is not there: bad_factory.plugin:Nowhere",
+    "bad-factory-module": "the factory of loss 'lost' is not there: bad_factory_module.nowhere:Loss",
     "claims-builtin": "the name 'builtin' is reserved for lossreg itself",
     "claims-module": "the module lossreg_builtin.plugin belongs to lossreg itself",
 }
@@ -108,10 +110,13 @@ def test_a_slow_import_costs_the_line_alone(install: Install, command_with: Comm
 
 
 def test_a_factory_that_is_not_there_is_an_error_when_it_is_used(install: Install, command_with: CommandWith) -> None:
-    """A factory that cannot be imported is named with its component and its distribution."""
-    result = command_with("show", "loss", "lost", path=install("bad-factory"))
+    """A factory whose module is there and lacks it is named with its component and its distribution."""
+    result = command_with("show", "loss", "lost", path=install("bad-factory-late"))
     assert result.returncode == 2
-    assert "loss factory.lost (bad-factory 1.0): its factory 'bad_factory.plugin:Nowhere' cannot" in result.stderr
+    assert (
+        "loss factory_late.lost (bad-factory-late 1.0): its factory 'bad_factory_late.loss:Loss' cannot"
+        in result.stderr
+    )
     assert "Traceback" not in result.stderr
 
 

@@ -1,0 +1,1 @@
+"""A module without the loss that the plugin names."""
