@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lossreg.errors import RunFailedError
-from lossreg.training.assemble import Assembly, quality_name
+from lossreg.training.assembly import Assembly, quality_name
 from lossreg.training.batches import Samples, sample_order
 from lossreg.training.schedule import rate
 

@@ -22,7 +22,7 @@ from lossreg.errors import RunDirectoryError, RunFailedError
 from lossreg.plugins import describe_error
 
 if TYPE_CHECKING:
-    from lossreg.training.assemble import Assembly
+    from lossreg.training.assembly import Assembly
     from lossreg.training.results import RunResult
     from lossreg.training.state import Run
 

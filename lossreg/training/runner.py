@@ -14,7 +14,8 @@ from lossreg.data import Data
 from lossreg.errors import ConfigError, LossregError
 from lossreg.registry import Registries
 from lossreg.spec import COMPONENT_FIELDS, ComponentSpec, RunSpec
-from lossreg.training.assemble import Assembler, Assembly
+from lossreg.training.assemble import Assembler
+from lossreg.training.assembly import Assembly
 from lossreg.training.device import resolve_device
 from lossreg.training.events import Events
 from lossreg.training.loop import train

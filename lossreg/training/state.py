@@ -11,7 +11,7 @@ import torch
 from lossreg.spec import RunSpec
 
 if TYPE_CHECKING:
-    from lossreg.training.assemble import Assembly
+    from lossreg.training.assembly import Assembly
 
 
 @attrs.define(eq=False)
