@@ -52,6 +52,7 @@ def test_components_of_all_kinds_train_together(install: Install, tmp_path: Path
 
 FAILURES = {
     "bad-import": "ModuleNotFoundError: No module named 'a_module_that_nobody_has'",
+    "bad-raises": "ValueError: I cannot be imported on any day",
     "bad-syntax": "SyntaxError: invalid syntax",
     "bad-exit": "SystemExit: 3",
     "bad-misspelt": "there is no hook 'lossreg_loses'. Did you mean 'lossreg_losses'",
@@ -92,6 +93,21 @@ def test_lossreg_plugins_explains_a_failure(install: Install, distribution: str,
     row = plugins(command_with, install(distribution))[distribution]
     assert (row["state"], row["offers"]) == ("failed", {})
     assert FAILURES[distribution] in row["problem"]
+
+
+@pytest.mark.parametrize("distribution", FAILURES)
+def test_strict_makes_every_fault_an_error(install: Install, distribution: str, command_with: CommandWith) -> None:
+    """Where it is strict, each fault ends the command with 2 and its reason."""
+    result = command_with("list", "--strict", path=install(distribution))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert FAILURES[distribution] in result.stderr
+
+
+def test_ctrl_c_passes_through(install: Install, command_with: CommandWith) -> None:
+    """Ctrl-C while a plugin is imported ends the command with 130, and is no fault of the plugin."""
+    result = command_with("list", path=install("bad-interrupt"))
+    assert (result.returncode, result.stdout) == (130, "")
+    assert "failed to load" not in result.stderr
 
 
 def test_a_lookup_that_fails_names_the_plugins_that_failed(install: Install, command_with: CommandWith) -> None:

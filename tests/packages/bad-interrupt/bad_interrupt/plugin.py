@@ -1,0 +1,3 @@
+"""A plugin at whose import somebody presses Ctrl-C."""
+
+raise KeyboardInterrupt

@@ -1,0 +1,3 @@
+"""A plugin with a fault."""
+
+raise ValueError("I cannot be imported\non any day")
