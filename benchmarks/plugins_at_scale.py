@@ -64,6 +64,7 @@ def write_plugins(folder: Path, count: int) -> None:
         package.mkdir()
         (package / "__init__.py").write_text("")
         (package / "plugin.py").write_text(PLUGIN.format(number=number))
+        (package / "loss.py").write_text("class Loss: ...\n")
         info = folder / f"lossreg_plugin_{number}-1.{number}.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(METADATA.format(number=number))
