@@ -48,7 +48,8 @@ if TYPE_CHECKING:
         optimizers,
         schedulers,
     )
-    from lossreg.spec import ComponentSpec, RunSpec
+    from lossreg.run_spec import RunSpec
+    from lossreg.spec import ComponentSpec
     from lossreg.training import Plan, Run, RunResult, plan, run
 
 __version__ = "0.1.0"
@@ -109,7 +110,8 @@ _HOMES = {
         "Registries", "Registry", "datasets", "load_registries", "losses", "models", "optimizers",
         "schedulers",
     ),
-    "spec": ("ComponentSpec", "RunSpec"),
+    "run_spec": ("RunSpec",),
+    "spec": ("ComponentSpec",),
     "training": ("Plan", "Run", "RunResult", "plan", "run"),
 }  # fmt: skip
 _HOME = {name: f"lossreg.{module}" for module, names in _HOMES.items() for name in names}

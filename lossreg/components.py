@@ -20,6 +20,7 @@ RUNTIME_NAMES = frozenset(
         "optimizer",
         "interval",  # "epoch" or "step": what one step of the scheduler counts
         "epochs",
+        "fused",  # True where the optimizer can step in one kernel on the run's device
         "total_steps",
         "steps_per_epoch",
         "num_classes",

@@ -14,11 +14,16 @@ class LossregError(Exception):
         message: One or more lines that say who, where, what was written, what is wrong and what to do.
         data: What the message was made from; each keyword becomes an attribute.
 
+    Attributes:
+        rank: Where several processes train together: the one that alone may know of it, else None.
+
     Example:
         >>> error = UnknownNameError("no loss named 'dise'", kind="loss", name="dise")
         >>> error.kind, str(error)
         ('loss', "no loss named 'dise'")
     """
+
+    rank: int | None = None
 
     def __init__(self, message: str, **data: object) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Specs: which components, with which parameters, under which settings. Immutable, hashable, one canonical text."""
+"""Specs of components: a name with parameters. Immutable, hashable, one canonical text."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ import keyword
 import math
 import re
 import warnings
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import attrs
 
-from lossreg.errors import ConfigError, SpecError
+from lossreg.errors import SpecError
 from lossreg.names import normalize
-from lossreg.suggestions import did_you_mean
 
 MAX_LENGTH = 10_000  # characters of a spec text
 MAX_DEPTH = 100  # levels of syntax; anything beyond these two is no spec that anyone wrote
-MAX_EPOCHS = 1_000_000  # a typing error beyond that: every epoch has its line in the record
 MAX_BITS = 4096  # of a whole number; Python writes no number of many more in decimals
 
 Value: TypeAlias = "bool | int | float | str | tuple[Value, ...] | ComponentSpec | None"
@@ -51,7 +49,12 @@ def _is_word(text: str) -> bool:
     return text.isascii() and text.isidentifier() and not keyword.iskeyword(text)
 
 
-def _frozen_params(params: Mapping[str, Any] | tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Value], ...]:
+def frozen_params(params: Mapping[str, Any] | tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Value], ...]:
+    """Parameters as pairs sorted by key, lists as tuples.
+
+    Raises:
+        SpecError: If a key is no name, or a value has no literal form.
+    """
     items = dict(params)
     for key in items:
         if not isinstance(key, str) or not _is_word(key):
@@ -104,11 +107,11 @@ class ComponentSpec:
     """
 
     name: str = attrs.field(converter=_spec_name)
-    params: tuple[tuple[str, Value], ...] = attrs.field(default=(), converter=_frozen_params)
+    params: tuple[tuple[str, Value], ...] = attrs.field(default=(), converter=frozen_params)
     text: str = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        arguments = ", ".join(f"{key}={value_text(value)}" for key, value in self.params)
+        arguments = params_text(self.params)
         object.__setattr__(self, "text", f"{self.name}({arguments})" if arguments else self.name)
 
     @classmethod
@@ -146,6 +149,11 @@ class ComponentSpec:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ComponentSpec, (self.name, self.params)
+
+
+def params_text(params: tuple[tuple[str, Value], ...]) -> str:
+    """The canonical text of parameters: `lr=0.1, momentum=0.9`."""
+    return ", ".join(f"{key}={value_text(value)}" for key, value in params)
 
 
 def value_text(value: Value) -> str:
@@ -226,6 +234,21 @@ def _unparsed(node: ast.expr, text: str) -> str:
         raise _not_a_spec(text, str(error)) from None
 
 
+def parse_params(text: str) -> tuple[tuple[str, Value], ...]:
+    """Reads parameters as they stand between the parentheses of a spec text.
+
+    Raises:
+        SpecError: If the text is no `key=literal, ...`.
+
+    Example:
+        >>> parse_params("weight_decay=0, lr=.1")
+        (('lr', 0.1), ('weight_decay', 0))
+    """
+    if len(text) > MAX_LENGTH:
+        raise _not_a_spec(text, "it is too long")
+    return frozen_params(_arguments(f"({text})", text))
+
+
 def parse_value(text: str) -> Value:
     """Reads the value of one parameter as it stands on a command line: a literal, else the text itself.
 
@@ -251,145 +274,3 @@ def parse_value(text: str) -> Value:
     except SpecError:
         return text
     return text if isinstance(value, ComponentSpec) and not value.params and "(" not in text else value
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _whole(lowest: int, highest: int | None = None, *, optional: bool = False) -> Any:
-    def check(_: RunSpec, attribute: Any, value: object) -> None:
-        if optional and value is None:
-            return
-        within = _is_whole(value) and lowest <= value <= (highest or value)  # type: ignore[operator]  # it is an int
-        if not within:
-            upto = f" and at most {highest}" if highest else ""
-            raise ConfigError(f"{attribute.name} is a whole number of at least {lowest}{upto}, not {value!r}")
-
-    return check
-
-
-def _boolean(_: RunSpec, attribute: Any, value: object) -> None:
-    if not isinstance(value, bool):
-        raise ConfigError(f"{attribute.name} is true or false, not {value!r}")
-
-
-def _text(_: RunSpec, attribute: Any, value: object) -> None:
-    if not isinstance(value, str):
-        raise ConfigError(f"{attribute.name} is text, not {value!r}")
-
-
-def _component(value: str | ComponentSpec | None) -> Any:
-    return ComponentSpec.parse(value) if isinstance(value, str) else value
-
-
-def _is_component(_: RunSpec, attribute: Any, value: object) -> None:
-    if not isinstance(value, ComponentSpec):
-        raise ConfigError(f"{attribute.name} is a spec text such as 'name(key=value)', not {value!r}")
-
-
-def _is_optional_component(spec: RunSpec, attribute: Any, value: object) -> None:
-    if value is not None:
-        _is_component(spec, attribute, value)
-
-
-def _optional_component(value: str | ComponentSpec | None) -> Any:
-    return None if isinstance(value, str) and normalize(value) == "none" else _component(value)
-
-
-#: Field of a RunSpec -> kind of component. The order is that of building.
-COMPONENT_FIELDS: Mapping[str, str] = {
-    "data": "dataset",
-    "model": "model",
-    "loss": "loss",
-    "optimizer": "optimizer",
-    "scheduler": "scheduler",
-}
-
-
-@attrs.frozen(kw_only=True)
-class RunSpec:
-    """All that decides a run: five components and the settings of the loop.
-
-    Attributes:
-        loss: The loss; None is the task's own (`cross_entropy`, or `mse` for regression).
-        optimizer: The optimizer.
-        scheduler: The learning-rate scheduler; None, or the word `none`, is a constant rate.
-        model: The model; None is the one that the data set's record names.
-        data: The data set.
-        epochs: Passes over the training split, 1 to 1,000,000.
-        batch_size: Samples per step, at least 1; more than the split holds is one batch of all.
-        seed: Seeds the initial weights and the order of samples; 0 to 2**63 - 1.
-        device: A device request: `auto`, `cpu`, `cuda`, `cuda:N`, `mps`.
-        scheduler_interval: `epoch` or `step`, instead of the scheduler's own.
-        limit_train: Train on the first so many samples.
-        limit_test: Evaluate on the first so many samples.
-        eval_train: Whether to evaluate on the training split too, after each epoch.
-        log_every: Steps between two log records.
-
-    Raises:
-        ConfigError: If a setting has a wrong type or is out of range.
-        SpecError: If a component's text is no spec.
-    """
-
-    loss: ComponentSpec | None = attrs.field(default=None, converter=_component, validator=_is_optional_component)
-    optimizer: ComponentSpec = attrs.field(default=ComponentSpec("sgd"), converter=_component, validator=_is_component)
-    scheduler: ComponentSpec | None = attrs.field(
-        default=None, converter=_optional_component, validator=_is_optional_component
-    )
-    model: ComponentSpec | None = attrs.field(default=None, converter=_component, validator=_is_optional_component)
-    data: ComponentSpec = attrs.field(default=ComponentSpec("digits"), converter=_component, validator=_is_component)
-    epochs: int = attrs.field(default=20, validator=_whole(1, MAX_EPOCHS))
-    batch_size: int = attrs.field(default=64, validator=_whole(1))
-    seed: int = attrs.field(default=0, validator=_whole(0, 2**63 - 1))
-    device: str = attrs.field(default="auto", validator=_text)
-    scheduler_interval: Literal["epoch", "step"] | None = attrs.field(default=None)
-    limit_train: int | None = attrs.field(default=None, validator=_whole(1, optional=True))
-    limit_test: int | None = attrs.field(default=None, validator=_whole(1, optional=True))
-    eval_train: bool = attrs.field(default=False, validator=_boolean)
-    log_every: int = attrs.field(default=100, validator=_whole(1))
-
-    @scheduler_interval.validator
-    def _check_interval(self, _: Any, value: object) -> None:
-        if value not in ("epoch", "step", None):
-            raise ConfigError(f"scheduler_interval is 'epoch' or 'step', not {value!r}")
-
-    @classmethod
-    def from_mapping(cls, settings: Mapping[str, Any], where: str) -> RunSpec:
-        """Makes a spec from the keys and plain values of a file or a past run.
-
-        Args:
-            settings: Field name -> value; components are spec texts.
-            where: What the settings came from, for error messages.
-
-        Raises:
-            ConfigError: If a key is unknown, or a value wrong.
-        """
-        check_keys(settings, where)
-        try:
-            return cls(**settings)
-        except (ConfigError, SpecError) as error:
-            error.message = f"{where}: {error.message}" if where else error.message
-            raise
-
-    def items(self) -> Iterator[tuple[str, Any]]:
-        """The fields and their plain values: components as canonical text, as JSON and TOML hold them."""
-        for field in attrs.fields(type(self)):
-            value = getattr(self, field.name)
-            yield field.name, value.text if isinstance(value, ComponentSpec) else value
-
-
-RUN_KEYS = tuple(field.name for field in attrs.fields(RunSpec))
-
-
-def check_keys(settings: Mapping[str, Any], where: str) -> None:
-    """Checks that every key is a field of RunSpec.
-
-    Raises:
-        ConfigError: With the key that was probably meant.
-    """
-    for key in settings:
-        if key not in RUN_KEYS:
-            raise ConfigError(
-                f"{where}: there is no key {key!r}.{did_you_mean(str(key), RUN_KEYS)} Keys: {', '.join(RUN_KEYS)}"
-            )

@@ -14,7 +14,7 @@ from lossreg.components import RUNTIME_NAMES, Dataset, Loss, Model, Optimizer, S
 from lossreg.expression import WORDS
 from lossreg.plugins import HOOKS
 from lossreg.registry import default
-from lossreg.spec import RUN_KEYS
+from lossreg.run_spec import RUN_KEYS
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")}

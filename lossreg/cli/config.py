@@ -13,7 +13,7 @@ from typing import Any
 from lossreg.building import check
 from lossreg.errors import ConfigError, LossregError
 from lossreg.registry import default
-from lossreg.spec import COMPONENT_FIELDS, RunSpec, check_keys
+from lossreg.run_spec import COMPONENT_FIELDS, RunSpec, check_keys
 
 FORMAT = 1  # of run.json; a later lossreg that changes it reads the old one too
 

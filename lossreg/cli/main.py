@@ -101,9 +101,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: The words after `lossreg`; None is the process's own.
     """
-    with _warnings_on_stderr():
-        code = _run(arguments)
+    if _follows():
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), _warnings_to(logging.NullHandler()):  # noqa: PTH123  # no path
+            code = _run(arguments)
+    else:
+        with _warnings_to(_Warnings()):
+            code = _run(arguments)
     sys.exit(code)
+
+
+def _follows() -> bool:
+    """Whether torchrun started this process as one of several, and another one speaks."""
+    return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0"
 
 
 class _Warnings(logging.Handler):
@@ -112,9 +121,9 @@ class _Warnings(logging.Handler):
 
 
 @contextlib.contextmanager
-def _warnings_on_stderr() -> Iterator[None]:
-    """What the library logs is a line on stderr."""
-    logger, handler = logging.getLogger("lossreg"), _Warnings()
+def _warnings_to(handler: logging.Handler) -> Iterator[None]:
+    """What the library logs goes to this handler alone."""
+    logger = logging.getLogger("lossreg")
     logger.addHandler(handler)
     logger.propagate = False
     try:
@@ -130,13 +139,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         sys.stdout.flush()
     except click.Abort:  # click's word for Ctrl-C
         return _stopped("stopped by Ctrl-C", INTERRUPTED)
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "lossreg"
-        return _say(f"{error.format_message()}\nTry '{command} --help'.", WRONG_USE)
-    except click.ClickException as error:
-        return _say(error.format_message(), WRONG_USE)
-    except LossregError as error:
-        return _say(error.message, FAILED if isinstance(error, RunFailedError) else WRONG_USE)
+    except (click.ClickException, LossregError) as error:
+        return _refused(error)
     except SystemExit as error:
         if error.code == TERMINATED:
             return _stopped("stopped by SIGTERM", TERMINATED)
@@ -150,8 +154,25 @@ def _run(arguments: Sequence[str] | None) -> int:
         import traceback
 
         traceback.print_exc()
-        return _say(f"the run failed: {type(error).__name__}: {error}", FAILED)
+        return _say(f"{_speaker()}the run failed: {type(error).__name__}: {error}", FAILED)
     return code if isinstance(code, int) else DONE
+
+
+def _speaker() -> str:
+    return f"rank {os.environ['RANK']}: " if _follows() else ""
+
+
+def _refused(error: click.ClickException | LossregError) -> int:
+    """Says what is wrong, once where several processes find the same."""
+    if isinstance(error, LossregError):
+        message, code = error.message, FAILED if isinstance(error, RunFailedError) else WRONG_USE
+        alone = error.rank is not None
+    else:
+        message, code, alone = error.format_message(), WRONG_USE, False
+    if isinstance(error, click.UsageError):
+        command = error.ctx.command_path if error.ctx else "lossreg"
+        message = f"{message}\nTry '{command} --help'."
+    return _say(_speaker() + message, code) if alone or not _follows() else code
 
 
 def _say(message: str, code: int) -> int:
@@ -160,5 +181,7 @@ def _say(message: str, code: int) -> int:
 
 
 def _stopped(message: str, code: int) -> int:
+    if _follows():
+        return code
     click.echo(f"lossreg: {message}", err=True)
     return code

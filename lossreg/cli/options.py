@@ -13,7 +13,8 @@ from click.shell_completion import CompletionItem
 from lossreg.cli.config import load_config
 from lossreg.errors import ConfigError, LossregError
 from lossreg.names import normalize
-from lossreg.spec import COMPONENT_FIELDS, RUN_KEYS, ComponentSpec, RunSpec
+from lossreg.run_spec import COMPONENT_FIELDS, RUN_KEYS, RunSpec
+from lossreg.spec import ComponentSpec
 from lossreg.suggestions import close_matches, did_you_mean
 
 #: Flag -> field of the run's spec.
@@ -73,7 +74,7 @@ class RunCommand(click.Command):
     def _refuse_repeats(self, ctx: click.Context, args: list[str]) -> None:
         _, _, order = self.make_parser(ctx).parse_args(args)
         for index, parameter in enumerate(order):
-            if isinstance(parameter, click.Option) and parameter in order[:index]:
+            if isinstance(parameter, click.Option) and not parameter.multiple and parameter in order[:index]:
                 raise click.UsageError(f"{' / '.join(parameter.opts)} is given twice", ctx)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -156,9 +157,31 @@ RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _component("--model", field="model", help="The model. [default: the data set's own]"),
     _component("--data", "--dataset", field="data", help="The data set. [default: digits]"),
     click.option("--epochs", type=int, metavar="N", help="Passes over the training split. [default: 20]"),
-    click.option("--batch-size", type=int, metavar="N", help="Samples per step. [default: 64]"),
+    click.option("--batch-size", type=int, metavar="N", help="Samples of a batch, over all processes. [default: 64]"),
+    click.option("--accumulate", type=int, metavar="N", help="Batches whose gradients make one step. [default: 1]"),
+    click.option(
+        "--clip-grad-norm", type=float, metavar="X", help="Scale gradients down to this norm. [default: no limit]"
+    ),
+    click.option(
+        "--param-groups",
+        multiple=True,
+        metavar="'PATTERN: KEY=VALUE, ...'",
+        help="Options of the optimizer for the parameters that match, e.g. '*.bias: weight_decay=0'; may be repeated.",
+    ),
     click.option("--seed", type=int, metavar="N", help="For initial weights and the order of samples. [default: 0]"),
     click.option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps. [default: auto]"),
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "32", "bf16", "16"]),
+        help="What the model computes in: float32, or mixed with 16 bits. [default: auto]",
+    ),
+    click.option("--compile", is_flag=True, default=None, help="Compile model and loss with torch.compile."),
+    click.option(
+        "--loader",
+        type=click.Choice(["auto", "resident", "dataloader"]),
+        help="Keep the samples on the device, or read them batch by batch. [default: auto: resident where they fit]",
+    ),
+    click.option("--workers", type=int, metavar="N", help="Processes that read samples. [default: as the machine has]"),
     click.option(
         "--sched-interval",
         "scheduler_interval",
@@ -195,7 +218,9 @@ def settings_of(ctx: click.Context) -> dict[str, Any]:
     Raises:
         LossregError: If the file or a setting is wrong.
     """
-    flags = {key: value for key, value in ctx.params.items() if key in RUN_KEYS and value is not None}
+    flags = {key: value for key, value in ctx.params.items() if key in RUN_KEYS and value not in (None, ())}
+    if "param_groups" in flags:
+        flags["param_groups"] = _groups(flags["param_groups"])
     settings: dict[str, Any] = dict(RunSpec.from_mapping(flags, "").items())
     settings = {key: settings[key] for key in flags}
     if ctx.params["config"] is not None:
@@ -205,6 +230,21 @@ def settings_of(ctx: click.Context) -> dict[str, Any]:
         if edits:
             settings[field] = _edited(field, settings, flags, edits)
     return dict(RunSpec(**settings).items())
+
+
+def _groups(texts: tuple[str, ...]) -> dict[str, str]:
+    """`PATTERN: KEY=VALUE, ...` as patterns and options."""
+    groups: dict[str, str] = {}
+    for text in texts:
+        pattern, colon, options = map(str.strip, text.partition(":"))
+        if not colon or not pattern or not options:
+            raise ConfigError(
+                f"--param-groups {text!r}: write 'PATTERN: KEY=VALUE, ...', such as '*.bias: weight_decay=0'"
+            )
+        if pattern in groups:
+            raise ConfigError(f"--param-groups: the pattern {pattern!r} is given twice")
+        groups[pattern] = options
+    return groups
 
 
 def _edited(field: str, settings: Mapping[str, Any], flags: Mapping[str, Any], edits: list[Edit]) -> str:

@@ -41,7 +41,7 @@ def _text(plan: Plan) -> str:
     for field, text in plan.spec.items():
         component = plan.components.get(field)
         if component is None:
-            lines.append(f"{field:<20}{'none' if text is None else text}")
+            lines.append(f"{field:<20}{_setting(text)}")
             continue
         arguments = ", ".join(f"{key}={value!r}" for key, value in component["params"].items())
         source = f"{component['distribution']} {component['version']}" if component["distribution"] else "this process"
@@ -50,7 +50,9 @@ def _text(plan: Plan) -> str:
     data = facts["data"]
     lines += [
         "",
-        f"{'runs on':<20}{facts['device']}",
+        f"{'runs on':<20}{facts['device']}, {facts['layout']['memory_format']} ({facts['layout']['reason']})",
+        f"{'precision':<20}{facts['precision']['used']} ({facts['precision']['reason']})",
+        *(f"{f'{name} samples':<20}{how['used']} ({how['reason']})" for name, how in facts["loaders"].items()),
         f"{'samples':<20}{data['train']} train, {data['test']} test; {data['task']}",
         f"{'steps':<20}{facts['steps_per_epoch']} an epoch",
         f"{'model parameters':<20}{facts['parameters']:,}",
@@ -61,6 +63,12 @@ def _text(plan: Plan) -> str:
         *(f"warning: {warning}" for warning in plan.warnings),
     ]
     return "\n".join(lines)
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {options}" for key, options in value.items()) or "none"
+    return "none" if value is None else str(value)
 
 
 def _unknown_rates(plan: Plan) -> str:

@@ -8,14 +8,36 @@ import attrs
 import torch
 
 from lossreg.data import Data
-from lossreg.spec import RunSpec
-from lossreg.training.batches import Samples
+from lossreg.run_spec import RunSpec
+from lossreg.training.averaging import Averaging
 from lossreg.training.contract import AdaptedLoss
+from lossreg.training.cuts import Cuts
+from lossreg.training.objective import Objective
+from lossreg.training.processes import Processes
 from lossreg.training.schedule import EpochRates
+from lossreg.training.splits import Loaded, Resident
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
+
+
+@attrs.frozen
+class Layout:
+    """How images and the weights of convolutions lie in memory.
+
+    Attributes:
+        memory_format: `torch.channels_last` or `torch.contiguous_format`.
+        reason: Why.
+    """
+
+    memory_format: torch.memory_format
+    reason: str
+
+    @property
+    def name(self) -> str:
+        """`channels_last` or `contiguous_format`."""
+        return str(self.memory_format).removeprefix("torch.")
 
 
 @attrs.frozen(eq=False)
@@ -28,13 +50,17 @@ class Assembly:
         components: Field -> all parameters and provenance of what was built by name, for reading.
         objects: Field -> the class of what was given as a Python object.
         device: Where it all is.
+        processes: Those that train together.
         data: The facts of the data set.
         splits: `train` and `test`.
-        model: The model.
-        memory_format: The layout of images and of convolutions' weights.
-        loss: The loss, with what is done before it.
+        cuts: How an epoch is cut into steps, and what this process takes of them.
+        objective: Model and loss, with what is done before the loss, and the precision.
+        unused: Whether the loss does not depend on some trainable parameter, which several processes must know.
+        layout: Of images and of convolutions' weights.
+        averaging: What the loss divides by.
         optimizer: The optimizer.
         closure: Whether its step takes a closure.
+        scaler: Scales float16 gradients, or None.
         scheduler: The scheduler, or None.
         interval: What a step of the scheduler counts.
         monitor: The metric that its step takes, or None.
@@ -48,13 +74,17 @@ class Assembly:
     components: dict[str, Any]
     objects: dict[str, str]
     device: torch.device
+    processes: Processes
     data: Data
-    splits: dict[str, Samples]
-    model: torch.nn.Module
-    memory_format: torch.memory_format
-    loss: AdaptedLoss
+    splits: dict[str, Resident | Loaded]
+    cuts: Cuts
+    objective: Objective
+    unused: bool
+    layout: Layout
+    averaging: Averaging
     optimizer: Optimizer
     closure: bool
+    scaler: torch.amp.GradScaler | None
     scheduler: LRScheduler | None
     interval: str
     monitor: str | None
@@ -63,19 +93,19 @@ class Assembly:
     warnings: list[str]
 
     @property
-    def steps_per_epoch(self) -> int:
-        """Steps of the optimizer in an epoch; the last batch may be smaller."""
-        return steps_in(len(self.splits["train"]), self.spec.batch_size)
+    def model(self) -> torch.nn.Module:
+        """The model."""
+        return self.objective.model
+
+    @property
+    def loss(self) -> AdaptedLoss:
+        """The loss, with what is done before it."""
+        return self.objective.adapted
 
     @property
     def repeatable(self) -> bool:
         """Whether the spec says all: nothing was an object, or registered by something that leaves no file."""
         return not self.objects and all(part["distribution"] or part.get("file") for part in self.components.values())
-
-
-def steps_in(samples: int, batch_size: int) -> int:
-    """How many batches so many samples make."""
-    return -(-samples // batch_size)
 
 
 def metric_names(data: Data, eval_train: bool) -> list[str]:

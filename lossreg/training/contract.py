@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -12,14 +12,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lossreg.errors import ContractError
+from lossreg.errors import ContractError, DataError
 from lossreg.plugins import describe_error
 
 if TYPE_CHECKING:
     from lossreg.components import Loss
     from lossreg.data import Data
     from lossreg.registry import Registries
-    from lossreg.training.batches import Samples
+    from lossreg.training.cuts import Cuts
+    from lossreg.training.objective import Objective
+    from lossreg.training.splits import Split
 
 
 @attrs.frozen(eq=False)
@@ -31,12 +33,24 @@ class AdaptedLoss:
         input_as: `"as it is"`, `"softmax"` or `"log_softmax"` (over dimension 1).
         target_as: `"as it is"` or `"one_hot"` (of the output's shape and dtype).
         averages: What its value is a mean over, as its record says.
+        takes_index: Whether it takes class indices, as its record says.
     """
 
     loss: Callable[[Tensor, Tensor], Tensor]
     input_as: str
     target_as: str
     averages: str | None = None
+    takes_index: bool = False
+
+    @property
+    def ignore_index(self) -> int | None:
+        """The target that does not count, or None."""
+        ignored = getattr(self.loss, "ignore_index", None)
+        return ignored if isinstance(ignored, int) and self.target_as == "as it is" else None
+
+    def shortest(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """The loss itself if nothing is done before it."""
+        return self.loss if self.input_as == self.target_as == "as it is" else self
 
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
         """The loss of a batch: output `(N, C, *)`, target as the data set has it."""
@@ -66,7 +80,8 @@ def adapt(loss: Callable[[Tensor, Tensor], Tensor], record: Loss | None, data: D
         return AdaptedLoss(loss, "as it is", "as it is")
     input_as = {"probabilities": "softmax", "log_probabilities": "log_softmax"}.get(record.input, "as it is")
     one_hot = record.target == "dense" and data.task != "regression"
-    return AdaptedLoss(loss, input_as, "one_hot" if one_hot else "as it is", record.averages)
+    target_as = "one_hot" if one_hot else "as it is"
+    return AdaptedLoss(loss, input_as, target_as, record.averages, record.target == "index")
 
 
 @attrs.frozen(eq=False)
@@ -89,25 +104,38 @@ class Parties:
         return ContractError(message, model=self.model, loss=self.loss, data=self.data)
 
 
+@attrs.frozen(eq=False)
+class Probe:
+    """What a first batch showed.
+
+    Attributes:
+        output_shape: Of the model.
+        unused: Whether the loss does not depend on some trainable parameter.
+    """
+
+    output_shape: tuple[int, ...]
+    unused: bool
+
+
 def check_contract(
-    model: torch.nn.Module,
-    loss: AdaptedLoss,
+    objective: Objective,
     record: Loss | None,
     data: Data,
-    splits: dict[str, Samples],
-    batch_size: int,
+    splits: Mapping[str, Split],
+    cuts: Cuts,
     parties: Parties,
     registries: Registries,
-) -> tuple[int, ...]:
-    """Sends one batch through copies of model and loss, so that what cannot fit is an error before the first step.
+) -> Probe:
+    """Sends one batch through a copy of model and loss, so that what cannot fit is an error before the first step.
 
     Neither the weights, nor buffers, nor the state of the random generators change.
 
     Returns:
-        The shape of the model's output for that batch.
+        What the batch showed.
 
     Raises:
         ContractError: That names model, loss, data set, the shapes, and a loss that would fit.
+        DataError: If the first samples cannot be read.
     """
     fitting = _fitting(data, registries)
     if record is not None and data.task == "regression":
@@ -115,21 +143,26 @@ def check_contract(
             raise parties.error(f"the loss takes class indices, but the targets are numbers to predict. {fitting}")
         if record.input in ("probabilities", "log_probabilities"):
             raise parties.error(f"the loss takes {record.input}, which a regression has none of. {fitting}")
-    train = splits["train"]
-    inputs, targets = train.inputs[:batch_size], train.targets[:batch_size]
+    inputs, targets = splits["train"].head(cuts.largest)
     with torch.random.fork_rng(), torch.enable_grad():
-        probe, criterion = _copies(model, loss)
+        probe = _copy(objective)
         output = _forward(probe, inputs, parties)
         _check_shapes(output, targets, data, parties)
-        for name, samples in splits.items():
-            _check_classes(samples.targets, output, loss, data, f"split {name}", parties)
-        value = _value(criterion, output, targets, parties, fitting)
-        if len(train) % batch_size == 1 and len(train) > 1:
-            _forward(probe, train.inputs[:1], parties, " (the last batch of an epoch has one sample)")
+        classes = None if data.task == "regression" else output.shape[1]
+        for split in splits.values():
+            try:
+                split.expect(classes, objective.adapted.ignore_index)
+            except DataError as error:
+                raise parties.error(str(error)) from error
+        value = _value(probe.adapted, output, targets, parties, fitting)
+        if cuts.smallest == 1 < len(inputs):
+            _forward(probe, inputs[:1], parties, " (the last batch of an epoch has one sample)")
         _check_evaluation(probe, inputs, output, parties)
     if not value.requires_grad:
         raise parties.error("the loss does not depend on any weight that can be trained")
-    return tuple(output.shape)
+    parameters = list(probe.trainable().values())
+    unused = cuts.processes > 1 and None in torch.autograd.grad(value, parameters, allow_unused=True)
+    return Probe(tuple(output.shape), unused)
 
 
 def _fitting(data: Data, registries: Registries) -> str:
@@ -146,9 +179,9 @@ def _shape(tensor: Tensor) -> str:
     return str(tuple(tensor.shape))
 
 
-def _forward(model: torch.nn.Module, inputs: Tensor, parties: Parties, when: str = "") -> Tensor:
+def _forward(probe: Objective, inputs: Tensor, parties: Parties, when: str = "") -> Tensor:
     try:
-        output: Any = model(inputs)
+        output: Any = probe.predict(inputs)
     except Exception as error:
         raise parties.error(
             f"the model failed{when} on a batch of shape {_shape(inputs)} and {inputs.dtype}: {describe_error(error)}"
@@ -158,21 +191,24 @@ def _forward(model: torch.nn.Module, inputs: Tensor, parties: Parties, when: str
     return output
 
 
-def _check_evaluation(probe: torch.nn.Module, inputs: Tensor, output: Tensor, parties: Parties) -> None:
+def _check_evaluation(probe: Objective, inputs: Tensor, output: Tensor, parties: Parties) -> None:
+    probe.eval()
     with torch.no_grad():
-        evaluated = _forward(probe.eval(), inputs, parties, " in evaluation mode")
+        evaluated = _forward(probe, inputs, parties, " in evaluation mode")
     if evaluated.shape != output.shape or not evaluated.is_floating_point():
         raise parties.error(
             f"the model gives {_shape(output)} in training, and {_shape(evaluated)} of {evaluated.dtype} in evaluation"
         )
 
 
-def _copies(model: torch.nn.Module, loss: AdaptedLoss) -> tuple[torch.nn.Module, AdaptedLoss]:
+def _copy(objective: Objective) -> Objective:
     try:
-        probe, criterion = copy.deepcopy((model, loss))
+        probe = copy.deepcopy(objective)
     except Exception:  # some modules hold what cannot be copied
-        return model.eval(), loss  # in evaluation mode no buffer and no random generator changes
-    return probe.train(), criterion
+        objective.eval()
+        return objective  # in evaluation mode no buffer and no random generator changes
+    probe.train()
+    return probe
 
 
 def _check_shapes(output: Tensor, targets: Tensor, data: Data, parties: Parties) -> None:
@@ -185,23 +221,6 @@ def _check_shapes(output: Tensor, targets: Tensor, data: Data, parties: Parties)
         raise parties.error(f"{shapes}; for a {data.task} the output is (N, classes, *) where the targets are (N, *)")
     if not output.is_floating_point():
         raise parties.error(f"the model gives {output.dtype}; floating point is needed")
-
-
-def _check_classes(
-    targets: Tensor, output: Tensor, loss: AdaptedLoss, data: Data, where: str, parties: Parties
-) -> None:
-    """A class index out of range would be torch's own message, or an assertion inside a CUDA kernel."""
-    if data.task == "regression":
-        return
-    ignored = getattr(loss.loss, "ignore_index", None) if loss.target_as == "as it is" else None
-    counted = targets if ignored is None else targets[targets != ignored]
-    if counted.numel() == 0:
-        raise parties.error(f"in {where} every target is the ignored index {ignored}")
-    classes = output.shape[1]
-    lowest, highest = (int(bound) for bound in torch.aminmax(counted))
-    if lowest < 0 or highest >= classes:
-        wrong = lowest if lowest < 0 else highest
-        raise parties.error(f"{where} has the class index {wrong}, but the model's classes are 0 to {classes - 1}")
 
 
 def _value(loss: AdaptedLoss, output: Tensor, targets: Tensor, parties: Parties, fitting: str) -> Tensor:

@@ -21,11 +21,13 @@ def available_devices() -> tuple[str, ...]:
     return ("cpu", *(f"{accelerator.type}:{index}" for index in range(count)))
 
 
-def resolve_device(request: str) -> torch.device:
+def resolve_device(request: str, local_rank: int = 0, local_count: int = 1) -> torch.device:
     """The device for a request.
 
     Args:
         request: `auto` (the accelerator if there is one, else the CPU), `cpu`, `cuda`, `cuda:N`, `mps` or `xpu`.
+        local_rank: Which of the processes on this machine asks; each gets an accelerator of its own.
+        local_count: How many processes there are on this machine.
 
     Raises:
         DeviceError: If the request is not understood, or the device is not there.
@@ -45,12 +47,20 @@ def resolve_device(request: str) -> torch.device:
         )
     kind, index = match.groups()
     if kind == "auto" and index is None:
-        return torch.device(available[1] if len(available) > 1 else "cpu")
-    # torch.device("cuda:3") succeeds anywhere and fails at the first tensor.
-    wanted = kind if kind == "cpu" else f"{kind}:{int(index or 0)}"
-    if wanted not in available or (kind == "cpu" and index not in (None, "0")):
+        kind = available[-1].partition(":")[0]
+    if local_count > 1 and kind != "cpu" and index is not None:
         raise DeviceError(
-            f"device {request!r} is not there; this machine has {', '.join(available)}",
+            f"device {request!r} is one device, but {local_count} processes of this machine train together; "
+            f"write {kind}, and each takes its own",
+            request=request,
+            available=available,
+        )
+    # torch.device("cuda:3") succeeds anywhere and fails at the first tensor.
+    wanted = kind if kind == "cpu" else f"{kind}:{int(index or local_rank)}"
+    if wanted not in available or (kind == "cpu" and index not in (None, "0")):
+        shared = f" for process {local_rank} of the {local_count} on this machine" if local_count > 1 else ""
+        raise DeviceError(
+            f"device {request!r} is not there{shared}; this machine has {', '.join(available)}",
             request=request,
             available=available,
         )

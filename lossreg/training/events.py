@@ -43,6 +43,14 @@ class Events:
         self._strict = registries.settings.strict
         self._silenced: set[str] = set()
 
+    @classmethod
+    def unheard(cls) -> Events:
+        """Events that nobody hears of: those of a process that does not keep the record."""
+        events = cls.__new__(cls)
+        events._observers = {hook: [] for hook in RUN_HOOKS}
+        events._plugins = {hook: [] for hook in RUN_HOOKS}
+        return events
+
     def emit(self, hook: str, **arguments: Any) -> None:
         """Calls a hook.
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lossreg.errors import RunFailedError
 from lossreg.training.assembly import Assembly, quality_name
-from lossreg.training.batches import Samples, sample_order
+from lossreg.training.computation import computation
+from lossreg.training.evaluate import evaluate
 from lossreg.training.schedule import rate
+from lossreg.training.update import Update
 
 if TYPE_CHECKING:
-    from lossreg.data import Data
-    from lossreg.training.contract import AdaptedLoss
     from lossreg.training.events import Events
     from lossreg.training.state import Run
 
@@ -31,38 +33,57 @@ def train(run: Run, events: Events) -> list[dict[str, Any]]:
         RunFailedError: If the training loss is no longer a finite number.
     """
     rows = []
+    update = _update(run.assembly)
+    rank = run.assembly.processes.rank
+    if rank:  # otherwise dropout would leave out the same units in every process
+        torch.manual_seed(int(np.random.SeedSequence([run.spec.seed, rank]).generate_state(1)[0]))
     for epoch in range(run.spec.epochs):
         run.epoch = epoch
-        row = _train_epoch(run, events)
+        row = _train_epoch(run, update, events)
         row |= _evaluate_splits(run)
         rows.append(row)
         events.emit("lossreg_epoch_finished", run=run, record=row)
-        if run.stop_reason is not None:
+        if _stops(run):
             break
         _advance_epoch(run, row)
     return rows
 
 
-def _train_epoch(run: Run, events: Events) -> dict[str, Any]:
-    assembly, spec = run.assembly, run.spec
-    samples = assembly.splits["train"]
-    order = sample_order(spec.seed, run.epoch, len(samples)).to(run.device)
-    run.model.train()
-    total = torch.zeros((), device=run.device)
-    count = 0
+def _update(assembly: Assembly) -> Update:
+    return Update(
+        objective=computation(assembly),
+        parameters=list(assembly.objective.trainable().values()),
+        optimizer=assembly.optimizer,
+        averaging=assembly.averaging,
+        processes=assembly.processes,
+        whole=assembly.cuts.whole,
+        closure=assembly.closure,
+        clip=assembly.spec.clip_grad_norm,
+        scaler=assembly.scaler,
+    )
+
+
+def _train_epoch(run: Run, update: Update, events: Events) -> dict[str, Any]:
+    assembly, log_every = run.assembly, run.spec.log_every
+    mean = _RunningMean(run.device)
+    counts_steps = assembly.interval == "step" and assembly.scheduler is not None
+    batches = assembly.splits["train"].epoch(assembly.cuts, run.spec.seed, run.epoch)
+    assembly.objective.train()
+    samples = 0
     started = time.perf_counter()
-    for inputs, targets in samples.batches(spec.batch_size, order):
-        if count and assembly.interval == "step" and assembly.scheduler is not None:
-            assembly.scheduler.step()
-        loss = _step(assembly, inputs, targets)
-        total += loss.detach() * len(inputs)
-        count += len(inputs)
+    # Steps that log nothing do nothing but train: no hook, no copy to the CPU, nothing that waits for the device.
+    for step in assembly.cuts:
+        if counts_steps and samples:
+            _advance(run)
+        loss, weight = update(batches, step)
+        mean.add(loss, weight)
+        samples += step.samples
         run.step += 1
-        if run.step % spec.log_every == 0:
-            events.emit("lossreg_logged", run=run, record=_step_row(run, loss))
-            if run.stop_reason is not None:
+        if run.step % log_every == 0:
+            events.emit("lossreg_logged", run=run, record=_step_row(run, update, loss))
+            if _stops(run):
                 break
-    train_loss = _finite(total.item() / count, run)  # waits for the device, so the clock is right
+    train_loss = _finite(mean.result(run), run)  # waits for the device, so the clock is right
     seconds = time.perf_counter() - started
     return {
         "kind": "epoch",
@@ -70,36 +91,40 @@ def _train_epoch(run: Run, events: Events) -> dict[str, Any]:
         "step": run.step,
         "lr": rate(assembly.optimizer),
         "train_loss": train_loss,
-        "samples_per_second": count / seconds,
+        "samples_per_second": samples / seconds,
         "seconds": seconds,
     }
 
 
-def _step(assembly: Assembly, inputs: Tensor, targets: Tensor) -> Tensor:
-    optimizer = assembly.optimizer
+class _RunningMean:
+    """The mean loss of an epoch, summed on the device."""
 
-    def forward_backward() -> Tensor:
-        optimizer.zero_grad(set_to_none=True)
-        loss = assembly.loss(assembly.model(inputs), targets)
-        loss.backward()
-        return loss
+    def __init__(self, device: torch.device) -> None:
+        self._total = torch.zeros((), device=device)
+        self._weight: int | Tensor = 0
 
-    if assembly.closure:
-        # torch annotates the closure to return a float, and returns what it returned first: the tensor.
-        return optimizer.step(forward_backward)  # type: ignore[arg-type, return-value]  # see above
-    loss = forward_backward()
-    optimizer.step()
-    return loss
+    def add(self, loss: Tensor, weight: int | Tensor) -> None:
+        """Adds a step: this process's share of its loss, and the weight of the whole step."""
+        if isinstance(weight, int):
+            self._total.add_(loss, alpha=weight)
+        else:
+            self._total.addcmul_(loss, weight)
+        self._weight += weight
+
+    def result(self, run: Run) -> float:
+        """The mean over all processes; it waits for the device."""
+        return (run.assembly.processes.sum(self._total) / self._weight).item()
 
 
-def _step_row(run: Run, loss: Tensor) -> dict[str, Any]:
-    return {
+def _step_row(run: Run, update: Update, loss: Tensor) -> dict[str, Any]:
+    row = {
         "kind": "step",
         "epoch": run.epoch,
         "step": run.step,
         "lr": rate(run.optimizer),
-        "train_loss": _finite(loss.item(), run),
+        "train_loss": _finite(run.assembly.processes.sum(loss.clone()).item(), run),
     }
+    return row if update.gradient_norm is None else {**row, "gradient_norm": update.gradient_norm.item()}
 
 
 def _finite(loss: float, run: Run) -> float:
@@ -113,64 +138,37 @@ def _finite(loss: float, run: Run) -> float:
     return loss
 
 
+def _stops(run: Run) -> bool:
+    """Whether a hook wants the run to end: hooks are called in rank 0, and all processes end together."""
+    run.stop_reason = run.assembly.processes.from_first(run.stop_reason)
+    return run.stop_reason is not None
+
+
+def _advance(run: Run, *arguments: Any) -> None:
+    assembly = run.assembly
+    if assembly.scheduler is None:
+        return
+    if assembly.scaler is None:
+        assembly.scheduler.step(*arguments)
+        return
+    with warnings.catch_warnings():
+        # The scaler leaves steps out until it has found its scale, and torch would suspect a wrong order of calls.
+        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
+        assembly.scheduler.step(*arguments)
+
+
 def _advance_epoch(run: Run, row: dict[str, Any]) -> None:
     # Not after the last epoch: no rate is needed there, and a schedule need not have one.
-    scheduler = run.assembly.scheduler
-    if scheduler is None or run.epoch == run.spec.epochs - 1:
-        return
-    if run.assembly.monitor is not None:
-        scheduler.step(row[run.assembly.monitor])
-    else:
-        scheduler.step()
+    if run.epoch < run.spec.epochs - 1:
+        monitor = run.assembly.monitor
+        _advance(run, *([] if monitor is None else [row[monitor]]))
 
 
 def _evaluate_splits(run: Run) -> dict[str, Any]:
-    assembly = run.assembly
     row: dict[str, Any] = {}
     for name in ("test", "train") if run.spec.eval_train else ("test",):
-        loss, quality = evaluate(
-            assembly.model, assembly.loss, assembly.splits[name], assembly.data, run.spec.batch_size
-        )
+        loss, quality = evaluate(run.assembly, name)
         # train_loss is the running loss of the epoch; the same with the weights at its end has another name.
         row["test_loss" if name == "test" else "train_loss_after"] = loss if math.isfinite(loss) else None
-        row[f"{name}_{quality_name(assembly.data)}"] = quality
+        row[f"{name}_{quality_name(run.assembly.data)}"] = quality
     return row
-
-
-@torch.inference_mode()
-def evaluate(
-    model: torch.nn.Module, loss: AdaptedLoss, samples: Samples, data: Data, batch_size: int
-) -> tuple[float, float]:
-    """Loss and quality of a model on a split.
-
-    Args:
-        model: The model; it is in evaluation mode afterwards.
-        loss: The loss.
-        samples: The split.
-        data: Its facts.
-        batch_size: Samples in a batch.
-
-    Returns:
-        The mean of the batches' losses, weighted by their samples (by their targets that are not ignored, for a loss
-        that averages over elements and ignores some), and the accuracy (over all positions whose target
-        is not ignored), or for a regression the mean absolute error over all elements.
-    """
-    model.eval()
-    device = samples.inputs.device
-    total, weights, quality, elements = (torch.zeros((), device=device, dtype=torch.float64) for _ in range(4))
-    ignored = getattr(loss.loss, "ignore_index", None) if loss.target_as == "as it is" else None
-    for inputs, targets in samples.batches(batch_size):
-        output = model(inputs)
-        counted = torch.ones_like(targets, dtype=torch.bool) if ignored is None else targets != ignored
-        # A mean over elements leaves the ignored ones out, so a batch weighs what it counted.
-        by_element = ignored is not None and loss.averages == "element"
-        weight = counted.sum() if by_element else torch.tensor(len(inputs), device=device)
-        total += torch.where(weight > 0, loss(output, targets) * weight, 0.0)
-        weights += weight
-        if data.task == "regression":
-            quality += (output - targets).abs().sum()
-            elements += targets.numel()
-        else:
-            quality += ((output.argmax(dim=1) == targets) & counted).sum()
-            elements += counted.sum()
-    return (total / weights).item(), (quality / elements.clamp(min=1)).item()

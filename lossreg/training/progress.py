@@ -31,10 +31,16 @@ class Progress:
             f"training {assembly.labels['model']} on {assembly.labels['data']} "
             f"({len(assembly.splits['train'])} samples) with {assembly.labels['loss']}, "
             f"{assembly.labels['optimizer']} on {run.device}; epochs: {run.spec.epochs}, "
-            f"steps in each: {assembly.steps_per_epoch}; files in {run.directory}"
+            f"steps in each: {assembly.cuts.steps}; files in {run.directory}"
+        )
+        precision, split = assembly.objective.precision, assembly.splits["train"]
+        together = f"; processes: {assembly.processes.count}" if assembly.processes.count > 1 else ""
+        self._line(
+            f"precision {precision.name} ({precision.reason}); {split.loader} samples ({split.reason}); "
+            f"{assembly.layout.name} ({assembly.layout.reason}){together}"
         )
         if self._stream.isatty():
-            total = run.spec.epochs * assembly.steps_per_epoch
+            total = run.spec.epochs * assembly.cuts.steps
             self._bar = tqdm(total=total, unit="step", file=self._stream, dynamic_ncols=True, leave=False)
 
     def lossreg_logged(self, run: Run, record: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The run directory: `run.json`, `metrics.jsonl`, `model.pt`."""
+"""The run directory: `run.json`, `metrics.jsonl`, `model.pt`, and `loss.pt` for a loss that is trained."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ import torch
 import lossreg
 from lossreg.errors import RunDirectoryError, RunFailedError
 from lossreg.plugins import describe_error
+from lossreg.training.splits import Loaded, Resident
 
 if TYPE_CHECKING:
     from lossreg.training.assembly import Assembly
@@ -147,7 +148,7 @@ class Recorder:
             RunFailedError: If they cannot be written.
         """
         try:
-            self._write_model(run)
+            self._write_weights(run)
             self._close(run, "stopped" if result.reason else "finished", result.reason)
         except (OSError, RuntimeError) as error:  # torch's writer raises the latter on a full disk
             raise RunFailedError(
@@ -162,7 +163,7 @@ class Recorder:
         with contextlib.suppress(OSError):
             self._close(run, status, signals.get(type(error)) or describe_error(error))
         with contextlib.suppress(OSError, RuntimeError):
-            self._write_model(run)
+            self._write_weights(run)
 
     def _append(self, record: Mapping[str, Any]) -> None:
         if self._metrics is not None:
@@ -174,9 +175,15 @@ class Recorder:
             self._metrics.close()
         self._write(run, status, reason)
 
-    def _write_model(self, run: Run) -> None:
-        weights = {name: value.detach().cpu() for name, value in run.model.state_dict().items()}
-        with _replacing(self._directory / "model.pt") as partial:
+    def _write_weights(self, run: Run) -> None:
+        self._save("model.pt", run.model)
+        loss = run.assembly.objective.loss
+        if any(parameter.requires_grad for parameter in loss.parameters()):
+            self._save("loss.pt", loss)
+
+    def _save(self, name: str, module: torch.nn.Module) -> None:
+        weights = {name: value.detach().cpu() for name, value in module.state_dict().items()}
+        with _replacing(self._directory / name) as partial:
             torch.save(weights, partial)
 
     def _write(self, run: Run, status: str, reason: str | None = None) -> None:
@@ -211,9 +218,14 @@ def _replacing(path: Path) -> Any:
         partial.unlink(missing_ok=True)
 
 
+def _loader(split: Resident | Loaded) -> dict[str, Any]:
+    workers = {"workers": split.workers} if isinstance(split, Loaded) else {}
+    return {"used": split.loader, "reason": split.reason, **workers}
+
+
 def describe(assembly: Assembly) -> dict[str, Any]:
     """What run.json says of the parts; `plan` shows the same."""
-    data = assembly.data
+    data, precision = assembly.data, assembly.objective.precision
     spec = dict(assembly.spec.items())
     spec |= dict.fromkeys(assembly.objects)  # an object has no text
     return {
@@ -229,14 +241,18 @@ def describe(assembly: Assembly) -> dict[str, Any]:
             "monitor": assembly.monitor,
         },
         "device": str(assembly.device),
+        "processes": assembly.processes.count,
+        "precision": {"used": precision.name, "reason": precision.reason},
+        "loaders": {name: _loader(split) for name, split in assembly.splits.items()},
+        "layout": {"memory_format": assembly.layout.name, "reason": assembly.layout.reason},
+        "averaging": assembly.averaging.rule,
         "data": {
             "task": data.task,
             "in_shape": list(data.in_shape),
             "outputs": data.outputs,
             **{split: len(samples) for split, samples in assembly.splits.items()},
         },
-        "memory_format": str(assembly.memory_format).removeprefix("torch."),
-        "steps_per_epoch": assembly.steps_per_epoch,
+        "steps_per_epoch": assembly.cuts.steps,
         "parameters": sum(parameter.numel() for parameter in assembly.model.parameters()),
         "versions": {
             "lossreg": lossreg.__version__,

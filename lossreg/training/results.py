@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import attrs
 import torch
 
-from lossreg.spec import RunSpec
+from lossreg.run_spec import RunSpec
 
 
 @attrs.frozen(eq=False)
@@ -21,6 +22,7 @@ class RunResult:
             train_accuracy or train_mean_absolute_error, of the weights at the epoch's end.
         directory: The run directory.
         model: The trained model, on the run's device.
+        loss: The loss; its own weights, if it has any, were trained with the model's.
         spec: What decided the run, with full ids.
         repeatable: Whether the run directory is enough to repeat it.
         seconds: How long the run took, from the first step to the last evaluation.
@@ -30,6 +32,7 @@ class RunResult:
     metrics: list[dict[str, Any]]
     directory: Path
     model: torch.nn.Module = attrs.field(repr=False)
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = attrs.field(repr=False)
     spec: RunSpec = attrs.field(repr=False)
     repeatable: bool
     seconds: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,12 +13,14 @@ from lossreg.components import Loss
 from lossreg.data import Data
 from lossreg.errors import ConfigError, LossregError
 from lossreg.registry import Registries
-from lossreg.spec import COMPONENT_FIELDS, ComponentSpec, RunSpec
+from lossreg.run_spec import COMPONENT_FIELDS, Loader, Precision, RunSpec
+from lossreg.spec import ComponentSpec
 from lossreg.training.assemble import Assembler
 from lossreg.training.assembly import Assembly
 from lossreg.training.device import resolve_device
 from lossreg.training.events import Events
 from lossreg.training.loop import train
+from lossreg.training.processes import Processes, set_current
 from lossreg.training.progress import Progress
 from lossreg.training.record import Recorder, RunDirectory, describe
 from lossreg.training.results import Plan, RunResult
@@ -37,13 +39,20 @@ def run(
     *,
     loss: str | ComponentSpec | Loss | nn.Module | Callable[[Tensor, Tensor], Tensor] | None = None,
     optimizer: str | ComponentSpec | Optimizer | Callable[[Iterable[nn.Parameter]], Optimizer] = "sgd",
+    param_groups: Mapping[str, str | Mapping[str, Any]] | None = None,
     scheduler: str | ComponentSpec | LRScheduler | Callable[[Optimizer], LRScheduler] | None = None,
     model: str | ComponentSpec | nn.Module | None = None,
     data: str | ComponentSpec | Data = "digits",
     epochs: int = 20,
     batch_size: int = 64,
+    accumulate: int = 1,
+    clip_grad_norm: float | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
+    precision: Precision = "auto",
+    compile: bool = False,  # noqa: A002  # torch's word
+    loader: Loader = "auto",
+    workers: int | None = None,
     scheduler_interval: Literal["epoch", "step"] | None = None,
     limit_train: int | None = None,
     limit_test: int | None = None,
@@ -63,13 +72,21 @@ def run(
         loss: The loss; None is the task's own (`cross_entropy`, or `mse` for a regression). An object is called as
             `loss(output, target)` with the data set's targets; a `lossreg.Loss` record says what it takes.
         optimizer: The optimizer; an object is an optimizer of the model's parameters, or a function that makes one.
+        param_groups: Patterns over the names of parameters, and the optimizer's options for what they match:
+            `{"*.bias": {"weight_decay": 0}}`; the parameters of a loss are called `loss.NAME`.
         scheduler: The learning-rate scheduler; an object is one of the optimizer, or a function that makes one.
         model: The model, trained in place if it is an object; None is the one that the data set names.
         data: The data set.
         epochs: Passes over the training split.
-        batch_size: Samples per step.
+        batch_size: Samples of a batch, over all processes.
+        accumulate: Batches whose gradients make one step.
+        clip_grad_norm: The greatest Euclidean norm of all gradients together.
         seed: Seeds the initial weights and the order of samples.
         device: `auto`, `cpu`, `cuda`, `cuda:N`, `mps`.
+        precision: `32`, `bf16`, `16`, or `auto`: what suits the device.
+        compile: Whether model and loss are compiled with `torch.compile`.
+        loader: `resident`, `dataloader`, or `auto`: resident where tensors fit.
+        workers: Processes that read samples for a data loader; None is what suits the machine.
         scheduler_interval: `epoch` or `step`, instead of the scheduler's own.
         limit_train: Train on the first so many samples.
         limit_test: Evaluate on the first so many samples.
@@ -96,20 +113,41 @@ def run(
     spec, objects = _split(arguments)
     if out is not None and not str(out):
         raise ConfigError("out (--out) is empty; name a directory, or leave it out")
-    directory = None if out is None else RunDirectory.claim(Path(out))
+    seen = [] if quiet else [Progress()]
+    with Processes.joined() as processes:
+        run, events = _prepare(spec, objects, out, [*seen, *observers], registries or registry.default, processes)
+        run.directory = processes.from_first(run.directory)
+        return _train(run, events)
+
+
+def _prepare(
+    spec: RunSpec,
+    objects: dict[str, Any],
+    out: str | Path | None,
+    observers: list[object],
+    registries: Registries,
+    processes: Processes,
+) -> tuple[Run, Events]:
+    """Claims the directory and puts the run together; nothing is left if that fails, in whichever process."""
+    directory: RunDirectory | None = None
+    events = Events.unheard()
     try:
-        assembly = _assemble(spec, objects, registries)
-        if directory is None:
-            directory = RunDirectory.claim_default(assembly.labels)
-        seen = [Recorder(directory, assembly), *([] if quiet else [Progress()]), *observers]
-        events = Events(seen, registries or registry.default)
+        with processes.agreeing():
+            if out is not None and processes.leads:
+                directory = RunDirectory.claim(Path(out))
+            assembly = _assemble(spec, objects, registries, processes)
+            if processes.leads:
+                directory = directory or RunDirectory.claim_default(assembly.labels)
+                events = Events([Recorder(directory, assembly), *observers], registries)
     except BaseException:
         if directory is not None:
             directory.release()
         raise
+    if directory is None:
+        return Run(assembly.spec, Path(), assembly), events  # rank 0 knows the directory
     for warning in assembly.warnings:
         logger.warning("%s", warning)
-    return _train(Run(assembly.spec, directory.path, assembly), events)
+    return Run(assembly.spec, directory.path, assembly), events
 
 
 def plan(
@@ -139,7 +177,7 @@ def plan(
     if unknown:
         raise ConfigError(f"plan takes no argument {min(unknown)!r}")
     spec, objects = _split(arguments)
-    assembly = _assemble(spec, objects, registries)
+    assembly = _assemble(spec, objects, registries or registry.default, Processes())
     facts = describe(assembly)
     rates = assembly.rates
     return Plan(
@@ -165,9 +203,11 @@ def _split(arguments: dict[str, Any]) -> tuple[RunSpec, dict[str, Any]]:
     return RunSpec(**settings), objects
 
 
-def _assemble(spec: RunSpec, objects: dict[str, Any], registries: Registries | None) -> Assembly:
-    device = resolve_device(spec.device)
-    return Assembler(spec, objects, registries or registry.default, device).assemble()
+def _assemble(spec: RunSpec, objects: dict[str, Any], registries: Registries, processes: Processes) -> Assembly:
+    device = resolve_device(spec.device, processes.local_rank, processes.local_count)
+    if processes.count > 1:
+        set_current(device)  # where collectives look for it
+    return Assembler(spec, objects, registries, device, processes).assemble()
 
 
 def _train(run: Run, events: Events) -> RunResult:
@@ -175,23 +215,26 @@ def _train(run: Run, events: Events) -> RunResult:
     try:
         events.emit("lossreg_run_started", run=run)
         rows = train(run, events)
-    except BaseException as error:
-        if not isinstance(error, LossregError):
-            error.add_note(f"lossreg: at epoch {run.epoch}, step {run.step}; files in {run.directory}")
-        events.emit("lossreg_run_failed", run=run, error=error)
-        raise
-    result = RunResult(
-        metrics=rows,
-        directory=run.directory,
-        model=run.model,
-        spec=run.spec,
-        repeatable=run.assembly.repeatable,
-        seconds=time.perf_counter() - started,
-        reason=run.stop_reason,
-    )
-    try:
+        result = RunResult(
+            metrics=rows,
+            directory=run.directory,
+            model=run.model,
+            loss=run.loss.loss,
+            spec=run.spec,
+            repeatable=run.assembly.repeatable,
+            seconds=time.perf_counter() - started,
+            reason=run.stop_reason,
+        )
         events.emit("lossreg_run_finished", run=run, result=result)
     except BaseException as error:
-        events.emit("lossreg_run_failed", run=run, error=error)
+        failure = run.assembly.processes.explained(error, run.epoch, run.step)
+        if not isinstance(failure, LossregError):
+            failure.add_note(f"lossreg: at epoch {run.epoch}, step {run.step}; files in {run.directory}")
+        events.emit("lossreg_run_failed", run=run, error=failure)
+        if failure is not error:
+            raise failure from error
         raise
+    finally:
+        for split in run.assembly.splits.values():
+            split.close()
     return result

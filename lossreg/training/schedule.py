@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
-import torch
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -26,16 +25,16 @@ class EpochRates:
 
 
 def preview_rates(
-    build_optimizer: Callable[[list[torch.nn.Parameter]], Optimizer],
+    optimizer: Optimizer,
     build_scheduler: Callable[[Optimizer], LRScheduler] | None,
     interval: str,
     epochs: int,
     steps_per_epoch: int,
 ) -> list[EpochRates] | None:
-    """Steps a scheduler through a whole run on a throw-away optimizer.
+    """Steps a scheduler through a whole run.
 
     Args:
-        build_optimizer: Makes the run's optimizer for other weights.
+        optimizer: The run's optimizer of throw-away weights.
         build_scheduler: Makes the run's scheduler for it; None is a constant rate.
         interval: What the scheduler counts, `epoch` or `step`.
         epochs: Epochs of the run.
@@ -47,7 +46,6 @@ def preview_rates(
     Raises:
         LossregError: Whatever the scheduler raises on its way.
     """
-    optimizer = build_optimizer([torch.nn.Parameter(torch.zeros(1))])
     if build_scheduler is None:
         return [EpochRates(rate(optimizer), rate(optimizer))] * epochs
     scheduler = build_scheduler(optimizer)

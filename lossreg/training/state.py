@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import attrs
 import torch
 
-from lossreg.spec import RunSpec
+from lossreg.run_spec import RunSpec
 
 if TYPE_CHECKING:
     from lossreg.training.assembly import Assembly
+    from lossreg.training.contract import AdaptedLoss
 
 
 @attrs.define(eq=False)
@@ -43,6 +44,11 @@ class Run:
     def model(self) -> torch.nn.Module:
         """The model under training."""
         return self.assembly.model
+
+    @property
+    def loss(self) -> AdaptedLoss:
+        """The loss; its own weights, if it has any, are trained with the model's."""
+        return self.assembly.loss
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:

@@ -65,6 +65,7 @@ def lossreg_optimizers() -> list[Optimizer]:
                 "nesterov": False,
                 "maximize": False,
             },
+            runtime_args={"fused": "fused"},
         ),
         Optimizer(
             "adam",
@@ -78,6 +79,7 @@ def lossreg_optimizers() -> list[Optimizer]:
                 "amsgrad": False,
                 "maximize": False,
             },
+            runtime_args={"fused": "fused"},
         ),
     ]
 

@@ -16,7 +16,8 @@ import attrs
 import pytest
 
 from lossreg.errors import ConfigError, SpecError
-from lossreg.spec import ComponentSpec, RunSpec, Value, parse_value
+from lossreg.run_spec import RunSpec
+from lossreg.spec import ComponentSpec, Value, parse_value
 
 Spec = ComponentSpec
 

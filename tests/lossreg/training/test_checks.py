@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import subprocess
 import sys
@@ -30,7 +29,9 @@ def table(rows: int = 64, features: int = 4, classes: int = 3) -> Data:
 
 def run(tmp_path: Path, **arguments: Any) -> lossreg.RunResult:
     """One epoch on the table with a linear model, unless the arguments say otherwise."""
-    usual: dict[str, Any] = {"data": table(), "model": nn.Linear(4, 3), "epochs": 1, "quiet": True}
+    usual: dict[str, Any] = {
+        "data": table(), "model": nn.Linear(4, 3), "epochs": 1, "quiet": True, "precision": "32",
+    }  # fmt: skip
     return lossreg.run(**{**usual, "out": tmp_path / "out", **arguments})
 
 
@@ -80,7 +81,7 @@ def test_an_optimizer_of_another_model_is_refused(tmp_path: Path) -> None:
         run(tmp_path, optimizer=torch.optim.SGD(nn.Linear(4, 3).parameters(), lr=1.0))
     model = nn.Linear(4, 3)
     plan = lossreg.plan(data=table(), model=model, optimizer=torch.optim.SGD([model.bias], lr=1.0))
-    assert any("leaves 1 of the model's 2 weight tensors as they are" in warning for warning in plan.warnings)
+    assert any("leaves 1 of the 2 weight tensors of model and loss as they are" in warning for warning in plan.warnings)
 
 
 def test_a_scheduler_of_another_optimizer_is_refused(tmp_path: Path) -> None:
@@ -171,7 +172,7 @@ def test_closure_optimizers_train_convolutions(tmp_path: Path) -> None:
         optimizer="lbfgs", epochs=1, limit_train=64, limit_test=16, out=tmp_path / "out", quiet=True,
         registries=registries,
     )  # fmt: skip
-    assert json.loads((result.directory / "run.json").read_text())["memory_format"] == "contiguous_format"
+    assert json.loads((result.directory / "run.json").read_text())["layout"]["memory_format"] == "contiguous_format"
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -198,25 +199,6 @@ def test_ignored_targets_do_not_count_in_test_loss(tmp_path: Path) -> None:
     with torch.no_grad():
         expected = functional.cross_entropy(result.model(data.test[0]), targets).item()
     assert result.final["test_loss"] == pytest.approx(expected, rel=1e-5)
-
-
-class Tempered(nn.Module):
-    """A loss with a weight of its own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.temperature = nn.Parameter(torch.ones(()))
-
-    def forward(self, output: Tensor, target: Tensor) -> Tensor:
-        """Cross-entropy at a temperature."""
-        return functional.cross_entropy(output / self.temperature, target)
-
-
-def test_a_loss_with_weights_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A loss whose own weights stay as they are is named in a warning."""
-    with caplog.at_level(logging.WARNING):
-        run(tmp_path, loss=Tempered())
-    assert "has weights of its own, which are not trained" in caplog.text
 
 
 @pytest.mark.parametrize("rate", ["inf", "1e300"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,17 +15,6 @@ from torch.nn import functional
 
 import lossreg
 from lossreg import Data, RunResult
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Callable[..., RunResult]:
-    """`lossreg.run` without progress, each time into a new directory."""
-    number = itertools.count()
-
-    def quiet_run(**arguments: Any) -> RunResult:
-        return lossreg.run(**{"quiet": True, "out": tmp_path / f"run{next(number)}", **arguments})
-
-    return quiet_run
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
@@ -66,7 +54,8 @@ def one_hot_mse(logits: Tensor, target: Tensor) -> Tensor:
     ("optimizer", "make"),
     [
         ("sgd", lambda parameters: torch.optim.SGD(parameters, lr=0.01, momentum=0.9)),
-        ("adam(lr=3e-4)", lambda parameters: torch.optim.Adam(parameters, lr=3e-4)),
+        ("adam(lr=3e-4)", lambda parameters: torch.optim.Adam(parameters, lr=3e-4, fused=True)),
+        ("adam(lr=3e-4, fused=False)", lambda parameters: torch.optim.Adam(parameters, lr=3e-4)),
     ],
 )
 def test_a_run_is_the_plain_loop_bit_for_bit(

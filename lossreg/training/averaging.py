@@ -1,0 +1,72 @@
+"""How the value of a loss on a batch follows from its values on parts of the batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import attrs
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from lossreg.training.contract import AdaptedLoss
+
+
+@attrs.frozen(eq=False)
+class Averaging:
+    """What a loss divides by, so that batches can be cut, accumulated and averaged.
+
+    Attributes:
+        rule: `samples`: the value is a mean in which each sample has the same weight. `weights`: a mean over targets,
+            of which some weigh more and some nothing. `sum`: a sum. None: no value on parts makes that on the whole;
+            parts are weighted by their samples then, which is not the same.
+        class_weights: For `weights`: the weight of each class `(C,)`, or None.
+        ignored: For `weights`: the target that weighs nothing, or None.
+        spare: For `weights`: a class that weighs something.
+    """
+
+    rule: Literal["samples", "weights", "sum"] | None
+    class_weights: Tensor | None = None
+    ignored: int | None = None
+    spare: int = 0
+
+    def weight(self, targets: Tensor) -> Tensor:
+        """What a mean over these targets divides by, 0-d; for the rule `weights`."""
+        counted = torch.ones_like(targets, dtype=torch.bool) if self.ignored is None else targets != self.ignored
+        if self.class_weights is None:
+            return counted.sum(dtype=torch.float32)
+        return self.class_weights[torch.where(counted, targets, self.spare)].mul(counted).sum()
+
+    def guarded(self, targets: Tensor, weight: Tensor) -> Tensor:
+        """The targets, or others where none counts: 0 / 0 would stay NaN, in gradients too, when weighted with 0."""
+        return torch.where(weight > 0, targets, self.spare)
+
+
+def averaging_of(loss: AdaptedLoss, *, may_be_ignored: bool) -> Averaging:
+    """What a loss divides by, from its record and from the attributes that torch's losses have.
+
+    A loss with class indices that averages over elements and has `ignore_index`, or `weight` with one number for each
+    class, divides by the weights of the targets that count, as `torch.nn.CrossEntropyLoss` does. `reduction="sum"`
+    makes every such loss a sum.
+
+    Args:
+        loss: The loss.
+        may_be_ignored: Whether a target may be the loss's `ignore_index`.
+    """
+    if loss.averages is None:
+        return Averaging(None)
+    if getattr(loss.loss, "reduction", None) == "sum":
+        return Averaging("sum")
+    ignored = loss.ignore_index if may_be_ignored else None
+    weights = _class_weights(loss)
+    if loss.averages == "sample" or (ignored is None and weights is None):
+        return Averaging("samples")
+    classes = torch.arange(2) if weights is None else weights.argsort(descending=True)
+    spare = next(int(number) for number in classes if int(number) != ignored)
+    return Averaging("weights", weights, ignored, spare)
+
+
+def _class_weights(loss: AdaptedLoss) -> Tensor | None:
+    weights = getattr(loss.loss, "weight", None)
+    takes_index = loss.takes_index and loss.target_as == "as it is"
+    return weights if takes_index and isinstance(weights, Tensor) and weights.ndim == 1 else None

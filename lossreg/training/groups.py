@@ -1,0 +1,71 @@
+"""Groups of parameters by patterns over their names."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from lossreg.errors import ConfigError, LossregError
+from lossreg.registered import Registered
+from lossreg.run_spec import ParamGroup
+from lossreg.suggestions import close_matches
+
+P = TypeVar("P")
+SHOWN = 20  # names in an error message
+
+
+def checked_options(groups: tuple[ParamGroup, ...], registered: Registered[Any]) -> list[dict[str, Any]]:
+    """The options of each group, as the optimizer takes them.
+
+    Raises:
+        LossregError: If the optimizer has no such parameter, or a value does not fit it.
+    """
+    checked = []
+    for group in groups:
+        options = {}
+        for name, value in group.options:
+            try:
+                parameter = registered.signature.find(name, registered.name, registered.record.defaults)
+                options[name] = parameter.check(value, registered.name)
+            except LossregError as error:
+                error.message = f"param_groups: {group.pattern!r}: {error.message}"
+                raise
+        checked.append(options)
+    return checked
+
+
+def group_names(names: Mapping[str, P], groups: tuple[ParamGroup, ...], model: str) -> list[list[P]]:
+    """Sorts parameters into groups: first those that match no pattern, then those of each.
+
+    Args:
+        names: The trainable parameters by name.
+        groups: The patterns; upper and lower case differ, `*` matches dots too.
+        model: The model in an error message.
+
+    Raises:
+        ConfigError: If a pattern matches nothing, or two match one parameter.
+
+    Example:
+        >>> group_names({"0.weight": 1, "0.bias": 2, "1.bias": 3}, (ParamGroup("*.bias", ()),), "mlp")
+        [[1], [2, 3]]
+    """
+    matched: dict[str, str] = {}
+    for group in groups:
+        found = [name for name in names if fnmatch.fnmatchcase(name, group.pattern)]
+        if not found:
+            meant = close_matches(group.pattern, names)
+            hint = f" Did you mean {' or '.join(map(repr, meant))}?" if meant else ""
+            shown = [*names][:SHOWN] + ([f"... {len(names) - SHOWN} more"] if len(names) > SHOWN else [])
+            raise ConfigError(
+                f"param_groups: {group.pattern!r} matches no trainable parameter of {model}.{hint} "
+                f"Parameters: {', '.join(shown)}"
+            )
+        for name in found:
+            if name in matched:
+                raise ConfigError(
+                    f"param_groups: the parameter {name} is in two groups, {matched[name]!r} and {group.pattern!r}"
+                )
+            matched[name] = group.pattern
+    rest = [parameter for name, parameter in names.items() if name not in matched]
+    return [rest, *([names[name] for name in names if matched.get(name) == group.pattern] for group in groups)]

@@ -1,0 +1,150 @@
+"""Reads samples of a map-style data set, in this process or in a data loader's workers."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, TensorDataset, default_collate, get_worker_info
+
+from lossreg.errors import DataError
+
+if TYPE_CHECKING:
+    from lossreg.data import Split, Task
+
+Batch = tuple[Tensor, Tensor]
+Key = tuple[Sequence[int], Sequence[int]]  # indices of samples, and the seed of each
+
+
+class Reader(Dataset["Batch | DataError"]):
+    """Reads whole batches: its items are asked for by indices of samples, with a seed for each.
+
+    A sample is read with Python's, numpy's and torch's generators seeded, so what random transforms make of it depends
+    on its seed alone, not on the worker or on what was read before. What is wrong with a sample is returned, not
+    raised, for a data loader would bury its message in a traceback.
+
+    Args:
+        split: A pair of tensors, or a map-style data set of pairs.
+        task: Decides the type of the targets.
+        count: Only the first so many samples.
+        where: The split in an error message: `data set digits, split train`.
+    """
+
+    def __init__(self, split: Split, task: Task, count: int, where: str) -> None:
+        self.samples: Any = TensorDataset(*split) if isinstance(split, tuple | list) else split
+        self.task = task
+        self.count = count
+        self.where = where
+        self.classes: int | None = None
+        self.ignored: int | None = None
+
+    def __len__(self) -> int:
+        return self.count
+
+    def expect(self, classes: int | None, ignored: int | None) -> None:
+        """Has class indices checked as they are read.
+
+        Args:
+            classes: Targets are 0 to `classes - 1`; None is any.
+            ignored: A target that may be there besides.
+        """
+        self.classes, self.ignored = classes, ignored
+
+    def __getitem__(self, key: Key) -> Batch | DataError:
+        # A worker has nothing else to draw numbers for; the process that trains has its dropout.
+        with _kept_generators() if get_worker_info() is None else contextlib.nullcontext():
+            try:
+                return self._batch(*key)
+            except DataError as error:
+                return error
+
+    def read(self, indices: Sequence[int], seeds: Sequence[int]) -> Batch:
+        """Reads samples in this process.
+
+        Raises:
+            DataError: If a sample is no pair of tensors, or is not like the others.
+        """
+        batch = self[indices, seeds]
+        if isinstance(batch, DataError):
+            raise batch
+        return batch
+
+    def _batch(self, indices: Sequence[int], seeds: Sequence[int]) -> Batch:
+        pairs = [self._sample(int(index), int(seed)) for index, seed in zip(indices, seeds, strict=True)]
+        try:
+            inputs, targets = default_collate(pairs)
+        except RuntimeError as error:
+            shapes = sorted({f"{tuple(x.shape)} with target {tuple(y.shape)}" for x, y in pairs})
+            raise DataError(f"{self.where}: samples are not of one shape: {', '.join(shapes[:3])}") from error
+        checked = check_values(inputs, targets, self.task, f"{self.where}, one of samples {list(map(int, indices))}")
+        wrong = None if self.classes is None else wrong_class(checked, self.classes, self.ignored)
+        if wrong is not None:
+            raise DataError(f"{self.where} has the class index {wrong}, but the model's classes are 0 to "
+                            f"{(self.classes or 0) - 1}")  # fmt: skip
+        return inputs, checked
+
+    def _sample(self, index: int, seed: int) -> tuple[Tensor, Tensor]:
+        random.seed(seed)
+        np.random.seed(seed)  # the generator that transforms of other people draw from
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would set the GPUs' too
+        sample = self.samples[index]
+        if not isinstance(sample, tuple | list) or len(sample) != 2:
+            raise DataError(f"{self.where}: sample {index} is a {_kind(sample)}, not a pair (input, target)")
+        try:
+            return torch.as_tensor(sample[0]), torch.as_tensor(sample[1])
+        except (TypeError, ValueError, RuntimeError) as error:
+            kinds = " and ".join(_kind(part) for part in sample)
+            raise DataError(
+                f"{self.where}: sample {index} is a pair of {kinds}, which are no tensors ({error}); "
+                "a transform such as torchvision.transforms.ToTensor makes them"
+            ) from error
+
+
+def _kind(value: object) -> str:
+    return f"{type(value).__name__} of {len(value)}" if isinstance(value, tuple | list) else type(value).__name__
+
+
+@contextlib.contextmanager
+def _kept_generators() -> Iterator[None]:
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # see Reader._sample
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+
+
+def check_values(inputs: Tensor, targets: Tensor, task: Task, where: str) -> Tensor:
+    """Checks what is read, and returns the targets in the type that losses take.
+
+    Raises:
+        DataError: If a number is not finite, or the targets have the wrong type for the task.
+    """
+    for what, values in (("inputs", inputs), ("targets", targets)):
+        # The extremes are not finite if any number is not; isfinite() would take as much memory as the data.
+        if values.is_floating_point() and values.numel() and not all(map(torch.isfinite, torch.aminmax(values))):
+            raise DataError(f"{where}: its {what} hold NaN or infinity")
+    if task == "regression":
+        if not targets.is_floating_point():
+            raise DataError(f"{where}: the targets of a regression are floating point, not {targets.dtype}")
+        return targets
+    if targets.is_floating_point() or targets.is_complex():
+        raise DataError(f"{where}: the targets of a {task} are class indices (int64), not {targets.dtype}")
+    return targets.long()
+
+
+def wrong_class(targets: Tensor, classes: int, ignored: int | None) -> int | None:
+    """A class index that is none of the model's, or None."""
+    counted = targets if ignored is None else targets[targets != ignored]
+    if counted.numel() == 0:
+        return None
+    lowest, highest = (int(bound) for bound in torch.aminmax(counted))
+    if lowest < 0:
+        return lowest
+    return highest if highest >= classes else None

@@ -1,0 +1,157 @@
+"""One step of the optimizer: gradients of a global batch, however it is cut, clipped and scaled."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from lossreg.training.averaging import Averaging
+from lossreg.training.cuts import Step
+from lossreg.training.processes import Processes
+from lossreg.training.reading import Batch
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+
+@attrs.define(eq=False)
+class Update:
+    """Makes one step from the batches of one `Step`.
+
+    The gradient is that of the loss of all its samples together, over accumulated batches and over processes, for
+    every loss whose averaging is known. Nothing here waits for the device.
+
+    Attributes:
+        objective: From a batch to its loss; in several processes, a DistributedDataParallel.
+        parameters: What is trained.
+        optimizer: The optimizer.
+        averaging: What the loss divides by.
+        processes: Those that train together.
+        whole: Whether each step is one batch of this process alone.
+        closure: Whether the optimizer's step takes a closure.
+        clip: The greatest norm of the gradients, or None.
+        scaler: Scales float16 gradients, or None.
+        gradient_norm: Of the last step, before it was clipped, 0-d; None if nothing is clipped.
+    """
+
+    objective: Callable[[Tensor, Tensor], Tensor]
+    parameters: list[torch.nn.Parameter]
+    optimizer: Optimizer
+    averaging: Averaging
+    processes: Processes
+    whole: bool
+    closure: bool
+    clip: float | None
+    scaler: torch.amp.GradScaler | None
+    gradient_norm: Tensor | None = None
+
+    def __call__(self, batches: Iterator[Batch], step: Step) -> tuple[Tensor, int | Tensor]:
+        """Takes the step.
+
+        Args:
+            batches: Gives this process's batches.
+            step: Says how many, and what they are of the whole.
+
+        Returns:
+            The loss of the step before the weights changed, 0-d: the sum of what the processes return. And its weight
+            in a mean over steps, the same in all processes.
+        """
+        if self.closure:
+            return self._with_closure([next(batches) for _ in step.parts], step)
+        result = self._gradients(batches, step)
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        return result
+
+    def _with_closure(self, batches: list[Batch], step: Step) -> tuple[Tensor, int | Tensor]:
+        results: list[tuple[Tensor, int | Tensor]] = []
+
+        def closure() -> Tensor:
+            share, weight = self._gradients(iter(batches), step)
+            results.append((share, weight))
+            # The optimizer decides by it, and must decide the same in every process.
+            return self.processes.sum(share.clone())
+
+        # torch annotates closures to return a float; its own optimizers take the tensor.
+        self.optimizer.step(closure)  # type: ignore[arg-type]  # see above
+        return results[0]
+
+    def _gradients(self, batches: Iterator[Batch], step: Step) -> tuple[Tensor, int | Tensor]:
+        self.optimizer.zero_grad(set_to_none=True)
+        result: tuple[Tensor, int | Tensor]
+        if self.averaging.rule == "weights":
+            result = self._weighted_batch(*next(batches)) if self.whole else self._weighted_parts(batches, step)
+        elif self.whole:
+            loss = self.objective(*next(batches))
+            self._backward(loss)
+            result = loss.detach(), step.samples
+        else:
+            result = self._parts(batches, step)
+        if self.clip is not None:
+            if self.scaler is not None:
+                self.scaler.unscale_(self.optimizer)
+            self.gradient_norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.clip)
+        return result
+
+    def _parts(self, batches: Iterator[Batch], step: Step) -> tuple[Tensor, int]:
+        """Gradients where it is known beforehand what each part is of the whole."""
+        total: Tensor | None = None
+        for left, samples in _counted_down(step.parts):
+            inputs, targets = next(batches)
+            share = float(samples > 0) if self.averaging.rule == "sum" else samples / step.samples
+            with self._synchronised(left == 0):
+                loss = self.objective(inputs, targets)
+                # The processes' gradients are averaged, so each counts as often as there are processes.
+                self._backward(loss * (share * self.processes.count))
+            value = loss.detach() * share
+            total = value if total is None else total + value
+        assert total is not None  # noqa: S101  # a step has at least one part
+        return total, step.samples
+
+    def _weighted_batch(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        weight = self.averaging.weight(targets)
+        # Times 1 is exact; a batch in which nothing counts has gradient 0.
+        loss = self.objective(inputs, self.averaging.guarded(targets, weight)) * (weight > 0)
+        self._backward(loss)
+        return loss.detach(), weight
+
+    def _weighted_parts(self, batches: Iterator[Batch], step: Step) -> tuple[Tensor, Tensor]:
+        """Gradients where only the targets say what each part weighs: sums, divided by all weights at the end."""
+        total: Any = 0
+        weights: Any = 0
+        for left, samples in _counted_down(step.parts):
+            inputs, targets = next(batches)
+            weight = self.averaging.weight(targets) * (samples > 0)
+            with self._synchronised(left == 0):
+                loss = self.objective(inputs, self.averaging.guarded(targets, weight)) * weight
+                self._backward(loss)
+            total, weights = total + loss.detach(), weights + weight
+        weights = self.processes.sum(weights)
+        divisor = torch.where(weights > 0, weights, 1)
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        torch._foreach_mul_(gradients, self.processes.count / divisor)
+        return total / divisor, weights
+
+    def _synchronised(self, last: bool) -> contextlib.AbstractContextManager[Any]:
+        """Processes exchange gradients once a step: with the last part."""
+        if last or self.processes.count == 1:
+            return contextlib.nullcontext()
+        return self.objective.no_sync()  # type: ignore[attr-defined, no-any-return]  # a DistributedDataParallel
+
+    def _backward(self, loss: Tensor) -> None:
+        if self.scaler is not None:
+            loss = self.scaler.scale(loss)
+        loss.backward()
+
+
+def _counted_down(parts: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """Each part with the number of those after it."""
+    return zip(range(len(parts) - 1, -1, -1), parts, strict=True)

@@ -1,0 +1,74 @@
+"""`torch.compile`: the same training, by compiled code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import lossreg
+from lossreg import RunResult
+from lossreg.training.computation import Compiled
+
+Run = Callable[..., RunResult]
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # within torch
+
+
+@pytest.fixture(autouse=True)
+def forget() -> Iterator[None]:
+    """What one test compiled is not another's."""
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+def test_compiled_and_eager_runs_agree(run: Run, weights: Callable[[nn.Module], Tensor]) -> None:
+    """The rates are the same numbers in each step, and the weights the same to rounding, ragged batch included."""
+    usual = {
+        "model": "mlp", "scheduler": "lambda_lr(lr_lambda='1 / (1 + step)')", "scheduler_interval": "step", "epochs": 2,
+        "limit_train": 200, "limit_test": 50, "log_every": 1, "optimizer": "sgd(lr=0.5)",
+    }  # fmt: skip
+    eager, compiled = run(**usual), run(compile=True, **usual)
+    torch.testing.assert_close(weights(compiled.model), weights(eager.model), atol=1e-5, rtol=1e-4)
+    rows = [
+        [json.loads(line) for line in (result.directory / "metrics.jsonl").read_text().splitlines()]
+        for result in (eager, compiled)
+    ]
+    rates = [[row["lr"] for row in of_run if row["kind"] == "step"] for of_run in rows]
+    assert rates[0] == rates[1] == pytest.approx([0.5 / (1 + step) for step in range(8)])
+    still = run(compile=True, **{**usual, "scheduler": None, "scheduler_interval": None})
+    assert not torch.allclose(weights(still.model), weights(eager.model), atol=1e-3)  # the schedule did something
+
+
+def test_only_batches_of_the_usual_size_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last batch of an epoch is computed as it is, instead of a second compilation."""
+    called: list[int] = []
+
+    def compiled(module: nn.Module, **_: object) -> Callable[..., Tensor]:
+        def call(*batch: Tensor) -> Tensor:
+            called.append(len(batch[0]))
+            result: Tensor = module(*batch)
+            return result
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    compute = Compiled(nn.PairwiseDistance(), 4, None)
+    for size in (4, 3, 4):
+        compute(torch.zeros(size, 2), torch.zeros(size, 2))
+    assert called == [4, 4]
+
+
+def test_a_machine_that_cannot_compile_says_so_before_the_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a compiler `compile` is an error that says what is needed, and nothing is left."""
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (None, "no-such-compiler"))
+    with (
+        torch._inductor.utils.fresh_inductor_cache(),
+        pytest.raises(lossreg.ConfigError, match="needs a C\\+\\+ compiler"),
+    ):
+        run(compile=True, epochs=1, limit_train=64)

@@ -1,0 +1,63 @@
+"""How an epoch is cut into steps, batches and shares of processes."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from lossreg.training.cuts import Cuts, sample_order, sample_seeds
+
+SIZES = [
+    (count, batch_size, accumulate, processes)
+    for count, batch_size, accumulate, processes in itertools.product(
+        (1, 2, 7, 64, 65, 130), (1, 3, 64), (1, 4), (1, 2, 3)
+    )
+]
+
+
+@pytest.mark.parametrize(("count", "batch_size", "accumulate", "processes"), SIZES)
+def test_every_sample_counts_once(count: int, batch_size: int, accumulate: int, processes: int) -> None:
+    """Over all processes each position of the order counts exactly once, and each step has the same samples."""
+    seen: list[int] = []
+    steps = []
+    for rank in range(processes):
+        cuts = Cuts(count, batch_size, accumulate, rank, processes)
+        parts = [samples for step in cuts for samples in step.parts]
+        ranges = list(cuts.ranges())
+        assert len(parts) == len(ranges)
+        for samples, (first, last) in zip(parts, ranges, strict=True):
+            assert samples in (0, last - first)
+            assert last > first  # nobody computes an empty batch
+            seen += range(first, last) if samples else ()
+        steps.append([step.samples for step in cuts])
+        assert len(steps[-1]) == cuts.steps
+    assert sorted(seen) == list(range(count))
+    assert all(sizes == steps[0] for sizes in steps)
+    assert sum(steps[0]) == count
+
+
+@pytest.mark.parametrize(("count", "batch_size", "accumulate", "processes"), SIZES)
+def test_the_largest_and_the_smallest_part(count: int, batch_size: int, accumulate: int, processes: int) -> None:
+    """They are those that some process really takes."""
+    cuts = [Cuts(count, batch_size, accumulate, rank, processes) for rank in range(processes)]
+    sizes = [samples for one in cuts for step in one for samples in step.parts if samples]
+    assert (cuts[0].smallest, cuts[0].largest) == (min(sizes), max(sizes))
+
+
+def test_batches_are_those_of_one_process() -> None:
+    """The shares of a batch together are the batch, in the order of the ranks."""
+    alone = list(Cuts(10, 4).ranges())
+    first, second = (list(Cuts(10, 4, rank=rank, processes=2).ranges()) for rank in range(2))
+    assert [(a[0], b[1]) for a, b in zip(first, second, strict=True)] == alone == [(0, 4), (4, 8), (8, 10)]
+
+
+def test_order_and_seeds_are_functions_of_seed_and_epoch() -> None:
+    """The same seed and epoch give the same, others give others, and large seeds count whole."""
+    assert sample_order(1, 2, 100).equal(sample_order(1, 2, 100))
+    assert sorted(sample_order(1, 2, 100).tolist()) == list(range(100))
+    assert not sample_order(1, 2, 100).equal(sample_order(1, 3, 100))
+    assert not sample_order(1, 2, 100).equal(sample_order(1 + 2**32, 2, 100))
+    assert sample_seeds(1, 2, 100).equal(sample_seeds(1, 2, 100))
+    assert not sample_seeds(1, 2, 100).equal(sample_seeds(1, 3, 100))
+    assert sample_seeds(1, 2, 50).equal(sample_seeds(1, 2, 100)[:50])

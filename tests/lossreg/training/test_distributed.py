@@ -1,0 +1,221 @@
+"""Several processes: two train as one does, one speaks, and all end when one fails. On the CPU, with gloo."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+HERE = Path(__file__).parent
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
+TWO = [*TORCHRUN, "--standalone", "--nproc-per-node", "2"]
+CASES = (
+    "plain", "mse", "weights", "ignored", "sum", "accumulated", "loader", "schedule", "closure", "learned", "unused",
+    "single",
+)  # of together.py  # fmt: skip
+SECONDS = 240  # a process that hangs shall not hold up the others' tests for ever
+
+
+def execute(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a command with one thread in each process, so that two of them fit on two cores."""
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, check=False, timeout=SECONDS, env=environment()
+    )
+
+
+def environment() -> dict[str, str]:
+    """One thread in each process."""
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def lossreg(*arguments: str) -> list[str]:
+    """`lossreg run` for torchrun: small, and the same on every machine."""
+    return ["-m", "lossreg", "run", "--limit-train", "129", "--limit-test", "70", "--precision", "32", *arguments]
+
+
+def record(folder: Path) -> dict[str, Any]:
+    """The run.json of a run."""
+    content: dict[str, Any] = json.loads((folder / "run.json").read_text())
+    return content
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """The metrics of a run."""
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def alone_and_together(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """All cases, trained by one process and by two."""
+    alone, together = (tmp_path_factory.mktemp(name) for name in ("alone", "together"))
+    script = str(HERE / "together.py")
+    for command in ([sys.executable, script, str(alone)], [*TWO, script, str(together)]):
+        result = execute(command, alone)
+        assert result.returncode == 0, result.stderr
+    return alone, together
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_train_as_one_does(alone_and_together: tuple[Path, Path], case: str) -> None:
+    """Weights to 1e-5, losses, accuracy, rates and the number of steps agree; some batches leave one process empty."""
+    one, two = (folder / case for folder in alone_and_together)
+    for name in ("model.pt", "loss.pt"):
+        assert (one / name).exists() == (two / name).exists()
+        if (one / name).exists():
+            first, second = (torch.load(folder / name, weights_only=True) for folder in (one, two))
+            for key in first:
+                torch.testing.assert_close(second[key], first[key], atol=1e-5, rtol=0)
+    assert (record(one)["processes"], record(two)["processes"]) == (1, 2)
+    assert len(rows(one)) == len(rows(two))
+    for by_one, by_two in zip(rows(one), rows(two), strict=True):
+        assert by_one.keys() == by_two.keys()
+        for name in by_one.keys() - {"kind", "seconds", "samples_per_second"}:
+            assert by_two[name] == pytest.approx(by_one[name], rel=1e-4), name
+
+
+def test_a_stop_that_one_process_asks_for_ends_all(alone_and_together: tuple[Path, Path]) -> None:
+    """A hook's request_stop in rank 0 ends the run cleanly, at the same step as alone."""
+    for folder in alone_and_together:
+        assert (record(folder / "stopped")["status"], record(folder / "stopped")["steps_done"]) == ("stopped", 2)
+
+
+def test_what_depends_on_the_share_is_warned_of(alone_and_together: tuple[Path, Path]) -> None:
+    """Batch Dice and batch normalisation are warned of, once, and only where there are several processes."""
+    alone, together = ((folder / "warnings.txt").read_text() for folder in alone_and_together)
+    assert alone == ""
+    assert together.count("the loss dice is no mean over samples or elements") == 1
+    assert together.count("has batch normalisation, which sees each of the shares of 2 processes") == 1
+
+
+def test_one_process_speaks_and_writes(tmp_path: Path) -> None:
+    """`torchrun -m lossreg run` shows one progress and one result, and leaves one run directory."""
+    result = execute([*TWO, *lossreg("--epochs", "2")], tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("test_accuracy") == 1
+    assert len(re.findall(r"^epoch 1 ", result.stderr, re.MULTILINE)) == 1
+    assert "processes: 2" in result.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert sorted(path.name for path in folder.iterdir()) == ["metrics.jsonl", "model.pt", "run.json"]
+    assert record(folder)["status"] == "finished"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--loss", "dise"], "no loss named 'dise'. Did you mean 'dice'?"),
+        (["--lss", "dice"], "No such option '--lss'"),
+        (["--device", "cuda:0"], "device 'cuda:0' is"),
+    ],
+)
+def test_a_mistake_is_told_once(tmp_path: Path, arguments: list[str], said: str) -> None:
+    """What all processes find wrong, one says; nothing is left behind."""
+    result = execute([*TWO, *lossreg(*arguments)], tmp_path)
+    assert result.returncode != 0
+    assert result.stderr.count("lossreg: error:") == 1
+    assert said in result.stderr
+    assert "terminate called" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+PLUGIN = """
+import os, time
+import torch, lossreg
+
+class Fragile(torch.nn.Module):
+    def __init__(self, builds: bool = True):
+        super().__init__()
+        self.linear, self.calls = torch.nn.Linear(784, 10), 0
+        if not builds and os.environ.get("RANK") == "1":
+            raise OSError("this machine's disk is full")
+    def forward(self, x):
+        self.calls += self.training
+        if self.calls > 6 and os.environ.get("RANK") == "1":
+            raise ZeroDivisionError("the model broke")
+        return self.linear(x.flatten(1))
+
+lossreg.models.register("fragile")(Fragile)
+"""
+
+
+def test_all_end_when_one_fails(tmp_path: Path) -> None:
+    """An error in one process ends the other within seconds, with the record that it failed and the weights so far."""
+    (tmp_path / "fragile.py").write_text(PLUGIN)
+    started = time.monotonic()
+    arguments = ("-p", "./fragile.py", "--model", "fragile", "--epochs", "100000", "--out", "out", "--quiet")
+    result = execute([*TWO, *lossreg(*arguments)], tmp_path)
+    assert result.returncode != 0
+    assert time.monotonic() - started < 60
+    assert "rank 1: the run failed: ZeroDivisionError: the model broke" in result.stderr
+    assert record(tmp_path / "out")["status"] in ("failed", "interrupted")
+    assert record(tmp_path / "out")["steps_done"] > 0
+    assert (tmp_path / "out" / "model.pt").exists()
+
+
+def test_one_that_cannot_begin_lets_none_begin(tmp_path: Path) -> None:
+    """An error that only one process meets before the run is told with its rank, and leaves nothing."""
+    (tmp_path / "fragile.py").write_text(PLUGIN)
+    arguments = ("-p", "./fragile.py", "--model", "fragile(builds=False)", "--out", "out")
+    result = execute([*TWO, *lossreg(*arguments)], tmp_path)
+    assert result.returncode != 0
+    assert "lossreg: error: rank 1: fragile(builds=False" in result.stderr
+    assert "this machine's disk is full" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_signal_ends_all(tmp_path: Path) -> None:
+    """SIGTERM to torchrun ends both processes, and the record says that the run was interrupted."""
+    command = [*TWO, *lossreg("--epochs", "100000", "--out", "out", "--quiet")]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
+    )
+    metrics = tmp_path / "out" / "metrics.jsonl"
+    deadline = time.monotonic() + 60
+    while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=60)
+    assert record(tmp_path / "out")["status"] in ("interrupted", "failed")  # whether the signal or the loss came first
+    assert (tmp_path / "out" / "model.pt").exists()
+
+
+def test_two_machines(tmp_path: Path) -> None:
+    """Two agents of torchrun, each with one process, meet at an address and train one run."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    agents = []
+    for node in range(2):
+        rendezvous = [
+            "--nnodes",
+            "2",
+            "--node-rank",
+            str(node),
+            "--master-addr",
+            "127.0.0.1",
+            "--master-port",
+            str(port),
+        ]
+        folder = tmp_path / f"node{node}"
+        folder.mkdir()
+        command = [*TORCHRUN, *rendezvous, "--nproc-per-node", "1", *lossreg("--epochs", "1", "--out", "out")]
+        agents.append(subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, env=environment()))
+    try:
+        errors = [agent.communicate(timeout=SECONDS)[1] for agent in agents]
+    finally:
+        for agent in agents:
+            agent.kill()
+    assert [agent.returncode for agent in agents] == [0, 0], errors
+    assert record(tmp_path / "node0" / "out")["processes"] == 2
+    assert not (tmp_path / "node1" / "out").exists()
+    assert "epoch 0" in errors[0]
+    assert "epoch 0" not in errors[1]
