@@ -165,8 +165,9 @@ RUN_OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--param-groups",
         multiple=True,
-        metavar="'PATTERN: KEY=VALUE, ...'",
-        help="Options of the optimizer for the parameters that match, e.g. '*.bias: weight_decay=0'; may be repeated.",
+        metavar="GROUP",
+        help="'PATTERN: KEY=VALUE, ...': the optimizer's options for parameters whose names match, such as "
+        "'*.bias: weight_decay=0'; may be given more than once.",
     ),
     click.option("--seed", type=int, metavar="N", help="For initial weights and the order of samples. [default: 0]"),
     click.option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps. [default: auto]"),

@@ -29,6 +29,7 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
     A SPEC is a name, or a name with parameters: "dice(smooth=1)". A dotted option sets one parameter: --opt.lr 0.1.
     `lossreg list` shows the names, `lossreg show loss dice` the parameters. The directory gets run.json (what was
     run, and the final metrics), metrics.jsonl (a line for each epoch and each logged step) and model.pt (the weights).
+    What is chosen for the device, and why, is in the first lines.
 
     \b
     Examples:
@@ -37,6 +38,8 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
       lossreg run --data mnist --loss cross_entropy --opt.momentum 0 \\
                   --sched lambda_lr --sched.lr_lambda "epoch // 2"
       lossreg run --data diabetes --loss l1
+      lossreg run --batch-size 16 --accumulate 4 --clip-grad-norm 1 --precision 32
+      torchrun --standalone --nproc-per-node 2 -m lossreg run --loss cross_entropy
       lossreg run -c run.toml --opt.lr 0.05       a file, with one parameter changed
       lossreg run -c runs/ID/run.json             repeat a run: the same weights
     """

@@ -37,6 +37,7 @@ class Assembler:
         registries: Where names are looked up.
         device: Where the parts shall be.
         processes: Those that train together.
+        quiet: Whether nothing is shown while a data set is read.
     """
 
     def __init__(
@@ -46,10 +47,13 @@ class Assembler:
         registries: Registries,
         device: torch.device,
         processes: Processes,
+        *,
+        quiet: bool = True,
     ) -> None:
         self.builder = Builder(spec, objects, registries)
         self.device = device
         self.processes = processes
+        self.quiet = quiet or not processes.leads
 
     def assemble(self) -> Assembly:
         """Builds everything and checks that it fits.
@@ -127,6 +131,7 @@ class Assembler:
                 loader=spec.loader,
                 workers=spec.workers,
                 local_processes=self.processes.local_count,
+                quiet=self.quiet,
             )
             for name, limit in (("train", spec.limit_train), ("test", spec.limit_test))
         }

@@ -35,6 +35,7 @@ def load_split(
     loader: Loader = "auto",
     workers: int | None = None,
     local_processes: int = 1,
+    quiet: bool = True,
 ) -> Resident | Loaded:
     """Brings a split to the device, or makes ready what reads it.
 
@@ -51,6 +52,7 @@ def load_split(
         loader: `auto`, `resident` or `dataloader`.
         workers: Processes that read for a data loader; None is what suits the machine.
         local_processes: Processes that train on this machine, which share its cores.
+        quiet: Whether nothing is shown while a data set is read.
 
     Raises:
         DataError: If the split is empty, inputs and targets are not equally many, or a value is of no use.
@@ -64,7 +66,7 @@ def load_split(
         cores = available_cores() // local_processes
         reading = min(max(cores - 1, 0), MOST_WORKERS) if workers is None else workers
         return Loaded(Reader(split if tensors is None else tensors, task, count, where), device, reading, reason)
-    inputs, targets = _read_all(split, task, limit, where) if tensors is None else tensors
+    inputs, targets = _read_all(split, task, limit, where, quiet=quiet) if tensors is None else tensors
     targets = check_values(inputs, targets, task, where)
     return Resident(inputs.to(device), targets.to(device), where, reason)
 
@@ -116,13 +118,15 @@ def _free_memory(device: torch.device) -> int | None:
     return None if mem_get_info is None else int(mem_get_info(device)[0])
 
 
-def _read_all(split: data.Split, task: Task, limit: int | None, where: str) -> tuple[Tensor, Tensor]:
+def _read_all(split: data.Split, task: Task, limit: int | None, where: str, *, quiet: bool) -> tuple[Tensor, Tensor]:
     """Reads each sample once, into tensors that are there from the beginning: the memory of one copy."""
     count = _count(split, limit, where)
     reader = Reader(split, task, count, where)
     seeds = sample_seeds(0, 0, count).tolist()
     inputs, targets = (part.new_empty((count, *part.shape[1:])) for part in reader.read([0], seeds[:1]))
-    with tqdm(total=count, desc=f"reading {where}", unit="sample", delay=2, leave=False, disable=None) as bar:
+    # Seconds of silence are no work worth showing; None shows it on a terminal only.
+    hidden = True if quiet else None
+    with tqdm(total=count, desc=f"reading {where}", unit="sample", delay=2, leave=False, disable=hidden) as bar:
         for first in range(0, count, CHUNK):
             last = min(first + CHUNK, count)
             some_inputs, some_targets = reader.read(range(first, last), seeds[first:last])

@@ -16,7 +16,6 @@ from lossreg.registry import Registries
 from lossreg.run_spec import COMPONENT_FIELDS, Loader, Precision, RunSpec
 from lossreg.spec import ComponentSpec
 from lossreg.training.assemble import Assembler
-from lossreg.training.assembly import Assembly
 from lossreg.training.device import resolve_device
 from lossreg.training.events import Events
 from lossreg.training.loop import train
@@ -113,20 +112,15 @@ def run(
     spec, objects = _split(arguments)
     if out is not None and not str(out):
         raise ConfigError("out (--out) is empty; name a directory, or leave it out")
-    seen = [] if quiet else [Progress()]
     with Processes.joined() as processes:
-        run, events = _prepare(spec, objects, out, [*seen, *observers], registries or registry.default, processes)
+        seen = [*([] if quiet else [Progress()]), *observers]
+        run, events = _prepare(lambda: _assembler(spec, objects, registries, processes, quiet), out, seen, processes)
         run.directory = processes.from_first(run.directory)
         return _train(run, events)
 
 
 def _prepare(
-    spec: RunSpec,
-    objects: dict[str, Any],
-    out: str | Path | None,
-    observers: list[object],
-    registries: Registries,
-    processes: Processes,
+    assembler: Callable[[], Assembler], out: str | Path | None, observers: list[object], processes: Processes
 ) -> tuple[Run, Events]:
     """Claims the directory and puts the run together; nothing is left if that fails, in whichever process."""
     directory: RunDirectory | None = None
@@ -135,10 +129,11 @@ def _prepare(
         with processes.agreeing():
             if out is not None and processes.leads:
                 directory = RunDirectory.claim(Path(out))
-            assembly = _assemble(spec, objects, registries, processes)
+            made = assembler()
+            assembly = made.assemble()
             if processes.leads:
                 directory = directory or RunDirectory.claim_default(assembly.labels)
-                events = Events([Recorder(directory, assembly), *observers], registries)
+                events = Events([Recorder(directory, assembly), *observers], made.builder.registries)
     except BaseException:
         if directory is not None:
             directory.release()
@@ -177,7 +172,7 @@ def plan(
     if unknown:
         raise ConfigError(f"plan takes no argument {min(unknown)!r}")
     spec, objects = _split(arguments)
-    assembly = _assemble(spec, objects, registries or registry.default, Processes())
+    assembly = _assembler(spec, objects, registries, Processes(), quiet=True).assemble()
     facts = describe(assembly)
     rates = assembly.rates
     return Plan(
@@ -203,11 +198,13 @@ def _split(arguments: dict[str, Any]) -> tuple[RunSpec, dict[str, Any]]:
     return RunSpec(**settings), objects
 
 
-def _assemble(spec: RunSpec, objects: dict[str, Any], registries: Registries, processes: Processes) -> Assembly:
+def _assembler(
+    spec: RunSpec, objects: dict[str, Any], registries: Registries | None, processes: Processes, quiet: bool
+) -> Assembler:
     device = resolve_device(spec.device, processes.local_rank, processes.local_count)
     if processes.count > 1:
         set_current(device)  # where collectives look for it
-    return Assembler(spec, objects, registries, device, processes).assemble()
+    return Assembler(spec, objects, registries or registry.default, device, processes, quiet=quiet)
 
 
 def _train(run: Run, events: Events) -> RunResult:
