@@ -341,10 +341,13 @@ class Registries:
             with registering_into(self):
                 report = load_local(source)
             self._take(report)
-            added = tuple(r.record for r in self._local() if id(r) not in known)
+            added = [registered for registered in self._local() if id(registered) not in known]
+            for registered in added:
+                if registered.provenance.file is None:  # a factory in text, which may be anybody's
+                    registered.provenance = report.provenance
             if not added and not hooks_of(report.plugin):
                 raise PluginError(f"-p {source}: it registers nothing and has no hook", plugin=source)
-            self._reports[-1] = attrs.evolve(report, records=added)
+            self._reports[-1] = attrs.evolve(report, records=tuple(registered.record for registered in added))
         faults = [report.warning for report in self._reports if report.warning]
         if faults and settings.strict:
             raise PluginError("\n  ".join(["plugins are not as they should be (strict):", *faults]), plugin="")

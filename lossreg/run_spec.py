@@ -115,8 +115,10 @@ def _param_group(pattern: object, options: object) -> ParamGroup:
     try:
         params = parse_params(options) if isinstance(options, str) else frozen_params(options)
     except SpecError as error:
+        why = f": {error.message}" if "NaN" in error.message else ""
         raise ConfigError(
-            f"param_groups: {pattern!r} has the options {options!r}, which are no key=value, ...: {error.message}"
+            f"param_groups: {pattern!r} has the options {options!r}, which are no KEY=VALUE, ... such as "
+            f"'weight_decay=0, lr=0.1'{why}"
         ) from error
     return ParamGroup(pattern.strip(), params)
 

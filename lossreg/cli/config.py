@@ -113,11 +113,10 @@ def _check_origins(components: Any, spec: dict[str, Any], replaced: Collection[s
             continue
         full_id, source = origin.get("id"), origin.get("file")
         if full_id not in default.of(kind):
-            came = (
-                f"the file {source} (-p {source})"
-                if source
-                else f"{origin.get('distribution')} {origin.get('version')}"
-            )
+            distribution = origin.get("distribution")
+            came = "a process that registered it" if distribution is None else f"{distribution} {origin.get('version')}"
+            if source:
+                came = f"the file {source} (-p {source})"
             raise ConfigError(f"{file} cannot be repeated: its {kind} {full_id} is not here; it came from {came}")
         here = default.of(kind)[str(full_id)].provenance
         if here.sha256 != origin.get("sha256"):

@@ -165,6 +165,8 @@ def _speaker() -> str:
 def _refused(error: click.ClickException | LossregError) -> int:
     """Says what is wrong, once where several processes find the same."""
     if isinstance(error, LossregError):
+        for note in getattr(error, "__notes__", ()):
+            click.echo(note, err=True)
         message, code = error.message, FAILED if isinstance(error, RunFailedError) else WRONG_USE
         alone = error.rank is not None
     else:

@@ -44,10 +44,13 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
       lossreg run -c runs/ID/run.json             repeat a run: the same weights
     """
     settings = settings_of(ctx)
-    signal.signal(signal.SIGTERM, _terminate)
     import lossreg
 
-    result = lossreg.run(**settings, out=options["out"], quiet=options["quiet"])
+    previous = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        result = lossreg.run(**settings, out=options["out"], quiet=options["quiet"])
+    finally:
+        signal.signal(signal.SIGTERM, previous)
     if options["as_json"]:
         click.echo(json.dumps(result.to_json(), allow_nan=False))
         return
@@ -58,5 +61,8 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
-    # As an exception, so that the record of the run is closed on the way out.
+    # As an exception, so that the record of the run is closed on the way out, which nothing shall interrupt: not a
+    # second signal, and not the end of a worker that got the signal, too.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     raise SystemExit(TERMINATED)

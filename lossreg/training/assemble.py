@@ -17,7 +17,7 @@ from lossreg.training.assembly import Assembly, Layout
 from lossreg.training.averaging import Averaging, averaging_of
 from lossreg.training.builder import Builder, class_name
 from lossreg.training.computation import check_compiler
-from lossreg.training.contract import Parties, adapt, check_contract
+from lossreg.training.contract import Parties, Probe, adapt, check_contract
 from lossreg.training.cuts import Cuts
 from lossreg.training.loading import load_split
 from lossreg.training.objective import Objective
@@ -65,16 +65,18 @@ class Assembler:
         if spec.scheduler_interval and not self._has_scheduler:
             raise ConfigError("scheduler_interval (--sched-interval) has no effect without a scheduler")
         builder.check_specs()
+        torch.manual_seed(spec.seed)  # for a data set that draws numbers: the same in every run and process
         with self.processes.first_goes_ahead():  # where it downloads, once is enough
             data = builder.data()
         splits = self._splits(data)
         processes = self.processes
+        processes.compare({name: len(split) for name, split in splits.items()}, "the numbers of samples")
         cuts = Cuts(len(splits["train"]), spec.batch_size, spec.accumulate, processes.rank, processes.count)
         builder.runtime |= {**data.facts(), "steps_per_epoch": cuts.steps, "total_steps": cuts.steps * spec.epochs}
         objective, record, layout = self._objective(data, splits)
         parties = Parties(*(builder.labels[field] for field in ("model", "loss", "data")))
         probe = check_contract(objective, record, data, splits, cuts, parties, builder.registries)
-        averaging = self._averaging(objective, record, splits, cuts)
+        averaging = self._averaging(objective, record, splits, cuts, probe)
         scaler = objective.precision.scaler()
         optimization = Optimization(builder, objective.trainable(), self.device)
         optimization.check_scheduler(data)
@@ -144,7 +146,9 @@ class Assembler:
     def _objective(self, data: Data, splits: Mapping[str, Resident | Loaded]) -> tuple[Objective, Loss | None, Layout]:
         """Model and loss on the device, the record of the loss, and the layout in which they compute."""
         spec = self.builder.spec
-        torch.manual_seed(spec.seed)  # decides the weights of model and loss, in this order
+        torch.manual_seed(
+            spec.seed
+        )  # again, whatever the data set drew: it decides the weights of model and loss, in this order
         model = self.builder.model().to(self.device)
         loss, record = self.builder.loss(data)
         if isinstance(loss, torch.nn.Module):
@@ -169,12 +173,17 @@ class Assembler:
         return Layout(torch.channels_last, "two-dimensional convolutions are faster in it")
 
     def _averaging(
-        self, objective: Objective, record: Loss | None, splits: Mapping[str, Resident | Loaded], cuts: Cuts
+        self,
+        objective: Objective,
+        record: Loss | None,
+        splits: Mapping[str, Resident | Loaded],
+        cuts: Cuts,
+        probe: Probe,
     ) -> Averaging:
         loss, label = objective.adapted, self.builder.labels["loss"]
         ignored = loss.ignore_index
         may_be = ignored is not None and any(split.may_hold(ignored) for split in splits.values())
-        averaging = averaging_of(loss, may_be_ignored=may_be)
+        averaging = averaging_of(loss, probe.output, probe.targets, may_be_ignored=may_be)
         warn = self.builder.warnings.append
         if averaging.rule is None and not cuts.whole:
             why = (

@@ -42,15 +42,17 @@ class Averaging:
         return torch.where(weight > 0, targets, self.spare)
 
 
-def averaging_of(loss: AdaptedLoss, *, may_be_ignored: bool) -> Averaging:
+def averaging_of(loss: AdaptedLoss, output: Tensor, targets: Tensor, *, may_be_ignored: bool) -> Averaging:
     """What a loss divides by, from its record and from the attributes that torch's losses have.
 
     A loss with class indices that averages over elements and has `ignore_index`, or `weight` with one number for each
-    class, divides by the weights of the targets that count, as `torch.nn.CrossEntropyLoss` does. `reduction="sum"`
-    makes every such loss a sum.
+    class, divides by the weights of the targets that count, as `torch.nn.CrossEntropyLoss` does, unless its values on
+    the halves of a batch say otherwise (`torch.nn.MultiMarginLoss`). `reduction="sum"` makes every such loss a sum.
 
     Args:
         loss: The loss.
+        output: Of the model for a batch, `(N, C, *)`.
+        targets: Of the batch.
         may_be_ignored: Whether a target may be the loss's `ignore_index`.
     """
     if loss.averages is None:
@@ -58,15 +60,34 @@ def averaging_of(loss: AdaptedLoss, *, may_be_ignored: bool) -> Averaging:
     if getattr(loss.loss, "reduction", None) == "sum":
         return Averaging("sum")
     ignored = loss.ignore_index if may_be_ignored else None
-    weights = _class_weights(loss)
+    weights = _class_weights(loss, output)
+    samples = Averaging("samples")
     if loss.averages == "sample" or (ignored is None and weights is None):
-        return Averaging("samples")
+        return samples
     classes = torch.arange(2) if weights is None else weights.argsort(descending=True)
     spare = next(int(number) for number in classes if int(number) != ignored)
-    return Averaging("weights", weights, ignored, spare)
+    weighted = Averaging("weights", weights, ignored, spare)
+    if not _adds_up(loss, weighted, output, targets) and _adds_up(loss, samples, output, targets):
+        return samples
+    return weighted
 
 
-def _class_weights(loss: AdaptedLoss) -> Tensor | None:
+def _adds_up(loss: AdaptedLoss, averaging: Averaging, output: Tensor, targets: Tensor) -> bool:
+    """Whether the values on the halves of a batch make that on the whole, if each is weighted so."""
+    # Sorted by what they hold, so that the halves weigh differently.
+    order = targets.flatten(1).sum(1).argsort() if targets.ndim > 1 else targets.argsort()
+    whole, *halves = [
+        (
+            loss(output[part], targets[part]),
+            averaging.weight(targets[part]) if averaging.rule == "weights" else len(part),
+        )
+        for part in (order, *order.chunk(2))
+    ]
+    total = sum(value * weight for value, weight in halves) / sum(weight for _, weight in halves)
+    return bool(torch.isclose(torch.as_tensor(total), whole[0], rtol=1e-3))
+
+
+def _class_weights(loss: AdaptedLoss, output: Tensor) -> Tensor | None:
     weights = getattr(loss.loss, "weight", None)
     takes_index = loss.takes_index and loss.target_as == "as it is"
-    return weights if takes_index and isinstance(weights, Tensor) and weights.ndim == 1 else None
+    return weights if takes_index and isinstance(weights, Tensor) and weights.shape == output.shape[1:2] else None

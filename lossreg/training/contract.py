@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lossreg.registry import Registries
     from lossreg.training.cuts import Cuts
     from lossreg.training.objective import Objective
+    from lossreg.training.reading import Batch
     from lossreg.training.splits import Split
 
 
@@ -111,10 +112,14 @@ class Probe:
     Attributes:
         output_shape: Of the model.
         unused: Whether the loss does not depend on some trainable parameter.
+        output: Of the model.
+        targets: Of the batch.
     """
 
     output_shape: tuple[int, ...]
     unused: bool
+    output: Tensor
+    targets: Tensor
 
 
 def check_contract(
@@ -157,12 +162,14 @@ def check_contract(
         value = _value(probe.adapted, output, targets, parties, fitting)
         if cuts.smallest == 1 < len(inputs):
             _forward(probe, inputs[:1], parties, " (the last batch of an epoch has one sample)")
-        _check_evaluation(probe, inputs, output, parties)
+        _check_evaluation(probe, inputs, output, splits["test"].head(2), data, parties)
     if not value.requires_grad:
         raise parties.error("the loss does not depend on any weight that can be trained")
     parameters = list(probe.trainable().values())
-    unused = cuts.processes > 1 and None in torch.autograd.grad(value, parameters, allow_unused=True)
-    return Probe(tuple(output.shape), unused)
+    unused = cuts.processes > 1 and any(
+        gradient is None for gradient in torch.autograd.grad(value, parameters, allow_unused=True)
+    )
+    return Probe(tuple(output.shape), unused, output.detach(), targets)
 
 
 def _fitting(data: Data, registries: Registries) -> str:
@@ -191,14 +198,21 @@ def _forward(probe: Objective, inputs: Tensor, parties: Parties, when: str = "")
     return output
 
 
-def _check_evaluation(probe: Objective, inputs: Tensor, output: Tensor, parties: Parties) -> None:
+def _check_evaluation(
+    probe: Objective, inputs: Tensor, output: Tensor, test: Batch, data: Data, parties: Parties
+) -> None:
+    """Tries evaluation mode, on the training split and on the test split."""
     probe.eval()
     with torch.no_grad():
         evaluated = _forward(probe, inputs, parties, " in evaluation mode")
+        tested = _forward(probe, test[0], parties, " on the test split")
     if evaluated.shape != output.shape or not evaluated.is_floating_point():
         raise parties.error(
             f"the model gives {_shape(output)} in training, and {_shape(evaluated)} of {evaluated.dtype} in evaluation"
         )
+    _check_shapes(tested, test[1], data, parties, " of the test split")
+    if tested.shape[1] != output.shape[1]:
+        raise parties.error(f"the model gives {_shape(output)} in training, and {_shape(tested)} on the test split")
 
 
 def _copy(objective: Objective) -> Objective:
@@ -211,8 +225,8 @@ def _copy(objective: Objective) -> Objective:
     return probe
 
 
-def _check_shapes(output: Tensor, targets: Tensor, data: Data, parties: Parties) -> None:
-    shapes = f"the model gives {_shape(output)} for targets {_shape(targets)}"
+def _check_shapes(output: Tensor, targets: Tensor, data: Data, parties: Parties, which: str = "") -> None:
+    shapes = f"the model gives {_shape(output)} for targets {_shape(targets)}{which}"
     if data.task == "regression":
         if output.shape != targets.shape:  # torch would broadcast (N, 1) and (N,) to (N, N)
             raise parties.error(f"{shapes}; they must be of one shape")

@@ -80,8 +80,14 @@ def _tensors(split: data.Split, limit: int | None, where: str) -> tuple[Tensor, 
     """The pair of tensors that the split is, or None for a map-style data set."""
     if isinstance(split, tuple | list):
         if len(split) != 2 or not all(isinstance(part, Tensor) for part in split):
-            raise DataError(f"{where}: it is a pair of tensors (inputs, targets), or a map-style data set of pairs")
+            parts = ", ".join(type(part).__name__ for part in split[:3])
+            raise DataError(
+                f"{where}: it must be a pair of tensors (inputs, targets), or a map-style data set of pairs; it is a "
+                f"{type(split).__name__} of {len(split)} ({parts}{', ...' if len(split) > 3 else ''})"
+            )
         inputs, targets = split
+        if not inputs.ndim or not targets.ndim:
+            raise DataError(f"{where}: inputs and targets have a dimension for the samples; a number alone has none")
         if len(inputs) != len(targets):
             raise DataError(f"{where}: {len(inputs)} inputs, but {len(targets)} targets")
         _count(targets, limit, where)
@@ -130,8 +136,6 @@ def _read_all(split: data.Split, task: Task, limit: int | None, where: str, *, q
         for first in range(0, count, CHUNK):
             last = min(first + CHUNK, count)
             some_inputs, some_targets = reader.read(range(first, last), seeds[first:last])
-            if some_inputs.shape[1:] != inputs.shape[1:] or some_targets.shape[1:] != targets.shape[1:]:
-                raise DataError(f"{where}: its samples are not of one shape")
             inputs[first:last], targets[first:last] = some_inputs, some_targets
             bar.update(last - first)
     return inputs, targets

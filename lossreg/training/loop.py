@@ -40,6 +40,7 @@ def train(run: Run, events: Events) -> list[dict[str, Any]]:
     for epoch in range(run.spec.epochs):
         run.epoch = epoch
         row = _train_epoch(run, update, events)
+        run.assembly.processes.share_buffers(run.assembly.objective)  # one model is evaluated, and kept
         row |= _evaluate_splits(run)
         rows.append(row)
         events.emit("lossreg_epoch_finished", run=run, record=row)
@@ -161,7 +162,10 @@ def _advance_epoch(run: Run, row: dict[str, Any]) -> None:
     # Not after the last epoch: no rate is needed there, and a schedule need not have one.
     if run.epoch < run.spec.epochs - 1:
         monitor = run.assembly.monitor
-        _advance(run, *([] if monitor is None else [row[monitor]]))
+        if monitor is None:
+            _advance(run)
+        else:
+            _advance(run, math.nan if row[monitor] is None else row[monitor])
 
 
 def _evaluate_splits(run: Run) -> dict[str, Any]:

@@ -57,10 +57,30 @@ class Optimization:
             options = [dict(group.options) for group in groups]
         else:
             raise ConfigError("param_groups has no effect on an optimizer that is an object; it has groups already")
+        if self._registered is not None:
+            self._try_options(options)
         rest, *matched = group_names(parameters, groups, self._builder.labels["model"])
         self._groups = list(zip(options, matched, strict=True))
         if rest:
             self._groups.insert(0, ({}, rest))
+
+    def _try_options(self, options: list[dict[str, Any]]) -> None:
+        """Builds an optimizer with the options of each group for its own: torch does not look at those of groups."""
+        builder, registered = self._builder, self._registered
+        assert registered is not None  # noqa: S101  # the caller has one
+        for group, of_group in zip(builder.spec.param_groups, options, strict=True):
+            rate = of_group.get("lr")
+            if isinstance(rate, int | float) and abs(rate) > torch.finfo(torch.float32).max:
+                raise ConfigError(
+                    f"param_groups: {group.pattern!r}: lr={rate:g}, which no float32 weight can be moved by"
+                )
+            params = {**dict(builder.spec.optimizer.params), **of_group}
+            parameter = torch.nn.Parameter(torch.zeros(1))
+            try:
+                registered.construct(([parameter],), registered.arguments(params, builder.runtime))
+            except BuildError as error:
+                error.message = f"param_groups: {group.pattern!r}: {error.message}"
+                raise
 
     def check_scheduler(self, data: Data) -> None:
         """Reads what the scheduler's record asks for.
@@ -167,6 +187,13 @@ class Optimization:
         optimizer = self._built(lambda parameters: parameters)
         if "optimizer" in self._builder.objects:
             self._check_object(optimizer)
+            for group in self._builder.spec.param_groups:
+                unknown = [name for name, _ in group.options if name not in optimizer.defaults]
+                if unknown:
+                    raise ConfigError(
+                        f"param_groups: {group.pattern!r}: {type(optimizer).__name__} has no option {unknown[0]!r}; it "
+                        f"has {', '.join(optimizer.defaults)}"
+                    )
         return optimizer
 
     def _built(self, chosen: Callable[[list[Parameter]], list[Parameter]]) -> Optimizer:

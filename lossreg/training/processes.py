@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import os
 from collections.abc import Iterator
 from typing import TypeVar
@@ -34,29 +36,25 @@ class Processes:
         self._told: list[BaseException] = []
 
     @classmethod
-    @contextlib.contextmanager
-    def joined(cls) -> Iterator[Processes]:
-        """A block in the group of the processes that torchrun started, or that a program has made.
+    def join(cls) -> Processes:
+        """Meets the processes that torchrun started, or those of the group that a program has made.
+
+        The group that is made here lasts as long as the process, so that it can train again.
 
         Raises:
             ConfigError: If they cannot meet.
         """
         if not dist.is_available() or not (dist.is_initialized() or dist.is_torchelastic_launched()):
-            yield cls()
-            return
-        owned = not dist.is_initialized()
-        if owned:
+            return cls()
+        if not dist.is_initialized():
             try:
                 dist.init_process_group()  # gloo for tensors on the CPU, and what the device has for others
             except (RuntimeError, ValueError) as error:
                 raise ConfigError(f"the processes that torchrun started cannot meet: {error}") from error
+            atexit.register(_leave)
         local_rank = int(os.environ.get("LOCAL_RANK", dist.get_rank()))
         local_count = int(os.environ.get("LOCAL_WORLD_SIZE", dist.get_world_size()))
-        try:
-            yield cls(dist.get_rank(), dist.get_world_size(), local_rank, local_count)
-        finally:
-            if owned:
-                dist.destroy_process_group()
+        return cls(dist.get_rank(), dist.get_world_size(), local_rank, local_count)
 
     @property
     def leads(self) -> bool:
@@ -107,19 +105,39 @@ class Processes:
         if first:
             self._tell(None)
 
-    def _tell(self, error: Exception | None) -> None:
-        """Exchanges errors; one of another process is raised here, too."""
+    def compare(self, value: T, what: str) -> None:
+        """Makes sure, inside of `agreeing`, that all processes have the same.
+
+        Raises:
+            ConfigError: If they have not.
+        """
+        values = self._tell(None, value)
+        if any(other != values[0] for other in values):
+            error = ConfigError(f"{what} differ among the processes: {', '.join(map(str, values))}")
+            self._told.append(error)  # by all of them
+            raise error
+
+    def _tell(self, error: Exception | None, value: T | None = None) -> list[T | None]:
+        """Exchanges errors, of which one of another process is raised here, too, and values."""
         if self.count == 1:
-            return
+            return [value]
         if error is not None:
             self._told.append(error)
-        said: list[str | None] = [None] * self.count
-        dist.all_gather_object(said, None if error is None else str(error) or type(error).__name__)
-        for rank, message in enumerate(said):
+        message = None if error is None else str(error) or type(error).__name__
+        said: list[tuple[str | None, T | None]] = [(None, None)] * self.count
+        dist.all_gather_object(said, (message, value))
+        for rank, (message, _) in enumerate(said):
             if message is not None and error is None:
                 other = ConfigError(f"rank {rank}: {message}")
                 self._told.append(other)
                 raise other
+        return [value for _, value in said]
+
+    def share_buffers(self, module: torch.nn.Module) -> None:
+        """Gives all processes the buffers of rank 0, such as the statistics of batch normalisation."""
+        if self.count > 1:
+            for buffer in module.buffers():
+                dist.broadcast(buffer, src=0)
 
     def explained(self, error: BaseException, epoch: int, step: int) -> BaseException:
         """An error of training as a person needs it: where another process ended, that this one lost it."""
@@ -134,6 +152,12 @@ class Processes:
         if isinstance(error, LossregError):
             error.rank = self.rank  # the others may not know of it
         return error
+
+
+def _leave() -> None:
+    gc.collect()  # what still holds the group would keep its threads alive
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def set_current(device: torch.device) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset, default_collate, get_worker_info
 
 from lossreg.errors import DataError
+from lossreg.plugins import describe_error
 
 if TYPE_CHECKING:
     from lossreg.data import Split, Task
@@ -36,12 +38,13 @@ class Reader(Dataset["Batch | DataError"]):
     """
 
     def __init__(self, split: Split, task: Task, count: int, where: str) -> None:
-        self.samples: Any = TensorDataset(*split) if isinstance(split, tuple | list) else split
+        self.samples: Any = TensorDataset(*split) if isinstance(split, tuple) else split
         self.task = task
         self.count = count
         self.where = where
         self.classes: int | None = None
         self.ignored: int | None = None
+        self._form: str | None = None  # of the first sample that is read
 
     def __len__(self) -> int:
         return self.count
@@ -76,23 +79,35 @@ class Reader(Dataset["Batch | DataError"]):
 
     def _batch(self, indices: Sequence[int], seeds: Sequence[int]) -> Batch:
         pairs = [self._sample(int(index), int(seed)) for index, seed in zip(indices, seeds, strict=True)]
+        for index, pair in zip(indices, pairs, strict=True):
+            form = _form(pair)
+            self._form = self._form or form
+            if form != self._form:
+                raise DataError(f"{self.where}: samples are not alike: sample {index} is {form}, another {self._form}")
+        inputs, targets = default_collate(pairs)
         try:
-            inputs, targets = default_collate(pairs)
-        except RuntimeError as error:
-            shapes = sorted({f"{tuple(x.shape)} with target {tuple(y.shape)}" for x, y in pairs})
-            raise DataError(f"{self.where}: samples are not of one shape: {', '.join(shapes[:3])}") from error
-        checked = check_values(inputs, targets, self.task, f"{self.where}, one of samples {list(map(int, indices))}")
-        wrong = None if self.classes is None else wrong_class(checked, self.classes, self.ignored)
-        if wrong is not None:
-            raise DataError(f"{self.where} has the class index {wrong}, but the model's classes are 0 to "
-                            f"{(self.classes or 0) - 1}")  # fmt: skip
-        return inputs, checked
+            return inputs, self._checked(inputs, targets)
+        except DataError:
+            for index, (one, target) in zip(indices, pairs, strict=True):  # which one it is
+                self._checked(one, target, f", sample {index}")
+            raise
+
+    def _checked(self, inputs: Tensor, targets: Tensor, which: str = "") -> Tensor:
+        checked = check_values(inputs, targets, self.task, self.where + which)
+        if self.classes is not None:
+            check_classes(checked, self.classes, self.ignored, self.where + which)
+        return checked
 
     def _sample(self, index: int, seed: int) -> tuple[Tensor, Tensor]:
         random.seed(seed)
-        np.random.seed(seed)  # the generator that transforms of other people draw from
+        np.random.seed(seed)
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would set the GPUs' too
-        sample = self.samples[index]
+        try:
+            sample = self.samples[index]
+        except Exception as error:  # also StopIteration, which a loop would take for the end
+            failure = DataError(f"{self.where}: sample {index} cannot be read: {describe_error(error)}")
+            failure.add_note(traceback.format_exc())  # its author needs it, and a worker's would be lost
+            raise failure from error
         if not isinstance(sample, tuple | list) or len(sample) != 2:
             raise DataError(f"{self.where}: sample {index} is a {_kind(sample)}, not a pair (input, target)")
         try:
@@ -103,6 +118,10 @@ class Reader(Dataset["Batch | DataError"]):
                 f"{self.where}: sample {index} is a pair of {kinds}, which are no tensors ({error}); "
                 "a transform such as torchvision.transforms.ToTensor makes them"
             ) from error
+
+
+def _form(pair: tuple[Tensor, Tensor]) -> str:
+    return " with target ".join(f"{tuple(part.shape)} of {part.dtype}" for part in pair)
 
 
 def _kind(value: object) -> str:
@@ -139,12 +158,19 @@ def check_values(inputs: Tensor, targets: Tensor, task: Task, where: str) -> Ten
     return targets.long()
 
 
-def wrong_class(targets: Tensor, classes: int, ignored: int | None) -> int | None:
-    """A class index that is none of the model's, or None."""
+def check_classes(targets: Tensor, classes: int, ignored: int | None, where: str) -> None:
+    """Checks that each target is one of the model's classes; else it would be an assertion inside a CUDA kernel.
+
+    Raises:
+        DataError: If one is not, and is not the ignored index either.
+    """
     counted = targets if ignored is None else targets[targets != ignored]
     if counted.numel() == 0:
-        return None
+        return
     lowest, highest = (int(bound) for bound in torch.aminmax(counted))
-    if lowest < 0:
-        return lowest
-    return highest if highest >= classes else None
+    if lowest < 0 or highest >= classes:
+        hint = "" if ignored is None else f"; targets that shall not count are the loss's ignore_index, {ignored}"
+        raise DataError(
+            f"{where} has the class index {lowest if lowest < 0 else highest}, but the model's classes are 0 to "
+            f"{classes - 1}{hint}"
+        )

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import platform
+import signal
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -149,7 +150,7 @@ class Recorder:
         """
         try:
             self._write_weights(run)
-            self._close(run, "stopped" if result.reason else "finished", result.reason)
+            self._close(run, "finished" if result.reason is None else "stopped", result.reason)
         except (OSError, RuntimeError) as error:  # torch's writer raises the latter on a full disk
             raise RunFailedError(
                 f"{self._directory} cannot be written to: {describe_error(error)}", epoch=run.epoch, step=run.step
@@ -157,22 +158,30 @@ class Recorder:
 
     def lossreg_run_failed(self, run: Run, error: BaseException) -> None:
         """Keeps what there is: the weights so far, and why it ended."""
-        status = "failed" if isinstance(error, Exception) else "interrupted"
-        signals = {KeyboardInterrupt: "Ctrl-C", SystemExit: "SIGTERM"}
+        status = "interrupted" if _signal(error) else "failed"
         # The error goes on to the caller; one of writing must not take its place.
         with contextlib.suppress(OSError):
-            self._close(run, status, signals.get(type(error)) or describe_error(error))
+            self._close(run, status, _signal(error) or describe_error(error))
         with contextlib.suppress(OSError, RuntimeError):
             self._write_weights(run)
 
     def _append(self, record: Mapping[str, Any]) -> None:
-        if self._metrics is not None:
+        if self._metrics is None:
+            return
+        try:
             self._metrics.write(json.dumps(_finite(record), allow_nan=False) + "\n")
             self._metrics.flush()
+        except OSError as error:
+            raise RunFailedError(
+                f"{self._directory} cannot be written to: {describe_error(error)}",
+                epoch=record["epoch"],
+                step=record["step"],
+            ) from error
 
     def _close(self, run: Run, status: str, reason: str | None) -> None:
         if self._metrics is not None:
-            self._metrics.close()
+            with contextlib.suppress(OSError):  # what could not be written is still waiting to be
+                self._metrics.close()
         self._write(run, status, reason)
 
     def _write_weights(self, run: Run) -> None:
@@ -200,6 +209,13 @@ class Recorder:
         }
         with _replacing(self._directory / "run.json") as partial:
             partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _signal(error: BaseException) -> str | None:
+    """The signal that an error stands for, or None."""
+    if isinstance(error, KeyboardInterrupt):
+        return "Ctrl-C"
+    return "SIGTERM" if isinstance(error, SystemExit) and error.code == 128 + signal.SIGTERM else None
 
 
 def _finite(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -112,11 +112,11 @@ def run(
     spec, objects = _split(arguments)
     if out is not None and not str(out):
         raise ConfigError("out (--out) is empty; name a directory, or leave it out")
-    with Processes.joined() as processes:
-        seen = [*([] if quiet else [Progress()]), *observers]
-        run, events = _prepare(lambda: _assembler(spec, objects, registries, processes, quiet), out, seen, processes)
-        run.directory = processes.from_first(run.directory)
-        return _train(run, events)
+    processes = Processes.join()
+    seen = [*([] if quiet else [Progress()]), *observers]
+    run, events = _prepare(lambda: _assembler(spec, objects, registries, processes, quiet), out, seen, processes)
+    run.directory = processes.from_first(run.directory)
+    return _train(run, events)
 
 
 def _prepare(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
@@ -10,8 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from lossreg.errors import DataError
+from lossreg.plugins import describe_error
 from lossreg.training.cuts import Cuts, sample_order, sample_seeds
-from lossreg.training.reading import Batch, Key, Reader, wrong_class
+from lossreg.training.reading import Batch, Key, Reader, check_classes
 
 TEST_EPOCH = 0  # the samples of a test split are read with the same seeds after every epoch
 
@@ -96,9 +99,7 @@ class Resident:
             return
         if ignored is not None and bool((self.targets == ignored).all()):
             raise DataError(f"in {self.where} every target is the ignored index {ignored}")
-        wrong = wrong_class(self.targets, classes, ignored)
-        if wrong is not None:
-            raise DataError(f"{self.where} has the class index {wrong}, but the model's classes are 0 to {classes - 1}")
+        check_classes(self.targets, classes, ignored, self.where)
 
     def may_hold(self, target: int) -> bool:
         """Whether a target is there."""
@@ -191,26 +192,42 @@ class Loaded:
 
     def _read(self, chosen: Iterator[Tensor], seeds: Tensor) -> Iterator[Batch]:
         self._keys.keys = ((part.tolist(), seeds[part].tolist()) for part in chosen)
-        if self._data_loader is None:
-            self._data_loader = DataLoader(
-                self.reader,
-                batch_size=None,  # the reader makes batches, so that the seeds travel with the indices
-                sampler=self._keys,
-                num_workers=self.workers,
-                persistent_workers=self.workers > 0,
-                pin_memory=self.device.type == "cuda",
-                generator=torch.Generator(),  # the global one belongs to the model
-            )
+        where = self.reader.where
         try:
-            batches = iter(self._data_loader)
-        except (AttributeError, TypeError) as error:  # what pickle raises where workers are not forked
+            batches = self._started()
+        except (AttributeError, TypeError, pickle.PicklingError) as error:  # where workers are not forked
             raise DataError(
-                f"{self.reader.where} cannot be sent to worker processes: {error}; --workers 0 reads it in this one"
+                f"{where} cannot be sent to workers: {error}; --workers 0 reads it in this process"
             ) from error
-        for batch in batches:
+        while True:
+            try:
+                batch = next(batches, None)
+            except (RuntimeError, OSError, EOFError) as error:  # the reader raises nothing: it returns what is wrong
+                raise DataError(
+                    f"{where}: a worker was ended from outside ({describe_error(error)}); the memory may have run out: "
+                    "fewer --workers need less, --workers 0 reads in this process"
+                ) from error
+            if batch is None:
+                return
             if isinstance(batch, DataError):
                 raise batch
             yield self._moved(batch)
+
+    def _started(self) -> Iterator[Batch | DataError]:
+        with warnings.catch_warnings():
+            # Somebody has asked for more workers than there are cores.
+            warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+            if self._data_loader is None:
+                self._data_loader = DataLoader(
+                    self.reader,
+                    batch_size=None,  # the reader makes batches, so that the seeds travel with the indices
+                    sampler=self._keys,
+                    num_workers=self.workers,
+                    persistent_workers=self.workers > 0,
+                    pin_memory=self.device.type == "cuda",
+                    generator=torch.Generator(),  # the global one belongs to the model
+                )
+            return iter(self._data_loader)
 
     def _moved(self, batch: Batch) -> Batch:
         inputs, targets = batch
@@ -221,6 +238,10 @@ class Loaded:
 
     def close(self) -> None:
         """Ends the workers."""
+        # An error that is kept somewhere keeps the iterator, and with it the workers, so torch is told.
+        end = getattr(getattr(self._data_loader, "_iterator", None), "_shutdown_workers", None)
+        if end is not None:
+            end()
         self._data_loader = None
 
 

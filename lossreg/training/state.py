@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 import torch
 
+from lossreg.errors import ConfigError
 from lossreg.run_spec import RunSpec
 
 if TYPE_CHECKING:
@@ -58,9 +59,14 @@ class Run:
     def request_stop(self, reason: str) -> None:
         """Ends the run cleanly: evaluated, recorded, with exit code 0.
 
-        It acts at the logged step, or at the end of the epoch, at which a hook asks for it.
+        It acts at the next logged step or the end of the epoch, whichever comes first.
 
         Args:
             reason: One line for the record.
+
+        Raises:
+            ConfigError: If it is no line of text.
         """
+        if not isinstance(reason, str) or not reason.strip() or len(reason.splitlines()) > 1:
+            raise ConfigError(f"request_stop takes the reason, one line of text, not {reason!r}")
         self.stop_reason = reason

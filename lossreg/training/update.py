@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from lossreg.training.averaging import Averaging
 from lossreg.training.cuts import Step
 from lossreg.training.processes import Processes
 from lossreg.training.reading import Batch
+
+logger = logging.getLogger("lossreg")
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -49,6 +52,7 @@ class Update:
     clip: float | None
     scaler: torch.amp.GradScaler | None
     gradient_norm: Tensor | None = None
+    _fresh: bool = True
 
     def __call__(self, batches: Iterator[Batch], step: Step) -> tuple[Tensor, int | Tensor]:
         """Takes the step.
@@ -64,12 +68,24 @@ class Update:
         if self.closure:
             return self._with_closure([next(batches) for _ in step.parts], step)
         result = self._gradients(batches, step)
+        if self._fresh:
+            self._first()
         if self.scaler is None:
             self.optimizer.step()
         else:
             self.scaler.step(self.optimizer)
             self.scaler.update()
         return result
+
+    def _first(self) -> None:
+        """Before the first step: torch's fused SGD takes neither sparse gradients nor one that comes later."""
+        self._fresh = False
+        gradients = [parameter.grad for parameter in self.parameters]
+        fused = [group for group in self.optimizer.param_groups if group.get("fused")]
+        if fused and any(gradient is None or gradient.is_sparse for gradient in gradients):
+            logger.warning("the optimizer is not fused: some parameters have no gradient yet, or a sparse one")
+            for group in fused:
+                group["fused"] = False
 
     def _with_closure(self, batches: list[Batch], step: Step) -> tuple[Tensor, int | Tensor]:
         results: list[tuple[Tensor, int | Tensor]] = []

@@ -402,3 +402,15 @@ def test_the_doctor_knows_no_stranger(command_with: CommandWith, tmp_path: Path)
     result = command_with("plugins", "doctor", "builtn", path=tmp_path, cwd=tmp_path)
     assert result.returncode == 2
     assert "there is no plugin 'builtn'. Did you mean 'builtin'?" in result.stderr
+
+
+def test_a_factory_in_text_has_the_file_that_registers_it(tmp_path: Path) -> None:
+    """A component that a -p file registers by the text of somebody else's factory comes from that file."""
+    file = tmp_path / "their_schedules.py"
+    file.write_text(
+        "import lossreg\n"
+        'lossreg.schedulers.register("cosine", "torch.optim.lr_scheduler:CosineAnnealingLR", summary="Cosine")\n'
+    )
+    provenance = lossreg.load_registries(local=[str(file)]).schedulers["cosine"].provenance
+    assert provenance.file == str(file)
+    assert provenance.sha256

@@ -230,3 +230,58 @@ def test_a_path_that_is_too_long_is_refused(tmp_path: Path) -> None:
     """A run directory whose name the system does not take is an error of use."""
     with pytest.raises(lossreg.RunDirectoryError, match="cannot be used"):
         run(tmp_path, out=tmp_path / ("x" * 300))
+
+
+@pytest.mark.parametrize("reason", ["", "  ", None, 5, "a\nb"])
+def test_a_stop_without_a_reason_is_refused(tmp_path: Path, reason: Any) -> None:
+    """`request_stop` takes one line of text."""
+
+    class Stopper:
+        def lossreg_logged(self, run: lossreg.Run, record: dict[str, Any]) -> None:
+            run.request_stop(reason)
+
+    with pytest.raises(lossreg.ConfigError, match="request_stop takes the reason, one line of text"):
+        run(tmp_path, observers=[Stopper()], log_every=1)
+
+
+def test_the_test_split_is_tried_before_the_run(tmp_path: Path) -> None:
+    """A test split that the model cannot take is an error before the first epoch."""
+    good = table()
+    assert isinstance(good.test, tuple)
+    inputs, targets = good.test
+    for wrong, said in ((inputs[:, :3], "on the test split"), (inputs.double(), "on the test split")):
+        data = Data(good.train, (wrong, targets), "classification", (4,), num_classes=3)
+        with pytest.raises(lossreg.ContractError, match=said):
+            run(tmp_path, data=data)
+        assert not (tmp_path / "out").exists()
+
+
+def test_metrics_that_cannot_be_written_fail_the_run(tmp_path: Path) -> None:
+    """A disk that fills up in the middle is one message, and the record says that the run failed."""
+    code = (
+        "import resource, signal; from lossreg.cli.main import main;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192));"
+        "main(['run', '--epochs', '30', '--limit-train', '64', '--limit-test', '8', '--quiet', '--out', 'out'])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "out cannot be written to" in result.stderr
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["status"] == "failed"
+
+
+def test_a_data_set_that_draws_numbers_is_repeated(tmp_path: Path) -> None:
+    """A data set whose factory draws from torch is the same in two runs of one seed."""
+    registries = lossreg.load_registries(allow=[])
+
+    @registries.datasets.register("noise", model="mlp")
+    def noise() -> Data:
+        inputs = torch.randn(32, 4)
+        return Data((inputs, torch.zeros(32).long()), (inputs, torch.zeros(32).long()), "classification", (4,), 2)
+
+    results = [
+        lossreg.run(data="noise", epochs=1, quiet=True, registries=registries, out=tmp_path / str(number))
+        for number in range(2)
+    ]
+    assert results[0].final["test_loss"] == results[1].final["test_loss"]

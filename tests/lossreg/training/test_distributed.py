@@ -219,3 +219,31 @@ def test_two_machines(tmp_path: Path) -> None:
     assert not (tmp_path / "node1" / "out").exists()
     assert "epoch 0" in errors[0]
     assert "epoch 0" not in errors[1]
+
+
+TWICE = """
+import lossreg, torch
+from lossreg import Data
+
+usual = {"epochs": 1, "limit_train": 64, "limit_test": 8, "quiet": True, "precision": "32"}
+for number in range(2):
+    lossreg.run(out=f"out{number}", **usual)
+inputs = torch.zeros(40 + torch.distributed.get_rank(), 784)
+data = Data((inputs, inputs[:, 0].long()), (inputs, inputs[:, 0].long()), "classification", (784,), num_classes=10)
+try:
+    lossreg.run(data=data, model=torch.nn.Linear(784, 10), out="out2", **{**usual, "limit_train": None})
+except lossreg.ConfigError as error:
+    print(error)
+lossreg.run(out="out3", **usual)
+"""
+
+
+def test_a_script_can_train_more_than_once(tmp_path: Path) -> None:
+    """Runs follow each other in the same processes, also after one that was refused for data sets that differ."""
+    (tmp_path / "twice.py").write_text(TWICE)
+    result = execute([*TWO, "twice.py"], tmp_path)
+    assert result.returncode == 0, result.stderr
+    first, second, last = (torch.load(tmp_path / f"out{number}" / "model.pt") for number in (0, 1, 3))
+    assert all(first[name].equal(second[name]) and first[name].equal(last[name]) for name in first)
+    assert result.stdout.count("the numbers of samples differ among the processes: {'train': 40") == 2
+    assert not (tmp_path / "out2").exists()

@@ -80,8 +80,14 @@ def test_the_parameters_of_a_loss_have_a_prefix(run: Run) -> None:
         ({"*.bias": "lr=1", "0.*": "lr=2"}, "the parameter 0.bias is in two groups, '*.bias' and '0.*'"),
         ({"*.bias": "weight_dcay=0"}, "'*.bias': sgd has no parameter 'weight_dcay'. Did you mean 'weight_decay'"),
         ({"*.bias": "lr='high'"}, "'*.bias': sgd: lr='high' does not fit"),
-        ({"*.bias": "lr"}, "'*.bias' has the options 'lr', which are no key=value"),
+        (
+            {"*.bias": "lr"},
+            "'*.bias' has the options 'lr', which are no KEY=VALUE, ... such as 'weight_decay=0, lr=0.1'",
+        ),
         ({"*.bias": {}}, "'*.bias' has the options {}; write 'weight_decay=0'"),
+        ({"*.bias": "lr=-1"}, "'*.bias': sgd(lr=-1"),
+        ({"*.bias": "lr=inf"}, "'*.bias': lr=inf, which no float32 weight can be moved by"),
+        ({"*.bias": "momentum=0, nesterov=True"}, "Nesterov momentum requires a momentum"),
         ({" ": "lr=1"}, "' ' is no pattern"),
         ("*.bias", "param_groups maps patterns to options"),
     ],
@@ -109,6 +115,8 @@ def test_groups_for_an_optimizer_object_are_refused(run: Run) -> None:
 
     run(model=model, optimizer=make, param_groups={"*.bias": "lr=1"}, **SMALL)
     assert [group["lr"] for group in seen] == [0.1, 1]
+    with pytest.raises(lossreg.ConfigError, match="SGD has no option 'wd'"):
+        run(model=model, optimizer=make, param_groups={"*.bias": "wd=1"}, **SMALL)
 
 
 def test_groups_come_from_options_and_files_and_are_recorded(

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import random
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -148,10 +155,12 @@ class Faulty(Images):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ((torch.zeros(3, 8, 8), 4), "the class index 4, but the model's classes are 0 to 3"),
+        ((torch.zeros(3, 8, 8), 4), "sample 49 has the class index 4, but the model's classes are 0 to 3"),
         ((torch.zeros(3, 8, 8), -1), "the class index -1"),
-        ((torch.full((3, 8, 8), torch.nan), 0), "its inputs hold NaN or infinity"),
-        ((torch.zeros(3, 9, 9), 0), "samples are not of one shape"),
+        ((torch.full((3, 8, 8), torch.nan), 0), "sample 49: its inputs hold NaN or infinity"),
+        ((torch.zeros(3, 9, 9), 0), "samples are not alike: sample 49 is (3, 9, 9)"),
+        ((torch.zeros(3, 8, 8, dtype=torch.float64), 0), "sample 49 is (3, 8, 8) of torch.float64"),
+        ((torch.zeros(3, 8, 8), 1.5), "sample 49 is (3, 8, 8) of torch.float32 with target () of torch.float32"),
         (({"image": 1}, 0), "sample 49 is a pair of dict and int, which are no tensors"),
         (torch.zeros(3, 8, 8), "sample 49 is a Tensor, not a pair"),
     ],
@@ -169,24 +178,107 @@ def test_a_wrong_sample_is_an_error_that_says_which(run: Run, wrong: Any, said: 
 def test_reading_once_checks_every_sample(run: Run, split: str) -> None:
     """Made resident, a split is checked before the run begins."""
     parts = {split: Faulty((torch.zeros(3, 9, 9), 0))}
-    with pytest.raises(lossreg.DataError, match="not of one shape"):
+    with pytest.raises(lossreg.DataError, match="samples are not alike"):
         run(data=pictures(**parts), model=convolution(), loader="resident")
 
 
 class Broken(Images):
     """Raises in the middle."""
 
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         if index == 40:
-            raise ZeroDivisionError("the file is damaged")
+            raise self.error
         return super().__getitem__(index)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_an_error_of_the_data_set_reaches_the_caller(run: Run, workers: int) -> None:
-    """What a data set raises is raised, with its traceback, and the record says that the run failed."""
-    with pytest.raises(ZeroDivisionError, match="the file is damaged"):
-        run(data=pictures(Broken()), model=convolution(), epochs=1, workers=workers)
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("error", [ZeroDivisionError("the file is damaged"), StopIteration("the file is damaged")])
+def test_an_error_of_the_data_set_names_the_sample(run: Run, workers: int, split: str, error: Exception) -> None:
+    """What a data set raises ends the run with the sample's index, and comes with its own traceback."""
+    with pytest.raises(
+        lossreg.DataError, match=f"split {split}: sample 40 cannot be read: .*the file is damaged"
+    ) as caught:
+        run(data=pictures(**{split: Broken(error)}), model=convolution(), epochs=1, batch_size=16, workers=workers)
+    assert "raise self.error" in caught.value.__notes__[0]
+
+
+def test_the_command_shows_where_a_data_set_failed(tmp_path: Path) -> None:
+    """The author of a data set gets the traceback, the message comes last, and the record has the message."""
+    (tmp_path / "broken_set.py").write_text(BROKEN_SET)
+    command = [sys.executable, "-m", "lossreg", "run", "-p", "./broken_set.py", "--data", "broken", "--workers", "1"]
+    result = subprocess.run(
+        [*command, "--quiet", "--out", "out"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert "line 10, in __getitem__" in result.stderr
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith(
+        "lossreg: error: data set broken, split train: sample 70 cannot be read: ValueError: no file"
+    )
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["status"] == "failed"
+
+
+BROKEN_SET = """
+import torch, lossreg
+
+
+class Rows(torch.utils.data.Dataset):
+    def __len__(self):
+        return 100
+    def __getitem__(self, index):
+        if index == 70:
+            raise ValueError("no file")
+        return torch.zeros(4), 0
+
+
+@lossreg.datasets.register("broken", model="mlp")
+def broken():
+    \"\"\"Rows of which one is broken.\"\"\"
+    return lossreg.Data(Rows(), Rows(), "classification", (4,), num_classes=2)
+"""
+
+
+class Deadly(Images):
+    """Ends the process that reads it, as the system does when the memory runs out."""
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        if index == 40 and torch.utils.data.get_worker_info() is not None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(index)
+
+
+def test_a_worker_that_is_killed_is_explained(run: Run) -> None:
+    """A worker that something else ends is one sentence about memory and workers."""
+    with pytest.raises(lossreg.DataError, match="a worker was ended from outside"):
+        run(data=pictures(Deadly()), model=convolution(), epochs=1, workers=1)
+
+
+def test_workers_end_with_the_run(run: Run) -> None:
+    """No worker outlives a run that failed, though its error is kept."""
+    with pytest.raises(lossreg.DataError) as kept:
+        run(data=pictures(Broken(ValueError("it"))), model=convolution(), epochs=1, batch_size=16, workers=2)
+    deadline = time.monotonic() + 10
+    while multiprocessing.active_children() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert multiprocessing.active_children() == [], kept
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        ([(torch.zeros(4), 0)] * 3, "it must be a pair of tensors .*; it is a list of 3"),
+        ((torch.zeros(()), torch.zeros(())), "have a dimension for the samples"),
+    ],
+)
+def test_what_is_no_split_is_refused(run: Run, split: Any, said: str) -> None:
+    """A list of samples and numbers without a dimension are errors that say what is needed."""
+    with pytest.raises(lossreg.DataError, match=said):
+        run(data=Data(split, split, "classification", (4,), num_classes=2), model=nn.Linear(4, 2))
 
 
 def test_generators_of_the_process_are_left_alone() -> None:

@@ -261,3 +261,89 @@ def test_the_weights_of_a_loss_are_trained_and_kept(run: Run) -> None:
 def test_a_loss_without_weights_leaves_no_file(run: Run) -> None:
     """loss.pt is there for a loss that was trained, and for no other."""
     assert not (run(epochs=1, limit_train=64, limit_test=8).directory / "loss.pt").exists()
+
+
+def test_a_loss_whose_weights_divide_by_nothing_is_seen(run: Run, weights: Weights) -> None:
+    """MultiMarginLoss has class weights and divides by the samples: accumulated batches make the large one."""
+    usual: dict[str, Any] = {
+        "loss": lossreg.Loss(
+            "margin",
+            lambda: nn.MultiMarginLoss(weight=torch.arange(10.0)),
+            target="index",
+            averages="element",
+        ),
+        "epochs": 1, "limit_train": 200, "limit_test": 8,
+    }  # fmt: skip
+    large, small = run(batch_size=64, **usual), run(batch_size=16, accumulate=4, **usual)
+    torch.testing.assert_close(weights(small.model), weights(large.model), atol=1e-6, rtol=0)
+    assert json.loads((large.directory / "run.json").read_text())["averaging"] == "samples"
+
+
+class Late(nn.Module):
+    """A layer that takes part from the second batch on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.calls = nn.Linear(784, 10), nn.Linear(784, 10), 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits."""
+        self.calls += self.training
+        rows = images.flatten(1)
+        logits: Tensor = self.first(rows)
+        return logits + self.second(rows) if self.calls > 1 else logits
+
+
+def test_a_gradient_that_comes_later_is_no_error(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    """Where a parameter gets its first gradient later, which fused SGD cannot take, it steps as a hand loop does."""
+    torch.manual_seed(0)
+    ours, hand = Late(), Late()
+    hand.load_state_dict(ours.state_dict())
+    with caplog.at_level(logging.WARNING):
+        run(model=ours, epochs=1, limit_train=256, limit_test=8)
+    assert "the optimizer is not fused" in caplog.text
+    data = lossreg.datasets.build("digits")
+    assert isinstance(data.train, tuple)
+    optimizer = torch.optim.SGD(hand.parameters(), lr=0.01, momentum=0.9)
+    for part in torch.from_numpy(np.random.default_rng([0, 0]).permutation(256)).split(64):
+        optimizer.zero_grad()
+        functional.cross_entropy(hand(data.train[0][part]), data.train[1][part]).backward()
+        optimizer.step()
+    assert weights_of(ours).equal(weights_of(hand))
+
+
+def weights_of(model: nn.Module) -> Tensor:
+    """All weights in one tensor."""
+    return torch.cat([weight.detach().flatten() for weight in model.parameters()])
+
+
+def test_sparse_gradients_train(run: Run) -> None:
+    """A sparse embedding trains with SGD, whose fused form does not take its gradients."""
+    tokens = torch.arange(64).view(16, 4)
+    data = Data((tokens, tokens[:, 0] % 2), (tokens, tokens[:, 0] % 2), "classification", (4,), num_classes=2)
+    model = nn.EmbeddingBag(64, 2, sparse=True)
+    before = model.weight.detach().clone()
+    run(data=data, model=model, optimizer="sgd(momentum=0.0)", epochs=1)
+    assert not model.weight.equal(before)
+
+
+class Blind(nn.Module):
+    """Gives NaN in evaluation, after the checks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.calls = nn.Linear(784, 10), 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits."""
+        logits: Tensor = self.linear(images.flatten(1))
+        return logits if self.training else logits * torch.nan
+
+
+def test_a_metric_that_is_no_number_is_no_improvement(run: Run, registries: lossreg.Registries) -> None:
+    """ReduceLROnPlateau takes a test loss of NaN for an epoch without improvement."""
+    result = run(
+        model=Blind(), optimizer="sgd(lr=0.1)", scheduler="plateau(factor=0.5)", epochs=3, limit_train=64, limit_test=8,
+        registries=registries,
+    )  # fmt: skip
+    assert [row["lr"] for row in result.metrics] == pytest.approx([0.1, 0.05, 0.025])

@@ -86,7 +86,9 @@ def main() -> None:
     assert stopped.directory == folder / "stopped"
     logging.basicConfig(filename=folder / "warnings.txt" if not dist.is_initialized() or not dist.get_rank() else None)
     normed = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(784), nn.Linear(784, 10))
-    lossreg.run(**{**usual, "model": normed, "loss": "dice", "batch_size": 43, "out": folder / "warned"})
+    warned = lossreg.run(**{**usual, "model": normed, "loss": "dice", "batch_size": 43, "out": folder / "warned"})
+    kept = torch.load(folder / "warned" / "model.pt", weights_only=True)
+    assert all(value.equal(kept[name]) for name, value in warned.model.state_dict().items())  # in each
     generator = torch.Generator().manual_seed(0)
     inputs, targets = torch.rand(3, 4, generator=generator), torch.randint(2, (3,), generator=generator)
     few = Data((inputs, targets), (inputs, targets), "classification", (4,), num_classes=2)
