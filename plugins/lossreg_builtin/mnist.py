@@ -58,7 +58,8 @@ def _load(name: str, root: str | Path | None) -> Data:
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(patience or 30)  # seconds without an answer; torchvision would wait forever
     try:
-        train, test = (getattr(datasets, name)(folder, train=train, download=True) for train in (True, False))
+        train, classes = _read(getattr(datasets, name), folder, train=True)
+        test, _ = _read(getattr(datasets, name), folder, train=False)
     except Exception as error:
         _remove_empty(folder / name / "raw", there[0])  # torchvision makes the folders before it downloads
         reason = " ".join(str(error).split())
@@ -70,11 +71,11 @@ def _load(name: str, root: str | Path | None) -> Data:
     finally:
         socket.setdefaulttimeout(patience)
     return Data(
-        train=_tensors(train),
-        test=_tensors(test),
+        train=train,
+        test=test,
         task="classification",
         in_shape=(1, 28, 28),
-        num_classes=len(train.classes),
+        num_classes=classes,
     )
 
 
@@ -85,6 +86,8 @@ def _remove_empty(folder: Path, keep: Path) -> None:
         place.rmdir()
 
 
-def _tensors(split: Any) -> tuple[torch.Tensor, torch.Tensor]:
+def _read(dataset: Any, folder: Path, *, train: bool) -> tuple[tuple[torch.Tensor, torch.Tensor], int]:
+    """A split, and how many classes it has; the bytes that were read are let go before the next is."""
+    split = dataset(folder, train=train, download=True)
     # What ToTensor gives, for all images at once.
-    return split.data.unsqueeze(1).float().div_(255), split.targets.long()
+    return (split.data.unsqueeze(1).float().div_(255), split.targets.long()), len(split.classes)
