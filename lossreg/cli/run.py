@@ -64,5 +64,6 @@ def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
     # As an exception, so that the record of the run is closed on the way out, which nothing shall interrupt: not a
     # second signal, and not the end of a worker that got the signal, too.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if hasattr(signal, "SIGCHLD"):  # Windows has none
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     raise SystemExit(TERMINATED)

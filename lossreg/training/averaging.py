@@ -72,6 +72,7 @@ def averaging_of(loss: AdaptedLoss, output: Tensor, targets: Tensor, *, may_be_i
     return weighted
 
 
+@torch.no_grad()
 def _adds_up(loss: AdaptedLoss, averaging: Averaging, output: Tensor, targets: Tensor) -> bool:
     """Whether the values on the halves of a batch make that on the whole, if each is weighted so."""
     # Sorted by what they hold, so that the halves weigh differently.

@@ -16,10 +16,10 @@ from lossreg.training.cuts import Step
 from lossreg.training.processes import Processes
 from lossreg.training.reading import Batch
 
-logger = logging.getLogger("lossreg")
-
 if TYPE_CHECKING:
     from torch.optim import Optimizer
+
+logger = logging.getLogger("lossreg")
 
 
 @attrs.define(eq=False)

@@ -294,7 +294,7 @@ class Late(nn.Module):
         return logits + self.second(rows) if self.calls > 1 else logits
 
 
-def test_a_gradient_that_comes_later_is_no_error(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_gradient_that_comes_later_is_no_error(run: Run, weights: Weights, caplog: pytest.LogCaptureFixture) -> None:
     """Where a parameter gets its first gradient later, which fused SGD cannot take, it steps as a hand loop does."""
     torch.manual_seed(0)
     ours, hand = Late(), Late()
@@ -309,12 +309,7 @@ def test_a_gradient_that_comes_later_is_no_error(run: Run, caplog: pytest.LogCap
         optimizer.zero_grad()
         functional.cross_entropy(hand(data.train[0][part]), data.train[1][part]).backward()
         optimizer.step()
-    assert weights_of(ours).equal(weights_of(hand))
-
-
-def weights_of(model: nn.Module) -> Tensor:
-    """All weights in one tensor."""
-    return torch.cat([weight.detach().flatten() for weight in model.parameters()])
+    assert weights(ours).equal(weights(hand))
 
 
 def test_sparse_gradients_train(run: Run) -> None:
