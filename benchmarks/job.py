@@ -53,7 +53,7 @@ class Job:
         return self.inputs.ndim == 4
 
     def first(self, count: int) -> Job:
-        """The same job with the first so many samples."""
+        """The same job with the first N samples."""
         return replace(self, inputs=self.inputs[:count], targets=self.targets[:count])
 
     def model(self) -> nn.Module:

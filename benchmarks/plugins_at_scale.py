@@ -58,7 +58,7 @@ Description-Content-Type: text/markdown
 
 
 def write_plugins(folder: Path, count: int) -> None:
-    """Writes so many installed distributions, as pip leaves them: a package and its metadata each."""
+    """Writes N installed distributions, as pip leaves them: a package and its metadata each."""
     for number in range(count):
         package = folder / f"plugin_{number}"
         package.mkdir()

@@ -37,10 +37,9 @@ if TYPE_CHECKING:
     )
     from lossreg.expression import Expression
     from lossreg.hookspecs import hookimpl
-    from lossreg.registered import Registered
-    from lossreg.registry import (
+    from lossreg.registry.entry import RegistryEntry
+    from lossreg.registry.registries import (
         Registries,
-        Registry,
         datasets,
         load_registries,
         losses,
@@ -48,9 +47,12 @@ if TYPE_CHECKING:
         optimizers,
         schedulers,
     )
+    from lossreg.registry.registry import Registry
     from lossreg.run_spec import RunSpec
     from lossreg.spec import ComponentSpec
-    from lossreg.training import Plan, Run, RunResult, plan, run
+    from lossreg.training.api import plan, run
+    from lossreg.training.results import Plan, RunResult
+    from lossreg.training.state import Run
 
 __version__ = "0.1.0"
 
@@ -75,9 +77,9 @@ __all__ = [
     "ParameterError",
     "Plan",
     "PluginError",
-    "Registered",
     "Registries",
     "Registry",
+    "RegistryEntry",
     "Run",
     "RunDirectoryError",
     "RunFailedError",
@@ -99,28 +101,30 @@ __all__ = [
     "schedulers",
 ]
 
-_HOMES = {
+_MODULES = {
     "components": ("Dataset", "Loss", "Model", "Optimizer", "Scheduler"),
     "data": ("Data",),
     "errors": tuple(name for name in __all__ if name.endswith("Error")),
     "expression": ("Expression",),
     "hookspecs": ("hookimpl",),
-    "registered": ("Registered",),
-    "registry": (
-        "Registries", "Registry", "datasets", "load_registries", "losses", "models", "optimizers",
-        "schedulers",
+    "registry.entry": ("RegistryEntry",),
+    "registry.registries": (
+        "Registries", "datasets", "load_registries", "losses", "models", "optimizers", "schedulers",
     ),
+    "registry.registry": ("Registry",),
     "run_spec": ("RunSpec",),
     "spec": ("ComponentSpec",),
-    "training": ("Plan", "Run", "RunResult", "plan", "run"),
+    "training.api": ("plan", "run"),
+    "training.results": ("Plan", "RunResult"),
+    "training.state": ("Run",),
 }  # fmt: skip
-_HOME = {name: f"lossreg.{module}" for module, names in _HOMES.items() for name in names}
+_MODULE_OF = {name: f"lossreg.{module}" for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'lossreg' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
+    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
     globals()[name] = value
     return value
 

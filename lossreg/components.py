@@ -1,4 +1,4 @@
-"""The records by which plugins say what they offer. A record is data: no factory is imported to make one."""
+"""The classes by which plugins declare what they offer. A component is data: no factory is imported to make one."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ Factory = str | Callable[..., Any]
 
 
 def _one_of(*words: str | bool | None) -> Callable[[Any, Any, Any], None]:
-    def check(record: Component, attribute: Any, value: object) -> None:
+    def check(component: Component, attribute: Any, value: object) -> None:
         if value not in words:
             allowed = " | ".join(map(str, words))
-            raise ComponentError(f"{record.what} has {attribute.name}={value!r}; it is one of {allowed}")
+            raise ComponentError(f"{component.what} has {attribute.name}={value!r}; it is one of {allowed}")
 
     return check
 
@@ -58,7 +58,7 @@ def _names(names: Iterable[str]) -> tuple[str, ...]:
 
 @attrs.frozen
 class Component:
-    """What every record holds.
+    """What every kind of component declares.
 
     Attributes:
         name: A lower-case identifier; the class's snake_case without the kind's suffix (`cross_entropy`).
@@ -77,7 +77,7 @@ class Component:
 
     kind: ClassVar[str]
     #: How many positional arguments the factory takes before its parameters.
-    leading: ClassVar[int] = 0
+    positional_args: ClassVar[int] = 0
 
     name: str
     factory: Factory
@@ -103,12 +103,12 @@ class Component:
 
     @property
     def what(self) -> str:
-        """The record in an error message: `loss 'dice'`."""
+        """The component in an error message: `loss 'dice'`."""
         return f"{self.kind} {self.name!r}"
 
     @property
     def known_parameters(self) -> list[str]:
-        """The parameters that the record names; the factory may have more."""
+        """The parameters that are declared; the factory may have more."""
         return [*self.required, *self.defaults, *self.runtime_args]
 
     @classmethod
@@ -158,7 +158,7 @@ class Optimizer(Component):
     """
 
     kind: ClassVar[str] = "optimizer"
-    leading: ClassVar[int] = 1
+    positional_args: ClassVar[int] = 1
 
     closure: bool = attrs.field(default=False, kw_only=True, validator=_one_of(True, False))
 
@@ -173,7 +173,7 @@ class Scheduler(Component):
     """
 
     kind: ClassVar[str] = "scheduler"
-    leading: ClassVar[int] = 1
+    positional_args: ClassVar[int] = 1
 
     interval: Literal["epoch", "step"] = attrs.field(default="epoch", kw_only=True, validator=_one_of("epoch", "step"))
     monitor: str | None = attrs.field(default=None, kw_only=True)

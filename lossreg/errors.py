@@ -16,6 +16,7 @@ class LossregError(Exception):
 
     Attributes:
         rank: Where several processes train together: the one that alone may know of it, else None.
+        setting: The setting of a run whose component the error is about (`"optimizer"`), or None.
 
     Example:
         >>> error = UnknownNameError("no loss named 'dise'", kind="loss", name="dise")
@@ -24,6 +25,7 @@ class LossregError(Exception):
     """
 
     rank: int | None = None
+    setting: str | None = None
 
     def __init__(self, message: str, **data: object) -> None:
         super().__init__(message)
@@ -36,7 +38,7 @@ class LossregError(Exception):
 
 
 class ComponentError(LossregError, ValueError):
-    """A component record that a plugin wrote is wrong: a bad name, factory or contract."""
+    """What a plugin declares of a component is wrong: a bad name, factory or contract."""
 
 
 class PluginError(LossregError, RuntimeError):
@@ -83,7 +85,7 @@ class UnknownParameterError(LossregError, TypeError):
 
 
 class BuildError(LossregError, ValueError):
-    """A component's factory failed or is not there. Attribute: `component`; the cause is chained."""
+    """A component's factory failed or does not exist. Attribute: `component`; the cause is chained."""
 
     component: str
 
@@ -112,7 +114,7 @@ class DeviceError(LossregError, RuntimeError):
 
 
 class DataError(LossregError, ValueError):
-    """A data set is not there, cannot be read, or holds something else than it says."""
+    """A data set is missing, cannot be read, or does not hold what it says."""
 
 
 class ContractError(LossregError, TypeError):
@@ -134,3 +136,17 @@ class RunFailedError(LossregError, RuntimeError):
 
     epoch: int
     step: int
+
+
+def describe_error(error: BaseException) -> str:
+    """One line for an error of foreign code: `ModuleNotFoundError: No module named 'kornia'`.
+
+    Example:
+        >>> describe_error(ZeroDivisionError("division by zero"))
+        'ZeroDivisionError: division by zero'
+    """
+    if isinstance(error, PluginError | ComponentError):
+        return error.message
+    # Some of torch's messages carry a C++ stack.
+    text = " ".join(str(error).partition("Exception raised from")[0].split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

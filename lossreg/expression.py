@@ -36,7 +36,7 @@ FUNCTIONS: Mapping[str, tuple[Callable[..., float], int, int]] = {
     "cos": (math.cos, 1, 1),
 }
 
-#: Every word that means something in an expression; no component may be named so.
+#: Every word that means something in an expression; no component may have such a name.
 WORDS = frozenset({*CONSTANTS, *VARIABLES, *FUNCTIONS})
 
 _Number = Callable[[Mapping[str, float]], float]
@@ -88,7 +88,7 @@ class Expression:
         names: The variables that it uses, a frozenset of str.
 
     Raises:
-        ExpressionError: If the text is no expression of this language.
+        ExpressionError: If the text is not an expression of this language.
 
     Example:
         >>> half = Expression("epoch // 2")

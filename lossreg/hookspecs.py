@@ -19,7 +19,8 @@ import pluggy
 from lossreg.components import Dataset, Loss, Model, Optimizer, Scheduler
 
 if TYPE_CHECKING:
-    from lossreg.training import Run, RunResult
+    from lossreg.training.results import RunResult
+    from lossreg.training.state import Run
 
 PROJECT = "lossreg"
 PREFIX = "lossreg_"
@@ -27,7 +28,7 @@ PREFIX = "lossreg_"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
-#: Component hook -> the record that it returns.
+#: Component hook -> what it returns.
 COMPONENT_HOOKS: Mapping[str, type[Loss | Optimizer | Scheduler | Model | Dataset]] = {
     "lossreg_losses": Loss,
     "lossreg_optimizers": Optimizer,

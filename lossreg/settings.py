@@ -1,131 +1,178 @@
-"""Which plugins may load, and how strictly: flags, then the environment, then a project's file."""
+"""Settings of a run: each is described once, with its default and its bounds, for `--help`, the docs and the checks."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import attrs
 
 from lossreg.errors import ConfigError
-from lossreg.names import normalize
-from lossreg.suggestions import did_you_mean
 
-PLUGINS_VARIABLE = "LOSSREG_PLUGINS"
-STRICT_VARIABLE = "LOSSREG_STRICT"
-PROJECT_KEYS = ("plugins", "block", "strict")
+_KEY = "lossreg.setting"  # where attrs keeps the description of a field
 
-
-def _names(names: Iterable[str]) -> frozenset[str]:
-    return frozenset(map(normalize, names))
-
-
-def _optional_names(names: Iterable[str] | None) -> frozenset[str] | None:
-    return None if names is None else _names(names)
+Kind = Literal["component", "whole", "number", "choice", "switch", "text", "groups"]
 
 
 @attrs.frozen
-class PluginSettings:
-    """Which plugins may load. The built-ins always do.
+class Setting:
+    """What a person reads of a setting.
 
     Attributes:
-        allow: Names of the only plugins (or their distributions) that may load; None is all.
-        block: Names of plugins (or their distributions) that may not load; they are not imported at all.
-        strict: Whether a plugin that fails, or is odd, is an error instead of a warning.
-        local: Python files and modules to load besides, whose components are `local.<name>`.
-        named: Those of the blocked names that must be there, since somebody just wrote them.
+        description: One sentence or more; the default is not in it.
+        default: The default in words.
+        flags: On the command line; the first is the usual one.
+        kind: What its values are.
+        metavar: What stands for a value in `--help`; None where the choices do.
+        choices: The words of a choice.
     """
 
-    allow: frozenset[str] | None = attrs.field(default=None, converter=_optional_names)
-    block: frozenset[str] = attrs.field(default=(), converter=_names)
-    strict: bool = False
-    local: tuple[str, ...] = ()
-    named: frozenset[str] = attrs.field(default=(), converter=_names)
-
-    def permits(self, plugin: str, distribution: str) -> bool:
-        """Whether a plugin may load."""
-        names = {normalize(plugin), normalize(distribution)}
-        return not names & self.block and (self.allow is None or bool(names & self.allow))
+    description: str
+    default: str
+    flags: tuple[str, ...]
+    kind: Kind
+    metavar: str | None
+    choices: tuple[str, ...]
 
 
-def load_settings(environment: Mapping[str, str] | None = None, directory: Path | None = None) -> PluginSettings:
-    """The settings of the environment, and where it says nothing, of the nearest project file.
-
-    `LOSSREG_PLUGINS="a,b"` allows only these plugins, an empty value the built-ins alone; `LOSSREG_STRICT=1` is
-    strict. The project file is the first `lossreg.toml`, or `pyproject.toml` with a table `[tool.lossreg]`, found
-    upward from the directory, with the keys `plugins` (the only ones to load), `block` and `strict`. It can never name
-    code to load.
+def described(description: str, *flags: str, default: str | None = None) -> dict[str, Any]:
+    """The metadata of an attrs field that is a setting.
 
     Args:
-        environment: None is the process's own.
-        directory: None is the working directory.
-
-    Raises:
-        ConfigError: If a value or a key is wrong.
+        description: One sentence or more, without the default.
+        flags: On the command line; none is `--` and the field's name.
+        default: The default in words, where it is not the value itself.
     """
-    environment = os.environ if environment is None else environment
-    project, file = _project_table(directory or Path.cwd())
-    allow: Iterable[str] | None = _listed(project, "plugins", file)
-    if PLUGINS_VARIABLE in environment:
-        allow = [name for name in environment[PLUGINS_VARIABLE].split(",") if name.strip()]
-    strict = project.get("strict", False)
-    if not isinstance(strict, bool):
-        raise ConfigError(f"{file}: strict is true or false, not {strict!r}")
-    if STRICT_VARIABLE in environment:
-        strict = _switch(environment[STRICT_VARIABLE])
-    return PluginSettings(allow, _listed(project, "block", file) or (), strict)
+    return {_KEY: (description, flags, default)}
 
 
-def _switch(text: str) -> bool:
-    word = text.strip().lower()
-    if word not in ("", "0", "1", "false", "true", "no", "yes"):
-        raise ConfigError(f"{STRICT_VARIABLE} is 1 or 0, not {text!r}")
-    return word in ("1", "true", "yes")
+def settings_of(cls: type[attrs.AttrsInstance]) -> Mapping[str, Setting]:
+    """Field -> its description.
+
+    Args:
+        cls: A class whose fields have `described` as metadata, and a `Check` as validator.
+    """
+    found = {}
+    for field in attrs.fields(cls):
+        description, flags, default = field.metadata[_KEY]
+        check: Check = field.validator
+        found[field.name] = Setting(
+            description,
+            str(field.default) if default is None else default,
+            flags or (f"--{field.name.replace('_', '-')}",),
+            check.kind,
+            check.metavar,
+            check.choices,
+        )
+    return found
 
 
-def _listed(table: Mapping[str, Any], key: str, file: Path | None) -> list[str] | None:
-    names = table.get(key)
-    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-        raise ConfigError(f"{file}: {key} is a list of names of plugins, not {names!r}")
-    return names
+def describe_settings(settings: Mapping[str, Setting]) -> str:
+    """The section `Attributes` of a docstring."""
+    rows = [f"    {name}: {one.description} Default: {one.default}." for name, one in settings.items()]
+    return "\n".join(["Attributes:", *rows])
 
 
-def _project_table(directory: Path) -> tuple[dict[str, Any], Path | None]:
-    for folder in (directory, *directory.parents):
-        for name in ("lossreg.toml", "pyproject.toml"):
-            file = folder / name
-            table = _table(file)
-            if table is not None:
-                for key in table:
-                    if key not in PROJECT_KEYS:
-                        hint = did_you_mean(key, PROJECT_KEYS)
-                        raise ConfigError(f"{file}: there is no key {key!r}.{hint} Keys: {', '.join(PROJECT_KEYS)}")
-                return table, file
-    return {}, None
+class Check:
+    """The validator of a setting, and what it tells of the values that it lets pass."""
+
+    kind: ClassVar[Kind]
+    metavar: str | None = None
+    choices: tuple[str, ...] = ()
+
+    def __call__(self, instance: Any, attribute: Any, value: Any) -> None:
+        """As attrs calls a validator."""
+        self.check(attribute.name, value)
+
+    def check(self, name: str, value: Any) -> None:
+        """Checks a value of the setting of this name.
+
+        Raises:
+            ConfigError: If it is wrong.
+        """
+        raise AssertionError("each kind of setting has a check of its own")
 
 
-def _table(file: Path) -> dict[str, Any] | None:
-    own = file.name == "lossreg.toml"
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        if not own:  # nothing says that it has anything for us
-            return None
-        raise ConfigError(f"{file} cannot be read: {error}") from error
-    if not own and "tool.lossreg" not in text:
-        return None
-    import tomllib  # most starts meet no such file
+@attrs.frozen
+class Whole(Check):
+    """A whole number within bounds; a Boolean is not one here."""
 
-    try:
-        content: Any = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{file} is not TOML: {error}") from error
-    tools = content.get("tool")
-    table = content if own else tools.get("lossreg") if isinstance(tools, dict) else None
-    if table is not None and not isinstance(table, dict):
-        raise ConfigError(f"{file}: [tool.lossreg] is a table, not {table!r}")
-    return table
+    kind: ClassVar[Kind] = "whole"
+
+    lowest: int
+    highest: int | None = None
+    optional: bool = False
+    metavar: str | None = "N"
+
+    def check(self, name: str, value: Any) -> None:
+        """Checks type and bounds."""
+        if self.optional and value is None:
+            return
+        if not (is_whole(value) and self.lowest <= value <= (self.highest or value)):
+            upto = f" and at most {self.highest}" if self.highest else ""
+            raise ConfigError(f"{name} is a whole number of at least {self.lowest}{upto}, not {value!r}")
+
+
+@attrs.frozen
+class Positive(Check):
+    """A finite number greater than 0, or None."""
+
+    kind: ClassVar[Kind] = "number"
+
+    metavar: str | None = "X"
+
+    def check(self, name: str, value: Any) -> None:
+        """Checks type and sign."""
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (is_number and 0 < value < math.inf):
+            raise ConfigError(f"{name} is a number greater than 0, not {value!r}")
+
+
+@attrs.frozen
+class OneOf(Check):
+    """One of some words."""
+
+    kind: ClassVar[Kind] = "choice"
+
+    choices: tuple[str, ...]
+    optional: bool = False
+
+    def check(self, name: str, value: Any) -> None:
+        """Checks that it is one of the words."""
+        if self.optional and value is None:
+            return
+        if not (isinstance(value, str) and value in self.choices):
+            *first, last = map(repr, self.choices)
+            raise ConfigError(f"{name} is {', '.join(first)} or {last}, not {value!r}")
+
+
+@attrs.frozen
+class Switch(Check):
+    """True or false."""
+
+    kind: ClassVar[Kind] = "switch"
+
+    def check(self, name: str, value: Any) -> None:
+        """Checks the type."""
+        if not isinstance(value, bool):
+            raise ConfigError(f"{name} is true or false, not {value!r}")
+
+
+@attrs.frozen
+class Text(Check):
+    """Any text."""
+
+    kind: ClassVar[Kind] = "text"
+
+    metavar: str | None
+
+    def check(self, name: str, value: Any) -> None:
+        """Checks the type."""
+        if not isinstance(value, str):
+            raise ConfigError(f"{name} is text, not {value!r}")
+
+
+def is_whole(value: object) -> bool:
+    """Whether a value is a whole number; a Boolean is not one here."""
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -17,7 +17,7 @@ from lossreg.errors import SpecError
 from lossreg.names import normalize
 
 MAX_LENGTH = 10_000  # characters of a spec text
-MAX_DEPTH = 100  # levels of syntax; anything beyond these two is no spec that anyone wrote
+MAX_DEPTH = 100  # levels of syntax; no spec that a person writes goes beyond these two
 MAX_BITS = 4096  # of a whole number; Python writes no number of many more in decimals
 
 Value: TypeAlias = "bool | int | float | str | tuple[Value, ...] | ComponentSpec | None"
@@ -41,7 +41,7 @@ def _spec_name(name: str) -> str:
     normal = normalize(name)
     parts = normal.split(".")
     if len(parts) > 2 or not all(map(_is_word, parts)) or normal in ("inf", "nan"):
-        raise _not_a_spec(name, f"{name!r} is no name")
+        raise _not_a_spec(name, f"{name!r} is not a name")
     return normal
 
 
@@ -53,12 +53,12 @@ def frozen_params(params: Mapping[str, Any] | tuple[tuple[str, Any], ...]) -> tu
     """Parameters as pairs sorted by key, lists as tuples.
 
     Raises:
-        SpecError: If a key is no name, or a value has no literal form.
+        SpecError: If a key is not a name, or a value has no literal form.
     """
     items = dict(params)
     for key in items:
         if not isinstance(key, str) or not _is_word(key):
-            raise SpecError(f"{key!r} is no name of a parameter", text=str(key))
+            raise SpecError(f"{key!r} is not the name of a parameter", text=str(key))
     return tuple(sorted((key, _frozen(value, key)) for key, value in items.items()))
 
 
@@ -76,7 +76,7 @@ def _frozen(value: object, where: str) -> Value:
             return int(value)
         case float():
             if math.isnan(value):
-                raise _NaNError(f"{where} is NaN, which is no value of a parameter", text=str(value))
+                raise _NaNError(f"{where} is NaN, which is not a value of a parameter", text=str(value))
             return float(value)
         case list() | tuple():
             return tuple(_frozen(item, where) for item in value)
@@ -122,7 +122,7 @@ class ComponentSpec:
         against an allow-list and never evaluated.
 
         Raises:
-            SpecError: If the text is no spec.
+            SpecError: If the text is not a spec.
         """
         return _parse_spec(text)
 
@@ -221,10 +221,10 @@ def _value(node: ast.expr, key: str, text: str) -> Value:
         case ast.Name(id="inf"):
             return math.inf
         case ast.Name(id=name) if name.lower() == "nan":
-            raise _NaNError(f"{text!r}: {key} is NaN, which is no value of a parameter", text=text)
+            raise _NaNError(f"{text!r}: {key} is NaN, which is not a value of a parameter", text=text)
         case ast.Name() | ast.Attribute() | ast.Call():
             return _parse_spec(_unparsed(node, text))
-    raise _not_a_spec(text, f"{key}={_unparsed(node, text)} is no literal")
+    raise _not_a_spec(text, f"{key}={_unparsed(node, text)} is not a literal")
 
 
 def _unparsed(node: ast.expr, text: str) -> str:
@@ -238,7 +238,7 @@ def parse_params(text: str) -> tuple[tuple[str, Value], ...]:
     """Reads parameters as they stand between the parentheses of a spec text.
 
     Raises:
-        SpecError: If the text is no `key=literal, ...`.
+        SpecError: If the text is not `key=literal, ...`.
 
     Example:
         >>> parse_params("weight_decay=0, lr=.1")

@@ -11,7 +11,7 @@ import click
 
 from lossreg.errors import ConfigError
 
-PATIENCE = 120  # seconds for a plugin to load and import all its factories
+TIMEOUT = 120  # seconds for a plugin to load and import all its factories
 
 
 @click.command("doctor")
@@ -22,14 +22,14 @@ def doctor_command(ctx: click.Context, name: str, as_json: bool) -> None:
     """Load one plugin in a process of its own and show everything that is wrong with it.
 
     NAME is a plugin, or a distribution. Shown are the full traceback of its import, requirements that are not met,
-    hooks that are misspelt or take wrong arguments, components whose factory is not there, and the command that
+    hooks that are misspelt or take wrong arguments, components whose factory does not exist, and the command that
     removes it. The exit code is 1 if something is wrong.
 
     \b
     Examples:
       lossreg plugins doctor builtin
     """
-    from lossreg.examination import named, obstacles
+    from lossreg.plugins.doctor import named, obstacles
 
     blocking = obstacles(named(name))
     findings = _examine(name)
@@ -39,13 +39,13 @@ def doctor_command(ctx: click.Context, name: str, as_json: bool) -> None:
 
 
 def _examine(name: str) -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", "lossreg.examination", name]
+    command = [sys.executable, "-m", "lossreg.plugins.doctor", name]
     try:
         result = subprocess.run(  # noqa: S603  # our own module, and a name that is only compared
-            command, capture_output=True, text=True, timeout=PATIENCE, check=False
+            command, capture_output=True, text=True, timeout=TIMEOUT, check=False
         )
     except subprocess.TimeoutExpired:
-        raise ConfigError(f"plugin {name!r} did not load within {PATIENCE} s") from None
+        raise ConfigError(f"plugin {name!r} did not load within {TIMEOUT} s") from None
     try:
         findings: list[dict[str, Any]] = json.loads(result.stdout.splitlines()[-1])
     except (ValueError, IndexError):

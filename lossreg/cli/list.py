@@ -10,12 +10,12 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from lossreg.cli.controls import plugin_options
 from lossreg.cli.output import columns, component_json
+from lossreg.cli.plugin_options import plugin_options
 from lossreg.components import KINDS
 from lossreg.errors import ConfigError
 from lossreg.names import normalize
-from lossreg.registered import Registered
+from lossreg.registry.entry import RegistryEntry
 from lossreg.suggestions import did_you_mean
 
 
@@ -59,7 +59,8 @@ def list_command(
       lossreg list loss --where target=index
       lossreg list --of builtin
     """
-    from lossreg.registry import PLURALS, default
+    from lossreg.registry.registries import default
+    from lossreg.registry.registry import PLURALS
 
     if kind is not None and pattern is None and any(sign in kind for sign in "*?["):
         kind, pattern = None, kind
@@ -72,8 +73,8 @@ def list_command(
     for each in kinds:
         registry = default.of(each)
         wanted = normalize(pattern or "*")
-        chosen = [registered for registered in registry.registered if _fits(registered, wanted)]
-        rows = [component_json(registry, registered) for registered in chosen]
+        chosen = [entry for entry in registry.entries if _fits(entry, wanted)]
+        rows = [component_json(registry, entry) for entry in chosen]
         found[each] = [row for row in rows if _is_of(row, plugin) and all(_has(row, test) for test in tests)]
     if as_json:
         click.echo(json.dumps([row for rows in found.values() for row in rows], default=repr))
@@ -91,16 +92,16 @@ def list_command(
         click.echo("\n\n".join(blocks))
 
 
-def _fits(registered: Registered[Any], pattern: str) -> bool:
-    names = (registered.name, registered.id, *registered.record.aliases)
+def _fits(entry: RegistryEntry[Any], pattern: str) -> bool:
+    names = (entry.name, entry.id, *entry.component.aliases)
     return any(fnmatch.fnmatchcase(name, pattern) for name in names)
 
 
 def _test(text: str, kinds: Sequence[str]) -> tuple[str, str]:
-    from lossreg.registry import default
+    from lossreg.registry.registries import default
 
     field, sign, value = text.partition("=")
-    fields = {name for kind in kinds for name in default.of(kind).record_type.contract_fields()}
+    fields = {name for kind in kinds for name in default.of(kind).component_type.contract_fields()}
     if not sign or normalize(field) not in fields:
         hint = did_you_mean(field, sorted(fields))
         raise ConfigError(f"--where {text}: write FIELD=VALUE.{hint} Fields: {', '.join(sorted(fields))}")
@@ -117,7 +118,7 @@ def _is_of(row: dict[str, Any], plugin: str | None) -> bool:
 
 
 def _check_plugin(plugin: str) -> None:
-    from lossreg.registry import default
+    from lossreg.registry.registries import default
 
     known = {name for r in default.reports for name in (r.provenance.plugin, r.provenance.distribution) if name}
     if normalize(plugin) not in map(normalize, known):

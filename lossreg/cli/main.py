@@ -7,17 +7,20 @@ import importlib
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 import click
 
 import lossreg
-from lossreg.cli.controls import plugin_options
+from lossreg.cli.plugin_options import plugin_options
 from lossreg.errors import LossregError, RunFailedError
 from lossreg.suggestions import did_you_mean
+from lossreg.training.stops import INTERRUPTED, TERMINATED
 
-DONE, FAILED, WRONG_USE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+DONE, FAILED, WRONG_USE = 0, 1, 2
+SPEAKING_TIME = 30  # seconds in which the main process of several should have said what is wrong
 
 #: Command -> what it is for. Each is `lossreg.cli.<command>:<command>_command`, imported when it is called.
 COMMANDS = {
@@ -101,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: The words after `lossreg`; None is the process's own.
     """
-    if _follows():
+    if _is_quiet():
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), _warnings_to(logging.NullHandler()):  # noqa: PTH123  # no path
             code = _run(arguments)
     else:
@@ -110,8 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code)
 
 
-def _follows() -> bool:
-    """Whether torchrun started this process as one of several, and another one speaks."""
+def _is_quiet() -> bool:
+    """Whether torchrun started this process as one of several, and the main one speaks."""
     return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0"
 
 
@@ -150,7 +153,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
-        # Somebody's code (a model, a loss, lossreg itself) broke: its author needs the traceback.
+        # The code of a component, or of lossreg itself, broke: its author needs the traceback.
         import traceback
 
         traceback.print_exc()
@@ -159,7 +162,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _speaker() -> str:
-    return f"rank {os.environ['RANK']}: " if _follows() else ""
+    return f"rank {os.environ['RANK']}: " if _is_quiet() else ""
 
 
 def _refused(error: click.ClickException | LossregError) -> int:
@@ -174,7 +177,18 @@ def _refused(error: click.ClickException | LossregError) -> int:
     if isinstance(error, click.UsageError):
         command = error.ctx.command_path if error.ctx else "lossreg"
         message = f"{message}\nTry '{command} --help'."
-    return _say(_speaker() + message, code) if alone or not _follows() else code
+    if _is_quiet() and not alone:
+        _let_main_speak()
+    return _say(_speaker() + message, code)
+
+
+def _let_main_speak() -> None:
+    """Gives the main process time to say what all of them found wrong.
+
+    torchrun ends every process as soon as one has failed, this one too: the one that speaks must be the first. One that
+    is still here afterwards is alone with the error, and speaks itself.
+    """
+    time.sleep(SPEAKING_TIME)
 
 
 def _say(message: str, code: int) -> int:
@@ -183,7 +197,6 @@ def _say(message: str, code: int) -> int:
 
 
 def _stopped(message: str, code: int) -> int:
-    if _follows():
-        return code
-    click.echo(f"lossreg: {message}", err=True)
+    if not _is_quiet():
+        click.echo(f"lossreg: {message}", err=True)
     return code

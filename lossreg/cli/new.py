@@ -20,14 +20,15 @@ import attrs
 import click
 
 import lossreg
-from lossreg.cli.controls import plugin_options
 from lossreg.cli.list import check_kind, complete_kind
+from lossreg.cli.plugin_options import plugin_options
 from lossreg.components import KINDS
-from lossreg.distributions import entry_points
 from lossreg.errors import AmbiguousNameError, ComponentError, ConfigError, UnknownNameError
 from lossreg.names import check_name, normalize
-from lossreg.plugins import LOCAL
-from lossreg.registry import BUILTIN, default
+from lossreg.plugins.entry_points import entry_points
+from lossreg.plugins.provenance import LOCAL
+from lossreg.registry.registries import default
+from lossreg.registry.registry import BUILTIN
 
 #: Kind -> what follows the flag's dot to set one parameter of the example.
 EXAMPLES: Mapping[str, str] = {
@@ -128,7 +129,7 @@ class Names:
         imported = f"it would be imported as {self.module!r}, which"
         instead = f"write 'my-{self.distribution}', say"
         if not self.module.isidentifier():
-            raise self._refused(f"{imported} is no Python identifier; begin with a letter")
+            raise self._refused(f"{imported} is not a Python identifier; begin with a letter")
         if keyword.iskeyword(self.module):
             raise self._refused(f"{imported} is a keyword of Python; {instead}")
         if self.module == lossreg.__name__ or self.plugin in (BUILTIN, LOCAL):
@@ -161,7 +162,7 @@ class Names:
             )
 
     def written(self) -> str:
-        """The name as one writes it: short, or the full id where somebody else has a component of this name."""
+        """The name as one writes it: short, or the full id where another plugin has a component of this name."""
         full_id = f"{self.plugin}.{self.component}"
         try:
             owner = default.of(self.kind)[self.component].provenance.plugin
@@ -221,7 +222,7 @@ def new_command(name: str, kind: str, component: str, directory: str | None) -> 
     """Write a distribution that offers a component, with its tests, to begin with.
 
     NAME is the distribution's name, such as my-losses or lossreg-focal. What it offers can be picked by name once it
-    is installed. The component is a real one: change it into yours. What is there already is left as it is.
+    is installed. The component is a real one: change it into yours. What exists already is left as it is.
 
     \b
     Examples:
@@ -269,7 +270,7 @@ def write_folder(target: Path, files: Mapping[str, str]) -> None:
         ConfigError: If something of that name is there, or cannot be written.
     """
     if os.path.lexists(target):
-        raise ConfigError(f"{target} is there already, and nothing is overwritten; name another folder (--directory)")
+        raise ConfigError(f"{target} exists already, and nothing is overwritten; name another folder (--directory)")
     try:
         with _made(target.parent), _partial(target.parent) as folder:
             for file, content in files.items():
@@ -299,7 +300,7 @@ def _made(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _partial(parent: Path) -> Iterator[Path]:
     """A new folder to be filled and renamed; it is removed if the body fails."""
-    # Not tempfile's, which nobody else may read: the folder keeps its mode when it is renamed.
+    # Not tempfile's, which other users may not read: the folder keeps its mode when it is renamed.
     folder = parent / f".lossreg-new-{os.getpid()}"
     folder.mkdir()
     try:

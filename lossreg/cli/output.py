@@ -1,4 +1,4 @@
-"""Records for reading: as plain values, and as columns of text."""
+"""Components for reading: as plain values, and as columns of text."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from lossreg.registered import Registered
-from lossreg.registry import Registry
+from lossreg.registry.entry import RegistryEntry
+from lossreg.registry.registry import Registry
 
 
-def component_json(registry: Registry[Any, Any], registered: Registered[Any]) -> dict[str, Any]:
-    """A component as plain values, from its record alone."""
-    record = registered.record
+def component_json(registry: Registry[Any, Any], entry: RegistryEntry[Any]) -> dict[str, Any]:
+    """A component as plain values, from what its plugin declares alone."""
+    component = entry.component
     return {
-        "kind": record.kind,
-        "name": registry.short_name(registered),
-        "id": registered.id,
-        "aliases": list(record.aliases),
-        "deprecated": record.deprecated,
-        "summary": record.summary,
-        "factory": record.factory if isinstance(record.factory, str) else repr(record.factory),
-        "defaults": dict(record.defaults),
-        "required": list(record.required),
-        "runtime_args": dict(record.runtime_args),
-        "contract": record.contract(),
-        **registered.provenance.to_json(),
+        "kind": component.kind,
+        "name": registry.short_name(entry),
+        "id": entry.id,
+        "aliases": list(component.aliases),
+        "deprecated": component.deprecated,
+        "summary": component.summary,
+        "factory": component.factory if isinstance(component.factory, str) else repr(component.factory),
+        "defaults": dict(component.defaults),
+        "required": list(component.required),
+        "runtime_args": dict(component.runtime_args),
+        "contract": component.contract(),
+        **entry.provenance.to_json(),
     }
 
 

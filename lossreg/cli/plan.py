@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lossreg.cli.controls import plugin_options
-from lossreg.cli.options import RunCommand, run_options, settings_of
+from lossreg.cli.plugin_options import plugin_options
+from lossreg.cli.run_options import RunCommand, naming_file, run_options, settings_of
 
 if TYPE_CHECKING:
-    from lossreg.training import Plan
+    from lossreg.training.results import Plan
 
 
 @click.command("plan", cls=RunCommand)
@@ -30,9 +30,12 @@ def plan_command(ctx: click.Context, /, **options: Any) -> None:
       lossreg plan --sched lambda_lr --sched.lr_lambda "epoch // 2" --epochs 20
     """
     settings = settings_of(ctx)
-    import lossreg
+    from lossreg.registry.registries import default
+    from lossreg.training.api import plan_request
+    from lossreg.training.selection import Request
 
-    plan = lossreg.plan(**settings)
+    with naming_file(settings.file, settings.from_file):
+        plan = plan_request(Request(settings.spec, {}, default))
     click.echo(json.dumps(plan.to_json(), allow_nan=False) if options["as_json"] else _text(plan))
 
 
@@ -56,8 +59,8 @@ def _text(plan: Plan) -> str:
         f"{'samples':<20}{data['train']} train, {data['test']} test; {data['task']}",
         f"{'steps':<20}{facts['steps_per_epoch']} an epoch",
         f"{'model parameters':<20}{facts['parameters']:,}",
-        f"{'contract':<20}fits: output {tuple(contract['output_shape'])} goes to the loss {_taken(contract['input'])}, "
-        f"targets {_taken(contract['target'])}",
+        f"{'contract':<20}fits: output {tuple(contract['output_shape'])} goes to the loss "
+        f"{_change(contract['input'])}, targets {_change(contract['target'])}",
         "",
         *_rates(plan),
         *(f"warning: {warning}" for warning in plan.warnings),
@@ -78,8 +81,8 @@ def _unknown_rates(plan: Plan) -> str:
     return f"not tried beforehand: {steps:,} steps"
 
 
-def _taken(how: str) -> str:
-    return how if how == "as it is" else f"as {how}"
+def _change(how: str) -> str:
+    return how if how == "unchanged" else f"as {how}"
 
 
 def _rates(plan: Plan) -> list[str]:

@@ -6,10 +6,10 @@ import json
 
 import click
 
-from lossreg.cli.controls import plugin_options
 from lossreg.cli.doctor import doctor_command
 from lossreg.cli.output import columns
-from lossreg.plugins import offers
+from lossreg.cli.plugin_options import plugin_options
+from lossreg.plugins.provenance import offers
 
 
 @click.group("plugins", invoke_without_command=True)
@@ -29,7 +29,7 @@ def plugins_command(ctx: click.Context, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    from lossreg.registry import default
+    from lossreg.registry.registries import default
 
     rows = [
         {
@@ -38,7 +38,7 @@ def plugins_command(ctx: click.Context, as_json: bool) -> None:
             "version": report.provenance.version,
             "state": report.state,
             "milliseconds": round(report.milliseconds, 3),
-            "offers": offers(report.records),
+            "offers": offers(report.components),
             "problem": report.problem,
         }
         for report in default.reports
@@ -49,7 +49,7 @@ def plugins_command(ctx: click.Context, as_json: bool) -> None:
     table = [("NAME", "DISTRIBUTION", "VERSION", "STATE", "MS", "OFFERS")]
     for report in default.reports:
         who = report.provenance
-        offered = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in offers(report.records).items())
+        offered = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in offers(report.components).items())
         text = report.problem or offered or "run hooks"
         milliseconds = f"{report.milliseconds:.1f}"
         table.append((who.plugin, who.distribution or "", who.version or "", report.state, milliseconds, text))

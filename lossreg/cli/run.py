@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
-from lossreg.cli.controls import plugin_options
-from lossreg.cli.main import TERMINATED
-from lossreg.cli.options import RunCommand, run_options, settings_of
+from lossreg.cli.plugin_options import plugin_options
+from lossreg.cli.run_options import RunCommand, naming_file, run_options, settings_of
 
 
 @click.command("run", cls=RunCommand)
@@ -44,13 +41,13 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
       lossreg run -c runs/ID/run.json             repeat a run: the same weights
     """
     settings = settings_of(ctx)
-    import lossreg
+    from lossreg.registry.registries import default
+    from lossreg.training.api import run_request
+    from lossreg.training.selection import Request
+    from lossreg.training.stops import sigterm_as_exit
 
-    previous = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        result = lossreg.run(**settings, out=options["out"], quiet=options["quiet"])
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+    with sigterm_as_exit(), naming_file(settings.file, settings.from_file):
+        result = run_request(Request(settings.spec, {}, default), out=options["out"], quiet=options["quiet"])
     if options["as_json"]:
         click.echo(json.dumps(result.to_json(), allow_nan=False))
         return
@@ -58,12 +55,3 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
     rows = [(name, f"{value:.4f}") for name, value in result.final.items() if name not in hidden and value is not None]
     for name, text in [*rows, ("seconds", f"{result.seconds:.1f}"), ("directory", str(result.directory))]:
         click.echo(f"{name:<25}{text}")
-
-
-def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
-    # As an exception, so that the record of the run is closed on the way out, which nothing shall interrupt: not a
-    # second signal, and not the end of a worker that got the signal, too.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if hasattr(signal, "SIGCHLD"):  # Windows has none
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    raise SystemExit(TERMINATED)

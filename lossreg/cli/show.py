@@ -9,16 +9,16 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from lossreg.cli.controls import plugin_options
 from lossreg.cli.list import check_kind, complete_kind
 from lossreg.cli.output import columns, component_json
+from lossreg.cli.plugin_options import plugin_options
 from lossreg.components import KINDS
 from lossreg.names import normalize
-from lossreg.registered import Registered
+from lossreg.registry.entry import RegistryEntry
 
 
 def _complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from lossreg.registry import default
+    from lossreg.registry.registries import default
 
     kind = ctx.params.get("kind")
     names = default.of(kind).names() if kind in KINDS else []
@@ -41,47 +41,47 @@ def show_command(kind: str, name: str, as_json: bool) -> None:
       lossreg show optimizer sgd
       lossreg show loss builtin.cross_entropy --json
     """
-    from lossreg.registry import default
+    from lossreg.registry.registries import default
 
     registry = default.of(check_kind(kind))
-    registered = registry[name]
+    entry = registry[name]
     facts = {
-        **component_json(registry, registered),
-        "source": _source(registered),
-        "signature": registered.describe(),
-        "parameters": _parameters(registered),
-        "differs": differing_defaults(registered),
-        "doc": inspect.getdoc(registered.factory),
-        "same_name": [f"{other.id} ({other.provenance})" for other in registry.rivals(registered)],
+        **component_json(registry, entry),
+        "source": _source(entry),
+        "signature": entry.describe(),
+        "parameters": _parameters(entry),
+        "differs": differing_defaults(entry),
+        "doc": inspect.getdoc(entry.factory),
+        "same_name": [f"{other.id} ({other.provenance})" for other in registry.rivals(entry)],
     }
     click.echo(json.dumps(facts, default=repr) if as_json else _text(facts))
 
 
-def differing_defaults(registered: Registered[Any]) -> dict[str, dict[str, Any]]:
-    """The parameters for which the record has another default than the factory."""
-    own = registered.signature.parameters
+def differing_defaults(entry: RegistryEntry[Any]) -> dict[str, dict[str, Any]]:
+    """The parameters for which the plugin declares another default than the factory's."""
+    own = entry.signature.parameters
     return {
         name: {"default": value, "factory": own[name].default}
-        for name, value in registered.record.defaults.items()
+        for name, value in entry.component.defaults.items()
         if name in own and not own[name].required and own[name].default != value
     }
 
 
-def _parameters(registered: Registered[Any]) -> list[dict[str, Any]]:
-    record = registered.record
+def _parameters(entry: RegistryEntry[Any]) -> list[dict[str, Any]]:
+    component = entry.component
     rows = []
-    for parameter in registered.signature.parameters.values():
-        supplied = record.runtime_args.get(parameter.name)
+    for parameter in entry.signature.parameters.values():
+        supplied = component.runtime_args.get(parameter.name)
         row = {"name": parameter.name, "type": parameter.type_text, "supplied_by_runner": supplied}
-        if parameter.name in record.defaults or not parameter.required:
-            row["default"] = record.defaults.get(parameter.name, parameter.default)
+        if parameter.name in component.defaults or not parameter.required:
+            row["default"] = component.defaults.get(parameter.name, parameter.default)
         rows.append(row)
     return rows
 
 
-def _source(registered: Registered[Any]) -> str | None:
+def _source(entry: RegistryEntry[Any]) -> str | None:
     try:
-        factory = inspect.unwrap(registered.factory)
+        factory = inspect.unwrap(entry.factory)
         return f"{inspect.getsourcefile(factory)}:{inspect.getsourcelines(factory)[1]}"
     except (TypeError, OSError):  # made in C, or typed into an interpreter
         return None

@@ -1,7 +1,4 @@
-"""The runner: assembles the parts, checks that they fit, trains, keeps the record."""
+"""The runner: from a run's spec to a trained model and its record.
 
-from lossreg.training.results import Plan, RunResult
-from lossreg.training.runner import plan, run
-from lossreg.training.state import Run
-
-__all__ = ["Plan", "Run", "RunResult", "plan", "run"]
+`api` is the way in, `setup` the list of what is made and checked, `loop` what is done in each step.
+"""

@@ -3,50 +3,76 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lossreg.training.cuts import Cuts
+from lossreg.training.data.batch_plan import BatchPlan
 
 if TYPE_CHECKING:
-    from lossreg.training.assembly import Assembly
+    from lossreg.data import Task
+    from lossreg.training.parts import Parts
+
+
+def metric_names(task: Task, *, eval_train: bool) -> list[str]:
+    """The metrics of an epoch's row that a scheduler may follow."""
+    quality = quality_name(task)
+    both = ["train_loss", "test_loss", f"test_{quality}"]
+    return [*both, f"train_{quality}"] if eval_train else both
+
+
+def quality_name(task: Task) -> str:
+    """The metric beside the loss."""
+    return "mean_absolute_error" if task == "regression" else "accuracy"
+
+
+def evaluate_epoch(parts: Parts) -> dict[str, Any]:
+    """What an epoch's row says of the weights at its end."""
+    row: dict[str, Any] = {}
+    for name in ("test", "train") if parts.spec.eval_train else ("test",):
+        loss, quality = evaluate(parts, name)
+        # train_loss is the running loss of the epoch; the same with the weights at its end has another name.
+        row["test_loss" if name == "test" else "train_loss_after"] = loss if math.isfinite(loss) else None
+        row[f"{name}_{quality_name(parts.samples.data.task)}"] = quality
+    return row
 
 
 @torch.inference_mode()
-def evaluate(assembly: Assembly, split: str) -> tuple[float, float]:
+def evaluate(parts: Parts, name: str) -> tuple[float, float]:
     """Loss and quality on a split.
 
     Each process takes whole batches in turn, so a loss that depends on its batch is the same for every number of them.
 
     Args:
-        assembly: The parts of the run; the model is in evaluation mode afterwards.
-        split: `train` or `test`.
+        parts: The parts of the run; the model is in evaluation mode afterwards.
+        name: `train` or `test`.
 
     Returns:
         The mean of the batches' losses, each with the weight that the loss gives it (else its samples), and the
         accuracy over all positions whose target is not ignored, or for a regression the mean absolute error over all
         elements.
     """
-    objective, averaging, processes = assembly.objective, assembly.averaging, assembly.processes
-    samples = assembly.splits[split]
+    objective, reduction, processes = parts.objective, parts.fit.reduction, parts.processes
+    split = parts.samples.splits[name]
     objective.eval()
     # float64 where there is one (mps has none): sums of many batches.
-    exact = torch.float32 if assembly.device.type == "mps" else torch.float64
-    total, weights, quality, elements = sums = torch.zeros(4, device=assembly.device, dtype=exact).unbind()
-    batches = Cuts(len(samples), assembly.spec.batch_size).ranges()
-    mine = itertools.islice(batches, processes.rank, None, processes.count)
-    ignored = assembly.loss.ignore_index
-    for inputs, targets in samples.in_order(mine, assembly.spec.seed):
+    exact = torch.float32 if parts.device.type == "mps" else torch.float64
+    total, weights, quality, elements = sums = torch.zeros(4, device=parts.device, dtype=exact).unbind()
+    batches = BatchPlan(len(split), parts.spec.batch_size).ranges()
+    mine = itertools.islice(batches, processes.rank, None, processes.world_size)
+    adapter = objective.adapter
+    ignored = adapter.ignore_index
+    for inputs, targets in split.in_order(mine, parts.spec.seed):
         output = objective.predict(inputs)
-        if averaging.rule == "weights":
-            weight = averaging.weight(targets)
-            total += assembly.loss(output, averaging.guarded(targets, weight)) * weight
+        if reduction.rule == "weights":
+            weight = reduction.weight(targets)
+            total += adapter(output, reduction.guarded(targets, weight)) * weight
             weights += weight
         else:
-            total.add_(assembly.loss(output, targets), alpha=len(targets))
+            total.add_(adapter(output, targets), alpha=len(targets))
             weights += len(targets)
-        if assembly.data.task == "regression":
+        if parts.samples.data.task == "regression":
             quality += (output - targets).abs().sum()
             elements += targets.numel()
         else:
@@ -58,5 +84,5 @@ def evaluate(assembly: Assembly, split: str) -> tuple[float, float]:
                 counted = torch.ne(targets, ignored)
                 quality += (right & counted).sum()
                 elements += counted.sum()
-    loss_sum, weight_sum, quality_sum, count = processes.sum(torch.stack(sums)).tolist()
+    loss_sum, weight_sum, quality_sum, count = processes.all_reduce(torch.stack(sums)).tolist()
     return loss_sum / weight_sum if weight_sum else float("nan"), quality_sum / max(count, 1)

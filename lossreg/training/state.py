@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import attrs
 import torch
 
-from lossreg.errors import ConfigError
 from lossreg.run_spec import RunSpec
+from lossreg.training.stops import check_reason
 
 if TYPE_CHECKING:
-    from lossreg.training.assembly import Assembly
-    from lossreg.training.contract import AdaptedLoss
+    from lossreg.training.loss.adapter import Criterion
+    from lossreg.training.parts import Parts
 
 
 @attrs.define(eq=False)
@@ -23,15 +23,15 @@ class Run:
     Attributes:
         spec: What decides the run, with full ids.
         directory: The run directory.
-        assembly: The parts: model, loss, optimizer, scheduler, data.
+        parts: Data set, model, loss, optimizer and scheduler, ready for the loop.
         epoch: The epoch under way, from 0.
         step: Steps of the optimizer that are done.
-        stop_reason: Why the run shall end early, or None.
+        stop_reason: Why the run is to end early, or None.
     """
 
     spec: RunSpec
     directory: Path
-    assembly: Assembly
+    parts: Parts
     epoch: int = 0
     step: int = 0
     stop_reason: str | None = None
@@ -39,22 +39,22 @@ class Run:
     @property
     def device(self) -> torch.device:
         """Where the run computes."""
-        return self.assembly.device
+        return self.parts.device
 
     @property
     def model(self) -> torch.nn.Module:
         """The model under training."""
-        return self.assembly.model
+        return self.parts.objective.model
 
     @property
-    def loss(self) -> AdaptedLoss:
+    def loss(self) -> Criterion:
         """The loss; its own weights, if it has any, are trained with the model's."""
-        return self.assembly.loss
+        return self.parts.objective.adapter.criterion
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
         """The optimizer."""
-        return self.assembly.optimizer
+        return self.parts.optimization.optimizer
 
     def request_stop(self, reason: str) -> None:
         """Ends the run cleanly: evaluated, recorded, with exit code 0.
@@ -65,8 +65,7 @@ class Run:
             reason: One line for the record.
 
         Raises:
-            ConfigError: If it is no line of text.
+            ConfigError: If it is not one line of text.
         """
-        if not isinstance(reason, str) or not reason.strip() or len(reason.splitlines()) > 1:
-            raise ConfigError(f"request_stop takes the reason, one line of text, not {reason!r}")
+        check_reason(reason)
         self.stop_reason = reason

@@ -26,7 +26,7 @@ class LrLambda:
         steps_per_epoch: Steps in an epoch; needed if the expression names it, or `epoch` while steps are counted.
 
     Raises:
-        ExpressionError: If the text is no expression, names what is not known, or, where the number of epochs is
+        ExpressionError: If the text is not an expression, names what is not known, or, where the number of epochs is
             known, has no usable value at one of them.
         ValueError: If the interval is another word.
 

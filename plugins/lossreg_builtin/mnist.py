@@ -21,7 +21,7 @@ def load_mnist(root: str | Path | None = None) -> Data:
         root: The folder that holds, or gets, `MNIST/raw`; None is `$LOSSREG_DATA`, else the user's cache folder.
 
     Raises:
-        DataError: If the files are not there and cannot be downloaded, or cannot be read.
+        DataError: If the files are missing and cannot be downloaded, or cannot be read.
     """
     return _load("MNIST", root)
 
@@ -33,7 +33,7 @@ def load_fashion_mnist(root: str | Path | None = None) -> Data:
         root: The folder that holds, or gets, `FashionMNIST/raw`; None is `$LOSSREG_DATA`, else the user's cache folder.
 
     Raises:
-        DataError: If the files are not there and cannot be downloaded, or cannot be read.
+        DataError: If the files are missing and cannot be downloaded, or cannot be read.
     """
     return _load("FashionMNIST", root)
 
@@ -45,7 +45,7 @@ def load_kmnist(root: str | Path | None = None) -> Data:
         root: The folder that holds, or gets, `KMNIST/raw`; None is `$LOSSREG_DATA`, else the user's cache folder.
 
     Raises:
-        DataError: If the files are not there and cannot be downloaded, or cannot be read.
+        DataError: If the files are missing and cannot be downloaded, or cannot be read.
     """
     return _load("KMNIST", root)
 

@@ -21,7 +21,7 @@ def read_table(file: str, delimiter: str | None = ",") -> np.ndarray[tuple[int, 
         float32, one row a line.
 
     Raises:
-        DataError: If scikit-learn or the file is not there.
+        DataError: If scikit-learn or the file is missing.
     """
     spec = importlib.util.find_spec("sklearn")
     folders = spec.submodule_search_locations if spec else None

@@ -277,7 +277,7 @@ def test_a_data_set_names_a_model() -> None:
 )
 def test_optimizers_and_schedulers_have_one_leading_argument(kind: str, leading: int) -> None:
     """The factory of an optimizer takes the weights first, that of a scheduler the optimizer; others take nothing."""
-    assert RECORDS[kind].leading == leading
+    assert RECORDS[kind].positional_args == leading
 
 
 @pytest.mark.parametrize("kind", KINDS)

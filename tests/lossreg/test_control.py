@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import lossreg
-from lossreg.distributions import unmet_requirement
+from lossreg.plugins.requirements import unmet_requirement
 
 MINE = '''
 import torch, lossreg
@@ -246,7 +246,7 @@ def test_a_file_is_a_plugin_for_once(command_with: CommandWith, tmp_path: Path) 
     assert (origin["file"], origin["sha256"]) == (str(source), hashlib.sha256(source.read_bytes()).hexdigest())
     without = command_with("run", "-c", "out", "--out", "again", path=tmp_path / "none", cwd=tmp_path)
     assert without.returncode == 2
-    assert f"its loss local.mine is not here; it came from the file {source} (-p {source})" in without.stderr
+    assert f"its loss local.mine is missing; it came from the file {source} (-p {source})" in without.stderr
     again = ["run", "-c", "out", "-p", str(source), "--quiet", "--out", "again"]
     assert command_with(*again, path=tmp_path / "none", cwd=tmp_path).returncode == 0
     source.write_text(MINE + "\n# changed\n")
@@ -271,11 +271,11 @@ def test_a_module_and_a_file_with_hooks_serve(command_with: CommandWith, tmp_pat
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("nowhere.py", None, "there is no such file"),
+        ("nowhere.py", None, "the file does not exist"),
         ("broken.py", "import lossreg\n1 / 0\n", "ZeroDivisionError: division by zero (line 2)"),
         ("unfinished.py", "def f(:\n", "SyntaxError"),
         ("below/json.py", "x = 1\n", "another module is called 'json'"),
-        ("my-losses.py", "x = 1\n", "'my-losses' is no name of a module"),
+        ("my-losses.py", "x = 1\n", "'my-losses' is not the name of a module"),
         ("hook.py", "def lossreg_loses(): return []\n", "there is no hook 'lossreg_loses'"),
         ("ends.py", "import sys\nsys.exit(0)\n", "SystemExit: 0"),
     ],
@@ -327,7 +327,7 @@ def test_two_functions_under_one_name_are_an_error() -> None:
 
     registries.models.register("thing")(make)
     registries.models.register("thing", summary="again")(make)
-    assert registries.models["thing"].record.summary == "again"
+    assert registries.models["thing"].component.summary == "again"
     with pytest.raises(lossreg.ComponentError, match=r"local\.thing is registered already"):
         registries.models.register("thing")(other)
 
@@ -367,7 +367,7 @@ def test_a_spawned_process_builds_the_same(tmp_path: Path) -> None:
         ("bad-import", "broken", ["Traceback (most recent call last)", "plugin.py", "a_module_that_nobody_has"]),
         ("bad-misspelt", "misspelt", ["there is no hook 'lossreg_loses'"]),
         ("bad-arguments", "arguments", ["takes registry, which the hook does not give"]),
-        ("bad-factory", "factory", ["'lost' is not there: bad_factory.plugin:Nowhere"]),
+        ("bad-factory", "factory", ["'lost' does not exist: bad_factory.plugin:Nowhere"]),
         ("bad-factory-late", "factory-late", ["factory_late.lost", "bad_factory_late.loss:Loss"]),
         ("bad-exit", "exit", ["SystemExit: 3"]),
         ("bad-nothing", "nothing", ["no function is marked"]),

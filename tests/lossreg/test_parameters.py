@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from lossreg.errors import ParameterError, SpecError, UnknownParameterError
-from lossreg.parameters import MISSING, Parameter, Signature, accepts
+from lossreg.registry.annotations import MISSING, accepts
+from lossreg.registry.parameters import Parameter, Signature
 from lossreg.spec import ComponentSpec
 
 SPEC = ComponentSpec("dice", {"smooth": 1})
@@ -36,7 +37,7 @@ def defaults(signature: Signature) -> dict[str, object]:
 
 def test_an_optimizer_has_its_parameters_without_the_weights() -> None:
     """SGD takes lr, momentum and so on; the weights, its first argument, are not among them."""
-    signature = Signature.of(torch.optim.SGD, leading=1)
+    signature = Signature.of(torch.optim.SGD, positional_args=1)
     assert names(signature)[:5] == ["lr", "momentum", "dampening", "weight_decay", "nesterov"]
     assert "params" not in signature.parameters
     assert not signature.open
@@ -44,13 +45,13 @@ def test_an_optimizer_has_its_parameters_without_the_weights() -> None:
 
 def test_the_defaults_are_those_of_the_factory() -> None:
     """Adam's defaults are those of the paper, which torch documents."""
-    found = defaults(Signature.of(torch.optim.Adam, leading=1))
+    found = defaults(Signature.of(torch.optim.Adam, positional_args=1))
     assert (found["lr"], found["betas"], found["eps"]) == (1e-3, (0.9, 0.999), 1e-8)
 
 
 def test_a_loss_has_all_of_its_parameters() -> None:
     """CrossEntropyLoss takes weight, ignore_index, reduction and label_smoothing, all with defaults."""
-    signature = Signature.of(torch.nn.CrossEntropyLoss, leading=0)
+    signature = Signature.of(torch.nn.CrossEntropyLoss, positional_args=0)
     assert {"weight", "ignore_index", "reduction", "label_smoothing"} <= set(signature.parameters)
     found = defaults(signature)
     assert (found["weight"], found["ignore_index"], found["reduction"]) == (None, -100, "mean")
@@ -59,7 +60,7 @@ def test_a_loss_has_all_of_its_parameters() -> None:
 
 def test_a_scheduler_has_required_parameters() -> None:
     """StepLR needs step_size and has a default for gamma; the optimizer is not among its parameters."""
-    signature = Signature.of(torch.optim.lr_scheduler.StepLR, leading=1)
+    signature = Signature.of(torch.optim.lr_scheduler.StepLR, positional_args=1)
     assert signature.parameters["step_size"].required
     assert not signature.parameters["gamma"].required
     assert "optimizer" not in signature.parameters
@@ -67,7 +68,7 @@ def test_a_scheduler_has_required_parameters() -> None:
 
 def test_a_module_has_required_parameters_in_its_own_order() -> None:
     """Conv2d needs in_channels, out_channels and kernel_size, in this order."""
-    signature = Signature.of(torch.nn.Conv2d, leading=0)
+    signature = Signature.of(torch.nn.Conv2d, positional_args=0)
     assert [name for name, p in signature.parameters.items() if p.required] == [
         "in_channels",
         "out_channels",
@@ -77,7 +78,7 @@ def test_a_module_has_required_parameters_in_its_own_order() -> None:
 
 def test_self_is_no_parameter() -> None:
     """The parameters of a class are those of its constructor without self."""
-    assert "self" not in Signature.of(torch.nn.Conv2d, leading=0).parameters
+    assert "self" not in Signature.of(torch.nn.Conv2d, positional_args=0).parameters
 
 
 def takes_more(weights: object, lr: float = 0.1, **options: object) -> None:
@@ -86,7 +87,7 @@ def takes_more(weights: object, lr: float = 0.1, **options: object) -> None:
 
 def test_a_factory_with_further_keywords_is_open() -> None:
     """`**kwargs` makes a signature open and is no parameter itself."""
-    signature = Signature.of(takes_more, leading=1)
+    signature = Signature.of(takes_more, positional_args=1)
     assert (names(signature), signature.open) == (["lr"], True)
 
 
@@ -96,7 +97,7 @@ def takes_all_sorts(first: int, /, second: int, *rest: int, third: int = 3) -> N
 
 def test_only_what_can_be_given_by_name_is_a_parameter() -> None:
     """Positional-only parameters and `*args` cannot be set by name, so they are no parameters."""
-    assert names(Signature.of(takes_all_sorts, leading=0)) == ["second", "third"]
+    assert names(Signature.of(takes_all_sorts, positional_args=0)) == ["second", "third"]
 
 
 def with_text_annotations(rate: float, path: Path | None = None) -> None:
@@ -105,7 +106,7 @@ def with_text_annotations(rate: float, path: Path | None = None) -> None:
 
 def test_annotations_that_are_text_are_evaluated() -> None:
     """Annotations that are text (`from __future__ import annotations`) are read as what they name."""
-    parameters = Signature.of(with_text_annotations, leading=0).parameters
+    parameters = Signature.of(with_text_annotations, positional_args=0).parameters
     assert parameters["rate"].annotation is float
     assert parameters["path"].annotation == Path | None
 
@@ -120,14 +121,14 @@ def test_annotations_that_cannot_be_evaluated_are_ignored(annotation: str) -> No
     def factory(rate: object, size: object = 3) -> None: ...
 
     factory.__annotations__ = {"rate": annotation, "return": None}
-    signature = Signature.of(factory, leading=0)
+    signature = Signature.of(factory, positional_args=0)
     assert (names(signature), signature.open) == (["rate", "size"], False)
     assert signature.parameters["rate"].check(object, "c") is object
 
 
 def test_a_factory_without_a_signature_takes_anything() -> None:
     """A factory of which Python knows no signature is open, with no parameter of its own."""
-    assert Signature.of(torch.zeros, leading=0) == Signature({}, open=True)
+    assert Signature.of(torch.zeros, positional_args=0) == Signature({}, open=True)
 
 
 def test_a_description_is_the_signature_as_one_would_write_it() -> None:
@@ -137,13 +138,13 @@ def test_a_description_is_the_signature_as_one_would_write_it() -> None:
         a: int, b: float = 0.5, c: str | None = None, d="x", e: Literal["m", "n"] = "m", **more: Any
     ) -> None: ...
 
-    described = Signature.of(factory, leading=0).describe("thing", {"b": 0.25})
+    described = Signature.of(factory, positional_args=0).describe("thing", {"b": 0.25})
     assert described == ("thing(a: int, b: float = 0.25, c: str | None = None, d='x', e: Literal['m', 'n'] = 'm', ...)")
 
 
 def test_a_description_of_torch_names_types_without_their_modules() -> None:
     """Types of torch and of typing are described without their modules."""
-    described = Signature.of(torch.nn.CrossEntropyLoss, leading=0).describe("cross_entropy", {})
+    described = Signature.of(torch.nn.CrossEntropyLoss, positional_args=0).describe("cross_entropy", {})
     assert "weight: Tensor | None = None" in described
     assert "torch." not in described
 
@@ -153,7 +154,7 @@ def test_a_description_of_torch_names_types_without_their_modules() -> None:
 
 def test_a_known_parameter_is_found() -> None:
     """Find gives the parameter of a name."""
-    signature = Signature.of(torch.optim.SGD, leading=1)
+    signature = Signature.of(torch.optim.SGD, positional_args=1)
     assert signature.find("momentum", "sgd", {}) is signature.parameters["momentum"]
 
 
@@ -163,7 +164,7 @@ def test_a_known_parameter_is_found() -> None:
 def test_an_unknown_parameter_gets_a_suggestion_and_the_signature(written: str, meant: str) -> None:
     """The error about an unknown parameter says what was probably meant, and shows the signature."""
     with pytest.raises(UnknownParameterError) as caught:
-        Signature.of(torch.optim.SGD, leading=1).find(written, "sgd", {"lr": 0.25})
+        Signature.of(torch.optim.SGD, positional_args=1).find(written, "sgd", {"lr": 0.25})
     message = str(caught.value)
     assert f"sgd has no parameter '{written}'. Did you mean '{meant}'?" in message
     assert "sgd(lr: float | Tensor = 0.25, momentum: float = 0" in message
@@ -173,7 +174,7 @@ def test_an_unknown_parameter_gets_a_suggestion_and_the_signature(written: str, 
 def test_an_unknown_parameter_that_resembles_nothing_gets_the_signature() -> None:
     """The error about a parameter that resembles none suggests nothing and shows the signature."""
     with pytest.raises(UnknownParameterError, match="step_size: int") as caught:
-        Signature.of(torch.optim.lr_scheduler.StepLR, leading=1).find("zzz", "step_lr", {})
+        Signature.of(torch.optim.lr_scheduler.StepLR, positional_args=1).find("zzz", "step_lr", {})
     assert "Did you mean" not in str(caught.value)
 
 
@@ -183,18 +184,18 @@ def test_a_factory_without_parameters_says_so() -> None:
     def factory() -> None: ...
 
     with pytest.raises(UnknownParameterError, match="takes none"):
-        Signature.of(factory, leading=0).find("x", "thing", {})
+        Signature.of(factory, positional_args=0).find("x", "thing", {})
 
 
 def test_an_open_factory_has_a_parameter_of_any_name() -> None:
     """An open factory takes a parameter of any name and any value."""
-    parameter = Signature.of(takes_more, leading=1).find("anything", "thing", {})
+    parameter = Signature.of(takes_more, positional_args=1).find("anything", "thing", {})
     assert parameter.check("any value", "thing") == "any value"
 
 
 def test_a_missing_required_parameter_is_an_error() -> None:
     """A parameter without a default that is not given is an error that shows the signature."""
-    signature = Signature.of(torch.optim.lr_scheduler.StepLR, leading=1)
+    signature = Signature.of(torch.optim.lr_scheduler.StepLR, positional_args=1)
     with pytest.raises(UnknownParameterError, match=r"step_lr needs step_size\. step_lr\(step_size: int") as caught:
         signature.check_complete(["gamma"], "step_lr", {})
     assert (caught.value.component, caught.value.parameter) == ("step_lr", "step_size")
@@ -202,7 +203,7 @@ def test_a_missing_required_parameter_is_an_error() -> None:
 
 def test_all_missing_parameters_are_named() -> None:
     """The error names every parameter that is missing, and none that is given."""
-    signature = Signature.of(torch.nn.Conv2d, leading=0)
+    signature = Signature.of(torch.nn.Conv2d, positional_args=0)
     with pytest.raises(UnknownParameterError, match="needs in_channels and kernel_size") as caught:
         signature.check_complete(["out_channels"], "conv", {})
     assert caught.value.parameter == "in_channels"
@@ -210,7 +211,9 @@ def test_all_missing_parameters_are_named() -> None:
 
 def test_nothing_is_missing_where_all_are_given() -> None:
     """With every required parameter given, the check passes."""
-    Signature.of(torch.nn.Conv2d, leading=0).check_complete(["in_channels", "out_channels", "kernel_size"], "conv", {})
+    Signature.of(torch.nn.Conv2d, positional_args=0).check_complete(
+        ["in_channels", "out_channels", "kernel_size"], "conv", {}
+    )
 
 
 # Which values fit
@@ -400,7 +403,7 @@ def test_a_value_that_fits_is_accepted(annotation: Any, value: object) -> None:
 
 @pytest.mark.parametrize(("annotation", "value"), FITS_NOT, ids=case)
 def test_a_value_that_does_not_fit_is_not_accepted(annotation: Any, value: object) -> None:
-    """A value of another type is not accepted; a boolean is no number, and text is no sequence."""
+    """A value of another type is not accepted; a boolean is not a number, and text is no sequence."""
     assert not accepts(annotation, value)
 
 
@@ -480,7 +483,7 @@ def test_a_list_for_a_tensor_becomes_a_tensor(annotation: Any, value: Any) -> No
 
 def test_a_list_of_numbers_serves_as_class_weights() -> None:
     """Cross-entropy with the weights [1, 2, 5] from a list is that with the same numbers in a float tensor."""
-    made: Any = Signature.of(torch.nn.CrossEntropyLoss, leading=0).parameters["weight"].check([1, 2, 5], "c")
+    made: Any = Signature.of(torch.nn.CrossEntropyLoss, positional_args=0).parameters["weight"].check([1, 2, 5], "c")
     scores, target = torch.tensor([[0.5, -1.0, 2.0], [1.0, 0.0, 0.0]]), torch.tensor([2, 1])
     expected = torch.nn.CrossEntropyLoss(torch.tensor([1.0, 2.0, 5.0]))(scores, target)
     torch.testing.assert_close(torch.nn.CrossEntropyLoss(made)(scores, target), expected)

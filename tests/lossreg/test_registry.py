@@ -13,7 +13,7 @@ import torch
 import lossreg
 from lossreg import ComponentSpec
 from lossreg.components import KINDS
-from lossreg.registry import default
+from lossreg.registry.registries import default
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "Cross-Entropy", "builtin.cross_entropy", "BUILTIN.CROSS-ENTROPY"])
@@ -44,7 +44,7 @@ def test_an_unknown_name_is_a_key_error_with_a_suggestion() -> None:
 
 def test_a_name_of_another_kind_is_told_apart() -> None:
     """Asking the wrong registry says where the name is."""
-    with pytest.raises(lossreg.UnknownNameError, match="optimizer 'sgd' exists; it is no loss"):
+    with pytest.raises(lossreg.UnknownNameError, match="optimizer 'sgd' exists; it is not a loss"):
         lossreg.losses["sgd"]
 
 
@@ -112,7 +112,7 @@ def test_registering_the_same_name_again_replaces_it() -> None:
     registries = lossreg.load_registries()
     for size in (1, 2):
         registries.models.register("tiny", summary=f"{size}")(torch.nn.Identity)
-    assert registries.models["tiny"].record.summary == "2"
+    assert registries.models["tiny"].component.summary == "2"
     assert registries.models["local.tiny"].id == "local.tiny"
 
 

@@ -279,7 +279,7 @@ def test_error_holds_what_was_written() -> None:
 
 @pytest.mark.parametrize(
     ("text", "advice"),
-    [("dice(1)", "key=1"), ("dice(x=1, x=2)", "x is given twice"), ("dice(x=1+2)", "x=1 \\+ 2 is no literal")],
+    [("dice(1)", "key=1"), ("dice(x=1, x=2)", "x is given twice"), ("dice(x=1+2)", "x=1 \\+ 2 is not a literal")],
 )
 def test_error_says_what_is_wrong(text: str, advice: str) -> None:
     """The error says what is wrong with the text."""
@@ -662,7 +662,7 @@ def test_str_and_repr_show_the_text() -> None:
     ],
 )
 def test_a_value_on_the_command_line_is_a_literal_or_the_text(text: str, value: object) -> None:
-    """A value is read as a literal, true, false and none in any case; what is no literal is the text itself."""
+    """A value is read as a literal, true, false and none in any case; what is not a literal is the text itself."""
     assert repr(parse_value(text)) == repr(value)
 
 
@@ -775,7 +775,7 @@ def test_a_limit_may_be_none(field: str) -> None:
 
 @pytest.mark.parametrize("field", ["epochs", "batch_size", "seed", "log_every"])
 def test_a_count_that_is_no_limit_may_not_be_none(field: str) -> None:
-    """None is no number of epochs, no batch size, no seed and no interval of logging."""
+    """None is not a number of epochs, no batch size, no seed and no interval of logging."""
     with pytest.raises(ConfigError, match=field):
         run_with(**{field: None})
 

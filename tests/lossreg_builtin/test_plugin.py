@@ -11,10 +11,10 @@ import lossreg
 from lossreg.components import KINDS
 from lossreg.expression import WORDS
 from lossreg.names import EXPRESSION_WORDS
-from lossreg.registered import Registered
-from lossreg.registry import default
+from lossreg.registry.entry import RegistryEntry
+from lossreg.registry.registries import default
 
-ALL: list[Registered[Any]] = [registered for kind in KINDS for registered in default.of(kind).values()]
+ALL: list[RegistryEntry[Any]] = [registered for kind in KINDS for registered in default.of(kind).values()]
 BUILTIN = [registered for registered in ALL if registered.provenance.plugin == "builtin"]
 
 #: Where the table differs from the factory on purpose.
@@ -23,7 +23,7 @@ DIFFERENT = {"sgd": {"lr", "momentum"}}
 
 def test_the_built_in_names() -> None:
     """The distribution lossreg comes with these components, registered through its entry point."""
-    names = {kind: sorted(r.name for r in BUILTIN if r.record.kind == kind) for kind in KINDS}
+    names = {kind: sorted(r.name for r in BUILTIN if r.component.kind == kind) for kind in KINDS}
     assert names == {
         "loss": ["cross_entropy", "dice", "l1", "mse"],
         "optimizer": ["adam", "sgd"],
@@ -34,26 +34,26 @@ def test_the_built_in_names() -> None:
 
 
 @pytest.mark.parametrize("registered", BUILTIN, ids=lambda r: r.id)
-def test_a_record_names_parameters_of_its_factory(registered: Registered[Any]) -> None:
+def test_a_record_names_parameters_of_its_factory(registered: RegistryEntry[Any]) -> None:
     """Every parameter that a record names is one of its factory's; required ones have no default there."""
     parameters = registered.signature.parameters
-    assert set(registered.record.known_parameters) <= parameters.keys()
-    assert all(parameters[name].required for name in registered.record.required)
+    assert set(registered.component.known_parameters) <= parameters.keys()
+    assert all(parameters[name].required for name in registered.component.required)
 
 
 @pytest.mark.parametrize("registered", BUILTIN, ids=lambda r: r.id)
-def test_defaults_are_the_factory_s_but_for_the_known_differences(registered: Registered[Any]) -> None:
+def test_defaults_are_the_factory_s_but_for_the_known_differences(registered: RegistryEntry[Any]) -> None:
     """A record's defaults are those of its factory, apart from the differences that are documented."""
     own = registered.signature.parameters
-    different = {name for name, value in registered.record.defaults.items() if own[name].default != value}
+    different = {name for name, value in registered.component.defaults.items() if own[name].default != value}
     assert different == DIFFERENT.get(registered.name, set())
 
 
 @pytest.mark.parametrize("registered", BUILTIN, ids=lambda r: r.id)
-def test_a_record_has_a_summary(registered: Registered[Any]) -> None:
+def test_a_record_has_a_summary(registered: RegistryEntry[Any]) -> None:
     """Every built-in component says in one line what it is."""
-    assert registered.record.summary
-    assert "\n" not in registered.record.summary
+    assert registered.component.summary
+    assert "\n" not in registered.component.summary
 
 
 def test_sgd_and_adam_are_torch_s() -> None:

@@ -91,11 +91,11 @@ def look(made: Path) -> Result:
     """Compares what the table of each new distribution says with the code."""
     code = """
 import json, lossreg
-from lossreg.registry import default
+from lossreg.registry.registries import default
 for kind in ("loss", "optimizer", "scheduler", "model", "dataset"):
     mine = default.of(kind)["mine"]
-    own = {name: p.default for name, p in mine.signature.parameters.items() if name not in mine.record.runtime_args}
-    print(json.dumps([kind, mine.record.defaults, own]))
+    own = {name: p.default for name, p in mine.signature.parameters.items() if name not in mine.component.runtime_args}
+    print(json.dumps([kind, mine.component.defaults, own]))
 """
     return child(sys.executable, "-P", "-c", code, cwd=made, path=made / "site")
 
@@ -358,7 +358,7 @@ def refused(command: Command, arguments: list[str], *parts: str) -> None:
         ("verlöste", "write letters, digits"),
         ("my-losses==1", "write letters, digits"),
         ("my-losses\n", "write letters, digits"),
-        ("3d-losses", "imported as '3d_losses', which is no Python identifier"),
+        ("3d-losses", "imported as '3d_losses', which is not a Python identifier"),
         ("Class", "imported as 'class', which is a keyword"),
         ("JSON", "imported as 'json', which is a module of Python's own"),
         ("lossreg", "the name 'lossreg' is reserved"),
@@ -444,13 +444,13 @@ def test_what_is_there_is_left_as_it_is(lossreg_command: Command, there: str) ->
             target.mkdir()
     if there == "folder":
         (target / "README.md").write_text("mine")
-    refused(lossreg_command, ["my-losses"], "my-losses is there already", "--directory")
+    refused(lossreg_command, ["my-losses"], "my-losses exists already", "--directory")
 
 
 @pytest.mark.parametrize("target", [".", "..", "/"])
 def test_no_folder_that_is_in_use_is_taken(lossreg_command: Command, target: str) -> None:
     """--directory names a folder that is to be made."""
-    refused(lossreg_command, ["my-losses", "--directory", target], f"{target} is there already")
+    refused(lossreg_command, ["my-losses", "--directory", target], f"{target} exists already")
 
 
 def test_an_empty_directory_option_is_an_error(lossreg_command: Command) -> None:

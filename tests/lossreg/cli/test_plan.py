@@ -131,10 +131,10 @@ def test_a_plan_shows_parameters_and_origin_in_text(lossreg_command: Command) ->
 @pytest.mark.parametrize(
     ("line", "output", "input_as", "target_as"),
     [
-        ("", [64, 10], "as it is", "as it is"),
-        ("--loss dice", [64, 10], "as it is", "as it is"),
-        ("--loss l1 --batch-size 32", [32, 10], "as it is", "one_hot"),
-        ("--data diabetes", [64, 1], "as it is", "as it is"),
+        ("", [64, 10], "unchanged", "unchanged"),
+        ("--loss dice", [64, 10], "unchanged", "unchanged"),
+        ("--loss l1 --batch-size 32", [32, 10], "unchanged", "one_hot"),
+        ("--data diabetes", [64, 1], "unchanged", "unchanged"),
     ],
 )
 def test_a_plan_says_how_output_and_target_meet_the_loss(
@@ -148,7 +148,7 @@ def test_a_plan_says_how_output_and_target_meet_the_loss(
 
 def test_a_plan_says_in_text_that_the_parts_fit(lossreg_command: Command) -> None:
     """The text has the verdict, with the output's shape and the form of the targets."""
-    verdict = r"^contract +fits: output \(64, 10\) goes to the loss as it is, targets as one_hot$"
+    verdict = r"^contract +fits: output \(64, 10\) goes to the loss unchanged, targets as one_hot$"
     assert re.search(verdict, text(lossreg_command, "--loss l1"), re.MULTILINE)
 
 

@@ -175,7 +175,7 @@ def test_an_unquoted_word_in_the_call_form_is_refused_with_its_quoted_form(
 )
 def test_nan_is_refused_with_the_parameter(lossreg_command: Command, line: str) -> None:
     """NaN is refused in either form, and the message names the parameter that it was for."""
-    outcome = refused(lossreg_command, line, "NaN, which is no value of a parameter")
+    outcome = refused(lossreg_command, line, "NaN, which is not a value of a parameter")
     assert "lr" in outcome.err
 
 
@@ -263,12 +263,12 @@ def test_an_unknown_component_before_a_dot_is_refused_with_a_flag_to_copy(lossre
         ("dice(smooth=)", "write name or name(key=value, ...)"),
         ("dice(1)", "1 stands without a name"),
         ("dice(**{})", "** is not allowed"),
-        ("dice(smooth=1+1)", "smooth=1 + 1 is no literal"),
-        ("dice(smooth={})", "smooth={} is no literal"),
+        ("dice(smooth=1+1)", "smooth=1 + 1 is not a literal"),
+        ("dice(smooth={})", "smooth={} is not a literal"),
         ("dice smooth=1", "write name or name(key=value, ...)"),
         ("0.5*dice", "write name or name(key=value, ...)"),
         ("dice + l1", "write name or name(key=value, ...)"),
-        ("a.b.c", "is no name"),
+        ("a.b.c", "is not a name"),
         ("", "write name or name(key=value, ...)"),
         (" ", "write name or name(key=value, ...)"),
         ("__import__('os').system('true')", "is not a spec"),
@@ -407,7 +407,7 @@ def test_an_empty_path_is_refused(lossreg_command: Command, option: str) -> None
 @pytest.mark.parametrize(
     ("content", "parts"),
     [
-        ({"format": 2, "spec": {"loss": "dice"}}, ("past/run.json", "format 1")),
+        ({"format": 3, "spec": {"loss": "dice"}}, ("past/run.json", "format 1")),
         ({"format": "1", "spec": {"loss": "dice"}}, ("past/run.json", "format 1")),
         ({"format": 1}, ("past/run.json", "format 1")),
         ({"spec": {"loss": "dice"}}, ("past/run.json", "format 1")),
@@ -511,19 +511,19 @@ def test_cuda_on_a_machine_without_is_refused(lossreg_command: Command) -> None:
 
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
-    refused(lossreg_command, "run --device cuda", "device 'cuda' is not there", "this machine has cpu")
+    refused(lossreg_command, "run --device cuda", "device 'cuda' does not exist", "this machine has cpu")
 
 
 @pytest.mark.parametrize(
     ("line", "parts"),
     [
-        ("run --device cuda:99", ("device 'cuda:99' is not there", "this machine has cpu")),
-        ("run --device cpu:1", ("device 'cpu:1' is not there", "this machine has cpu")),
+        ("run --device cuda:99", ("device 'cuda:99' does not exist", "this machine has cpu")),
+        ("run --device cpu:1", ("device 'cpu:1' does not exist", "this machine has cpu")),
         ("run --device gpu", ("device 'gpu' is not understood", "auto, cpu, cuda, cuda:N or mps")),
         ("run --device cuda:x", ("device 'cuda:x' is not understood", "auto, cpu, cuda, cuda:N or mps")),
         ("run --device auto:1", ("device 'auto:1'", "this machine has cpu")),
         ("run --device ''", ("device ''", "auto, cpu, cuda, cuda:N or mps")),
-        ("plan --device cuda:99", ("device 'cuda:99' is not there", "this machine has cpu")),
+        ("plan --device cuda:99", ("device 'cuda:99' does not exist", "this machine has cpu")),
     ],
 )
 def test_a_device_that_is_not_there_is_refused_with_those_that_are(

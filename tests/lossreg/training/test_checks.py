@@ -16,7 +16,7 @@ from torch.nn import functional
 
 import lossreg
 from lossreg import Data
-from lossreg.training.record import RunDirectory
+from lossreg.training.record.directory import RunDirectory
 
 
 def table(rows: int = 64, features: int = 4, classes: int = 3) -> Data:
@@ -81,7 +81,7 @@ def test_an_optimizer_of_another_model_is_refused(tmp_path: Path) -> None:
         run(tmp_path, optimizer=torch.optim.SGD(nn.Linear(4, 3).parameters(), lr=1.0))
     model = nn.Linear(4, 3)
     plan = lossreg.plan(data=table(), model=model, optimizer=torch.optim.SGD([model.bias], lr=1.0))
-    assert any("leaves 1 of the 2 weight tensors of model and loss as they are" in warning for warning in plan.warnings)
+    assert any("leaves 1 of the 2 weight tensors of model and loss unchanged" in warning for warning in plan.warnings)
 
 
 def test_a_scheduler_of_another_optimizer_is_refused(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_scheduler_of_another_optimizer_is_refused(tmp_path: Path) -> None:
     model = nn.Linear(4, 3)
     ours, other = (torch.optim.SGD(model.parameters(), lr=1.0) for _ in range(2))
     scheduler = torch.optim.lr_scheduler.ExponentialLR(other, 0.1)
-    with pytest.raises(lossreg.ConfigError, match="one of another optimizer"):
+    with pytest.raises(lossreg.ConfigError, match="belongs to another optimizer"):
         run(tmp_path, model=model, optimizer=ours, scheduler=scheduler)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import lossreg
 from lossreg import RunResult
-from lossreg.training.computation import Compiled
+from lossreg.training.hardware.compile import CompiledObjective
 
 Run = Callable[..., RunResult]
 
@@ -57,7 +57,7 @@ def test_only_batches_of_the_usual_size_are_compiled(monkeypatch: pytest.MonkeyP
         return call
 
     monkeypatch.setattr(torch, "compile", compiled)
-    compute = Compiled(nn.PairwiseDistance(), 4, None)
+    compute = CompiledObjective(nn.PairwiseDistance(), 4, torch.device("cpu"))
     for size in (4, 3, 4):
         compute(torch.zeros(size, 2), torch.zeros(size, 2))
     assert called == [4, 4]

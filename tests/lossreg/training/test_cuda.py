@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 import lossreg
 from lossreg import RunResult, RunSpec
-from lossreg.registry import default
-from lossreg.training.assemble import Assembler
-from lossreg.training.events import Events
-from lossreg.training.loop import _train_epoch, _update
-from lossreg.training.processes import Processes
+from lossreg.registry.registries import default
+from lossreg.training.hardware.distributed import Processes
+from lossreg.training.hooks import RunHooks
+from lossreg.training.loop import train_epoch, training_step
+from lossreg.training.selection import Request
+from lossreg.training.setup import set_up
 from lossreg.training.state import Run
 
 pytestmark = [
@@ -36,7 +37,7 @@ def test_a_gpu_trains_as_the_cpu_does(run: Callable[..., RunResult], weights: Ca
 
 
 def test_auto_takes_the_gpu_and_bfloat16(run: Callable[..., RunResult]) -> None:
-    """`auto` is the GPU, and bf16 where it has that; the optimizer is fused."""
+    """`auto` is the and bf16 where it has that; the optimizer is fused."""
     result = run(device="auto", precision="auto", **SMALL)
     record = json.loads((result.directory / "run.json").read_text())
     assert record["device"] == "cuda:0"
@@ -59,15 +60,16 @@ def nothing_waits() -> Iterator[None]:
 def test_steps_that_log_nothing_do_not_wait(loss: str, settings: dict[str, object]) -> None:
     """A whole epoch of training runs without one synchronisation, but for the loss at its end."""
     spec = RunSpec.from_mapping({**SMALL, "precision": "32", "loss": loss, "device": "cuda", **settings}, "")
-    assembly = Assembler(spec, {}, default, GPU, Processes()).assemble()
-    run = Run(assembly.spec, Path(), assembly)
-    update = _update(assembly)
-    _train_epoch(run, update, Events.unheard())  # the optimizer makes its state, and cuDNN chooses
-    batches = assembly.splits["train"].epoch(assembly.cuts, 0, 1)
+    parts = set_up(Request(spec, {}, default), Processes(), quiet=True)
+    run = Run(parts.spec, Path(), parts)
+    step = training_step(parts)
+    train_epoch(run, step, RunHooks.none())  # the optimizer makes its state, and cuDNN chooses
+    plan = parts.samples.plan
+    batches = parts.samples.splits["train"].epoch(plan, 0, 1)
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
-    for step in assembly.cuts:
-        update(batches, step)
+    for step_plan in plan:
+        step(batches, step_plan)
 
 
 def test_compiled_runs_agree(run: Callable[..., RunResult], weights: Callable[[nn.Module], Tensor]) -> None:
@@ -87,5 +89,5 @@ def test_two_workers_feed_the_gpu(run: Callable[..., RunResult], weights: Callab
 
 def test_a_device_that_is_not_there_is_refused() -> None:
     """An index beyond the last GPU is an error before anything is loaded."""
-    with pytest.raises(lossreg.DeviceError, match="is not there"):
+    with pytest.raises(lossreg.DeviceError, match="does not exist"):
         lossreg.plan(device=f"cuda:{torch.cuda.device_count()}")

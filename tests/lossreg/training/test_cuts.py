@@ -6,7 +6,9 @@ import itertools
 
 import pytest
 
-from lossreg.training.cuts import Cuts, sample_order, sample_seeds
+from lossreg.training.data.batch_plan import BatchPlan
+from lossreg.training.data.order import sample_order
+from lossreg.training.seeds import sample_seeds
 
 SIZES = [
     (count, batch_size, accumulate, processes)
@@ -22,8 +24,8 @@ def test_every_sample_counts_once(count: int, batch_size: int, accumulate: int, 
     seen: list[int] = []
     steps = []
     for rank in range(processes):
-        cuts = Cuts(count, batch_size, accumulate, rank, processes)
-        parts = [samples for step in cuts for samples in step.parts]
+        cuts = BatchPlan(count, batch_size, accumulate, rank, processes)
+        parts = [samples for step in cuts for samples in step.micro_batches]
         ranges = list(cuts.ranges())
         assert len(parts) == len(ranges)
         for samples, (first, last) in zip(parts, ranges, strict=True):
@@ -40,15 +42,15 @@ def test_every_sample_counts_once(count: int, batch_size: int, accumulate: int, 
 @pytest.mark.parametrize(("count", "batch_size", "accumulate", "processes"), SIZES)
 def test_the_largest_and_the_smallest_part(count: int, batch_size: int, accumulate: int, processes: int) -> None:
     """They are those that some process really takes."""
-    cuts = [Cuts(count, batch_size, accumulate, rank, processes) for rank in range(processes)]
-    sizes = [samples for one in cuts for step in one for samples in step.parts if samples]
+    cuts = [BatchPlan(count, batch_size, accumulate, rank, processes) for rank in range(processes)]
+    sizes = [samples for one in cuts for step in one for samples in step.micro_batches if samples]
     assert (cuts[0].smallest, cuts[0].largest) == (min(sizes), max(sizes))
 
 
 def test_batches_are_those_of_one_process() -> None:
     """The shares of a batch together are the batch, in the order of the ranks."""
-    alone = list(Cuts(10, 4).ranges())
-    first, second = (list(Cuts(10, 4, rank=rank, processes=2).ranges()) for rank in range(2))
+    alone = list(BatchPlan(10, 4).ranges())
+    first, second = (list(BatchPlan(10, 4, rank=rank, world_size=2).ranges()) for rank in range(2))
     assert [(a[0], b[1]) for a, b in zip(first, second, strict=True)] == alone == [(0, 4), (4, 8), (8, 10)]
 
 

@@ -82,13 +82,13 @@ def test_the_parameters_of_a_loss_have_a_prefix(run: Run) -> None:
         ({"*.bias": "lr='high'"}, "'*.bias': sgd: lr='high' does not fit"),
         (
             {"*.bias": "lr"},
-            "'*.bias' has the options 'lr', which are no KEY=VALUE, ... such as 'weight_decay=0, lr=0.1'",
+            "'*.bias' has the options 'lr', which are not KEY=VALUE, ... such as 'weight_decay=0, lr=0.1'",
         ),
-        ({"*.bias": {}}, "'*.bias' has the options {}; write 'weight_decay=0'"),
+        ({"*.bias": {}}, "'*.bias' has the options {}; write, for example, 'weight_decay=0'"),
         ({"*.bias": "lr=-1"}, "'*.bias': sgd(lr=-1"),
         ({"*.bias": "lr=inf"}, "'*.bias': lr=inf, which no float32 weight can be moved by"),
         ({"*.bias": "momentum=0, nesterov=True"}, "Nesterov momentum requires a momentum"),
-        ({" ": "lr=1"}, "' ' is no pattern"),
+        ({" ": "lr=1"}, "' ' is not a pattern"),
         ("*.bias", "param_groups maps patterns to options"),
     ],
 )

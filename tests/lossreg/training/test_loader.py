@@ -22,9 +22,9 @@ from torch.utils.data import Dataset, TensorDataset
 
 import lossreg
 from lossreg import Data, RunResult
-from lossreg.training import loading
-from lossreg.training.cuts import sample_order
-from lossreg.training.splits import Loaded, Resident
+from lossreg.training.data import load
+from lossreg.training.data.order import sample_order
+from lossreg.training.data.splits import ResidentSplit, StreamedSplit
 
 Run = Callable[..., RunResult]
 Weights = Callable[[nn.Module], Tensor]
@@ -120,9 +120,9 @@ def test_tensors_that_do_not_fit_are_loaded(monkeypatch: pytest.MonkeyPatch) -> 
     """Where an accelerator has less than twice their size free, tensors stay where they are and go in batches."""
     inputs, targets = torch.zeros(1000, 100), torch.zeros(1000, dtype=torch.int64)
     device = torch.device("meta")
-    for free, kind in ((10**6, Resident), (5 * 10**5, Loaded)):
-        monkeypatch.setattr(loading, "_free_memory", lambda _, free=free: free)
-        chosen, reason = loading._choose("auto", (inputs, targets), device)
+    for free, kind in ((10**6, ResidentSplit), (5 * 10**5, StreamedSplit)):
+        monkeypatch.setattr(load, "_free_memory", lambda _, free=free: free)
+        chosen, reason = load._choose("auto", (inputs, targets), device)
         assert chosen == kind.loader, reason
     assert "more than half" in reason
 
@@ -161,7 +161,7 @@ class Faulty(Images):
         ((torch.zeros(3, 9, 9), 0), "samples are not alike: sample 49 is (3, 9, 9)"),
         ((torch.zeros(3, 8, 8, dtype=torch.float64), 0), "sample 49 is (3, 8, 8) of torch.float64"),
         ((torch.zeros(3, 8, 8), 1.5), "sample 49 is (3, 8, 8) of torch.float32 with target () of torch.float32"),
-        (({"image": 1}, 0), "sample 49 is a pair of dict and int, which are no tensors"),
+        (({"image": 1}, 0), "sample 49 is a pair of dict and int, which are not tensors"),
         (torch.zeros(3, 8, 8), "sample 49 is a Tensor, not a pair"),
     ],
 )
@@ -283,7 +283,7 @@ def test_what_is_no_split_is_refused(run: Run, split: Any, said: str) -> None:
 
 def test_generators_of_the_process_are_left_alone() -> None:
     """Reading in this process moves no generator that something else may draw from."""
-    split = loading.load_split(Images(), "classification", None, torch.device("cpu"), "it", workers=0)
+    split = load.load_split(Images(), "classification", None, torch.device("cpu"), "it", workers=0)
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()  # type: ignore[index]  # the legacy state is a tuple
     split.head(5)
     assert random.getstate() == states[0]
@@ -294,9 +294,7 @@ def test_generators_of_the_process_are_left_alone() -> None:
 def test_the_number_of_workers_suits_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """One core is left to the training; processes share the cores; there are at most eight."""
     for cores, processes, workers in ((1, 1, 0), (2, 1, 1), (4, 2, 1), (64, 1, 8)):
-        monkeypatch.setattr(loading, "available_cores", lambda cores=cores: cores)
-        split = loading.load_split(
-            Images(), "classification", None, torch.device("cpu"), "it", local_processes=processes
-        )
-        assert isinstance(split, Loaded)
+        monkeypatch.setattr(load, "available_cores", lambda cores=cores: cores)
+        split = load.load_split(Images(), "classification", None, torch.device("cpu"), "it", local_world_size=processes)
+        assert isinstance(split, StreamedSplit)
         assert split.workers == workers

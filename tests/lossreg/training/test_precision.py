@@ -13,8 +13,8 @@ from torch.nn import functional
 
 import lossreg
 from lossreg import RunResult
-from lossreg.training import precision
-from lossreg.training.precision import choose_precision
+from lossreg.training.hardware import precision
+from lossreg.training.hardware.precision import choose_precision
 
 Run = Callable[..., RunResult]
 CPU = torch.device("cpu")

@@ -175,7 +175,7 @@ def test_the_run_directory(run: Callable[..., RunResult]) -> None:
     assert sorted(path.name for path in result.directory.iterdir()) == ["metrics.jsonl", "model.pt", "run.json"]
     assert_same(torch.load(result.directory / "model.pt", weights_only=True), weights(result.model))
     record = json.loads((result.directory / "run.json").read_text())
-    assert record["format"] == 1
+    assert record["format"] == 2
     assert record["status"] == "finished"
     assert record["spec"]["loss"] == "builtin.dice"
     assert record["components"]["loss"]["params"] == {"smooth": 1e-5, "reduction": "mean"}

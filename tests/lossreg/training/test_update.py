@@ -114,8 +114,8 @@ def test_train_loss_weighs_what_counts(run: Run, accumulate: int) -> None:
 @pytest.mark.parametrize(
     ("loss", "said"),
     [
-        ("dice", "the loss dice is no mean over samples or elements"),
-        (nn.CrossEntropyLoss(), "has no record that says what it averages over (give a lossreg.Loss)"),
+        ("dice", "the loss dice is not a mean over samples or elements"),
+        (nn.CrossEntropyLoss(), "declares nothing that says what it averages over (give a lossreg.Loss)"),
     ],
 )
 def test_a_loss_that_does_not_decompose_is_warned_of(
@@ -276,7 +276,7 @@ def test_a_loss_whose_weights_divide_by_nothing_is_seen(run: Run, weights: Weigh
     }  # fmt: skip
     large, small = run(batch_size=64, **usual), run(batch_size=16, accumulate=4, **usual)
     torch.testing.assert_close(weights(small.model), weights(large.model), atol=1e-6, rtol=0)
-    assert json.loads((large.directory / "run.json").read_text())["averaging"] == "samples"
+    assert json.loads((large.directory / "run.json").read_text())["reduction"] == "samples"
 
 
 class Late(nn.Module):

@@ -1,0 +1,113 @@
+"""Settings of a run from a file: TOML, JSON, or the run.json of a past run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+import tomllib
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from lossreg.errors import ConfigError
+from lossreg.registry.registries import Registries
+from lossreg.run_spec import COMPONENT_FIELDS, RunSpec, check_keys
+from lossreg.training.record.run_json import NAME, RunRecord, read_run_record
+
+logger = logging.getLogger("lossreg")
+
+
+def load_config(path: str, registries: Registries, replaced: Collection[str] = ()) -> tuple[str, dict[str, Any]]:
+    """Reads a file of settings.
+
+    Args:
+        path: A `.json` file, a run directory, or a TOML file of any other name.
+        registries: Where the components of a past run are looked for.
+        replaced: Keys that options replace, so that a past run need not have them.
+
+    Returns:
+        The file, and the settings that it has, as values of a RunSpec.
+
+    Raises:
+        ConfigError: If the file does not exist, is broken, has an unknown key, or a value is wrong.
+    """
+    if not path:
+        raise ConfigError("--config is empty; name a file, or leave the option out")
+    file = Path(path)
+    if file.is_dir():
+        file /= NAME
+    content = _read(file)
+    if "format" in content or file.name == NAME:
+        content = _repeated(read_run_record(content, file), registries, replaced)
+    check_keys(content, str(file))
+    spec = RunSpec.from_mapping(content, str(file))
+    return str(file), {key: getattr(spec, key) for key in content}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ConfigError(f"{file} cannot be read: {reason}") from error
+    try:
+        content = (
+            json.loads(text, object_pairs_hook=_without_repeats) if file.suffix == ".json" else tomllib.loads(text)
+        )
+    except (ValueError, RecursionError) as error:
+        kind = "JSON" if file.suffix == ".json" else "TOML"
+        raise ConfigError(f"{file} is not {kind}: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{file} holds no keys and values")
+    return content
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        repeated = next(key for key, _ in pairs if [other for other, _ in pairs].count(key) > 1)
+        raise ValueError(f"the key {repeated!r} occurs twice")
+    return content
+
+
+def _repeated(record: RunRecord, registries: Registries, replaced: Collection[str]) -> dict[str, Any]:
+    """The settings with which a past run is repeated."""
+    missing = {field: name for field, name in record.objects.items() if field not in replaced}
+    if missing:
+        named = " and ".join(f"{field} ({name})" for field, name in missing.items())
+        raise ConfigError(
+            f"{record.file} cannot be repeated: its {named} was a Python object, which has no text; name another"
+        )
+    for field, kind in COMPONENT_FIELDS.items():
+        origin = record.components.get(field)
+        if origin and record.spec.get(field) and field not in record.objects and field not in replaced:
+            _check_origin(origin, kind, record.file, registries)
+    _compare_versions(record)
+    return {key: value for key, value in record.spec.items() if key not in record.objects}
+
+
+def _check_origin(origin: dict[str, Any], kind: str, file: Path, registries: Registries) -> None:
+    """Checks that what a past run was made of is installed, and says where it came from if it is not."""
+    full_id, source = str(origin.get("id")), origin.get("file")
+    registry = registries.of(kind)
+    if full_id not in registry:
+        distribution = origin.get("distribution")
+        came = "a process that entry it" if distribution is None else f"{distribution} {origin.get('version')}"
+        if source:
+            came = f"the file {source} (-p {source})"
+        raise ConfigError(f"{file} cannot be repeated: its {kind} {full_id} is missing; it came from {came}")
+    here = registry[full_id].provenance
+    if here.sha256 != origin.get("sha256"):
+        logger.warning("%s has changed since %s: the weights may differ", source, file)
+    elif here.version != origin.get("version"):
+        logger.warning(
+            "%s was made with %s %s, here it is %s: the weights may differ",
+            file, here.distribution, origin.get("version"), here.version,
+        )  # fmt: skip
+
+
+def _compare_versions(record: RunRecord) -> None:
+    then, now = record.versions.get("torch"), importlib.metadata.version("torch")
+    if then is not None and str(then).partition("+")[0] != now.partition("+")[0]:
+        logger.warning("%s was made with torch %s, here it is %s: the weights may differ", record.file, then, now)

@@ -1,0 +1,130 @@
+"""The entry points of installed distributions, read from their metadata once and cheaply."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator
+
+import attrs
+
+from lossreg.names import normalize
+from lossreg.plugins.provenance import Provenance
+from lossreg.plugins.requirements import concerns_lossreg
+
+GROUP = "lossreg"
+OWN_DISTRIBUTION = "lossreg"  # its plugins are the built-ins
+
+
+@attrs.frozen
+class EntryPoint:
+    """One line of a distribution's entry points, not loaded yet.
+
+    Attributes:
+        name: The plugin's name.
+        value: What it names: `package.module`, `package.module:object`, either with `[extras]`.
+        distribution: The distribution's name.
+        version: The distribution's version.
+        requirements: What the distribution requires of lossreg.
+    """
+
+    name: str
+    value: str
+    distribution: str
+    version: str
+    requirements: tuple[str, ...] = ()
+
+    @property
+    def module(self) -> str:
+        """The module that it names."""
+        return self.value.partition(":")[0].partition("[")[0].strip()
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it belongs to lossreg itself."""
+        return normalize(self.distribution) == OWN_DISTRIBUTION
+
+    @property
+    def provenance(self) -> Provenance:
+        """What its components are recorded with."""
+        return Provenance(self.name, self.distribution, self.version)
+
+    def load(self) -> object:
+        """Imports the module, and gets the object in it, if one is named."""
+        plugin: object = importlib.metadata.EntryPoint(self.name, self.value, GROUP).load()
+        return plugin
+
+
+def entry_points() -> list[EntryPoint]:
+    """The entry points of the group `lossreg`, our own first, the others by (distribution, name).
+
+    Reads each distribution's metadata once. Of two installations of one distribution on `sys.path`, Python imports the
+    first, and so only the first counts.
+    """
+    found: list[EntryPoint] = []
+    seen: set[str] = set()
+    for distribution in importlib.metadata.distributions():
+        text = _read(distribution, "entry_points.txt")
+        if text is None or f"[{GROUP}]" not in text:
+            # The distribution may hide a later installation of itself; its metadata would cost a parse for each.
+            name, _ = _folder_identity(distribution)
+            seen.update([normalize(name)] if name else [])
+            continue
+        name, version, requirements = _identity(distribution)
+        if normalize(name) in seen:
+            continue
+        seen.add(normalize(name))
+        found += [EntryPoint(point, value, name, version, requirements) for point, value in _section(text)]
+    return sorted(found, key=lambda point: (not point.is_own, point.distribution, point.name))
+
+
+def _section(text: str) -> Iterator[tuple[str, str]]:
+    """The names and values in the section of our group; `Distribution.entry_points` would read the file again."""
+    inside = False
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("["):
+            inside = line == f"[{GROUP}]"
+        elif inside and line and not line.startswith(("#", ";")):
+            name, _, value = line.partition("=")
+            yield name.strip(), value.strip()
+
+
+def _read(distribution: importlib.metadata.Distribution, file: str) -> str | None:
+    try:
+        return distribution.read_text(file)
+    except (OSError, UnicodeDecodeError):  # a damaged installation of another distribution is not ours to report
+        return None
+
+
+def _folder_identity(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
+    """Name and version as the folder `name-version.dist-info` (or `.egg-info`) tells them; empty where it does not."""
+    folder = getattr(getattr(distribution, "_path", None), "name", "")
+    stem, _, suffix = folder.rpartition(".")
+    if suffix not in ("dist-info", "egg-info"):
+        return "", ""
+    name, _, version = stem.partition("-")
+    return name, version.partition("-")[0]
+
+
+def _identity(distribution: importlib.metadata.Distribution) -> tuple[str, str, tuple[str, ...]]:
+    """Name, version and requirements of lossreg.
+
+    `Distribution.name` parses all of the metadata as an e-mail, which costs more than importing a small plugin, so only
+    the head is read here.
+    """
+    name, version = _folder_identity(distribution)
+    text = _read(distribution, "METADATA")
+    required: list[str] = []
+    if text is None:  # an egg: its requirements stand in a file of their own
+        text = _read(distribution, "PKG-INFO") or ""
+        required += distribution.requires or []
+    for line in text.splitlines():
+        if not line:
+            break
+        field, _, value = line.partition(": ")
+        if field == "Name":
+            name = value.strip()
+        elif field == "Version":
+            version = value.strip()
+        elif field == "Requires-Dist":
+            required.append(value.strip())
+    return name or "?", version or "?", tuple(dict.fromkeys(filter(concerns_lossreg, required)))

@@ -1,0 +1,1 @@
+"""How a name becomes an object: registries of components, their parameters, and the way to build one."""

@@ -1,0 +1,141 @@
+"""From a spec to an object: names are looked up and parameters checked once; then it is built as often as needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+import attrs
+
+from lossreg.components import Component
+from lossreg.errors import UnknownParameterError
+from lossreg.registry.entry import RegistryEntry
+from lossreg.spec import ComponentSpec
+
+C = TypeVar("C", bound=Component)
+
+
+class Lookup(Protocol):
+    """What is needed of a registry."""
+
+    def __getitem__(self, name: str, /) -> RegistryEntry[Any]: ...
+
+
+@attrs.define(eq=False)  # not frozen, which costs a microsecond for each that is made
+class ResolvedComponent(Generic[C]):
+    """A component with parameters, ready to be built.
+
+    Attributes:
+        entry: What the name led to.
+        written: The parameters as they were set.
+        params: The same in the form that the factory takes; nested specs are resolved, too.
+    """
+
+    entry: RegistryEntry[C]
+    written: Mapping[str, Any]
+    params: Mapping[str, Any]
+
+    @property
+    def spec(self) -> ComponentSpec:
+        """The spec as it is written to disk: with full ids."""
+        params = {
+            key: _as_spec(self.params[key]) if _holds_spec(value) else value for key, value in self.written.items()
+        }
+        return ComponentSpec(self.entry.id, params)
+
+    def arguments(self, runtime: Mapping[str, Any]) -> dict[str, Any]:
+        """The keyword arguments for the factory; nested components are not built yet.
+
+        Args:
+            runtime: Runtime name -> value, for the component's `runtime_args`.
+
+        Raises:
+            UnknownParameterError: If a required parameter is missing.
+        """
+        return self.entry.arguments(self.params, runtime)
+
+    def build(self, *positional: Any, runtime: Mapping[str, Any]) -> Any:
+        """Builds the component.
+
+        Args:
+            positional: What the kind's factory takes first.
+            runtime: Runtime name -> value, for this component and for nested ones.
+
+        Raises:
+            UnknownParameterError: If a required parameter is missing.
+            BuildError: If a factory fails.
+        """
+        arguments = self.arguments(runtime)
+        for key in self.params:
+            if isinstance(arguments[key], ResolvedComponent | tuple):
+                arguments[key] = _built(arguments[key], positional, runtime)
+        return self.entry.construct(positional, arguments)
+
+    def expanded(self, runtime: Mapping[str, Any]) -> dict[str, Any]:
+        """All parameters that a build with this runtime has, the factory's own defaults included."""
+        return {key: _as_spec(value) for key, value in self.entry.expanded(self.arguments(runtime)).items()}
+
+
+def build(registry: Lookup, spec: str | ComponentSpec, positional: tuple[Any, ...], params: dict[str, Any]) -> Any:
+    """Builds a component outside of a run; see `Registry.build`."""
+    parsed = ComponentSpec.parse(spec) if isinstance(spec, str) else spec
+    entry = registry[parsed.name]
+    if parsed.params:
+        params = _joined(entry.name, parsed.params, params)
+    return resolve_params(registry, entry, params).build(*positional, runtime={})
+
+
+def resolve(registry: Lookup, spec: ComponentSpec) -> ResolvedComponent[Any]:
+    """Looks up the names of a spec and checks its parameters, nested specs included; builds nothing.
+
+    Raises:
+        UnknownNameError: If a component does not exist.
+        AmbiguousNameError: If several plugins offer a short name.
+        UnknownParameterError: If a parameter is unknown.
+        ParameterError: If a value does not fit.
+    """
+    return resolve_params(registry, registry[spec.name], dict(spec.params))
+
+
+def resolve_params(registry: Lookup, entry: RegistryEntry[C], written: Mapping[str, Any]) -> ResolvedComponent[C]:
+    """The same for a component that is looked up already; its parameters may be any objects."""
+    params = entry.checked(written)
+    for key, value in written.items():
+        if _holds_spec(value):
+            params[key] = _resolved(registry, value)
+    return ResolvedComponent(entry, written, params)
+
+
+def _holds_spec(value: object) -> bool:
+    if isinstance(value, tuple):
+        return any(map(_holds_spec, value))
+    return isinstance(value, ComponentSpec)
+
+
+def _resolved(registry: Lookup, value: Any) -> Any:
+    """The value with nested specs, which name components of the same kind, resolved."""
+    if isinstance(value, ComponentSpec):
+        return resolve(registry, value)
+    return tuple(_resolved(registry, item) for item in value) if isinstance(value, tuple) else value
+
+
+def _built(value: Any, positional: tuple[Any, ...], runtime: Mapping[str, Any]) -> Any:
+    """The value with nested components built with the same positional arguments."""
+    if isinstance(value, ResolvedComponent):
+        return value.build(*positional, runtime=runtime)
+    return tuple(_built(item, positional, runtime) for item in value) if isinstance(value, tuple) else value
+
+
+def _as_spec(value: Any) -> Any:
+    if isinstance(value, ResolvedComponent):
+        return value.spec
+    return tuple(map(_as_spec, value)) if isinstance(value, tuple) else value
+
+
+def _joined(component: str, written: tuple[tuple[str, Any], ...], params: Mapping[str, Any]) -> dict[str, Any]:
+    for key, _ in written:
+        if key in params:
+            raise UnknownParameterError(
+                f"{component}: {key} is given in the spec and as an argument", component=component, parameter=key
+            )
+    return {**dict(written), **params}

@@ -1,0 +1,129 @@
+"""A component in a registry: what its plugin declares, where it comes from, and its factory."""
+
+from __future__ import annotations
+
+import functools
+import pkgutil
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import attrs
+
+from lossreg.components import Component
+from lossreg.errors import BuildError, LossregError, describe_error
+from lossreg.plugins.provenance import Provenance
+
+if TYPE_CHECKING:
+    from lossreg.registry.parameters import Signature
+
+C = TypeVar("C", bound=Component)
+
+
+@attrs.define(eq=False, repr=False)
+class RegistryEntry(Generic[C]):
+    """A component as a registry holds it.
+
+    Attributes:
+        component: What the plugin declares.
+        provenance: The plugin, its distribution and version.
+    """
+
+    component: C
+    provenance: Provenance
+
+    @property
+    def id(self) -> str:
+        """The full id, `plugin.name`."""
+        return f"{self.provenance.plugin}.{self.component.name}"
+
+    @property
+    def name(self) -> str:
+        """The short name."""
+        return self.component.name
+
+    def __repr__(self) -> str:
+        return f"<{self.component.kind} {self.id}>"
+
+    @functools.cached_property
+    def factory(self) -> Callable[..., Any]:
+        """The factory, imported when first asked for.
+
+        Raises:
+            BuildError: If it does not exist or its import fails.
+        """
+        target = self.component.factory
+        if not isinstance(target, str):
+            return target
+        try:
+            found = pkgutil.resolve_name(target)
+        except Exception as error:
+            raise BuildError(
+                f"{self.component.kind} {self.id} ({self.provenance}): its factory {target!r} cannot be imported: "
+                f"{describe_error(error)}",
+                component=self.id,
+            ) from error
+        if not callable(found):
+            raise BuildError(
+                f"{self.component.kind} {self.id}: its factory {target!r} is not callable", component=self.id
+            )
+        return found  # type: ignore[no-any-return]  # it is callable
+
+    @functools.cached_property
+    def signature(self) -> Signature:
+        """The parameters of the factory."""
+        from lossreg.registry.parameters import Signature  # listing names does without
+
+        return Signature.of(self.factory, self.component.positional_args)
+
+    def describe(self) -> str:
+        """`dice(smooth: float = 1e-05, reduction: str = 'mean')`."""
+        return self.signature.describe(self.name, self.component.defaults)
+
+    def checked(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Parameters in the form that the factory takes.
+
+        Raises:
+            UnknownParameterError: If a name is unknown.
+            ParameterError: If a value does not fit.
+        """
+        signature, name, defaults = self.signature, self.component.name, self.component.defaults
+        return {key: signature.find(key, name, defaults).check(value, name) for key, value in params.items()}
+
+    def arguments(self, params: Mapping[str, Any], runtime: Mapping[str, Any]) -> dict[str, Any]:
+        """The keyword arguments for the factory: the component's defaults, then the runtime's, then these parameters.
+
+        Args:
+            params: Checked parameters.
+            runtime: Runtime name -> value.
+
+        Raises:
+            UnknownParameterError: If a required parameter is missing.
+        """
+        component = self.component
+        values = dict(component.defaults)
+        if runtime:
+            values |= {key: runtime[value] for key, value in component.runtime_args.items() if value in runtime}
+        values |= params
+        self.signature.check_complete(values, component.name, component.defaults)
+        return values
+
+    def expanded(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """All parameters as a build with these arguments has them, the factory's own defaults included."""
+        own = {p.name: p.default for p in self.signature.parameters.values() if not p.required}
+        return {**own, **arguments}
+
+    def construct(self, positional: tuple[Any, ...], arguments: Mapping[str, Any]) -> Any:
+        """Calls the factory.
+
+        Raises:
+            BuildError: If the factory refuses the arguments.
+        """
+        try:
+            return self.factory(*positional, **arguments)
+        except LossregError:
+            raise
+        except Exception as error:
+            written = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+            raise BuildError(
+                f"{self.name}({written}) cannot be built: {describe_error(error)}", component=self.id
+            ) from error

@@ -1,0 +1,206 @@
+"""What a factory takes: its parameters by inspection, and whether a value fits one."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import attrs
+
+from lossreg.errors import ParameterError, SpecError, UnknownParameterError
+from lossreg.registry.annotations import MISSING, accepts, plain_types, takes_tensor, type_text
+from lossreg.spec import ComponentSpec, Value, parse_value
+from lossreg.suggestions import did_you_mean
+
+
+@attrs.frozen
+class Parameter:
+    """One parameter of a factory.
+
+    Attributes:
+        name: Its name.
+        annotation: Its annotation, `MISSING` if there is none or it cannot be evaluated.
+        default: The factory's own default, `MISSING` if it has none.
+    """
+
+    name: str
+    annotation: Any
+    default: Any
+
+    @property
+    def required(self) -> bool:
+        """Whether the factory has no default for it."""
+        return self.default is MISSING
+
+    @property
+    def type_text(self) -> str:
+        """The annotation as one would write it, or an empty text."""
+        return "" if self.annotation is MISSING else type_text(self.annotation)
+
+    def describe(self, default: Any = MISSING) -> str:
+        """`name: type = default`, with another default than the factory's if one is given."""
+        default = self.default if default is MISSING else default
+        typed = f"{self.name}: {self.type_text}" if self.type_text else self.name
+        if default is MISSING:
+            return typed
+        return f"{typed} = {default!r}" if self.type_text else f"{typed}={default!r}"
+
+    @property
+    def accepted(self) -> Any:
+        """What is checked: the annotation, or what the default lets one infer."""
+        if self.annotation is not MISSING:
+            return self.annotation
+        match self.default:
+            case bool():
+                return bool
+            case int() | float():
+                return float
+            case str():
+                return str
+        return Any
+
+    def fits(self, value: object) -> bool:
+        """Whether a value fits; None does where it is the default."""
+        return (value is None and self.default is None) or accepts(self.accepted, value)
+
+    @functools.cached_property
+    def plain_types(self) -> frozenset[type]:
+        """The builtin types of which every value fits, so that most values need no further look."""
+        return plain_types(self.accepted)
+
+    def check(self, value: object, component: str) -> object:
+        """Returns the value in the form that the factory takes.
+
+        Raises:
+            ParameterError: If the value does not fit the parameter's type.
+        """
+        if type(value) in self.plain_types:
+            return value
+        if not self.fits(value):
+            hint = ""
+            if isinstance(value, ComponentSpec) and self.fits(value.text):
+                hint = f"; text is quoted: {self.name}={value.text!r}"
+            typed = f"{self.name}: {self.type_text}" if self.type_text else f"a parameter like {self.describe()}"
+            written = value.text if isinstance(value, ComponentSpec) else repr(value)
+            raise ParameterError(
+                f"{component}: {self.name}={written} does not fit {typed}{hint}",
+                component=component,
+                parameter=self.name,
+            )
+        if isinstance(value, tuple | list) and takes_tensor(self.accepted):
+            return self._tensor(value, component)
+        return value
+
+    def _tensor(self, value: tuple[Any, ...] | list[Any], component: str) -> object:
+        torch = sys.modules["torch"]  # the annotation is torch's own class; this module must not import it
+        try:
+            return torch.tensor(value, dtype=torch.get_default_dtype())  # weights and the like, also from whole numbers
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise ParameterError(
+                f"{component}: {self.name}={value!r} is not a tensor: {error}", component=component, parameter=self.name
+            ) from error
+
+    def read(self, text: str, component: str) -> Value:
+        """Reads a value from a command line: a literal where one fits, else the text itself.
+
+        Raises:
+            ParameterError: If neither fits.
+            SpecError: If the value is NaN.
+        """
+        takes_text = self.annotation is not MISSING and self.fits(text)
+        try:
+            value = parse_value(text)
+        except SpecError:
+            if takes_text:
+                return text
+            raise SpecError(
+                f"{component}: {self.name}={text} holds NaN, which is not a value of a parameter", text=text
+            ) from None
+        if takes_text and (isinstance(value, str | ComponentSpec) or not self.fits(value)):
+            return text
+        self.check(value, component)
+        return value
+
+
+@attrs.frozen
+class Signature:
+    """The parameters of a factory that a user may set.
+
+    Attributes:
+        parameters: Name -> parameter, in the factory's order.
+        open: Whether the factory takes further keywords (`**kwargs`).
+    """
+
+    parameters: Mapping[str, Parameter]
+    open: bool
+
+    @functools.cached_property
+    def required(self) -> frozenset[str]:
+        """The parameters that the factory has no default for."""
+        return frozenset(p.name for p in self.parameters.values() if p.required)
+
+    @classmethod
+    def of(cls, factory: Callable[..., Any], positional_args: int) -> Signature:
+        """Inspects a factory.
+
+        Args:
+            factory: A class or function.
+            positional_args: How many positional arguments come before the parameters.
+        """
+        try:
+            signature = inspect.signature(factory, eval_str=True)
+        except Exception:  # whatever evaluating an annotation raises: it may name what only a type checker imports
+            try:
+                signature = inspect.signature(factory)
+            except (TypeError, ValueError):
+                return cls({}, open=True)
+        parameters: dict[str, Parameter] = {}
+        takes_more = False
+        for parameter in list(signature.parameters.values())[positional_args:]:
+            if parameter.kind is parameter.VAR_KEYWORD:
+                takes_more = True
+            elif parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+                annotation = MISSING if isinstance(parameter.annotation, str) else parameter.annotation
+                parameters[parameter.name] = Parameter(parameter.name, annotation, parameter.default)
+        return cls(parameters, takes_more)
+
+    def describe(self, component: str, defaults: Mapping[str, Any]) -> str:
+        """`dice(smooth: float = 1e-05, reduction: str = 'mean')`, with these defaults over the factory's own."""
+        shown = [p.describe(defaults.get(p.name, MISSING)) for p in self.parameters.values()]
+        return f"{component}({', '.join([*shown, '...'] if self.open else shown)})"
+
+    def find(self, name: str, component: str, defaults: Mapping[str, Any]) -> Parameter:
+        """The parameter of this name.
+
+        Raises:
+            UnknownParameterError: If there is none.
+        """
+        found = self.parameters.get(name)
+        if found is not None:
+            return found
+        if self.open:
+            return Parameter(name, MISSING, MISSING)
+        raise UnknownParameterError(
+            f"{component} has no parameter {name!r}.{did_you_mean(name, self.parameters)} "
+            + (self.describe(component, defaults) if self.parameters else "It takes none."),
+            component=component,
+            parameter=name,
+        )
+
+    def check_complete(self, given: Collection[str], component: str, defaults: Mapping[str, Any]) -> None:
+        """Checks that every parameter without a default is given.
+
+        Raises:
+            UnknownParameterError: If one is missing.
+        """
+        if self.required.issubset(given):
+            return
+        missing = [name for name in self.parameters if name in self.required and name not in given]
+        raise UnknownParameterError(
+            f"{component} needs {' and '.join(missing)}. {self.describe(component, defaults)}",
+            component=component,
+            parameter=missing[0],
+        )

@@ -1,0 +1,226 @@
+"""The registries of all kinds, and the plugins that fill them when a name is first looked up."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import functools
+import importlib
+import threading
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from lossreg.components import KINDS, Component, Dataset, Loss, Model, Optimizer, Scheduler
+from lossreg.errors import ConfigError, PluginError
+from lossreg.plugins.checks import hooks_of
+from lossreg.plugins.loader import check_settings, load_plugins
+from lossreg.plugins.local import load_local
+from lossreg.plugins.manager import manager_of
+from lossreg.plugins.plugin_settings import PluginSettings, load_settings
+from lossreg.plugins.provenance import LOCAL, PluginReport, Provenance
+from lossreg.registry.entry import RegistryEntry
+from lossreg.registry.registry import PLURALS, Registry
+
+if TYPE_CHECKING:
+    import pluggy
+    import torch
+
+    from lossreg.data import Data
+
+_destination: contextvars.ContextVar[Registries | None] = contextvars.ContextVar("lossreg_destination", default=None)
+
+
+@contextlib.contextmanager
+def _registering_into(registries: Registries) -> Iterator[None]:
+    """While a file is loaded for a set of registries, `@lossreg.losses.register` in it adds to that set."""
+    token = _destination.set(registries)
+    try:
+        yield
+    finally:
+        _destination.reset(token)
+
+
+class Registries:
+    """Five registries and the plugins that filled them.
+
+    Plugins are loaded when a name is first looked up, once, under a lock; registering a component never loads them.
+
+    Args:
+        settings: Which plugins may load; None is what the environment and the project's file say.
+
+    Attributes:
+        losses: Registry of losses.
+        optimizers: Registry of optimizers.
+        schedulers: Registry of learning-rate schedulers.
+        models: Registry of models.
+        datasets: Registry of data sets.
+    """
+
+    def __init__(self, settings: PluginSettings | None = None) -> None:
+        self._settings = settings
+        self._lock = threading.RLock()
+        self._loaded = False
+        self._loading = False
+        self._reports: list[PluginReport] = []
+        self.losses: Registry[Loss, torch.nn.Module] = Registry(Loss, self)
+        self.optimizers: Registry[Optimizer, torch.optim.Optimizer] = Registry(Optimizer, self)
+        self.schedulers: Registry[Scheduler, torch.optim.lr_scheduler.LRScheduler] = Registry(Scheduler, self)
+        self.models: Registry[Model, torch.nn.Module] = Registry(Model, self)
+        self.datasets: Registry[Dataset, Data] = Registry(Dataset, self)
+
+    def of(self, kind: str) -> Registry[Any, Any]:
+        """The registry of a kind (`"loss"`)."""
+        registry: Registry[Any, Any] = getattr(self, PLURALS[kind])
+        return registry
+
+    @property
+    def reports(self) -> list[PluginReport]:
+        """How the loading of each plugin went, in the order of loading."""
+        self.load()
+        return self._reports
+
+    @functools.cached_property
+    def manager(self) -> pluggy.PluginManager:
+        """The pluggy manager that holds the plugins, for their run hooks."""
+        return manager_of(self.reports)
+
+    @property
+    def settings(self) -> PluginSettings:
+        """Which plugins may load.
+
+        Raises:
+            ConfigError: If the environment or the project's file is wrong.
+        """
+        if self._settings is None:
+            self._settings = load_settings()
+        return self._settings
+
+    def configure(self, settings: PluginSettings) -> None:
+        """Changes which plugins may load; before the first lookup.
+
+        Raises:
+            ConfigError: If the plugins are loaded already.
+        """
+        if self._loaded:
+            raise ConfigError("the plugins are loaded already; load_registries(...) makes another set")
+        self._settings = settings
+
+    def load(self) -> None:
+        """Loads the plugins unless they are loaded.
+
+        Raises:
+            InstallationError: If the built-in plugin is missing or broken.
+            PluginError: If a local file or module cannot be loaded, or, with strict settings, any plugin.
+        """
+        if self._loaded:
+            return
+        with self._lock:
+            # A plugin that looks something up while it is imported sees what is there so far.
+            if self._loaded or self._loading:
+                return
+            self._loading = True
+            try:
+                self._discover()
+                self._loaded = True
+            finally:
+                self._loading = False
+
+    def _discover(self) -> None:
+        settings = self.settings
+        self._reports = []
+        for report in load_plugins(settings):
+            self._take(report)
+        check_settings(settings, self._reports)
+        for source in settings.local:
+            self._load_local(source)
+        self._tell_faults()
+
+    def _load_local(self, source: str) -> None:
+        known = {id(entry) for entry in self._local()}
+        with _registering_into(self):
+            report = load_local(source)
+        self._take(report)
+        added = [entry for entry in self._local() if id(entry) not in known]
+        for entry in added:
+            if entry.provenance.file is None:  # a factory in text, whose module is not this file
+                entry.provenance = report.provenance
+        if not added and not hooks_of(report.plugin):
+            raise PluginError(f"-p {source}: it registers nothing and has no hook", plugin=source)
+        self._reports[-1] = attrs.evolve(report, components=tuple(entry.component for entry in added))
+
+    def _tell_faults(self) -> None:
+        faults = [report.warning for report in self._reports if report.warning]
+        if faults and self.settings.strict:
+            raise PluginError("\n  ".join(["plugins are not as they should be (strict):", *faults]), plugin="")
+        if faults:
+            import logging  # a start without a warning need not wait for it
+
+            for fault in faults:
+                logging.getLogger("lossreg").warning("%s", fault)
+
+    def _take(self, report: PluginReport) -> None:
+        self._reports.append(report)
+        for component in report.components:
+            self.of(component.kind).add(component, report.provenance)
+
+    def registering(self) -> Registries:
+        """The set that `register` adds to: this one, or the one that a file is being loaded for."""
+        return _destination.get() or self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A spawned process has its own installation to look into; what this one registered goes along.
+        if self is default:
+            return _the_default, ()
+        return _restored, (self.settings, [(entry.component, entry.provenance) for entry in self._local()])
+
+    def _local(self) -> list[RegistryEntry[Any]]:
+        return [e for kind in KINDS for e in self.of(kind).entries if e.provenance.plugin == LOCAL]
+
+
+def _the_default() -> Registries:
+    return default
+
+
+def _restored(settings: PluginSettings, local: list[tuple[Component, Provenance]]) -> Registries:
+    registries = Registries(settings)
+    for component, provenance in local:
+        registries.of(component.kind).add(component, provenance)
+    return registries
+
+
+def load_registries(
+    *, allow: Iterable[str] | None = None, block: Iterable[str] = (), strict: bool = False, local: Iterable[str] = ()
+) -> Registries:
+    """A set of registries of its own, scanned afresh: for embedding, tests and notebooks.
+
+    It shares nothing with `lossreg.losses` and its siblings, and asks neither the environment nor a project's file.
+
+    Args:
+        allow: The only plugins (or distributions) to load in addition to the built-ins; None is all.
+        block: Plugins (or distributions) not to load; they are not imported.
+        strict: Whether a plugin that fails is an error instead of a warning.
+        local: Further Python files and modules to load; their components are `local.<name>`.
+
+    Raises:
+        InstallationError: If the built-in plugin is missing or broken.
+        PluginError: If a local file or module cannot be loaded, or, with strict, any plugin.
+
+    Example:
+        >>> builtins = load_registries(allow=[])
+        >>> builtins.schedulers.names()
+        ['lambda_lr']
+    """
+    importlib.invalidate_caches()  # a notebook sees what was just installed
+    registries = Registries(PluginSettings(allow, block, strict, tuple(map(str, local))))
+    registries.load()
+    return registries
+
+
+default = Registries()
+losses = default.losses
+optimizers = default.optimizers
+schedulers = default.schedulers
+models = default.models
+datasets = default.datasets

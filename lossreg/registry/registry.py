@@ -1,0 +1,256 @@
+"""A registry: a name leads to a component of one kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from lossreg.components import KINDS, Component
+from lossreg.errors import AmbiguousNameError, ComponentError, UnknownNameError
+from lossreg.names import normalize
+from lossreg.plugins.local import is_same, local_provenance
+from lossreg.plugins.provenance import PluginReport, Provenance
+from lossreg.registry.entry import RegistryEntry
+from lossreg.suggestions import close_matches, did_you_mean
+
+if TYPE_CHECKING:
+    from lossreg.spec import ComponentSpec
+
+BUILTIN = "builtin"  # its components win over a plugin's of the same short name
+
+PLURALS: Mapping[str, str] = {kind: f"{kind}es" if kind.endswith("s") else f"{kind}s" for kind in KINDS}
+
+C = TypeVar("C", bound=Component)
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Owner(Protocol):
+    """What a registry needs of the set that it belongs to."""
+
+    def load(self) -> None:
+        """Loads the plugins unless they are loaded."""
+
+    def of(self, kind: str) -> Registry[Any, Any]:
+        """The registry of a kind."""
+
+    def registering(self) -> Owner:
+        """The set that a component is registered into: this one, or the one that a file is being loaded for."""
+
+    @property
+    def reports(self) -> list[PluginReport]:
+        """How the loading of each plugin went."""
+
+
+class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
+    """The components of one kind, by name.
+
+    A name is a short name (`dice`) or a full id (`builtin.dice`); case, and `-` for `_`, do not matter. A short name
+    resolves if the built-ins have it or exactly one plugin offers it. Iterating gives the full ids.
+
+    Example:
+        >>> import lossreg
+        >>> lossreg.losses["Cross-Entropy"].id
+        'builtin.cross_entropy'
+        >>> lossreg.losses.build("l1(reduction='sum')")
+        L1Loss()
+        >>> lossreg.losses["dise"]
+        Traceback (most recent call last):
+        ...
+        lossreg.errors.UnknownNameError: no loss named 'dise'. Did you mean 'dice'? \
+Losses: cross_entropy, dice, l1, mse (lossreg list loss)
+    """
+
+    def __init__(self, component_type: type[C], owner: Owner) -> None:
+        self.kind = component_type.kind
+        self.component_type = component_type
+        self._owner = owner
+        self._by_id: dict[str, RegistryEntry[C]] = {}
+        self._by_name: dict[str, list[RegistryEntry[C]]] = {}
+        self._warned: set[str] = set()
+
+    def names(self) -> list[str]:
+        """The name to write for each component, sorted: the short one where it resolves, else the full id."""
+        self._owner.load()
+        return sorted(map(self.short_name, self.entries))
+
+    def short_name(self, entry: RegistryEntry[C]) -> str:
+        """The shortest name that resolves to this component."""
+        candidates = self._by_name[entry.name]
+        wins = len(candidates) == 1 or entry.provenance.plugin == BUILTIN
+        return entry.name if wins else entry.id
+
+    def build(self, spec: str | ComponentSpec, /, *args: Any, **params: Any) -> T:
+        """Builds a component.
+
+        Args:
+            spec: A name, or a spec text such as `"dice(smooth=1)"`.
+            args: What the kind's factory takes first: `model.parameters()` for an optimizer, the optimizer for a
+                scheduler, nothing for the others.
+            params: Further parameters; these may be any objects.
+
+        Raises:
+            UnknownNameError: If the component does not exist.
+            AmbiguousNameError: If several plugins offer the short name.
+            UnknownParameterError: If a parameter is unknown, given twice, or missing.
+            ParameterError: If a value does not fit its parameter.
+            BuildError: If the factory fails.
+
+        Example:
+            >>> import lossreg, torch
+            >>> weights = [torch.nn.Parameter(torch.zeros(2))]
+            >>> lossreg.optimizers.build("sgd(momentum=0)", weights, lr=0.5).param_groups[0]["lr"]
+            0.5
+        """
+        from lossreg.registry.build import build  # listing names does without
+
+        built: T = build(self, spec, args, params)
+        return built
+
+    def register(self, name: str, factory: str | None = None, **fields: Any) -> Callable[[F], F]:
+        """Adds a component of this process, `local.<name>`; a decorator for its factory.
+
+        Registering the same function or class again (a notebook's cell that runs again) replaces it.
+
+        Args:
+            name: Its short name.
+            factory: `"module:attribute"` instead of decorating.
+            fields: The other fields of the component (`summary=`, `target=`, ...).
+
+        Raises:
+            ComponentError: If a field is wrong, or another function or class has the name already.
+
+        Example:
+            >>> import lossreg, torch
+            >>> registries = lossreg.load_registries()
+            >>> @registries.losses.register("huber", target="dense", summary="Squared near zero, absolute far away")
+            ... class Huber(torch.nn.HuberLoss):
+            ...     pass
+            >>> registries.losses["huber"].id
+            'local.huber'
+        """
+
+        def add(target: F) -> F:
+            doc = "" if factory is not None else (target.__doc__ or "").strip().partition("\n")[0]
+            component = self.component_type(name, factory or target, **{"summary": doc, **fields})
+            self._owner.registering().of(self.kind).add(component, local_provenance(target))
+            return target
+
+        if factory is not None:
+            add(factory)  # type: ignore[type-var]  # the component takes the text
+        return add
+
+    def add(self, component: C, provenance: Provenance) -> RegistryEntry[C]:
+        """Adds a component.
+
+        Raises:
+            ComponentError: If the component is of another kind, or another one has its name, or one of its aliases, in
+                the same plugin.
+        """
+        if not isinstance(component, self.component_type):
+            raise ComponentError(f"{component!r} is not a lossreg.{self.component_type.__name__}")
+        entry = RegistryEntry(component, provenance)
+        words = (component.name, *component.aliases)
+        for word in words:
+            known = self._by_id.get(f"{provenance.plugin}.{word}")
+            if known is not None and not (known.id == entry.id and is_same(known.component, component)):
+                raise ComponentError(
+                    f"{provenance.plugin}.{word} is registered already ({known.provenance}); give this {self.kind} "
+                    f"another {'name' if word == component.name else 'alias'}"
+                )
+        self._remove(entry.id)
+        for word in words:
+            candidates = [*self._by_name.get(word, []), entry]
+            self._by_name[word] = sorted(candidates, key=lambda one: (one.provenance.plugin != BUILTIN, one.id))
+            self._by_id[f"{provenance.plugin}.{word}"] = entry
+        return entry
+
+    def _remove(self, full_id: str) -> None:
+        """Takes a component away that is about to be replaced, with its aliases."""
+        old = self._by_id.get(full_id)
+        if old is None:
+            return
+        for word in (old.name, *old.component.aliases):
+            del self._by_id[f"{old.provenance.plugin}.{word}"]
+            self._by_name[word].remove(old)
+
+    @property
+    def entries(self) -> list[RegistryEntry[C]]:
+        """All components so far, each once, by full id; loads nothing."""
+        return sorted({entry.id: entry for entry in self._by_id.values()}.values(), key=lambda entry: entry.id)
+
+    def __getitem__(self, name: str) -> RegistryEntry[C]:
+        found = self._candidates(name)
+        if len(found) == 1:
+            if found[0].component.deprecated is not None:
+                self._warn_of_deprecation(found[0])
+            return found[0]
+        raise self._ambiguous(name, found) if found else self._unknown(name)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and len(self._candidates(name)) == 1
+
+    def _candidates(self, name: str) -> list[RegistryEntry[C]]:
+        """What a name can mean: one component, none, or several plugins' where no built-in has the name."""
+        self._owner.load()
+        key = normalize(name)
+        if key in self._by_id:
+            return [self._by_id[key]]
+        found = self._by_name.get(key, [])
+        return found[:1] if found and found[0].provenance.plugin == BUILTIN else found
+
+    def __iter__(self) -> Iterator[str]:
+        self._owner.load()
+        return iter([entry.id for entry in self.entries])
+
+    def __len__(self) -> int:
+        self._owner.load()
+        return len(self.entries)
+
+    def __repr__(self) -> str:
+        return f"<registry of {PLURALS[self.kind]}: {', '.join(entry.id for entry in self.entries) or 'empty'}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (self._owner, PLURALS[self.kind])
+
+    def _warn_of_deprecation(self, entry: RegistryEntry[C]) -> None:
+        if entry.id not in self._warned:
+            import logging
+
+            self._warned.add(entry.id)
+            text = f"{self.kind} {entry.id} is deprecated: {entry.component.deprecated}"
+            logging.getLogger("lossreg").warning("%s", text)
+
+    def rivals(self, entry: RegistryEntry[C]) -> list[RegistryEntry[C]]:
+        """The other components of the same short name."""
+        return [other for other in self._by_name[entry.name] if other is not entry]
+
+    def _ambiguous(self, name: str, candidates: list[RegistryEntry[C]]) -> AmbiguousNameError:
+        offers = " and ".join(f"{c.id} ({c.provenance})" for c in candidates)
+        return AmbiguousNameError(
+            f"{name!r} is offered by {offers}. Write the full id.",
+            kind=self.kind,
+            name=name,
+            candidates=tuple(c.id for c in candidates),
+        )
+
+    def _unknown(self, name: str) -> UnknownNameError:
+        names = self.names()
+        known = {*names, *self._by_id}
+        shown = names if len(names) <= 20 else [*names[:20], f"... {len(names) - 20} more"]
+        lines = [
+            f"no {self.kind} named {name!r}.{did_you_mean(normalize(name), sorted(known))} "
+            f"{PLURALS[self.kind].capitalize()}: {', '.join(shown) or 'none'} (lossreg list {self.kind})"
+        ]
+        lines += [
+            f"  {kind} {name!r} exists; it is not a {self.kind}"
+            for kind in KINDS
+            if kind != self.kind and name in self._owner.of(kind)
+        ]
+        lines += [f"  {report.explanation}" for report in self._owner.reports if report.state != "loaded"]
+        return UnknownNameError(
+            "\n".join(lines),
+            kind=self.kind,
+            name=name,
+            suggestions=close_matches(normalize(name), sorted(known)),
+        )

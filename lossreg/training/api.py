@@ -1,0 +1,173 @@
+"""`run` and `plan`: from names, spec texts and objects to a trained model and its record."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Unpack
+
+from lossreg.errors import ConfigError, LossregError
+from lossreg.registry.registries import Registries, default
+from lossreg.training.arguments import RunArguments, shows_settings, split_arguments
+from lossreg.training.hardware.distributed import Processes
+from lossreg.training.hooks import RunHooks
+from lossreg.training.loop import train
+from lossreg.training.record.directory import RunDirectory
+from lossreg.training.record.progress import Progress
+from lossreg.training.record.recorder import Recorder
+from lossreg.training.results import Plan, RunResult
+from lossreg.training.selection import Request
+from lossreg.training.setup import set_up
+from lossreg.training.state import Run
+
+logger = logging.getLogger("lossreg")
+
+
+@shows_settings
+def run(
+    *,
+    out: str | Path | None = None,
+    quiet: bool = False,
+    observers: Sequence[object] = (),
+    registries: Registries | None = None,
+    **settings: Unpack[RunArguments],
+) -> RunResult:
+    """Trains a model and keeps the result in a run directory.
+
+    Each component is a name (`"dice"`), a spec text (`"sgd(lr=0.1)"`), or an object: a loss that is called as
+    `loss(output, target)` with the data set's targets, or a `lossreg.Loss` that says what it takes; an optimizer of the
+    model's parameters, or a function that makes one; a scheduler of the optimizer, or a function that makes one; a
+    model, trained in place; a `lossreg.Data`. A run with an object in it cannot be repeated from its directory alone,
+    which run.json says.
+
+    Args:
+        out: The run directory, absent or empty; None is `runs/<time>-<model>-<loss>-<optimizer>`.
+        quiet: Whether nothing is shown on stderr but warnings.
+        observers: Objects with methods named like the run hooks (`lossreg_epoch_finished(run, record)`).
+        registries: Where names are looked up; None is `lossreg.losses` and its siblings.
+        settings: The components and the settings of the loop; `lossreg.RunSpec` describes each.
+
+    Raises:
+        LossregError: If something is wrong with the arguments or the parts do not fit; nothing is written then.
+        RunFailedError: If the training loss stops being a finite number, or the record cannot be written.
+
+    Example:
+        >>> import lossreg, tempfile
+        >>> result = lossreg.run(loss="dice", epochs=1, limit_train=128, out=tempfile.mkdtemp(), quiet=True)
+        >>> sorted(path.name for path in result.directory.iterdir())
+        ['metrics.jsonl', 'model.pt', 'run.json']
+    """
+    spec, objects = split_arguments(settings, "run")
+    request = Request(spec, objects, registries or default)
+    return run_request(request, out=out, quiet=quiet, observers=observers)
+
+
+@shows_settings
+def plan(*, registries: Registries | None = None, **settings: Unpack[RunArguments]) -> Plan:
+    """Checks a run without starting it.
+
+    Args:
+        registries: As for `run`.
+        settings: As for `run`.
+
+    Returns:
+        The components with every default, how they fit, and the learning rate of each epoch.
+
+    Raises:
+        LossregError: As `run` would.
+
+    Example:
+        >>> import lossreg
+        >>> plan = lossreg.plan(scheduler="lambda_lr(lr_lambda='epoch // 2')", epochs=4)
+        >>> [first for first, last in plan.learning_rates]
+        [0.0, 0.0, 0.01, 0.01]
+    """
+    spec, objects = split_arguments(settings, "plan")
+    return plan_request(Request(spec, objects, registries or default))
+
+
+def run_request(
+    request: Request, *, out: str | Path | None = None, quiet: bool = False, observers: Sequence[object] = ()
+) -> RunResult:
+    """Trains what was asked for; see `run`."""
+    if out is not None and not str(out):
+        raise ConfigError("out (--out) is empty; name a directory, or leave it out")
+    processes = Processes.join()
+    seen = [*([] if quiet else [Progress()]), *observers]
+    run, hooks = _prepare(request, processes, out, seen, quiet=quiet)
+    run.directory = processes.broadcast_object(run.directory)
+    return _train(run, hooks)
+
+
+def plan_request(request: Request) -> Plan:
+    """Checks what was asked for; see `plan`."""
+    parts = set_up(request, Processes(), quiet=True)
+    facts = parts.describe()
+    rates = parts.optimization.rates
+    return Plan(
+        spec=parts.spec,
+        components=facts.pop("components"),
+        contract=facts.pop("contract"),
+        facts={key: value for key, value in facts.items() if key != "spec"},
+        learning_rates=None if rates is None else [(rate.first, rate.last) for rate in rates],
+        warnings=parts.warnings,
+    )
+
+
+def _prepare(
+    request: Request, processes: Processes, out: str | Path | None, observers: Sequence[object], *, quiet: bool
+) -> tuple[Run, RunHooks]:
+    """Claims the directory and sets the run up; nothing is left if that fails, in whichever process."""
+    directory: RunDirectory | None = None
+    hooks = RunHooks.none()
+    try:
+        with processes.fail_together():
+            if out is not None and processes.is_main:
+                directory = RunDirectory.claim(Path(out))
+            parts = set_up(request, processes, quiet=quiet)
+            if processes.is_main:
+                directory = directory or RunDirectory.claim_default(parts.labels)
+                hooks = RunHooks([Recorder(directory, parts), *observers], request.registries)
+    except BaseException:
+        if directory is not None:
+            directory.release()
+        raise
+    for warning in parts.warnings if processes.is_main else ():
+        logger.warning("%s", warning)
+    return Run(parts.spec, directory.path if directory else Path(), parts), hooks  # the main process knows the path
+
+
+def _train(run: Run, hooks: RunHooks) -> RunResult:
+    processes = run.parts.processes
+    started = time.perf_counter()
+    try:
+        hooks.call("lossreg_run_started", run=run)
+        result = _result(run, train(run, hooks), started)
+        with processes.fail_together():  # the record is complete before any process goes on
+            hooks.call("lossreg_run_finished", run=run, result=result)
+    except BaseException as error:
+        failure = processes.explain(error, run.epoch, run.step)
+        if not isinstance(failure, LossregError):
+            failure.add_note(f"lossreg: at epoch {run.epoch}, step {run.step}; files in {run.directory}")
+        hooks.call("lossreg_run_failed", run=run, error=failure)
+        if failure is not error:
+            raise failure from error
+        raise
+    finally:
+        run.parts.close()
+    return result
+
+
+def _result(run: Run, rows: list[dict[str, Any]], started: float) -> RunResult:
+    return RunResult(
+        metrics=rows,
+        directory=run.directory,
+        model=run.model,
+        loss=run.loss,
+        spec=run.spec,
+        repeatable=run.parts.repeatable,
+        seconds=time.perf_counter() - started,
+        reason=run.stop_reason,
+    )

@@ -1,0 +1,1 @@
+"""The samples of a run: how they are read, ordered and cut into batches."""

@@ -1,0 +1,185 @@
+"""The processes that train together: those that torchrun started, or this one alone."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import os
+from collections.abc import Iterator
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from lossreg.errors import ConfigError, LossregError, RunFailedError
+
+T = TypeVar("T")
+
+
+class Processes:
+    """The processes of one run. Each method is called by all of them, in the same order.
+
+    Attributes:
+        rank: This one, from 0; rank 0 keeps the record and speaks.
+        world_size: How many there are.
+        local_rank: This one among those of its machine.
+        local_world_size: How many its machine has.
+    """
+
+    def __init__(self, rank: int = 0, world_size: int = 1, local_rank: int = 0, local_world_size: int = 1) -> None:
+        self.rank = rank
+        self.world_size = world_size
+        self.local_rank = local_rank
+        self.local_world_size = local_world_size
+        self._shared: list[BaseException] = []  # errors that all processes know of
+
+    @classmethod
+    def join(cls) -> Processes:
+        """Meets the processes that torchrun started, or those of the group that a program has made.
+
+        The group that is made here lasts as long as the process, so that it can train again.
+
+        Raises:
+            ConfigError: If they cannot meet.
+        """
+        if not dist.is_available() or not (dist.is_initialized() or dist.is_torchelastic_launched()):
+            return cls()
+        if not dist.is_initialized():
+            try:
+                dist.init_process_group()  # gloo for tensors on the CPU, and what the device has for others
+            except (RuntimeError, ValueError) as error:
+                raise ConfigError(f"the processes that torchrun started cannot meet: {error}") from error
+            atexit.register(_leave)
+        local_rank = int(os.environ.get("LOCAL_RANK", dist.get_rank()))
+        local_world_size = int(os.environ.get("LOCAL_WORLD_SIZE", dist.get_world_size()))
+        return cls(dist.get_rank(), dist.get_world_size(), local_rank, local_world_size)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process keeps the record and speaks."""
+        return self.rank == 0
+
+    def all_reduce(self, tensor: Tensor) -> Tensor:
+        """Adds up a tensor over all processes, in place, and returns it."""
+        if self.world_size > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def broadcast_object(self, value: T) -> T:
+        """What the main process has."""
+        if self.world_size == 1:
+            return value
+        held = [value]
+        dist.broadcast_object_list(held)
+        return held[0]
+
+    def broadcast_buffers(self, module: nn.Module) -> None:
+        """Gives all processes the main one's buffers, such as the statistics of batch normalisation."""
+        if self.world_size > 1:
+            for buffer in module.buffers():
+                dist.broadcast(buffer, src=0)
+
+    @contextlib.contextmanager
+    def fail_together(self) -> Iterator[None]:
+        """A block that ends in all processes at the same time, and fails in all of them if it fails in one.
+
+        Raises:
+            LossregError: With the message of the process that failed: a RunFailedError if it had one, else a
+                ConfigError.
+        """
+        try:
+            yield
+        except Exception as error:
+            if not any(error is shared for shared in self._shared):
+                self._share(error)
+            raise
+        self._share(None)
+
+    @contextlib.contextmanager
+    def local_main_first(self) -> Iterator[None]:
+        """A block, inside of `fail_together`, that the first process of each machine ends before others begin it."""
+        is_first = self.local_rank == 0
+        if not is_first:
+            self._share(None)
+        try:
+            yield
+        except Exception as error:
+            if is_first:
+                self._share(error)
+            raise
+        if is_first:
+            self._share(None)
+
+    def check_equal(self, value: T, what: str) -> None:
+        """Makes sure, inside of `fail_together`, that all processes have the same.
+
+        Raises:
+            ConfigError: If they have not.
+        """
+        values = self._share(None, value)
+        if any(other != values[0] for other in values):
+            error = ConfigError(f"{what} differ among the processes: {', '.join(map(str, values))}")
+            self._shared.append(error)  # all of them raise it
+            raise error
+
+    def _share(self, error: Exception | None, value: T | None = None) -> list[T | None]:
+        """Exchanges values and errors; an error of another process is raised here, too."""
+        if self.world_size == 1:
+            return [value]
+        if error is not None:
+            self._shared.append(error)
+        message = None if error is None else str(error) or type(error).__name__
+        during = (error.epoch, error.step) if isinstance(error, RunFailedError) else None
+        said: list[tuple[str | None, tuple[int, int] | None, T | None]] = [(None, None, None)] * self.world_size
+        dist.all_gather_object(said, (message, during, value))
+        for rank, (message, during, _) in enumerate(said):
+            if message is not None and error is None:
+                text = f"rank {rank}: {message}"
+                other = RunFailedError(text, epoch=during[0], step=during[1]) if during else ConfigError(text)
+                self._shared.append(other)
+                raise other
+        return [value for _, _, value in said]
+
+    def explain(self, error: BaseException, epoch: int, step: int) -> BaseException:
+        """An error of training as a person needs it: where another process ended, that this one lost it."""
+        if self.world_size == 1:
+            return error
+        if isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)):
+            return RunFailedError(
+                f"another process of this run ended at epoch {epoch}, step {step}; what it wrote says why",
+                epoch=epoch,
+                step=step,
+            )
+        if isinstance(error, LossregError) and not any(error is shared for shared in self._shared):
+            error.rank = self.rank  # the others may not know of it
+        return error
+
+
+def data_parallel(module: nn.Module, device: torch.device, *, find_unused: bool) -> nn.parallel.DistributedDataParallel:
+    """The module with gradients that are averaged over the processes.
+
+    Args:
+        module: What computes the loss.
+        device: Where it computes.
+        find_unused: Whether some parameters may get no gradient.
+    """
+    return nn.parallel.DistributedDataParallel(
+        module,
+        device_ids=None if device.type == "cpu" else [device],
+        gradient_as_bucket_view=True,
+        find_unused_parameters=find_unused,
+    )
+
+
+def set_current_device(device: torch.device) -> None:
+    """Makes a device the current one of its type, where collectives look for it."""
+    if device.type != "cpu" and device.index is not None:
+        torch.accelerator.set_device_index(device)
+
+
+def _leave() -> None:
+    gc.collect()  # what still holds the group would keep its threads alive
+    if dist.is_initialized():
+        dist.destroy_process_group()

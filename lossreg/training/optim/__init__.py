@@ -1,0 +1,1 @@
+"""The optimizer, its parameter groups, its scheduler, and one step of it."""

@@ -1,0 +1,222 @@
+"""The optimizer of a run: built by name, from a function or as an object, and tried out on throw-away weights."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import torch
+from torch.nn import Parameter
+
+from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
+from lossreg.training.optim.param_groups import OptimizerGroup, check_options, group_names
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+    from lossreg.run_spec import ParamGroup
+    from lossreg.training.selection import Choice
+
+Replace = Callable[[list[Parameter]], list[Parameter]]
+
+
+@attrs.frozen(eq=False)
+class OptimizerPlan:
+    """All that is needed to build the optimizer, once with the parameters, and before with others in their place.
+
+    Attributes:
+        choice: What was named or given.
+        groups: The parameters, with the options of each group; one group without options where there are no patterns.
+        has_patterns: Whether there are patterns, so that the optimizer is given groups instead of parameters.
+        runtime: Runtime name -> value.
+    """
+
+    choice: Choice
+    groups: list[OptimizerGroup]
+    has_patterns: bool
+    runtime: Mapping[str, Any]
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """All parameters, group by group."""
+        return [parameter for group in self.groups for parameter in group.parameters]
+
+    def params(self, replace: Replace | None = None) -> list[Any]:
+        """What the optimizer is built from: parameters, or groups of them."""
+        if not self.has_patterns:
+            (group,) = self.groups
+            return group.parameters if replace is None else replace(group.parameters)
+        return [
+            {"params": group.parameters if replace is None else replace(group.parameters), **group.options}
+            for group in self.groups
+        ]
+
+    def build(self, replace: Replace | None = None) -> Optimizer:
+        """Builds the optimizer, or takes the object.
+
+        Args:
+            replace: From the parameters of a group to those that stand in for them in a trial.
+
+        Raises:
+            LossregError: If it cannot be built.
+        """
+        params = self.params(replace)
+        built = self.choice.build(params, runtime={**self.runtime, "params": params})
+        if self.choice.given is not None and makes(built, torch.optim.Optimizer):
+            built = built(params)
+        if not isinstance(built, torch.optim.Optimizer):
+            raise ConfigError(f"the optimizer {built!r} is neither a torch.optim.Optimizer nor makes one")
+        return built
+
+
+def plan_optimizer(
+    choice: Choice,
+    patterns: tuple[ParamGroup, ...],
+    parameters: Mapping[str, Parameter],
+    model: str,
+    runtime: Mapping[str, Any],
+) -> OptimizerPlan:
+    """Sorts the parameters into groups and checks the options of each.
+
+    Args:
+        choice: What was named or given.
+        patterns: The patterns over names of parameters, with options.
+        parameters: What is trained, by name.
+        model: The model in an error message.
+        runtime: Runtime name -> value.
+
+    Raises:
+        LossregError: If a pattern or its options are wrong.
+    """
+    if not patterns:
+        return OptimizerPlan(choice, [OptimizerGroup({}, list(parameters.values()))], False, runtime)
+    try:
+        options = _options(choice, patterns, runtime)
+        rest, *matched = group_names(parameters, patterns, model)
+    except LossregError as error:
+        error.setting = "param_groups"
+        raise
+    groups = [OptimizerGroup(one, group) for one, group in zip(options, matched, strict=True)]
+    return OptimizerPlan(choice, [OptimizerGroup({}, rest), *groups] if rest else groups, True, runtime)
+
+
+def _options(choice: Choice, patterns: tuple[ParamGroup, ...], runtime: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The options of each group, in the form that the optimizer takes."""
+    if choice.resolved is not None:
+        return check_options(patterns, choice.resolved, runtime)
+    if makes(choice.given, torch.optim.Optimizer):
+        return [dict(group.options) for group in patterns]
+    raise ConfigError("param_groups has no effect on an optimizer that is an object; it has groups already")
+
+
+def try_step(plan: OptimizerPlan, device: torch.device, *, scaled: bool) -> OptimizerPlan:
+    """Takes one step with throw-away weights: some optimizers refuse their parameters only then.
+
+    An optimizer that asks for `fused` is built so, if it can step so on these parameters. One kernel for all
+    parameters is faster than several for each, on every device that has it (docs/performance.md). Not behind a
+    gradient scaler: torch's fused SGD moves its momentum in steps that the scaler leaves out, and the weights are NaN
+    soon after.
+
+    Args:
+        plan: The optimizer.
+        device: Where it steps.
+        scaled: Whether a gradient scaler comes before the optimizer.
+
+    Returns:
+        The plan that works: fused, or as it was.
+
+    Raises:
+        BuildError: If the optimizer cannot step at all.
+    """
+    if plan.choice.resolved is None:
+        return plan
+    if not scaled and "fused" in plan.choice.component.runtime_args.values():
+        fused = attrs.evolve(plan, runtime={**plan.runtime, "fused": True})
+        try:
+            _step_once(fused, device)
+        except BuildError:
+            pass  # it does without, or the second trial says why it cannot
+        else:
+            return fused
+    _step_once(plan, device)
+    return plan
+
+
+def _step_once(plan: OptimizerPlan, device: torch.device) -> None:
+    optimizer = plan.build(stand_ins(device))
+    try:
+        with torch.random.fork_rng():
+            optimizer.step(lambda: 0.0) if plan.choice.component.closure else optimizer.step()
+    except Exception as error:
+        label = plan.choice.label
+        raise BuildError(
+            f"optimizer {label} cannot step on {device}: {describe_error(error)}", component=label
+        ) from error
+
+
+def stand_ins(device: torch.device) -> Replace:
+    """Makes one small parameter with a gradient for each type of number, in place of the parameters of a group."""
+
+    def replace(parameters: list[Parameter]) -> list[Parameter]:
+        made = []
+        for dtype in dict.fromkeys(parameter.dtype for parameter in parameters):
+            parameter = Parameter(torch.zeros(2, 2, dtype=dtype, device=device))
+            parameter.grad = torch.zeros_like(parameter)
+            made.append(parameter)
+        return made
+
+    return replace
+
+
+def build_optimizer(plan: OptimizerPlan, patterns: tuple[ParamGroup, ...]) -> tuple[Optimizer, str | None]:
+    """Builds the optimizer of the run.
+
+    Returns:
+        The optimizer, and a sentence to warn with, or None.
+
+    Raises:
+        LossregError: If it cannot be built, or an object holds none of the parameters.
+    """
+    optimizer = plan.build()
+    if plan.choice.given is None:
+        return optimizer, None
+    for group in patterns:
+        unknown = [name for name, _ in group.options if name not in optimizer.defaults]
+        if unknown:
+            raise ConfigError(
+                f"param_groups: {group.pattern!r}: {type(optimizer).__name__} has no option {unknown[0]!r}; it "
+                f"has {', '.join(optimizer.defaults)}"
+            )
+    check_step(optimizer, plan.choice.label, "closure=True")
+    return optimizer, _left_out(optimizer, plan)
+
+
+def _left_out(optimizer: Optimizer, plan: OptimizerPlan) -> str | None:
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    left_out = sum(id(parameter) not in held for parameter in plan.parameters)
+    if left_out == len(plan.parameters):
+        raise ConfigError(f"the optimizer {plan.choice.label} holds no weight of the model")
+    if not left_out:
+        return None
+    count = f"{left_out} of the {len(plan.parameters)} weight tensors of model and loss"
+    return f"the optimizer {plan.choice.label} leaves {count} unchanged"
+
+
+def makes(given: object, made: type) -> bool:
+    """Whether an object is a function or class that makes the part, not the part."""
+    return callable(given) and not isinstance(given, made)
+
+
+def check_step(part: Any, label: str, field: str) -> None:
+    """Checks that an object's `step` can be called as the loop calls what declares nothing.
+
+    Raises:
+        ConfigError: If it needs an argument.
+    """
+    needed = [p.name for p in inspect.signature(part.step).parameters.values() if p.default is p.empty and p.kind < 2]
+    if needed:
+        raise ConfigError(
+            f"{label}: its step() needs {', '.join(needed)}; register it with {field} and name it, so that it gets that"
+        )

@@ -1,0 +1,221 @@
+"""The learning-rate scheduler: what it counts, when it steps, and the rates that come of it."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import torch
+
+from lossreg.errors import ConfigError
+from lossreg.training.optim.optimizer import OptimizerPlan, check_step, stand_ins
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
+
+    from lossreg.run_spec import Interval
+    from lossreg.training.selection import Choice
+
+MAX_PREVIEW = 20_000  # steps that are tried out; a longer schedule that counts steps is not (0.2 s on a slow core)
+
+
+@attrs.frozen
+class Stepping:
+    """When a scheduler steps.
+
+    Attributes:
+        interval: What one of its steps counts.
+        monitor: The metric that its step takes, or None.
+        epochs: Epochs of the run.
+        steps_per_epoch: Steps of the optimizer in each.
+    """
+
+    interval: Interval
+    monitor: str | None
+    epochs: int
+    steps_per_epoch: int
+
+
+def choose_stepping(
+    choice: Choice | None,
+    requested: Interval | None,
+    metrics: Sequence[str],
+    epochs: int,
+    steps_per_epoch: int,
+) -> Stepping:
+    """Decides from what a scheduler declares, and from the settings, when it steps.
+
+    Args:
+        choice: The scheduler, or None.
+        requested: The interval that the settings ask for, or None.
+        metrics: The metrics of an epoch's row.
+        epochs: Epochs of the run.
+        steps_per_epoch: Steps of the optimizer in each.
+
+    Raises:
+        ConfigError: If the run does not have what the scheduler asks for.
+    """
+    if choice is None or choice.resolved is None:
+        return Stepping(requested or "epoch", None, epochs, steps_per_epoch)
+    component = choice.component
+    for name in choice.resolved.written:
+        if component.runtime_args.get(name) == "interval":
+            raise ConfigError(
+                f"{name} of {component.name} follows the loop; set both with scheduler_interval (--sched-interval)"
+            )
+    monitor = component.monitor
+    if monitor is not None and monitor not in metrics:
+        raise ConfigError(
+            f"scheduler {component.name} follows the metric {monitor!r}, which this run does not have; "
+            f"it has {', '.join(metrics)}"
+        )
+    if monitor is not None and requested == "step":
+        raise ConfigError(f"scheduler {component.name} follows {monitor}, which there is once an epoch")
+    return Stepping(requested or component.interval, monitor, epochs, steps_per_epoch)
+
+
+@attrs.frozen(eq=False)
+class Schedule:
+    """A scheduler with its stepping: it steps between steps or epochs, never after the last.
+
+    No rate is needed after the last, and a schedule need not have one there (`1 / (epochs - epoch)`).
+
+    Attributes:
+        scheduler: The scheduler; None is a constant rate.
+        stepping: When it steps.
+        may_skip: Whether the optimizer may not have stepped before: torch would suspect a wrong order of calls.
+    """
+
+    scheduler: LRScheduler | None
+    stepping: Stepping
+    may_skip: bool = False
+
+    @property
+    def counts_steps(self) -> bool:
+        """Whether it steps between the steps of an epoch."""
+        return self.scheduler is not None and self.stepping.interval == "step"
+
+    def between_steps(self) -> None:
+        """Before each step of an epoch but the first; only for a schedule that counts steps."""
+        self._step()
+
+    def after_epoch(self, epoch: int, row: Mapping[str, Any]) -> None:
+        """After the evaluation of an epoch.
+
+        Args:
+            epoch: The epoch, from 0.
+            row: Its metrics.
+        """
+        if epoch == self.stepping.epochs - 1:
+            return
+        monitor = self.stepping.monitor
+        if monitor is None:
+            self._step()
+        else:
+            self._step(math.nan if row[monitor] is None else row[monitor])
+
+    def _step(self, *metric: float) -> None:
+        if self.scheduler is None:
+            return
+        if not self.may_skip:
+            self.scheduler.step(*metric)  # type: ignore[arg-type]  # torch annotates it as the number of an epoch
+            return
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
+            self.scheduler.step(*metric)  # type: ignore[arg-type]  # see above
+
+
+def build_scheduler(choice: Choice | None, optimizer: Optimizer, runtime: Mapping[str, Any]) -> LRScheduler | None:
+    """The scheduler of an optimizer; None for a constant rate.
+
+    Raises:
+        LossregError: If it cannot be built, or an object is not a scheduler, or another optimizer's.
+    """
+    if choice is None:
+        return None
+    scheduler = choice.build(optimizer, runtime={**runtime, "optimizer": optimizer})
+    if choice.given is not None:
+        is_made = not callable(scheduler) or (hasattr(scheduler, "step") and not isinstance(scheduler, type))
+        scheduler = scheduler if is_made else scheduler(optimizer)
+        if not hasattr(scheduler, "step"):
+            raise ConfigError(f"the scheduler {scheduler!r} has no step(), and makes nothing that has")
+        check_step(scheduler, choice.label, "monitor=")
+    if getattr(scheduler, "optimizer", optimizer) is not optimizer:
+        raise ConfigError(f"the scheduler {choice.label} belongs to another optimizer")
+    return scheduler  # type: ignore[no-any-return]  # it has what the loop calls
+
+
+@attrs.frozen
+class EpochRates:
+    """The learning rate at an epoch's first and last step."""
+
+    first: float
+    last: float
+
+
+def preview_rates(
+    plan: OptimizerPlan, choice: Choice | None, stepping: Stepping, device: torch.device
+) -> list[EpochRates] | None:
+    """Steps the scheduler of throw-away weights through a whole run.
+
+    Args:
+        plan: The optimizer.
+        choice: The scheduler, or None.
+        stepping: When it steps.
+        device: Where the weights are.
+
+    Returns:
+        The rates of each epoch, of the first parameter group; None if they cannot be known: a part is an object, the
+        scheduler follows a metric, or there are too many steps to try.
+
+    Raises:
+        LossregError: If a rate is of no use, or the scheduler fails on its way.
+    """
+    is_object = plan.choice.given is not None or (choice is not None and choice.given is not None)
+    if is_object or stepping.monitor is not None:
+        return None
+    optimizer = plan.build(stand_ins(device))
+    if choice is None:
+        rates = [EpochRates(learning_rate(optimizer), learning_rate(optimizer))] * stepping.epochs
+    else:
+        schedule = Schedule(build_scheduler(choice, optimizer, plan.runtime), stepping, may_skip=True)
+        if schedule.counts_steps and stepping.epochs * stepping.steps_per_epoch > MAX_PREVIEW:
+            return None
+        rates = _walk(schedule, optimizer)
+    highest = max((max(rate.first, rate.last) for rate in rates), default=0.0)
+    if highest > torch.finfo(torch.float32).max:
+        raise ConfigError(f"the learning rate reaches {highest:g}, which no float32 weight can be moved by")
+    return rates
+
+
+def _walk(schedule: Schedule, optimizer: Optimizer) -> list[EpochRates]:
+    rates = []
+    between = schedule.stepping.steps_per_epoch - 1 if schedule.counts_steps else 0
+    for epoch in range(schedule.stepping.epochs):
+        first = learning_rate(optimizer)
+        for _ in range(between):
+            schedule.between_steps()
+        rates.append(EpochRates(first, learning_rate(optimizer)))
+        schedule.after_epoch(epoch, {})
+    return rates
+
+
+def learning_rate(optimizer: Optimizer) -> float:
+    """The learning rate of the first parameter group."""
+    return float(optimizer.param_groups[0]["lr"])
+
+
+def zero_rate_warning(rates: Sequence[EpochRates] | None) -> str | None:
+    """A sentence about epochs that cannot change the weights, or None."""
+    still = [epoch for epoch, rates in enumerate(rates or []) if rates.first == rates.last == 0]
+    if not still:
+        return None
+    if len(still) == len(rates or []):
+        return "the learning rate is 0 in every epoch: the weights stay as they are"
+    named = f"epoch {still[0]}" if len(still) == 1 else f"epochs {', '.join(map(str, still[:10]))}"
+    more = f" and {len(still) - 10} more" if len(still) > 10 else ""
+    return f"the learning rate is 0 in {named}{more}: the weights stay as they are there"

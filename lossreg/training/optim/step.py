@@ -1,0 +1,175 @@
+"""One step of the optimizer: gradients of a global batch, however it is cut, clipped and scaled."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from lossreg.training.data.batch_plan import StepPlan
+from lossreg.training.data.reader import Batch
+from lossreg.training.hardware.distributed import Processes
+from lossreg.training.loss.reduction import Reduction
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+logger = logging.getLogger("lossreg")
+
+
+@attrs.define(eq=False)
+class TrainingStep:
+    """Makes one step from the micro-batches of one `StepPlan`.
+
+    The gradient is that of the loss of all its samples together, over accumulated batches and over processes, for
+    every loss whose reduction is known. Nothing here waits for the device.
+
+    Attributes:
+        objective: From a batch to its loss; in several processes, a DistributedDataParallel.
+        parameters: What is trained.
+        optimizer: The optimizer.
+        reduction: What the loss divides by.
+        processes: Those that train together.
+        is_whole: Whether each step is one batch of this process alone.
+        closure: Whether the optimizer's step takes a closure.
+        clip: The greatest norm of the gradients, or None.
+        scaler: Scales float16 gradients, or None.
+        gradient_norm: Of the last step, before it was clipped, 0-d; None if nothing is clipped.
+    """
+
+    objective: Callable[[Tensor, Tensor], Tensor]
+    parameters: list[torch.nn.Parameter]
+    optimizer: Optimizer
+    reduction: Reduction
+    processes: Processes
+    is_whole: bool
+    closure: bool
+    clip: float | None
+    scaler: torch.amp.GradScaler | None
+    gradient_norm: Tensor | None = None
+    _fresh: bool = True
+
+    def __call__(self, batches: Iterator[Batch], step: StepPlan) -> tuple[Tensor, int | Tensor]:
+        """Takes the step.
+
+        Args:
+            batches: Gives this process's batches.
+            step: Says how many, and what they are of the whole.
+
+        Returns:
+            The loss of the step before the weights changed, 0-d: the sum of what the processes return. And its weight
+            in a mean over steps, the same in all processes.
+        """
+        if self.closure:
+            return self._with_closure([next(batches) for _ in step.micro_batches], step)
+        result = self._gradients(batches, step)
+        if self._fresh:
+            self._first()
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        return result
+
+    def _first(self) -> None:
+        """Before the first step: torch's fused SGD takes neither sparse gradients nor one that comes later."""
+        self._fresh = False
+        gradients = [parameter.grad for parameter in self.parameters]
+        fused = [group for group in self.optimizer.param_groups if group.get("fused")]
+        if fused and any(gradient is None or gradient.is_sparse for gradient in gradients):
+            logger.warning("the optimizer is not fused: some parameters have no gradient yet, or a sparse one")
+            for group in fused:
+                group["fused"] = False
+
+    def _with_closure(self, batches: list[Batch], step: StepPlan) -> tuple[Tensor, int | Tensor]:
+        results: list[tuple[Tensor, int | Tensor]] = []
+
+        def closure() -> Tensor:
+            share, weight = self._gradients(iter(batches), step)
+            results.append((share, weight))
+            # The optimizer decides by it, and must decide the same in every process.
+            return self.processes.all_reduce(share.clone())
+
+        # torch annotates closures to return a float; its own optimizers take the tensor.
+        self.optimizer.step(closure)  # type: ignore[arg-type]  # see above
+        return results[0]
+
+    def _gradients(self, batches: Iterator[Batch], step: StepPlan) -> tuple[Tensor, int | Tensor]:
+        self.optimizer.zero_grad(set_to_none=True)
+        result: tuple[Tensor, int | Tensor]
+        if self.reduction.rule == "weights":
+            result = (
+                self._weighted_batch(*next(batches)) if self.is_whole else self._weighted_micro_batches(batches, step)
+            )
+        elif self.is_whole:
+            loss = self.objective(*next(batches))
+            self._backward(loss)
+            result = loss.detach(), step.samples
+        else:
+            result = self._micro_batches(batches, step)
+        if self.clip is not None:
+            if self.scaler is not None:
+                self.scaler.unscale_(self.optimizer)
+            self.gradient_norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.clip)
+        return result
+
+    def _micro_batches(self, batches: Iterator[Batch], step: StepPlan) -> tuple[Tensor, int]:
+        """Gradients where it is known beforehand what share of the whole each micro-batch is."""
+        total: Tensor | None = None
+        for left, samples in _counted_down(step.micro_batches):
+            inputs, targets = next(batches)
+            share = float(samples > 0) if self.reduction.rule == "sum" else samples / step.samples
+            with self._synchronised(left == 0):
+                loss = self.objective(inputs, targets)
+                # The processes' gradients are averaged, so each counts as often as there are processes.
+                self._backward(loss * (share * self.processes.world_size))
+            value = loss.detach() * share
+            total = value if total is None else total + value
+        assert total is not None  # noqa: S101  # a step has at least one micro-batch
+        return total, step.samples
+
+    def _weighted_batch(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        weight = self.reduction.weight(targets)
+        # Times 1 is exact; a batch in which nothing counts has gradient 0.
+        loss = self.objective(inputs, self.reduction.guarded(targets, weight)) * (weight > 0)
+        self._backward(loss)
+        return loss.detach(), weight
+
+    def _weighted_micro_batches(self, batches: Iterator[Batch], step: StepPlan) -> tuple[Tensor, Tensor]:
+        """Gradients where only the targets say what a micro-batch weighs: sums, divided by all weights at the end."""
+        total: Any = 0
+        weights: Any = 0
+        for left, samples in _counted_down(step.micro_batches):
+            inputs, targets = next(batches)
+            weight = self.reduction.weight(targets) * (samples > 0)
+            with self._synchronised(left == 0):
+                loss = self.objective(inputs, self.reduction.guarded(targets, weight)) * weight
+                self._backward(loss)
+            total, weights = total + loss.detach(), weights + weight
+        weights = self.processes.all_reduce(weights)
+        divisor = torch.where(weights > 0, weights, 1)
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        torch._foreach_mul_(gradients, self.processes.world_size / divisor)
+        return total / divisor, weights
+
+    def _synchronised(self, last: bool) -> contextlib.AbstractContextManager[Any]:
+        """Processes exchange gradients once a step: with the last micro-batch."""
+        if last or self.processes.world_size == 1:
+            return contextlib.nullcontext()
+        return self.objective.no_sync()  # type: ignore[attr-defined, no-any-return]  # a DistributedDataParallel
+
+    def _backward(self, loss: Tensor) -> None:
+        if self.scaler is not None:
+            loss = self.scaler.scale(loss)
+        loss.backward()
+
+
+def _counted_down(micro_batches: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """The samples of each micro-batch, with the number of those after it."""
+    return zip(range(len(micro_batches) - 1, -1, -1), micro_batches, strict=True)

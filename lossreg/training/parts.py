@@ -1,0 +1,181 @@
+"""The parts of a run together, and what the run record says of them."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+import torch
+
+import lossreg
+from lossreg.data import Data
+from lossreg.run_spec import RunSpec
+from lossreg.training.data.batch_plan import BatchPlan
+from lossreg.training.data.splits import ResidentSplit, StreamedSplit
+from lossreg.training.hardware.distributed import Processes
+from lossreg.training.hardware.memory_format import Layout
+from lossreg.training.loss.objective import Objective
+from lossreg.training.loss.reduction import Reduction
+from lossreg.training.optim.scheduler import EpochRates, Schedule
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+
+Facts = Mapping[str, Any]  # field -> id, all parameters and provenance of what was built by name, for reading
+
+
+@attrs.frozen(eq=False)
+class Samples:
+    """The data set of a run.
+
+    Attributes:
+        data: What it is.
+        splits: `train` and `test`.
+        plan: How an epoch is cut into steps, and what this process takes of them.
+        facts: Of the data set.
+    """
+
+    data: Data
+    splits: Mapping[str, ResidentSplit | StreamedSplit]
+    plan: BatchPlan
+    facts: Facts
+
+
+@attrs.frozen(eq=False)
+class Fit:
+    """Model and loss, which were seen to fit each other and the data set.
+
+    Attributes:
+        objective: Both, with what is done before the loss, and the precision.
+        layout: Of images and of convolutions' weights.
+        reduction: What the loss divides by.
+        output_shape: Of the model, for the first batch.
+        unused: Whether the loss does not depend on some trainable parameter, which several processes must know.
+        facts: Of model and loss.
+    """
+
+    objective: Objective
+    layout: Layout
+    reduction: Reduction
+    output_shape: tuple[int, ...]
+    unused: bool
+    facts: Facts
+
+
+@attrs.frozen(eq=False)
+class Optimization:
+    """How the weights move.
+
+    Attributes:
+        optimizer: The optimizer.
+        closure: Whether its step takes a closure.
+        scaler: Scales float16 gradients, or None.
+        schedule: The scheduler, and when it steps.
+        rates: The learning rates to come, or None if they are not known.
+        facts: Of optimizer and scheduler.
+        warning: A sentence to show before the run, or None.
+    """
+
+    optimizer: Optimizer
+    closure: bool
+    scaler: torch.amp.GradScaler | None
+    schedule: Schedule
+    rates: list[EpochRates] | None
+    facts: Facts
+    warning: str | None
+
+
+@attrs.frozen(eq=False)
+class Parts:
+    """All that a loop needs.
+
+    Attributes:
+        spec: What decides the run, with full ids and with nothing left to default.
+        labels: Field -> the component as a person would name it.
+        objects: Field -> the class of what was given as a Python object.
+        device: Where it all is.
+        processes: Those that train together.
+        samples: The data set.
+        fit: Model and loss.
+        optimization: Optimizer and scheduler.
+        warnings: Sentences to show before the run starts.
+    """
+
+    spec: RunSpec
+    labels: Mapping[str, str]
+    objects: Mapping[str, str]
+    device: torch.device
+    processes: Processes
+    samples: Samples
+    fit: Fit
+    optimization: Optimization
+    warnings: list[str]
+
+    @property
+    def objective(self) -> Objective:
+        """Model and loss as one module."""
+        return self.fit.objective
+
+    @property
+    def components(self) -> dict[str, Any]:
+        """Field -> all parameters and provenance of what was built by name."""
+        facts = {**self.samples.facts, **self.fit.facts, **self.optimization.facts}
+        return {field: of_field for field, of_field in facts.items() if of_field is not None}
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the spec says all: nothing was an object, or registered by something that leaves no file."""
+        return not self.objects and all(part["distribution"] or part.get("file") for part in self.components.values())
+
+    def close(self) -> None:
+        """Ends what works in the background."""
+        for split in self.samples.splits.values():
+            split.close()
+
+    def describe(self) -> dict[str, Any]:
+        """What the run record says of the parts; `plan` shows the same."""
+        adapter, precision = self.objective.adapter, self.objective.precision
+        data, splits, stepping = self.samples.data, self.samples.splits, self.optimization.schedule.stepping
+        return {
+            "repeatable": self.repeatable,
+            "objects": dict(self.objects),
+            "spec": {**dict(self.spec.items()), **dict.fromkeys(self.objects)},  # an object has no text
+            "components": self.components,
+            "contract": {
+                "input": adapter.input,
+                "target": adapter.target,
+                "output_shape": list(self.fit.output_shape),
+                "interval": stepping.interval,
+                "monitor": stepping.monitor,
+            },
+            "device": str(self.device),
+            "processes": self.processes.world_size,
+            "precision": {"used": precision.name, "reason": precision.reason},
+            "loaders": {name: _loader(split) for name, split in splits.items()},
+            "layout": {"memory_format": self.fit.layout.name, "reason": self.fit.layout.reason},
+            "reduction": self.fit.reduction.rule,
+            "data": {
+                "task": data.task,
+                "in_shape": list(data.in_shape),
+                "outputs": data.outputs,
+                **{name: len(split) for name, split in splits.items()},
+            },
+            "steps_per_epoch": self.samples.plan.steps,
+            "parameters": sum(parameter.numel() for parameter in self.objective.model.parameters()),
+            "versions": {
+                "lossreg": lossreg.__version__,
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+            },
+            "threads": torch.get_num_threads(),
+        }
+
+
+def _loader(split: ResidentSplit | StreamedSplit) -> dict[str, Any]:
+    workers = {"workers": split.workers} if isinstance(split, StreamedSplit) else {}
+    return {"used": split.loader, "reason": split.reason, **workers}

@@ -1,0 +1,88 @@
+"""What a person sees of a run, on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TextIO
+
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from lossreg.training.results import RunResult
+    from lossreg.training.state import Run
+
+
+class Progress:
+    """A progress bar on a terminal, lines elsewhere; one line for each epoch in both.
+
+    Args:
+        stream: Where it writes; None is stderr as it is when the run starts.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._bar: tqdm[Any] | None = None
+
+    def lossreg_run_started(self, run: Run) -> None:
+        """Says what will be trained."""
+        parts = run.parts
+        split, plan = parts.samples.splits["train"], parts.samples.plan
+        self._line(
+            f"training {parts.labels['model']} on {parts.labels['data']} ({len(split)} samples) with "
+            f"{parts.labels['loss']}, {parts.labels['optimizer']} on {run.device}; epochs: {run.spec.epochs}, "
+            f"steps in each: {plan.steps}; files in {run.directory}"
+        )
+        precision, layout, processes = parts.objective.precision, parts.fit.layout, parts.processes
+        together = f"; processes: {processes.world_size}" if processes.world_size > 1 else ""
+        self._line(
+            f"precision {precision.name} ({precision.reason}); {split.loader} samples ({split.reason}); "
+            f"{layout.name} ({layout.reason}){together}"
+        )
+        if self._stream.isatty():
+            total = run.spec.epochs * plan.steps
+            self._bar = tqdm(total=total, unit="step", file=self._stream, dynamic_ncols=True, leave=False)
+
+    def lossreg_logged(self, run: Run, record: Mapping[str, Any]) -> None:
+        """Shows a step."""
+        text = f"lr {record['lr']:g}  train_loss {record['train_loss']:.4f}"
+        if self._bar is None:
+            self._line(f"epoch {record['epoch']}  step {record['step']}  {text}")
+        else:
+            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.update(record["step"] - self._bar.n)
+
+    def lossreg_epoch_finished(self, run: Run, record: Mapping[str, Any]) -> None:
+        """Shows an epoch."""
+        if self._bar is not None:
+            self._bar.update(record["step"] - self._bar.n)
+        hidden = ("kind", "epoch", "step", "seconds")
+        values = "  ".join(f"{name} {_short(value)}" for name, value in record.items() if name not in hidden)
+        self._line(f"epoch {record['epoch']}  step {record['step']}  {values}")
+
+    def lossreg_run_finished(self, run: Run, result: RunResult) -> None:
+        """Takes the bar away, and says why a run ended early."""
+        self._close()
+        if result.reason:
+            self._line(f"stopped: {result.reason}")
+
+    def lossreg_run_failed(self, run: Run, error: BaseException) -> None:
+        """Takes the bar away."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _line(self, text: str) -> None:
+        if self._bar is None:
+            print(text, file=self._stream, flush=True)
+        else:
+            self._bar.write(text, file=self._stream)
+
+
+def _short(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if value >= 1000 else f"{value:.4g}"

@@ -1,0 +1,117 @@
+"""Keeps the run directory: `run.json`, `metrics.jsonl`, `model.pt`, and `loss.pt` for a loss that is trained."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TextIO
+
+import torch
+
+from lossreg.errors import RunFailedError, describe_error
+from lossreg.training.record.directory import RunDirectory, replacing
+from lossreg.training.record.run_json import finite, write_run_record
+from lossreg.training.stops import signal_name
+
+if TYPE_CHECKING:
+    from lossreg.training.parts import Parts
+    from lossreg.training.results import RunResult
+    from lossreg.training.state import Run
+
+
+class Recorder:
+    """An observer that keeps the run directory; every file is whole at every moment.
+
+    Args:
+        directory: The claimed directory.
+        parts: The parts of the run.
+    """
+
+    def __init__(self, directory: RunDirectory, parts: Parts) -> None:
+        self._claim = directory
+        self._directory = directory.path
+        self._metrics: TextIO | None = None
+        self._last: dict[str, Any] | None = None
+        self._started = time.time()
+        self._facts = parts.describe()
+
+    def lossreg_run_started(self, run: Run) -> None:
+        """Writes run.json and opens metrics.jsonl."""
+        self._write(run, "running")
+        self._claim.started()
+        self._metrics = (self._directory / "metrics.jsonl").open("w", encoding="utf-8")
+
+    def lossreg_logged(self, run: Run, record: Mapping[str, Any]) -> None:
+        """Appends a step."""
+        self._append(record)
+
+    def lossreg_epoch_finished(self, run: Run, record: Mapping[str, Any]) -> None:
+        """Appends an epoch."""
+        self._last = dict(record)
+        self._append(record)
+
+    def lossreg_run_finished(self, run: Run, result: RunResult) -> None:
+        """Writes the model and the last run.json.
+
+        Raises:
+            RunFailedError: If they cannot be written.
+        """
+        try:
+            self._write_weights(run)
+            self._close(run, "finished" if result.reason is None else "stopped", result.reason)
+        except (OSError, RuntimeError) as error:  # torch's writer raises the latter on a full disk
+            raise RunFailedError(
+                f"{self._directory} cannot be written to: {describe_error(error)}", epoch=run.epoch, step=run.step
+            ) from error
+
+    def lossreg_run_failed(self, run: Run, error: BaseException) -> None:
+        """Keeps what there is: the weights so far, and why it ended."""
+        stopped_by = signal_name(error)
+        # The error goes on to the caller; one of writing must not take its place.
+        with contextlib.suppress(OSError):
+            self._close(run, "interrupted" if stopped_by else "failed", stopped_by or describe_error(error))
+        with contextlib.suppress(OSError, RuntimeError):
+            self._write_weights(run)
+
+    def _append(self, row: Mapping[str, Any]) -> None:
+        if self._metrics is None:
+            return
+        try:
+            self._metrics.write(json.dumps(finite(row), allow_nan=False) + "\n")
+            self._metrics.flush()
+        except OSError as error:
+            raise RunFailedError(
+                f"{self._directory} cannot be written to: {describe_error(error)}", epoch=row["epoch"], step=row["step"]
+            ) from error
+
+    def _close(self, run: Run, status: str, reason: str | None) -> None:
+        if self._metrics is not None:
+            with contextlib.suppress(OSError):  # what could not be written is still waiting to be
+                self._metrics.close()
+        self._write(run, status, reason)
+
+    def _write_weights(self, run: Run) -> None:
+        self._save("model.pt", run.model)
+        if run.parts.objective.trains_loss:
+            self._save("loss.pt", run.parts.objective.loss)
+
+    def _save(self, name: str, module: torch.nn.Module) -> None:
+        weights = {name: value.detach().cpu() for name, value in module.state_dict().items()}
+        with replacing(self._directory / name) as partial:
+            torch.save(weights, partial)
+
+    def _write(self, run: Run, status: str, reason: str | None = None) -> None:
+        content = {
+            "status": status,
+            "reason": reason,
+            **self._facts,
+            "started": datetime.fromtimestamp(self._started).astimezone().isoformat(timespec="seconds"),
+            "seconds": round(time.time() - self._started, 3),
+            "epochs_done": self._last["epoch"] + 1 if self._last else 0,
+            "steps_done": run.step,
+            "metrics": self._last and finite(self._last),
+        }
+        write_run_record(self._directory, content)

@@ -1,0 +1,75 @@
+"""run.json, the record of a run: written at its start and its end, read to repeat it. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from lossreg.errors import ConfigError
+from lossreg.training.record.directory import replacing
+
+NAME = "run.json"
+FORMAT = 2
+#: What can be read. Format 1 wrote "as it is" for `unchanged` in `contract`, and `averaging` for `reduction`.
+READABLE = (1, 2)
+
+
+def write_run_record(directory: Path, content: Mapping[str, Any]) -> None:
+    """Writes run.json.
+
+    Args:
+        directory: The run directory.
+        content: All fields but `format`, as plain values.
+    """
+    with replacing(directory / NAME) as partial:
+        text = json.dumps({"format": FORMAT, **content}, indent=2, allow_nan=False)
+        partial.write_text(f"{text}\n", encoding="utf-8")
+
+
+@attrs.frozen
+class RunRecord:
+    """What a past run tells those who repeat it.
+
+    Attributes:
+        file: Its run.json.
+        spec: Field -> plain value; components are spec texts with full ids.
+        objects: Field -> the class of what was a Python object.
+        components: Field -> id, parameters and provenance of what was built by name.
+        versions: Of torch and others.
+    """
+
+    file: Path
+    spec: dict[str, Any]
+    objects: dict[str, str]
+    components: dict[str, dict[str, Any]]
+    versions: dict[str, str]
+
+
+def read_run_record(content: Mapping[str, Any], file: Path) -> RunRecord:
+    """Checks what was read from a run.json.
+
+    Raises:
+        ConfigError: If it is of a format that this version does not read, or damaged.
+    """
+    number = content.get("format")
+    readable = " or ".join(map(str, READABLE))
+    if type(number) is not int or number not in READABLE:
+        raise ConfigError(f"{file} is not a run.json of format {readable}, which this lossreg reads")
+    tables = {name: content.get(name, {}) for name in ("spec", "objects", "components", "versions")}
+    if "spec" not in content or not all(isinstance(table, dict) for table in tables.values()):
+        raise ConfigError(
+            f"{file} is not a run.json of format {readable}, or a damaged one: spec, objects, components and versions "
+            "are tables"
+        )
+    components = {field: origin for field, origin in tables["components"].items() if isinstance(origin, dict)}
+    return RunRecord(file, tables["spec"], tables["objects"], components, tables["versions"])
+
+
+def finite(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row, with null for numbers that JSON does not have."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}

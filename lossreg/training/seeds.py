@@ -1,0 +1,68 @@
+"""Every random number of a run follows from its seed: the streams, in one place.
+
+| What is drawn | Stream |
+|---|---|
+| initial weights, and what a data set draws when it is built | torch's generators, set to `seed` before each |
+| order of samples in an epoch | `numpy.random.default_rng([seed, epoch])` |
+| what random transforms make of a sample | a seed for each sample from `numpy.random.default_rng([seed, epoch, 1])` |
+| dropout, and what else the model draws in training | torch's generators as building left them; in rank > 0 set anew |
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+EVALUATION_EPOCH = 0  # the samples of a test split are read with the same seeds after every epoch
+
+
+def seed_construction(seed: int) -> None:
+    """Before the data set is built, and again before model and loss: what the data set draws must not change them."""
+    torch.manual_seed(seed)
+
+
+def seed_process(seed: int, rank: int) -> None:
+    """Before training: every process but the first draws numbers of its own, or all would drop the same units."""
+    if rank:
+        torch.manual_seed(int(np.random.SeedSequence([seed, rank]).generate_state(1)[0]))
+
+
+def order_generator(seed: int, epoch: int) -> np.random.Generator:
+    """Decides the order of samples in an epoch."""
+    # torch's CPU generator uses only 32 bits of its seed.
+    return np.random.default_rng([seed, epoch])
+
+
+def sample_seeds(seed: int, epoch: int, count: int) -> Tensor:
+    """The seed with which each sample is read, for data sets that draw random numbers (augmentation).
+
+    With the order it makes what is read a function of seed and epoch too, whatever reads it.
+
+    Returns:
+        `(count,)`, int64, 0 to 2**32 - 1, by index of the sample (not by position in the order).
+    """
+    return torch.from_numpy(np.random.default_rng([seed, epoch, 1]).integers(2**32, size=count, dtype=np.int64))
+
+
+def seed_sample(seed: int) -> None:
+    """Before a sample is read: Python's, numpy's and torch's generators of the CPU."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed would set the GPUs' too
+
+
+@contextlib.contextmanager
+def kept_generators() -> Iterator[None]:
+    """Leaves the generators that `seed_sample` sets as they were."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])

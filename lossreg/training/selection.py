@@ -1,0 +1,181 @@
+"""What a run is made of: each field's component by name, looked up and checked once, or a Python object."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from lossreg.components import Component, Loss
+from lossreg.data import Task
+from lossreg.errors import ConfigError, LossregError
+from lossreg.plugins.provenance import LOCAL, Provenance
+from lossreg.registry.build import ResolvedComponent, resolve, resolve_params
+from lossreg.registry.entry import RegistryEntry
+from lossreg.registry.registries import Registries
+from lossreg.run_spec import COMPONENT_FIELDS, RunSpec
+from lossreg.spec import ComponentSpec
+
+#: The loss of a task, unless one is named.
+TASK_LOSS: Mapping[str, str] = {"classification": "cross_entropy", "segmentation": "cross_entropy", "regression": "mse"}
+
+
+@attrs.frozen(eq=False)
+class Request:
+    """A run as it was asked for.
+
+    Attributes:
+        spec: What is named, and the settings of the loop.
+        objects: Field -> a Python object to use instead of a name.
+        registries: Where names are looked up.
+    """
+
+    spec: RunSpec
+    objects: Mapping[str, Any]
+    registries: Registries
+
+
+@attrs.frozen(eq=False)
+class Choice:
+    """What fills one field of a run: a component by name, or a Python object.
+
+    Attributes:
+        label: How a person would write it.
+        resolved: The component, ready to be built; None for an object that declares nothing.
+        given: The object, or None.
+        warning: A sentence to show before the run, or None.
+    """
+
+    label: str
+    resolved: ResolvedComponent[Any] | None = None
+    given: Any = None
+    warning: str | None = None
+
+    @property
+    def component(self) -> Any:
+        """What the component declares, or None for an object that declares nothing."""
+        return None if self.resolved is None else self.resolved.entry.component
+
+    @property
+    def spec(self) -> ComponentSpec | None:
+        """The component as it is written to disk; an object has no text."""
+        return None if self.resolved is None or self.given is not None else self.resolved.spec
+
+    def build(self, *positional: Any, runtime: Mapping[str, Any]) -> Any:
+        """Builds the component, or gives the object.
+
+        Args:
+            positional: What the kind's factory takes first.
+            runtime: Runtime name -> value.
+
+        Raises:
+            LossregError: If it cannot be built.
+        """
+        return self.given if self.resolved is None else self.resolved.build(*positional, runtime=runtime)
+
+    def facts(self, runtime: Mapping[str, Any]) -> dict[str, Any] | None:
+        """For the run record: full id, all parameters and provenance; None for an object."""
+        if self.resolved is None or self.given is not None:
+            return None
+        params = {key: _as_json(value) for key, value in self.resolved.expanded(runtime).items()}
+        return {"id": self.resolved.entry.id, "params": params, **self.resolved.entry.provenance.to_json()}
+
+
+@attrs.frozen(eq=False)
+class Selection:
+    """What fills the fields of a run.
+
+    Attributes:
+        data: The data set.
+        optimizer: The optimizer.
+        model: The model; None where a data set given as an object names none.
+        loss: The loss; None is the task's own.
+        scheduler: The scheduler, or None.
+    """
+
+    data: Choice
+    optimizer: Choice
+    model: Choice | None
+    loss: Choice | None
+    scheduler: Choice | None
+
+
+def select(request: Request) -> Selection:
+    """Looks every name and parameter up before anything is loaded: a typing error is found at second 0.
+
+    Raises:
+        LossregError: If a name or a parameter is wrong; its attribute `setting` says which field it is about.
+    """
+    chosen: dict[str, Any] = dict.fromkeys(COMPONENT_FIELDS)
+    for field in COMPONENT_FIELDS:
+        spec: ComponentSpec | None = getattr(request.spec, field)
+        if field in request.objects:
+            chosen[field] = _object(request.objects[field])
+        elif spec is not None:
+            chosen[field] = _named(field, spec, request.registries)
+    data: Choice = chosen["data"]
+    if chosen["model"] is None and data.component is not None:
+        chosen["model"] = _named("model", ComponentSpec(data.component.model), request.registries)
+    return Selection(**chosen)
+
+
+def select_loss(selection: Selection, task: Task, registries: Registries) -> Choice:
+    """The loss, which is the task's own if none was named."""
+    return selection.loss or _named("loss", ComponentSpec(TASK_LOSS[task]), registries)
+
+
+def _named(field: str, spec: ComponentSpec, registries: Registries) -> Choice:
+    registry = registries.of(COMPONENT_FIELDS[field])
+    try:
+        resolved = resolve(registry, spec)
+    except LossregError as error:
+        error.setting = field
+        raise
+    entry = resolved.entry
+    rivals = registry.rivals(entry)
+    warning = None
+    if rivals and "." not in spec.name:
+        others = " and ".join(f"{other.id} ({other.provenance})" for other in rivals)
+        warning = f"{spec.name} is {entry.id}, not {others}; a full id says which"
+    return Choice(resolved.spec.with_name(registry.short_name(entry)).text, resolved, warning=warning)
+
+
+def _object(given: Any) -> Choice:
+    if not isinstance(given, Loss):
+        return Choice(class_name(given), given=given)
+    entry: RegistryEntry[Component] = RegistryEntry(given, Provenance(LOCAL))
+    return Choice(given.name, resolve_params({}, entry, {}), given=given)
+
+
+def class_name(part: object) -> str:
+    """The class of an object, or the function that it is, for a person."""
+    if isinstance(part, Loss):
+        return f"lossreg.Loss({part.name!r})"
+    named = part if callable(part) and hasattr(part, "__qualname__") else type(part)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def check_effects(request: Request) -> None:
+    """Checks that no setting is without effect for want of a part.
+
+    Raises:
+        ConfigError: If one is.
+    """
+    spec, objects = request.spec, request.objects
+    if spec.scheduler_interval and spec.scheduler is None and "scheduler" not in objects:
+        raise ConfigError("scheduler_interval (--sched-interval) has no effect without a scheduler")
+    if "data" in objects and spec.model is None and "model" not in objects:
+        raise ConfigError("data is an object, which names no model of its own; give model=")
+
+
+def _as_json(value: Any) -> Any:
+    """A parameter's value for JSON: itself where JSON has it, else its text."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, list | tuple):
+        return [_as_json(item) for item in value]
+    return str(value)[:200]

@@ -1,0 +1,278 @@
+"""From a request to the parts of a run: functions that take what they need and return what they made, in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+import torch
+
+from lossreg.components import Loss
+from lossreg.data import Data
+from lossreg.errors import ConfigError, describe_error
+from lossreg.registry.registries import Registries
+from lossreg.registry.registry import Registry
+from lossreg.run_spec import RunSpec
+from lossreg.training.data.batch_plan import BatchPlan
+from lossreg.training.data.load import load_split
+from lossreg.training.data.splits import Split, StreamedSplit
+from lossreg.training.evaluate import metric_names
+from lossreg.training.hardware.compile import check_compiler
+from lossreg.training.hardware.device import resolve_device
+from lossreg.training.hardware.distributed import Processes, set_current_device
+from lossreg.training.hardware.memory_format import apply_layout, choose_layout
+from lossreg.training.hardware.precision import choose_precision
+from lossreg.training.loss.adapter import Criterion, LossAdapter, adapt
+from lossreg.training.loss.contract import ProbeResult, check_contract, mismatch_of
+from lossreg.training.loss.objective import Objective
+from lossreg.training.loss.reduction import Reduction, reduction_of
+from lossreg.training.optim.optimizer import build_optimizer, plan_optimizer, try_step
+from lossreg.training.optim.scheduler import (
+    Schedule,
+    build_scheduler,
+    choose_stepping,
+    preview_rates,
+    zero_rate_warning,
+)
+from lossreg.training.parts import Fit, Optimization, Parts, Samples
+from lossreg.training.seeds import seed_construction
+from lossreg.training.selection import (
+    Choice,
+    Request,
+    Selection,
+    check_effects,
+    class_name,
+    select,
+    select_loss,
+)
+
+Runtime = Mapping[str, Any]  # runtime name -> what factories that ask for it get
+
+_BATCH_NORM = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d)
+
+
+def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
+    """Builds everything and checks that it fits.
+
+    Args:
+        request: What to build.
+        processes: Those that train together.
+        quiet: Whether nothing is shown while a data set is read.
+
+    Raises:
+        LossregError: If a part cannot be built, or the parts do not fit.
+    """
+    spec = request.spec
+    device = _device(spec, processes)
+    check_effects(request)
+    selection = select(request)
+    samples = _load_samples(selection.data, spec, device, processes, quiet=quiet or not processes.is_main)
+    chosen = _all_chosen(selection, samples.data, request.registries)
+    closure = selection.optimizer.component is not None and selection.optimizer.component.closure
+    runtime = _runtime(spec, samples)
+    fit = _fit(chosen, spec, device, samples, runtime, closure=closure, losses=request.registries.losses)
+    optimization = _optimization(chosen, spec, device, samples, fit.objective, runtime, closure=closure)
+    if spec.compile:
+        check_compiler(device)
+    return Parts(
+        spec=_full_spec(spec, chosen),
+        labels={field: choice.label for field, choice in chosen.items()},
+        objects={field: class_name(part) for field, part in request.objects.items()},
+        device=device,
+        processes=processes,
+        samples=samples,
+        fit=fit,
+        optimization=optimization,
+        warnings=[*_warnings(chosen, samples.plan, fit, optimization)],
+    )
+
+
+def _device(spec: RunSpec, processes: Processes) -> torch.device:
+    device = resolve_device(spec.device, processes.local_rank, processes.local_world_size)
+    if processes.world_size > 1:
+        set_current_device(device)
+    return device
+
+
+def _full_spec(spec: RunSpec, chosen: Mapping[str, Choice]) -> RunSpec:
+    """The spec with full ids, and with the defaults that depend on the data set."""
+    named: dict[str, Any] = {field: choice.spec for field, choice in chosen.items() if choice.spec is not None}
+    return attrs.evolve(spec, **named)
+
+
+def _load_samples(choice: Choice, spec: RunSpec, device: torch.device, processes: Processes, *, quiet: bool) -> Samples:
+    """Builds the data set, and brings its splits to the device."""
+    runtime: Runtime = {"epochs": spec.epochs}
+    seed_construction(spec.seed)  # for a data set that draws numbers: the same in every run and process
+    with processes.local_main_first():  # where it downloads, once is enough
+        data = choice.build(runtime=runtime)
+    if not isinstance(data, Data):
+        raise ConfigError(f"the data set {choice.label} is a {type(data).__name__}, not a lossreg.Data")
+    splits = {
+        name: load_split(
+            getattr(data, name),
+            data.task,
+            limit,
+            device,
+            f"data set {choice.label}, split {name}",
+            loader=spec.loader,
+            workers=spec.workers,
+            local_world_size=processes.local_world_size,
+            quiet=quiet,
+        )
+        for name, limit in (("train", spec.limit_train), ("test", spec.limit_test))
+    }
+    if spec.workers is not None and not any(isinstance(split, StreamedSplit) for split in splits.values()):
+        raise ConfigError("workers (--workers) has no effect: no split is read by a data loader (--loader dataloader)")
+    processes.check_equal({name: len(split) for name, split in splits.items()}, "the numbers of samples")
+    plan = BatchPlan(len(splits["train"]), spec.batch_size, spec.accumulate, processes.rank, processes.world_size)
+    return Samples(data, splits, plan, {"data": choice.facts(runtime)})
+
+
+def _all_chosen(selection: Selection, data: Data, registries: Registries) -> dict[str, Choice]:
+    """Field -> what fills it; a field that stays empty is left out."""
+    chosen = {
+        "data": selection.data,
+        "model": selection.model,
+        "loss": select_loss(selection, data.task, registries),
+        "optimizer": selection.optimizer,
+        "scheduler": selection.scheduler,
+    }
+    return {field: choice for field, choice in chosen.items() if choice is not None}
+
+
+def _runtime(spec: RunSpec, samples: Samples) -> Runtime:
+    steps = samples.plan.steps
+    return {
+        "epochs": spec.epochs,
+        "steps_per_epoch": steps,
+        "total_steps": steps * spec.epochs,
+        **samples.data.facts(),
+    }
+
+
+def _fit(
+    chosen: Mapping[str, Choice],
+    spec: RunSpec,
+    device: torch.device,
+    samples: Samples,
+    runtime: Runtime,
+    *,
+    closure: bool,
+    losses: Registry[Loss, Any],
+) -> Fit:
+    """Builds model and loss, and sends a batch through copies of them."""
+    # Again, whatever the data set drew: the seed decides the weights of model and loss, in this order.
+    seed_construction(spec.seed)
+    model = _build_model(chosen["model"], runtime).to(device)
+    criterion = _build_criterion(chosen["loss"], runtime)
+    if isinstance(criterion, torch.nn.Module):
+        criterion = criterion.to(device)
+    train = samples.splits["train"]
+    _initialise_lazy(model, train)
+    layout = choose_layout(model, train.head(1)[0], device, closure=closure)
+    apply_layout(layout, model, samples.splits.values())
+    precision = choose_precision(spec.precision, device, model, closure=closure)
+    component: Loss | None = chosen["loss"].component
+    objective = Objective(model, adapt(criterion, component, samples.data.task), precision)
+    mismatch = mismatch_of({field: choice.label for field, choice in chosen.items()})
+    probe = check_contract(objective, component, samples.data, samples.splits, samples.plan, mismatch, losses)
+    return Fit(
+        objective,
+        layout,
+        _choose_reduction(objective.adapter, samples, probe),
+        probe.output_shape,
+        probe.unused,
+        {field: chosen[field].facts(runtime) for field in ("model", "loss")},
+    )
+
+
+def _build_model(choice: Choice, runtime: Runtime) -> torch.nn.Module:
+    model = choice.build(runtime=runtime)
+    if not isinstance(model, torch.nn.Module):
+        raise ConfigError(f"the model {choice.label} is not a torch.nn.Module")
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ConfigError(f"the model {choice.label} has no weight that can be trained")
+    return model
+
+
+def _build_criterion(choice: Choice, runtime: Runtime) -> Criterion:
+    criterion: Criterion = choice.build(runtime=runtime)
+    if isinstance(criterion, type):
+        raise ConfigError(f"the loss {choice.label} is a class; give an instance of it")
+    if not callable(criterion):
+        raise ConfigError(f"the loss {criterion!r} cannot be called")
+    return criterion
+
+
+def _initialise_lazy(model: torch.nn.Module, split: Split) -> None:
+    """Gives lazy modules (`nn.LazyLinear`) their weights, from the generator that the seed has set."""
+    if any(isinstance(p, torch.nn.parameter.UninitializedParameter) for p in model.parameters()):
+        try:
+            with torch.no_grad():
+                model.eval()(split.head(2)[0])
+        except Exception as error:
+            raise ConfigError(f"the model's lazy modules cannot be initialised: {describe_error(error)}") from error
+
+
+def _choose_reduction(adapter: LossAdapter, samples: Samples, probe: ProbeResult) -> Reduction:
+    ignored = adapter.ignore_index
+    may_be_ignored = ignored is not None and any(split.may_hold(ignored) for split in samples.splits.values())
+    return reduction_of(adapter, probe.output, probe.targets, may_be_ignored=may_be_ignored)
+
+
+def _optimization(
+    chosen: Mapping[str, Choice],
+    spec: RunSpec,
+    device: torch.device,
+    samples: Samples,
+    objective: Objective,
+    runtime: Runtime,
+    *,
+    closure: bool,
+) -> Optimization:
+    """Builds optimizer and scheduler, after trials with throw-away weights."""
+    scheduler_choice = chosen.get("scheduler")
+    metrics = metric_names(samples.data.task, eval_train=spec.eval_train)
+    stepping = choose_stepping(scheduler_choice, spec.scheduler_interval, metrics, spec.epochs, samples.plan.steps)
+    scaler = objective.precision.scaler()
+    plan = plan_optimizer(
+        chosen["optimizer"],
+        spec.param_groups,
+        objective.trainable(),
+        chosen["model"].label,
+        {**runtime, "interval": stepping.interval},
+    )
+    plan = try_step(plan, device, scaled=scaler is not None)
+    rates = preview_rates(plan, scheduler_choice, stepping, device)
+    optimizer, warning = build_optimizer(plan, spec.param_groups)
+    scheduler = build_scheduler(scheduler_choice, optimizer, plan.runtime)
+    facts = {"optimizer": plan.choice.facts({**plan.runtime, "params": plan.params()})}
+    if scheduler_choice is not None:
+        facts["scheduler"] = scheduler_choice.facts({**plan.runtime, "optimizer": optimizer})
+    schedule = Schedule(scheduler, stepping, may_skip=scaler is not None)
+    return Optimization(optimizer, closure, scaler, schedule, rates, facts, warning)
+
+
+def _warnings(chosen: Mapping[str, Choice], plan: BatchPlan, fit: Fit, optimization: Optimization) -> Iterator[str]:
+    """Sentences to show before the run."""
+    yield from filter(None, (choice.warning for choice in chosen.values()))
+    if not plan.is_whole:
+        yield from _cut_warnings(chosen, plan, fit)
+    yield from filter(None, (optimization.warning, zero_rate_warning(optimization.rates)))
+
+
+def _cut_warnings(chosen: Mapping[str, Choice], plan: BatchPlan, fit: Fit) -> Iterator[str]:
+    if fit.reduction.rule is None:
+        why = (
+            "declares nothing that says what it averages over (give a lossreg.Loss)"
+            if chosen["loss"].component is None
+            else "is not a mean over samples or elements"
+        )
+        yield (
+            f"the loss {chosen['loss'].label} {why}: each step is the mean of {plan.describe_cut()} weighted by their "
+            "samples, which differs from the loss of the whole batch"
+        )
+    if any(isinstance(module, _BATCH_NORM) for module in fit.objective.modules()):
+        yield f"the model {chosen['model'].label} has batch normalisation, which sees each of {plan.describe_cut()}"
