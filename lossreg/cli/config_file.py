@@ -93,7 +93,7 @@ def _check_origin(origin: dict[str, Any], kind: str, file: Path, registries: Reg
     registry = registries.of(kind)
     if full_id not in registry:
         distribution = origin.get("distribution")
-        came = "a process that entry it" if distribution is None else f"{distribution} {origin.get('version')}"
+        came = "a process that registered it" if distribution is None else f"{distribution} {origin.get('version')}"
         if source:
             came = f"the file {source} (-p {source})"
         raise ConfigError(f"{file} cannot be repeated: its {kind} {full_id} is missing; it came from {came}")

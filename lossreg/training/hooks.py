@@ -1,4 +1,4 @@
-"""The run hooks: a run calls those of its observers, and of plugins, each in isolation."""
+"""Calling the run hooks: of observers, whose errors end the run, and of plugins, each in isolation."""
 
 from __future__ import annotations
 

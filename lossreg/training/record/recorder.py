@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,7 +14,7 @@ import torch
 
 from lossreg.errors import RunFailedError, describe_error
 from lossreg.training.record.directory import RunDirectory, replacing
-from lossreg.training.record.run_json import finite, write_run_record
+from lossreg.training.record.run_json import write_run_record
 from lossreg.training.stops import signal_name
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Recorder:
         if self._metrics is None:
             return
         try:
-            self._metrics.write(json.dumps(finite(row), allow_nan=False) + "\n")
+            self._metrics.write(json.dumps(_finite(row), allow_nan=False) + "\n")
             self._metrics.flush()
         except OSError as error:
             raise RunFailedError(
@@ -112,6 +113,11 @@ class Recorder:
             "seconds": round(time.time() - self._started, 3),
             "epochs_done": self._last["epoch"] + 1 if self._last else 0,
             "steps_done": run.step,
-            "metrics": self._last and finite(self._last),
+            "metrics": self._last and _finite(self._last),
         }
         write_run_record(self._directory, content)
+
+
+def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row, with null for numbers that JSON does not have."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}

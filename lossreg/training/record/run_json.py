@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -68,8 +67,3 @@ def read_run_record(content: Mapping[str, Any], file: Path) -> RunRecord:
         )
     components = {field: origin for field, origin in tables["components"].items() if isinstance(origin, dict)}
     return RunRecord(file, tables["spec"], tables["objects"], components, tables["versions"])
-
-
-def finite(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row, with null for numbers that JSON does not have."""
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
