@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import attrs
 import pytest
+from filelock import FileLock
 
 from lossreg.cli.main import main
+
+# What the tests train is too small for several threads, and threads that wait for each other make a run on a machine
+# that has other work several times as slow. Read when torch is imported, by this process and its children.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @attrs.frozen
@@ -47,6 +53,31 @@ def lossreg_command(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypa
         return Outcome(code if isinstance(code, int) else 0, captured.out, captured.err)
 
     return run
+
+
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Makes a scratch folder of a name and has it filled, once in a session, however many workers of xdist share it."""
+
+    def make(name: str, fill: Callable[[Path], object]) -> Path:
+        if "PYTEST_XDIST_WORKER" not in os.environ:
+            folder = tmp_path_factory.mktemp(name)
+            fill(folder)
+            return folder
+        root = tmp_path_factory.getbasetemp().parent  # of all workers
+        folder = root / name
+        with FileLock(root / f"{name}.lock"):
+            if not (root / f"{name}.filled").exists():
+                shutil.rmtree(folder, ignore_errors=True)  # another worker may have failed half-way
+                folder.mkdir()
+                fill(folder)
+                (root / f"{name}.filled").touch()
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")

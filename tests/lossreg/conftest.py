@@ -1,42 +1,59 @@
-"""Real distributions, installed by pip, and the command in a process that sees some of them."""
+"""Real distributions, installed by pip, and lossreg in a process that sees some of them."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import lossreg
+
+if TYPE_CHECKING:
+    from tests.conftest import Once
+
+BUILD = """
+import os, sys, hatchling.build
+for folder in sys.argv[2:]:
+    os.chdir(folder)
+    hatchling.build.build_wheel(sys.argv[1])
+"""
 PACKAGES = Path(__file__).parents[1] / "packages"
 Install = Callable[..., Path]
 Result = subprocess.CompletedProcess[str]
 CommandWith = Callable[..., Result]
+LoadWith = Callable[..., lossreg.Registries]
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(once: Once, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All distributions of tests/packages, installed by pip into one scratch folder."""
-    target = tmp_path_factory.mktemp("installed")
-    sources = tmp_path_factory.mktemp("sources")
-    shutil.copytree(PACKAGES, sources, dirs_exist_ok=True)
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-compile"),
-            *("--disable-pip-version-check", "--target", str(target)),
-            *map(str, sorted(sources.iterdir())),
-        ],
-        check=True,
-    )
-    return target
+
+    def fill(target: Path) -> None:
+        sources, wheels = tmp_path_factory.mktemp("sources"), tmp_path_factory.mktemp("wheels")
+        shutil.copytree(PACKAGES, sources, dirs_exist_ok=True)
+        # pip would start a process for each of them to build it.
+        subprocess.run([sys.executable, "-c", BUILD, str(wheels), *map(str, sources.iterdir())], check=True)
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile"),
+                *("--disable-pip-version-check", "--target", str(target), *map(str, sorted(wheels.glob("*.whl")))),
+            ],
+            check=True,
+        )
+
+    return once("installed", fill)
 
 
 @pytest.fixture
 def install(installed: Path, tmp_path: Path) -> Install:
-    """Makes a folder for PYTHONPATH that holds the named distributions, put there in the given order."""
+    """Makes a folder for sys.path that holds the named distributions, put there in the given order."""
 
     def select(*names: str, folder: str = "site") -> Path:
         site = tmp_path / folder
@@ -67,3 +84,30 @@ def command_with() -> CommandWith:
         )
 
     return command
+
+
+@pytest.fixture
+def load_with() -> Iterator[LoadWith]:
+    """Loads registries in this process, with folders on sys.path.
+
+    The folders stay on sys.path until the next call or the end of the test, for factories that are imported late. What
+    was imported from them, or from a local file, is forgotten then.
+    """
+    path, modules = list(sys.path), set(sys.modules)
+
+    def forget() -> None:
+        folders = [Path(folder) for folder in sys.path if folder not in path]
+        sys.path[:] = path
+        for name in set(sys.modules) - modules:
+            file = getattr(sys.modules[name], "__file__", None)
+            if file and any(folder in Path(file).parents for folder in folders):
+                del sys.modules[name]
+        importlib.invalidate_caches()
+
+    def load(*folders: Path, **settings: Any) -> lossreg.Registries:
+        forget()
+        sys.path[:0] = map(str, folders)
+        return lossreg.load_registries(**settings)
+
+    yield load
+    forget()

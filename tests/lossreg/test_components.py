@@ -138,7 +138,7 @@ def test_every_word_of_the_expression_language_is_reserved() -> None:
 @pytest.mark.parametrize(
     "factory",
     ["torch.nn:L1Loss", "acme:f", "_acme._x:_f", "acme.x:Class.method", torch.nn.L1Loss, lambda: None],
-    ids=str,
+    ids=lambda factory: getattr(factory, "__name__", factory),
 )
 def test_a_factory_is_a_target_or_a_callable(factory: object) -> None:
     """A factory is `module:attribute` or anything that can be called."""

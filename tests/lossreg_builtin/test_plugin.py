@@ -8,14 +8,14 @@ import pytest
 import torch
 
 import lossreg
+from lossreg import RegistryEntry
 from lossreg.components import KINDS
 from lossreg.expression import WORDS
 from lossreg.names import EXPRESSION_WORDS
-from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.registries import default
 
-ALL: list[RegistryEntry[Any]] = [registered for kind in KINDS for registered in default.of(kind).values()]
-BUILTIN = [registered for registered in ALL if registered.provenance.plugin == "builtin"]
+ALL: list[RegistryEntry[Any]] = [entry for kind in KINDS for entry in default.of(kind).values()]
+BUILTIN = [entry for entry in ALL if entry.provenance.plugin == "builtin"]
 
 #: Where the table differs from the factory on purpose.
 DIFFERENT = {"sgd": {"lr", "momentum"}}
@@ -33,27 +33,27 @@ def test_the_built_in_names() -> None:
     }
 
 
-@pytest.mark.parametrize("registered", BUILTIN, ids=lambda r: r.id)
-def test_a_record_names_parameters_of_its_factory(registered: RegistryEntry[Any]) -> None:
-    """Every parameter that a record names is one of its factory's; required ones have no default there."""
-    parameters = registered.signature.parameters
-    assert set(registered.component.known_parameters) <= parameters.keys()
-    assert all(parameters[name].required for name in registered.component.required)
+@pytest.mark.parametrize("entry", BUILTIN, ids=lambda r: r.id)
+def test_a_component_names_parameters_of_its_factory(entry: RegistryEntry[Any]) -> None:
+    """Every parameter that a component names is one of its factory's; required ones have no default there."""
+    parameters = entry.signature.parameters
+    assert set(entry.component.known_parameters) <= parameters.keys()
+    assert all(parameters[name].required for name in entry.component.required)
 
 
-@pytest.mark.parametrize("registered", BUILTIN, ids=lambda r: r.id)
-def test_defaults_are_the_factory_s_but_for_the_known_differences(registered: RegistryEntry[Any]) -> None:
-    """A record's defaults are those of its factory, apart from the differences that are documented."""
-    own = registered.signature.parameters
-    different = {name for name, value in registered.component.defaults.items() if own[name].default != value}
-    assert different == DIFFERENT.get(registered.name, set())
+@pytest.mark.parametrize("entry", BUILTIN, ids=lambda r: r.id)
+def test_defaults_are_the_factory_s_but_for_the_known_differences(entry: RegistryEntry[Any]) -> None:
+    """A component's defaults are those of its factory, apart from the differences that are documented."""
+    own = entry.signature.parameters
+    different = {name for name, value in entry.component.defaults.items() if own[name].default != value}
+    assert different == DIFFERENT.get(entry.name, set())
 
 
-@pytest.mark.parametrize("registered", BUILTIN, ids=lambda r: r.id)
-def test_a_record_has_a_summary(registered: RegistryEntry[Any]) -> None:
+@pytest.mark.parametrize("entry", BUILTIN, ids=lambda r: r.id)
+def test_a_component_has_a_summary(entry: RegistryEntry[Any]) -> None:
     """Every built-in component says in one line what it is."""
-    assert registered.component.summary
-    assert "\n" not in registered.component.summary
+    assert entry.component.summary
+    assert "\n" not in entry.component.summary
 
 
 def test_sgd_and_adam_are_torch_s() -> None:

@@ -42,7 +42,7 @@ def ask(shell: str, line: str, command: list[str], cwd: Path) -> str:
         "COMP_CWORD": position,
         "PYTHONWARNINGS": "error",
     }
-    child = subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=60, check=True)
+    child = subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=240, check=True)
     assert child.stderr == ""
     return child.stdout
 
@@ -264,7 +264,7 @@ def test_bash_completes_once_the_line_of_the_help_is_in_its_start_file(
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=True,
     )
     assert child.stderr == ""

@@ -59,7 +59,7 @@ def rows(command: Command, line: str) -> list[dict[str, Any]]:
 def child(code: str, *arguments: str, cwd: Path) -> str:
     """What a child process writes to stdout that runs this code and must succeed in silence."""
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code, *arguments], cwd=cwd, capture_output=True, text=True, timeout=240, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout

@@ -1,22 +1,96 @@
-"""Runs that are the same on every machine, and their weights."""
+"""Runs that are the same on every machine, the loop that they are compared with, and their weights."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import attrs
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 
 import lossreg
-from lossreg import RunResult
+from lossreg import Data, RunResult
+
+Run = Callable[..., RunResult]
+Weights = Callable[[nn.Module], Tensor]
+Samples = tuple[Tensor, Tensor]
+
+
+class HandLoop(Protocol):
+    """A training loop as one writes it without lossreg."""
+
+    def __call__(
+        self,
+        model: Callable[[Tensor], Tensor],
+        loss: Callable[[Tensor, Tensor], Tensor],
+        optimizer: torch.optim.Optimizer,
+        samples: Samples,
+        *,
+        epochs: int = 1,
+        batch_size: int = 64,
+        seed: int = 0,
+        scheduler: LRScheduler | None = None,
+        after_backward: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Trains.
+
+        Args:
+            model: From inputs to the output.
+            loss: From output and targets to a number.
+            optimizer: Holds what is trained. A run builds its SGD and Adam with `fused=True`: bit-equal weights need
+                the same here, since on some CPUs an unfused step rounds otherwise.
+            samples: Inputs and targets.
+            epochs: How often all samples are taken.
+            batch_size: Samples of a step.
+            seed: Of the order of samples.
+            scheduler: Steps after each epoch.
+            after_backward: Called when the gradients of a step are known.
+        """
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Callable[..., RunResult]:
+def hand_loop() -> HandLoop:
+    """A plain PyTorch loop; in epoch e it takes the samples in the order `default_rng([seed, e]).permutation(n)`."""
+
+    def train(
+        model: Callable[[Tensor], Tensor],
+        loss: Callable[[Tensor, Tensor], Tensor],
+        optimizer: torch.optim.Optimizer,
+        samples: Samples,
+        *,
+        epochs: int = 1,
+        batch_size: int = 64,
+        seed: int = 0,
+        scheduler: LRScheduler | None = None,
+        after_backward: Callable[[], object] = lambda: None,
+    ) -> None:
+        inputs, targets = samples
+        for epoch in range(epochs):
+            order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(inputs)))
+            for indices in order.split(batch_size):
+
+                def closure(indices: Tensor = indices) -> Tensor:
+                    optimizer.zero_grad()
+                    value = loss(model(inputs[indices]), targets[indices])
+                    value.backward()
+                    after_backward()
+                    return value
+
+                optimizer.step(closure)  # type: ignore[arg-type]  # torch annotates a float, and takes the tensor
+            if scheduler is not None:
+                scheduler.step()
+
+    return train
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
     """`lossreg.run` without progress and in float32, on every machine, each time into a new directory."""
     number = itertools.count()
 
@@ -29,6 +103,86 @@ def run(tmp_path: Path) -> Callable[..., RunResult]:
 
 
 @pytest.fixture
-def weights() -> Callable[[nn.Module], Tensor]:
-    """All weights of a model in one tensor, on the CPU."""
-    return lambda model: torch.cat([weight.detach().cpu().flatten() for weight in model.parameters()])
+def weights() -> Weights:
+    """All weights and buffers of a model in one tensor, on the CPU, in float64, which holds every float32 exactly."""
+    return lambda model: torch.cat([value.detach().cpu().double().flatten() for value in model.state_dict().values()])
+
+
+@pytest.fixture(scope="session")
+def digits() -> Samples:
+    """Inputs and targets of the training split of the digits."""
+    train = lossreg.datasets.build("digits").train
+    assert isinstance(train, tuple)
+    return train
+
+
+@pytest.fixture(scope="session")
+def digits_test() -> Samples:
+    """Inputs and targets of the test split of the digits."""
+    test = lossreg.datasets.build("digits").test
+    assert isinstance(test, tuple)
+    return test
+
+
+@pytest.fixture
+def float64(digits: Samples, digits_test: Samples) -> Iterator[Data]:
+    """Makes float64 torch's default type for models and losses, and gives the digits in it.
+
+    Where two ways to compute the same are compared, what is left of their difference is rounding. In float64 it is
+    2**29 times smaller than in float32, so that a bound which holds on every machine still shows any other difference.
+    """
+    data = lossreg.datasets.build("digits")
+    torch.set_default_dtype(torch.float64)
+    yield attrs.evolve(data, train=(digits[0].double(), digits[1]), test=(digits_test[0].double(), digits_test[1]))
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def tutorial_model() -> Callable[[], nn.Module]:
+    """Makes the tutorial's network, written by hand, in the layout that a run gives to convolutions."""
+
+    def make() -> nn.Module:
+        return nn.Sequential(
+            nn.Conv2d(1, 32, 3), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3), nn.MaxPool2d(2),
+            nn.Flatten(), nn.Linear(1600, 64), nn.ReLU(), nn.Linear(64, 10),
+        ).to(memory_format=torch.channels_last)  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def table() -> Callable[..., Data]:
+    """Makes a classification of random rows."""
+
+    def make(rows: int = 64, features: int = 4, classes: int = 3) -> Data:
+        generator = torch.Generator().manual_seed(0)
+        inputs = torch.randn(rows, features, generator=generator)
+        targets = torch.randint(classes, (rows,), generator=generator)
+        return Data((inputs, targets), (inputs, targets), "classification", (features,), num_classes=classes)
+
+    return make
+
+
+@pytest.fixture
+def run_table(run: Run, table: Callable[..., Data], tmp_path: Path) -> Run:
+    """`run` for one epoch on the table with a linear model, into `out`, unless the arguments say otherwise."""
+
+    def one_epoch(**arguments: Any) -> RunResult:
+        usual: dict[str, Any] = {"data": table(), "model": nn.Linear(4, 3), "epochs": 1, "out": tmp_path / "out"}
+        return run(**{**usual, **arguments})
+
+    return one_epoch
+
+
+@pytest.fixture
+def registries() -> lossreg.Registries:
+    """The built-ins with LBFGS, OneCycleLR and ReduceLROnPlateau, as a plugin would offer them."""
+    made = lossreg.load_registries(allow=[])
+    made.optimizers.register("lbfgs", "torch.optim:LBFGS", closure=True, defaults={"max_iter": 4})
+    made.schedulers.register(
+        "one_cycle", "torch.optim.lr_scheduler:OneCycleLR", interval="step", runtime_args={"total_steps": "total_steps"}
+    )
+    made.schedulers.register(
+        "plateau", "torch.optim.lr_scheduler:ReduceLROnPlateau", monitor="test_loss", defaults={"patience": 0}
+    )
+    return made

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 import lossreg
-from lossreg import RunResult
 from lossreg.training.hardware import precision
 from lossreg.training.hardware.precision import choose_precision
 
-Run = Callable[..., RunResult]
+if TYPE_CHECKING:
+    from tests.lossreg.training.conftest import HandLoop, Run, Samples, Weights
+
 CPU = torch.device("cpu")
 
 
@@ -77,28 +78,30 @@ def test_the_model_computes_in_16_bits_and_the_loss_in_32(run: Run, name: str, d
     assert json.loads((result.directory / "run.json").read_text())["precision"]["used"] == name
 
 
-def test_bf16_is_the_plain_loop_under_autocast(run: Run) -> None:
+def test_bf16_is_the_plain_loop_under_autocast(
+    run: Run, weights: Weights, hand_loop: HandLoop, digits: Samples, tutorial_model: Callable[[], nn.Module]
+) -> None:
     """A hand-written loop with torch.autocast ends with the same bits."""
-    result = run(precision="bf16", optimizer="sgd(momentum=0.0)", epochs=1, limit_train=64, limit_test=8)
-    data = lossreg.datasets.build("digits")
-    assert isinstance(data.train, tuple)
+    result = run(precision="bf16", optimizer="sgd(momentum=0.0)", epochs=1, limit_train=16, limit_test=8, batch_size=8)
     torch.manual_seed(0)
-    model = lossreg.models.build("mnist_cnn").to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    order = torch.from_numpy(np.random.default_rng([0, 0]).permutation(64))
-    with torch.autocast("cpu", torch.bfloat16):
-        output = model(data.train[0][order])
-    functional.cross_entropy(output.float(), data.train[1][order]).backward()
-    optimizer.step()
-    for ours, theirs in zip(result.model.parameters(), model.parameters(), strict=True):
-        assert ours.equal(theirs)
+    model = tutorial_model()
+
+    def predict(inputs: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            output: Tensor = model(inputs)
+        return output.float()
+
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, fused=True)
+    hand_loop(predict, functional.cross_entropy, optimizer, (digits[0][:16], digits[1][:16]), batch_size=8)
+    assert weights(result.model).equal(weights(model))
 
 
 @pytest.mark.parametrize("name", ["bf16", "16"])
 def test_16_bits_learn_as_32_do(run: Run, name: str) -> None:
     """Five epochs end near the loss of float32, momentum, clipping, accumulation and schedule included."""
     usual = {
-        "epochs": 5, "limit_train": 512, "limit_test": 100, "batch_size": 16, "accumulate": 2, "clip_grad_norm": 1.0,
+        "model": "mlp", "epochs": 5, "limit_train": 512, "limit_test": 100, "batch_size": 16, "accumulate": 2,
+        "clip_grad_norm": 1.0,
         "scheduler": "lambda_lr(lr_lambda='1 / (1 + 0.01 * step)')", "scheduler_interval": "step",
     }  # fmt: skip
     full, half = run(**usual), run(precision=name, **usual)
@@ -108,8 +111,8 @@ def test_16_bits_learn_as_32_do(run: Run, name: str) -> None:
 def test_float16_steps_that_overflow_are_left_out(run: Run) -> None:
     """A loss so large that the first scaled gradients overflow does not reach weights or momentum."""
     result = run(
-        precision="16", loss="cross_entropy(reduction='sum')", optimizer="sgd(lr=1e-5)", epochs=3, limit_train=512,
-        limit_test=64,
+        model="mlp", precision="16", loss="cross_entropy(reduction='sum')", optimizer="sgd(lr=1e-5)", epochs=3,
+        limit_train=512, limit_test=64,
     )  # fmt: skip
     assert all(weight.isfinite().all() for weight in result.model.parameters())
     losses = [row["train_loss"] for row in result.metrics]

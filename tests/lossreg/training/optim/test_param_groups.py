@@ -5,32 +5,33 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 import lossreg
-from lossreg import RunResult
 
-Run = Callable[..., RunResult]
+if TYPE_CHECKING:
+    from tests.conftest import Command
+    from tests.lossreg.training.conftest import HandLoop, Run, Samples, Weights
+
 SMALL = {"epochs": 1, "limit_train": 128, "limit_test": 8}
 
 
-def test_a_group_is_optimised_with_its_own_options(run: Run, weights: Callable[[nn.Module], Tensor]) -> None:
+def test_a_group_is_optimised_with_its_own_options(
+    run: Run, weights: Weights, hand_loop: HandLoop, digits: Samples, tutorial_model: Callable[[], nn.Module]
+) -> None:
     """Weights without decay and biases with another rate end as with torch's own groups."""
     result = run(
         optimizer="sgd(weight_decay=0.1)",
         param_groups={"*.bias": {"weight_decay": 0, "lr": 0.1}, "7.weight": "lr=0.5"},
         **SMALL,
     )  # fmt: skip
-    data = lossreg.datasets.build("digits")
-    assert isinstance(data.train, tuple)
     torch.manual_seed(0)
-    model = lossreg.models.build("mnist_cnn").to(memory_format=torch.channels_last)
+    model = tutorial_model()
     named = dict(model.named_parameters())
     biases = [weight for name, weight in named.items() if name.endswith(".bias")]
     rest = [weight for name, weight in named.items() if not name.endswith(".bias") and name != "7.weight"]
@@ -40,19 +41,15 @@ def test_a_group_is_optimised_with_its_own_options(run: Run, weights: Callable[[
         {"params": [named["7.weight"]], "lr": 0.5},
     ]
     optimizer = torch.optim.SGD(groups, lr=0.01, momentum=0.9, weight_decay=0.1, fused=True)
-    order = torch.from_numpy(np.random.default_rng([0, 0]).permutation(128))
-    for part in order.split(64):
-        optimizer.zero_grad()
-        functional.cross_entropy(model(data.train[0][part]), data.train[1][part]).backward()
-        optimizer.step()
+    hand_loop(model, functional.cross_entropy, optimizer, (digits[0][:128], digits[1][:128]))
     assert weights(result.model).equal(weights(model))
 
 
 def test_a_schedule_multiplies_the_rate_of_each_group(run: Run) -> None:
     """The recorded rate is the first group's; a pattern that matches all leaves no other group."""
     result = run(
-        param_groups={"*": "lr=0.5"}, scheduler="lambda_lr(lr_lambda='1 / (1 + epoch)')", limit_train=64, limit_test=8,
-        epochs=3,
+        model="mlp", param_groups={"*": "lr=0.5"}, scheduler="lambda_lr(lr_lambda='1 / (1 + epoch)')", epochs=3,
+        limit_train=64, limit_test=8,
     )  # fmt: skip
     assert [row["lr"] for row in result.metrics] == pytest.approx([0.5, 0.25, 0.5 / 3])
 
@@ -119,9 +116,7 @@ def test_groups_for_an_optimizer_object_are_refused(run: Run) -> None:
         run(model=model, optimizer=make, param_groups={"*.bias": "wd=1"}, **SMALL)
 
 
-def test_groups_come_from_options_and_files_and_are_recorded(
-    lossreg_command: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_groups_come_from_options_and_files_and_are_recorded(lossreg_command: Command, tmp_path: Path) -> None:
     """`--param-groups` may be repeated and wins over a file's table; run.json repeats what was used."""
     (tmp_path / "run.toml").write_text('epochs = 1\nlimit_train = 64\n[param_groups]\n"*.bias" = {weight_decay = 0}\n')
     assert lossreg_command("run", "-c", "run.toml", "--quiet", "--out", "file").code == 0
@@ -147,7 +142,7 @@ def test_groups_come_from_options_and_files_and_are_recorded(
         (["*.bias: lr=nan"], "lr is NaN"),
     ],
 )
-def test_a_wrong_option_is_refused(lossreg_command: Callable[..., Any], texts: list[str], said: str) -> None:
+def test_a_wrong_option_is_refused(lossreg_command: Command, texts: list[str], said: str) -> None:
     """What `--param-groups` cannot read is exit code 2 and one message."""
     outcome = lossreg_command("run", *(word for text in texts for word in ("--param-groups", text)))
     assert outcome.code == 2

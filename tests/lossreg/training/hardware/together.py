@@ -1,23 +1,27 @@
 """Runs every case of CASES into folders below the one that is named, in as many processes as start this together.
 
-torchrun --nproc-per-node 2 together.py DIR trains with two, python together.py DIR alone.
+torchrun --nproc-per-node 2 together.py DIR trains with two, python together.py DIR alone. All compute in float64, so
+that what the two ways differ by is either rounding far below any learning rate, or a fault.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from pathlib import Path
 from typing import Any
 
+import attrs
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 import lossreg
 from lossreg import Data
 
-#: Name -> arguments of `lossreg.run`; 129 samples leave one for the last batch, and one process without any.
+#: Name -> arguments of `lossreg.run`; 129 samples leave one for the last batch, and one process without any. The eps of
+#: Adam keeps it from dividing what is nothing but rounding by what is nothing but rounding.
 CASES: dict[str, dict[str, Any]] = {
     "plain": {"loss": "cross_entropy"},
     "mse": {"loss": "mse", "batch_size": 63},
@@ -27,7 +31,7 @@ CASES: dict[str, dict[str, Any]] = {
     "accumulated": {"loss": "cross_entropy(ignore_index=3)", "batch_size": 10, "accumulate": 3, "clip_grad_norm": 0.5},
     "loader": {"loss": "cross_entropy", "loader": "dataloader", "workers": 1},
     "schedule": {
-        "loss": "l1", "optimizer": "adam", "scheduler": "lambda_lr(lr_lambda='1 / (1 + step)')",
+        "loss": "l1", "optimizer": "adam(eps=0.01)", "scheduler": "lambda_lr(lr_lambda='1 / (1 + step)')",
         "scheduler_interval": "step",
     },
     "closure": {"data": "diabetes", "loss": "mse", "optimizer": "lbfgs", "batch_size": 100, "limit_train": None},
@@ -59,6 +63,31 @@ class Unused(nn.Module):
         return self.used(images.flatten(1))  # type: ignore[no-any-return]  # nn.Module's call is not annotated
 
 
+class Drawing(nn.Module):
+    """A linear model that keeps a random number of each batch that it is trained on, as dropout would draw it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(784, 10)
+        self.drawn: list[float] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits."""
+        if self.training:
+            self.drawn.append(torch.rand(()).item())
+        return self.linear(images.flatten(1))  # type: ignore[no-any-return]  # nn.Module's call is not annotated
+
+
+def in_float64(data: Data) -> Data:
+    """The data with all numbers in float64."""
+
+    def doubled(split: Any) -> tuple[Tensor, Tensor]:
+        inputs, targets = split
+        return inputs.double(), targets.double() if targets.is_floating_point() else targets
+
+    return attrs.evolve(data, train=doubled(data.train), test=doubled(data.test))
+
+
 class Stopper:
     """Asks for the end of a run; hooks are called in one process, and all have to end."""
 
@@ -72,19 +101,29 @@ def main() -> None:
     folder = Path(sys.argv[1])
     if dist.is_torchelastic_launched():
         dist.init_process_group("gloo")  # lossreg joins the group of the program that calls it
+    torch.set_default_dtype(torch.float64)
+    digits, diabetes = (in_float64(lossreg.datasets.build(name)) for name in ("digits", "diabetes"))
+    rank = dist.get_rank() if dist.is_initialized() else 0
     lossreg.optimizers.register("lbfgs", "torch.optim:LBFGS", closure=True, defaults={"max_iter": 3})
     lossreg.losses.register("tempered", target="index", averages="sample")(Tempered)
     usual: dict[str, Any] = {
-        "epochs": 2, "limit_train": 129, "limit_test": 70, "precision": "32", "device": "cpu", "quiet": True,
-        "log_every": 2,
+        "data": digits, "model": "mnist_cnn", "epochs": 2, "limit_train": 129, "limit_test": 70, "precision": "32",
+        "device": "cpu", "quiet": True, "log_every": 2,
     }  # fmt: skip
     for name, arguments in CASES.items():
-        lossreg.run(**{**usual, **arguments, "out": folder / name})
+        data = {"data": diabetes, "model": "mlp"} if arguments.get("data") == "diabetes" else {}
+        lossreg.run(**{**usual, **arguments, **data, "out": folder / name})
+    torch.manual_seed(0)
     lossreg.run(**{**usual, "model": Unused(), "out": folder / "unused"})
     stopped = lossreg.run(**{**usual, "batch_size": 16, "observers": [Stopper()], "out": folder / "stopped"})
     assert stopped.reason == "enough"  # in each process
     assert stopped.directory == folder / "stopped"
-    logging.basicConfig(filename=folder / "warnings.txt" if not dist.is_initialized() or not dist.get_rank() else None)
+    torch.manual_seed(0)
+    drawing = Drawing()
+    lossreg.run(**{**usual, "model": drawing, "batch_size": 43, "out": folder / "drawing"})
+    (folder / f"drawn{rank}.json").write_text(json.dumps(drawing.drawn))
+    logging.basicConfig(filename=None if rank else folder / "warnings.txt")
+    torch.manual_seed(0)
     normed = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(784), nn.Linear(784, 10))
     warned = lossreg.run(**{**usual, "model": normed, "loss": "dice", "batch_size": 43, "out": folder / "warned"})
     kept = torch.load(folder / "warned" / "model.pt", weights_only=True)

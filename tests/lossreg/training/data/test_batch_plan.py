@@ -1,4 +1,4 @@
-"""How an epoch is cut into steps, batches and shares of processes."""
+"""How an epoch is divided into steps, batches and shares of processes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import itertools
 import pytest
 
 from lossreg.training.data.batch_plan import BatchPlan
-from lossreg.training.data.order import sample_order
-from lossreg.training.seeds import sample_seeds
 
 SIZES = [
     (count, batch_size, accumulate, processes)
@@ -52,14 +50,3 @@ def test_batches_are_those_of_one_process() -> None:
     alone = list(BatchPlan(10, 4).ranges())
     first, second = (list(BatchPlan(10, 4, rank=rank, world_size=2).ranges()) for rank in range(2))
     assert [(a[0], b[1]) for a, b in zip(first, second, strict=True)] == alone == [(0, 4), (4, 8), (8, 10)]
-
-
-def test_order_and_seeds_are_functions_of_seed_and_epoch() -> None:
-    """The same seed and epoch give the same, others give others, and large seeds count whole."""
-    assert sample_order(1, 2, 100).equal(sample_order(1, 2, 100))
-    assert sorted(sample_order(1, 2, 100).tolist()) == list(range(100))
-    assert not sample_order(1, 2, 100).equal(sample_order(1, 3, 100))
-    assert not sample_order(1, 2, 100).equal(sample_order(1 + 2**32, 2, 100))
-    assert sample_seeds(1, 2, 100).equal(sample_seeds(1, 2, 100))
-    assert not sample_seeds(1, 2, 100).equal(sample_seeds(1, 3, 100))
-    assert sample_seeds(1, 2, 50).equal(sample_seeds(1, 2, 100)[:50])

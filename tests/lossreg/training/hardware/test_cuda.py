@@ -26,7 +26,6 @@ pytestmark = [
 ]
 
 SMALL = {"epochs": 2, "limit_train": 500, "limit_test": 100, "log_every": 10**6}
-GPU = torch.device("cuda:0")
 
 
 def test_a_gpu_trains_as_the_cpu_does(run: Callable[..., RunResult], weights: Callable[[nn.Module], Tensor]) -> None:
@@ -37,7 +36,7 @@ def test_a_gpu_trains_as_the_cpu_does(run: Callable[..., RunResult], weights: Ca
 
 
 def test_auto_takes_the_gpu_and_bfloat16(run: Callable[..., RunResult]) -> None:
-    """`auto` is the and bf16 where it has that; the optimizer is fused."""
+    """`auto` is the GPU, and bf16 where it has that; the optimizer is fused."""
     result = run(device="auto", precision="auto", **SMALL)
     record = json.loads((result.directory / "run.json").read_text())
     assert record["device"] == "cuda:0"

@@ -1,0 +1,115 @@
+"""Registries: lookup, registering, independence."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+import torch
+
+import lossreg
+from lossreg.components import KINDS
+from lossreg.registry.registries import default
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_registry_is_a_mapping_of_full_ids(kind: str) -> None:
+    """Iterating gives full ids, each of which resolves to its component."""
+    registry = default.of(kind)
+    assert [registry[full_id].id for full_id in registry] == sorted(registry)
+    assert len(registry) == len(list(registry))
+
+
+def test_registering_the_same_name_again_replaces_it() -> None:
+    """A notebook's cell that runs again leaves one component, the newer."""
+    registries = lossreg.load_registries()
+    for size in (1, 2):
+        registries.models.register("tiny", summary=f"{size}")(torch.nn.Identity)
+    assert registries.models["tiny"].component.summary == "2"
+    assert registries.models["local.tiny"].id == "local.tiny"
+
+
+def test_a_set_of_registries_is_independent() -> None:
+    """What one set registers, the module-level registries and other sets do not see."""
+    first, second = lossreg.load_registries(), lossreg.load_registries()
+    first.losses.register("mine", target="dense")(torch.nn.L1Loss)
+    assert "mine" in first.losses
+    assert "mine" not in second.losses
+    assert "mine" not in lossreg.losses
+
+
+def test_registering_does_not_discover() -> None:
+    """`register` on the module-level registry loads no plugin; the first lookup does."""
+    code = """
+import sys, lossreg
+@lossreg.losses.register("mine", target="dense")
+class Mine: pass
+assert "lossreg_builtin.plugin" not in sys.modules
+assert lossreg.losses["mine"].id == "local.mine"
+assert "lossreg_builtin.plugin" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_threads_look_up_and_build_at_once() -> None:
+    """Many threads that start with a fresh set of registries all find and build their components."""
+    registries = lossreg.Registries()
+    built: list[Any] = []
+    start = threading.Barrier(16)
+
+    def work() -> None:
+        start.wait()
+        built.append(registries.losses.build("dice(smooth=1.0)"))
+
+    threads = [threading.Thread(target=work) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [loss.smooth for loss in built] == [1.0] * 16
+
+
+def test_two_functions_under_one_name_are_an_error() -> None:
+    """A second, different function under a registered name is refused; the same one again replaces it."""
+    registries = lossreg.load_registries(allow=[])
+
+    def make() -> None: ...
+
+    def other() -> None: ...
+
+    registries.models.register("thing")(make)
+    registries.models.register("thing", summary="again")(make)
+    assert registries.models["thing"].component.summary == "again"
+    with pytest.raises(lossreg.ComponentError, match=r"local\.thing is registered already"):
+        registries.models.register("thing")(other)
+
+
+def test_an_alias_does_not_take_the_name_of_another_component() -> None:
+    """Registering `b` with the alias `a` is refused where `a` is registered, and `a` stays what it was."""
+    registries = lossreg.load_registries()
+    registries.models.register("a", summary="the first")(torch.nn.Identity)
+    with pytest.raises(lossreg.ComponentError, match=r"local\.a is registered already"):
+        registries.models.register("b", aliases=["a"])(torch.nn.Flatten)
+    assert registries.models["a"].component.summary == "the first"
+    assert "b" not in registries.models
+
+
+def test_a_name_does_not_take_the_alias_of_another_component() -> None:
+    """Registering `a` is refused where `b` has that alias."""
+    registries = lossreg.load_registries()
+    registries.models.register("b", aliases=["a"])(torch.nn.Flatten)
+    with pytest.raises(lossreg.ComponentError, match=r"local\.a is registered already"):
+        registries.models.register("a")(torch.nn.Identity)
+    assert registries.models["a"].name == "b"
+
+
+def test_a_component_that_is_registered_again_loses_its_old_aliases() -> None:
+    """The newer registration says all that leads to the component."""
+    registries = lossreg.load_registries()
+    registries.models.register("b", aliases=["old"])(torch.nn.Flatten)
+    registries.models.register("b", aliases=["new"])(torch.nn.Flatten)
+    assert "old" not in registries.models
+    assert registries.models["new"].id == "local.b"
