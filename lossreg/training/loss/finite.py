@@ -37,7 +37,7 @@ def check_first_loss(
         _check_class_weights(weights, splits, mismatch)
     if torch.isfinite(probe.value):
         return
-    if reduction.rule == "weights" and not reduction.weight(probe.targets) > 0:
+    if reduction.rule == "weights" and not reduction.weight(probe.targets[: probe.output_shape[0]]) > 0:
         return  # 0 / 0, for want of a target that counts; training leaves such a batch out
     value = f"the loss of the first batch is {float(probe.value):g}, before any step"
     raise mismatch(f"{value}: {_cause(objective, probe.output)}")
