@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -19,9 +20,17 @@ Task = Literal["classification", "regression", "segmentation"]
 TASKS = ("classification", "regression", "segmentation")
 
 
+def _count(value: Any) -> Any:
+    """A whole number of any kind (numpy has its own) as Python's; what is none is left for the check."""
+    try:
+        return value if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return value
+
+
 def _shape(sizes: Iterable[int]) -> tuple[int, ...]:
     try:
-        return tuple(sizes)
+        return tuple(map(_count, sizes))
     except TypeError:
         raise DataError(f"in_shape is the shape of one input, such as (1, 28, 28), not {sizes!r}") from None
 
@@ -39,7 +48,7 @@ class Data:
             `torch.utils.data.Dataset` of such pairs.
         test: The split to evaluate on, of the same form.
         task: `"classification"` (targets `(N,)`, int64), `"segmentation"` (targets `(N, *)`, int64) or
-            `"regression"` (targets `(N, out_features)`, floating point).
+            `"regression"` (targets `(N, out_features)`, or `(N,)` for one number; floating point).
         in_shape: Shape of one input, without the batch: `(1, 28, 28)` for a grey image, `(10,)` for a table's row.
         num_classes: How many classes there are; classification and segmentation need it.
         out_features: How many numbers are predicted; regression needs it.
@@ -58,8 +67,8 @@ class Data:
     test: Split = attrs.field(repr=False)
     task: Task
     in_shape: tuple[int, ...] = attrs.field(converter=_shape)
-    num_classes: int | None = None
-    out_features: int | None = None
+    num_classes: int | None = attrs.field(default=None, converter=_count)
+    out_features: int | None = attrs.field(default=None, converter=_count)
 
     def __attrs_post_init__(self) -> None:
         if self.task not in TASKS:

@@ -30,6 +30,7 @@ from lossreg.suggestions import did_you_mean
 MAX_EPOCHS = 1_000_000  # more is a typing error: every epoch has its line in metrics.jsonl
 
 Precision = Literal["auto", "32", "bf16", "16"]
+Layout = Literal["auto", "contiguous", "channels_last"]
 Loader = Literal["auto", "resident", "dataloader"]
 Interval = Literal["epoch", "step"]
 
@@ -209,6 +210,13 @@ class RunSpec:
         validator=OneOf(("auto", "32", "bf16", "16")),
         metadata=described(
             "What the model computes in: float32, or mixed with 16 bits.", default="auto: what suits device and model"
+        ),
+    )
+    layout: Layout = attrs.field(
+        default="auto",
+        validator=OneOf(("auto", "contiguous", "channels_last")),
+        metadata=described(
+            "How images and the weights of convolutions lie in memory.", default="auto: the fastest that works"
         ),
     )
     compile: bool = attrs.field(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 import attrs
 
 from lossreg.errors import ConfigError
-from lossreg.run_spec import COMPONENT_FIELDS, RUN_KEYS, Interval, Loader, Precision, RunSpec
+from lossreg.run_spec import COMPONENT_FIELDS, RUN_KEYS, Interval, Layout, Loader, Precision, RunSpec
 from lossreg.spec import ComponentSpec
 from lossreg.suggestions import did_you_mean
 
@@ -41,6 +41,7 @@ class RunArguments(TypedDict, total=False):
     seed: int
     device: str | torch.device
     precision: Precision
+    layout: Layout
     compile: bool
     loader: Loader
     workers: int | None

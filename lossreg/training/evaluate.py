@@ -49,9 +49,9 @@ def evaluate(parts: Parts, name: str) -> tuple[float, float]:
         name: `train` or `test`.
 
     Returns:
-        The mean of the batches' losses, each with the weight that the loss gives it (else its samples), and the
-        accuracy over all positions whose target is not ignored, or for a regression the mean absolute error over all
-        elements.
+        The mean of the batches' losses, each with the weight that the loss gives it (else its samples); of a loss that
+        is a sum, the sum over all samples divided by their number. And the accuracy over all positions whose target is
+        not ignored, or for a regression the mean absolute error over all elements.
     """
     objective, reduction, processes = parts.objective, parts.fit.reduction, parts.processes
     split = parts.samples.splits[name]
@@ -67,10 +67,10 @@ def evaluate(parts: Parts, name: str) -> tuple[float, float]:
         output = objective.predict(inputs)
         if reduction.rule == "weights":
             weight = reduction.weight(targets)
-            total += adapter(output, reduction.guarded(targets, weight)) * weight
+            total += reduction.total(adapter, output, targets, weight)
             weights += weight
         else:
-            total.add_(adapter(output, targets), alpha=len(targets))
+            total.add_(adapter(output, targets), alpha=1 if reduction.rule == "sum" else len(targets))
             weights += len(targets)
         if parts.samples.data.task == "regression":
             quality += (output - targets).abs().sum()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,16 @@ from lossreg.training.optim.step import TrainingStep
 from lossreg.training.seeds import seed_process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from lossreg.training.hooks import RunHooks
     from lossreg.training.parts import Parts
     from lossreg.training.state import Run
+
+
+logger = logging.getLogger("lossreg")
+
+OVERFLOWN = 1e10  # a weight beyond this is no weight that training meant
 
 
 def train(run: Run, hooks: RunHooks) -> list[dict[str, Any]]:
@@ -32,7 +38,7 @@ def train(run: Run, hooks: RunHooks) -> list[dict[str, Any]]:
         The row of each epoch.
 
     Raises:
-        RunFailedError: If the training loss is no longer a finite number.
+        RunFailedError: If the training loss is not a finite number.
     """
     rows = []
     parts = run.parts
@@ -48,7 +54,23 @@ def train(run: Run, hooks: RunHooks) -> list[dict[str, Any]]:
         if _stops(run):
             break
         parts.optimization.schedule.after_epoch(epoch, row)
+    _warn_of_overflow(parts, rows[-1])
     return rows
+
+
+def _warn_of_overflow(parts: Parts, row: Mapping[str, Any]) -> None:
+    """A step that overflows shows in the loss of the next; the last has none."""
+    weights = [one.detach().abs().max() for one in parts.objective.trainable().values() if one.numel()]
+    greatest = max(map(float, weights), key=lambda number: math.inf if math.isnan(number) else number, default=0.0)
+    if (row["test_loss"] is not None and math.isfinite(greatest)) or not parts.processes.is_main:
+        return
+    logger.warning(
+        "the test loss is %s after the last step (epoch %d), and the greatest weight is %g%s",
+        "not a finite number" if row["test_loss"] is None else f"{row['test_loss']:g}",
+        row["epoch"],
+        greatest,
+        "" if greatest < OVERFLOWN else ": training overflowed in its last steps; a lower learning rate may help",
+    )
 
 
 def training_step(parts: Parts) -> TrainingStep:
@@ -107,10 +129,10 @@ def train_epoch(run: Run, step: TrainingStep, hooks: RunHooks) -> dict[str, Any]
         samples += step_plan.samples
         run.step += 1
         if run.step % log_every == 0:
-            hooks.call("lossreg_logged", run=run, record=_step_row(run, step, loss))
+            hooks.call("lossreg_logged", run=run, record=_step_row(run, step, loss, mean))
             if _stops(run):
                 break
-    train_loss = _finite(mean.result(run), run)  # waits for the device, so the clock is right
+    train_loss = _finite(mean.result(run), run, mean)  # waits for the device, so the clock is right
     seconds = time.perf_counter() - started
     return {
         "kind": "epoch",
@@ -129,6 +151,7 @@ class _RunningMean:
     def __init__(self, device: torch.device) -> None:
         self._total = torch.zeros((), device=device)
         self._weight: int | Tensor = 0
+        self._first: Tensor | None = None
 
     def add(self, loss: Tensor, weight: int | Tensor) -> None:
         """Adds a step: this process's share of its loss, and the weight of the whole step."""
@@ -137,32 +160,39 @@ class _RunningMean:
         else:
             self._total.addcmul_(loss, weight)
         self._weight += weight
+        if self._first is None:
+            self._first = loss.clone()  # a compiled objective writes its next loss into the same memory
+
+    @property
+    def began_well(self) -> bool:
+        """Whether the first loss was finite; it waits for the device."""
+        return self._first is None or math.isfinite(self._first.item())
 
     def result(self, run: Run) -> float:
         """The mean over all processes; it waits for the device."""
         return (run.parts.processes.all_reduce(self._total) / self._weight).item()
 
 
-def _step_row(run: Run, step: TrainingStep, loss: Tensor) -> dict[str, Any]:
+def _step_row(run: Run, step: TrainingStep, loss: Tensor, mean: _RunningMean) -> dict[str, Any]:
     row = {
         "kind": "step",
         "epoch": run.epoch,
         "step": run.step,
         "lr": learning_rate(run.optimizer),
-        "train_loss": _finite(run.parts.processes.all_reduce(loss.clone()).item(), run),
+        "train_loss": _finite(run.parts.processes.all_reduce(loss.clone()).item(), run, mean),
     }
     return row if step.gradient_norm is None else {**row, "gradient_norm": step.gradient_norm.item()}
 
 
-def _finite(loss: float, run: Run) -> float:
-    if not math.isfinite(loss):
-        raise RunFailedError(
-            f"the training loss is {loss} at epoch {run.epoch}, step {run.step} (lr {learning_rate(run.optimizer):g}); "
-            "a lower learning rate may help",
-            epoch=run.epoch,
-            step=run.step,
-        )
-    return loss
+def _finite(loss: float, run: Run, mean: _RunningMean) -> float:
+    if math.isfinite(loss):
+        return loss
+    why = (
+        f"at epoch {run.epoch}, step {run.step} (lr {learning_rate(run.optimizer):g}); a lower learning rate may help"
+        if run.epoch > 0 or mean.began_well
+        else "in the first step, before the weights were changed: model, loss or samples of that batch are the cause"
+    )
+    raise RunFailedError(f"the training loss is {loss} {why}", epoch=run.epoch, step=run.step)
 
 
 def _stops(run: Run) -> bool:

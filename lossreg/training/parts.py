@@ -56,6 +56,7 @@ class Fit:
         output_shape: Of the model, for the first batch.
         unused: Whether the loss does not depend on some trainable parameter, which several processes must know.
         facts: Of model and loss.
+        warnings: Sentences to show before the run.
     """
 
     objective: Objective
@@ -64,6 +65,7 @@ class Fit:
     output_shape: tuple[int, ...]
     unused: bool
     facts: Facts
+    warnings: tuple[str, ...] = ()
 
 
 @attrs.frozen(eq=False)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import attrs
 import torch
 
-from lossreg.components import Loss
 from lossreg.data import Data
-from lossreg.errors import ConfigError, describe_error
+from lossreg.errors import ConfigError, ContractError, DataError, LossregError, describe_error
 from lossreg.registry.registries import Registries
-from lossreg.registry.registry import Registry
 from lossreg.run_spec import RunSpec
 from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.data.load import load_split
@@ -21,15 +20,18 @@ from lossreg.training.evaluate import metric_names
 from lossreg.training.hardware.compile import check_compiler
 from lossreg.training.hardware.device import resolve_device
 from lossreg.training.hardware.distributed import Processes, set_current_device
-from lossreg.training.hardware.memory_format import apply_layout, choose_layout
+from lossreg.training.hardware.memory_format import Layout, apply_layout, choose_layout
 from lossreg.training.hardware.precision import choose_precision
 from lossreg.training.loss.adapter import Criterion, LossAdapter, adapt
-from lossreg.training.loss.contract import ProbeResult, check_contract, mismatch_of
+from lossreg.training.loss.contract import Mismatch, ProbeResult, check_contract, mismatch_of
+from lossreg.training.loss.finite import check_first_loss
 from lossreg.training.loss.objective import Objective
 from lossreg.training.loss.reduction import Reduction, reduction_of
-from lossreg.training.optim.optimizer import build_optimizer, plan_optimizer, try_step
+from lossreg.training.optim.layout import layout_failure
+from lossreg.training.optim.optimizer import OptimizerPlan, build_optimizer, plan_optimizer, try_step
 from lossreg.training.optim.scheduler import (
     Schedule,
+    Stepping,
     build_scheduler,
     choose_stepping,
     preview_rates,
@@ -71,8 +73,24 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     chosen = _all_chosen(selection, samples.data, request.registries)
     closure = selection.optimizer.component is not None and selection.optimizer.component.closure
     runtime = _runtime(spec, samples)
-    fit = _fit(chosen, spec, device, samples, runtime, closure=closure, losses=request.registries.losses)
-    optimization = _optimization(chosen, spec, device, samples, fit.objective, runtime, closure=closure)
+    objective = _build_objective(chosen, spec, device, samples, runtime, closure=closure)
+    plan, stepping = _plan_optimization(chosen, spec, samples, objective, runtime)
+    mismatch = mismatch_of({field: choice.label for field, choice in chosen.items()})
+    check = functools.partial(
+        check_contract,
+        objective,
+        chosen["loss"].component,
+        samples.data,
+        samples.splits,
+        samples.plan,
+        mismatch,
+        request.registries.losses,
+        eval_train=spec.eval_train,
+    )
+    layout = choose_layout(spec.layout, objective.model, samples.splits["train"].head(1)[0], device, closure=closure)
+    layout, probe = _settle_layout(layout, spec, objective.model, samples, check, plan)
+    fit = _fit(chosen, samples, objective, layout, probe, runtime, mismatch)
+    optimization = _optimization(chosen, spec, device, fit.objective, plan, stepping, closure=closure)
     if spec.compile:
         check_compiler(device)
     return Parts(
@@ -125,9 +143,20 @@ def _load_samples(choice: Choice, spec: RunSpec, device: torch.device, processes
     }
     if spec.workers is not None and not any(isinstance(split, StreamedSplit) for split in splits.values()):
         raise ConfigError("workers (--workers) has no effect: no split is read by a data loader (--loader dataloader)")
+    _check_shape(data, splits["train"], choice.label)
     processes.check_equal({name: len(split) for name, split in splits.items()}, "the numbers of samples")
     plan = BatchPlan(len(splits["train"]), spec.batch_size, spec.accumulate, processes.rank, processes.world_size)
     return Samples(data, splits, plan, {"data": choice.facts(runtime)})
+
+
+def _check_shape(data: Data, train: Split, label: str) -> None:
+    """Compares `in_shape`, by which models are built, with a sample; test images may be larger for some models."""
+    shape = tuple(train.head(1)[0].shape[1:])
+    if shape != data.in_shape:
+        raise DataError(
+            f"data set {label}, split train: an input has the shape {shape}, but in_shape, the shape of one input "
+            f"without the batch, is {data.in_shape}"
+        )
 
 
 def _all_chosen(selection: Selection, data: Data, registries: Registries) -> dict[str, Choice]:
@@ -152,7 +181,7 @@ def _runtime(spec: RunSpec, samples: Samples) -> Runtime:
     }
 
 
-def _fit(
+def _build_objective(
     chosen: Mapping[str, Choice],
     spec: RunSpec,
     device: torch.device,
@@ -160,31 +189,77 @@ def _fit(
     runtime: Runtime,
     *,
     closure: bool,
-    losses: Registry[Loss, Any],
-) -> Fit:
-    """Builds model and loss, and sends a batch through copies of them."""
+) -> Objective:
+    """Builds model and loss."""
     # Again, whatever the data set drew: the seed decides the weights of model and loss, in this order.
     seed_construction(spec.seed)
     model = _build_model(chosen["model"], runtime).to(device)
     criterion = _build_criterion(chosen["loss"], runtime)
     if isinstance(criterion, torch.nn.Module):
         criterion = criterion.to(device)
-    train = samples.splits["train"]
-    _initialise_lazy(model, train)
-    layout = choose_layout(model, train.head(1)[0], device, closure=closure)
-    apply_layout(layout, model, samples.splits.values())
+    _initialise_lazy(model, samples.splits["train"])
     precision = choose_precision(spec.precision, device, model, closure=closure)
-    component: Loss | None = chosen["loss"].component
-    objective = Objective(model, adapt(criterion, component, samples.data.task), precision)
-    mismatch = mismatch_of({field: choice.label for field, choice in chosen.items()})
-    probe = check_contract(objective, component, samples.data, samples.splits, samples.plan, mismatch, losses)
+    return Objective(model, adapt(criterion, chosen["loss"].component, samples.data.task), precision)
+
+
+def _settle_layout(
+    layout: Layout,
+    spec: RunSpec,
+    model: torch.nn.Module,
+    samples: Samples,
+    check: Callable[[], ProbeResult],
+    plan: OptimizerPlan,
+) -> tuple[Layout, ProbeResult]:
+    """Lays out weights and images; contiguously, if model, loss or optimizer do not work in what was chosen for them.
+
+    Raises:
+        ContractError: If model and loss do not work in any layout, or not in the one that was requested.
+        ConfigError: If the optimizer does not work in the layout that was requested.
+    """
+    apply_layout(layout, model, samples.splits.values())
+    if not layout.is_channels_last:
+        return layout, check()
+    try:
+        probe = check()
+        failure = layout_failure(plan)
+        if failure is None:
+            return layout, probe
+        why = f"the optimizer {plan.choice.label} cannot step on weights in channels_last: {failure}"
+        refused: LossregError = ConfigError(why)
+    except ContractError as error:
+        refused = error
+        why = f"model or loss failed in channels_last: {describe_error(error.__cause__ or error)}"
+    if spec.layout != "auto":
+        refused.message += "; the layout channels_last was requested (--layout): auto or contiguous may work"
+        raise refused
+    layout = Layout(torch.contiguous_format, why)
+    apply_layout(layout, model, samples.splits.values())
+    return layout, check()
+
+
+def _fit(
+    chosen: Mapping[str, Choice],
+    samples: Samples,
+    objective: Objective,
+    layout: Layout,
+    probe: ProbeResult,
+    runtime: Runtime,
+    mismatch: Mismatch,
+) -> Fit:
+    """Decides from a first batch what the loss divides by."""
+    reduction = _choose_reduction(objective.adapter, samples, probe)
+    check_first_loss(objective, probe, reduction, samples.splits, mismatch)
+    if reduction.summed is not None and not samples.plan.is_whole:
+        objective = Objective(objective.model, objective.adapter, objective.precision, total=reduction.summed)
+    lied = f"the loss {chosen['loss'].label} {reduction.warning}" if reduction.warning else None
     return Fit(
         objective,
         layout,
-        _choose_reduction(objective.adapter, samples, probe),
+        reduction,
         probe.output_shape,
         probe.unused,
         {field: chosen[field].facts(runtime) for field in ("model", "loss")},
+        tuple(filter(None, (objective.precision.warning, lied))),
     )
 
 
@@ -219,24 +294,17 @@ def _initialise_lazy(model: torch.nn.Module, split: Split) -> None:
 def _choose_reduction(adapter: LossAdapter, samples: Samples, probe: ProbeResult) -> Reduction:
     ignored = adapter.ignore_index
     may_be_ignored = ignored is not None and any(split.may_hold(ignored) for split in samples.splits.values())
-    return reduction_of(adapter, probe.output, probe.targets, may_be_ignored=may_be_ignored)
+    return reduction_of(adapter, probe.adapter, probe.output, probe.targets, may_be_ignored=may_be_ignored)
 
 
-def _optimization(
-    chosen: Mapping[str, Choice],
-    spec: RunSpec,
-    device: torch.device,
-    samples: Samples,
-    objective: Objective,
-    runtime: Runtime,
-    *,
-    closure: bool,
-) -> Optimization:
-    """Builds optimizer and scheduler, after trials with throw-away weights."""
-    scheduler_choice = chosen.get("scheduler")
+def _plan_optimization(
+    chosen: Mapping[str, Choice], spec: RunSpec, samples: Samples, objective: Objective, runtime: Runtime
+) -> tuple[OptimizerPlan, Stepping]:
+    """Decides what the optimizer is built from, and when the scheduler steps."""
     metrics = metric_names(samples.data.task, eval_train=spec.eval_train)
-    stepping = choose_stepping(scheduler_choice, spec.scheduler_interval, metrics, spec.epochs, samples.plan.steps)
-    scaler = objective.precision.scaler()
+    stepping = choose_stepping(
+        chosen.get("scheduler"), spec.scheduler_interval, metrics, spec.epochs, samples.plan.steps
+    )
     plan = plan_optimizer(
         chosen["optimizer"],
         spec.param_groups,
@@ -244,6 +312,22 @@ def _optimization(
         chosen["model"].label,
         {**runtime, "interval": stepping.interval},
     )
+    return plan, stepping
+
+
+def _optimization(
+    chosen: Mapping[str, Choice],
+    spec: RunSpec,
+    device: torch.device,
+    objective: Objective,
+    plan: OptimizerPlan,
+    stepping: Stepping,
+    *,
+    closure: bool,
+) -> Optimization:
+    """Builds optimizer and scheduler, after trials with throw-away weights."""
+    scheduler_choice = chosen.get("scheduler")
+    scaler = objective.precision.scaler()
     plan = try_step(plan, device, scaled=scaler is not None)
     rates = preview_rates(plan, scheduler_choice, stepping, device)
     optimizer, warning = build_optimizer(plan, spec.param_groups)
@@ -258,6 +342,7 @@ def _optimization(
 def _warnings(chosen: Mapping[str, Choice], plan: BatchPlan, fit: Fit, optimization: Optimization) -> Iterator[str]:
     """Sentences to show before the run."""
     yield from filter(None, (choice.warning for choice in chosen.values()))
+    yield from fit.warnings
     if not plan.is_whole:
         yield from _cut_warnings(chosen, plan, fit)
     yield from filter(None, (optimization.warning, zero_rate_warning(optimization.rates)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
@@ -79,11 +80,12 @@ def available_cores() -> int:
 def _tensors(split: data.Split, limit: int | None, where: str) -> tuple[Tensor, Tensor] | None:
     """The pair of tensors that the split is, or None for a map-style data set."""
     if isinstance(split, tuple | list):
+        given, split = split, tuple(_from_array(part, where) for part in split)
         if len(split) != 2 or not all(isinstance(part, Tensor) for part in split):
             parts = ", ".join(type(part).__name__ for part in split[:3])
             raise DataError(
                 f"{where}: it must be a pair of tensors (inputs, targets), or a map-style data set of pairs; it is a "
-                f"{type(split).__name__} of {len(split)} ({parts}{', ...' if len(split) > 3 else ''})"
+                f"{type(given).__name__} of {len(split)} ({parts}{', ...' if len(split) > 3 else ''})"
             )
         inputs, targets = split
         if not inputs.ndim or not targets.ndim:
@@ -97,6 +99,16 @@ def _tensors(split: data.Split, limit: int | None, where: str) -> tuple[Tensor, 
             f"{where}: {type(split).__name__} is not a map-style data set; it needs __getitem__ and __len__"
         )
     return None
+
+
+def _from_array(part: Any, where: str) -> Any:
+    """A numpy array as a tensor; the run's own, since an array may be read-only."""
+    if not isinstance(part, np.ndarray):
+        return part
+    try:
+        return torch.tensor(part)
+    except TypeError as error:
+        raise DataError(f"{where}: an array of {part.dtype} is not numbers that torch has: {error}") from error
 
 
 def _count(samples: Any, limit: int | None, where: str) -> int:

@@ -105,10 +105,15 @@ class ResidentSplit:
         return bool((self.targets == target).any())
 
     def set_memory_format(self, memory_format: torch.memory_format) -> None:
-        """Stores images `(N, C, H, W)` as `(N, H, W, C)`, so that a gather copies whole rows, or as they came."""
-        if memory_format is torch.channels_last and not self._channels_last:
-            self._channels_last = True
+        """Stores images `(N, C, H, W)` as `(N, H, W, C)`, so that a gather copies whole rows, or as `(N, C, H, W)`."""
+        if self._stored.ndim != 4:
+            return
+        wanted = memory_format is torch.channels_last
+        if wanted and not self._channels_last:
             self._stored = self._stored.permute(0, 2, 3, 1).contiguous()
+        elif not wanted:
+            self._stored = self.inputs.to(memory_format=torch.contiguous_format)
+        self._channels_last = wanted
 
     def _shaped(self, stored: Tensor) -> Tensor:
         return stored.permute(0, 3, 1, 2) if self._channels_last else stored

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import attrs
 import torch
 
+from lossreg.errors import ConfigError
+
 if TYPE_CHECKING:
+    from lossreg.run_spec import Layout as Request
     from lossreg.training.data.splits import Split
 
 
@@ -29,16 +32,35 @@ class Layout:
         """`channels_last` or `contiguous_format`."""
         return str(self.memory_format).removeprefix("torch.")
 
+    @property
+    def is_channels_last(self) -> bool:
+        """Whether the channels of a position lie side by side."""
+        return self.memory_format is torch.channels_last
 
-def choose_layout(model: torch.nn.Module, inputs: torch.Tensor, device: torch.device, *, closure: bool) -> Layout:
-    """Decides on the layout in which a model is fastest.
+
+def choose_layout(
+    request: Request, model: torch.nn.Module, inputs: torch.Tensor, device: torch.device, *, closure: bool
+) -> Layout:
+    """Decides on the layout that is tried first: the one that is requested, else that in which a model is fastest.
 
     Args:
+        request: `auto`, `contiguous` or `channels_last`.
         model: The model.
         inputs: Some of its inputs, `(N, *in_shape)`.
         device: Where it computes.
         closure: Whether the optimizer's step takes a closure.
+
+    Raises:
+        ConfigError: If channels_last is requested for inputs that are not images.
     """
+    if request == "channels_last" and inputs.ndim != 4:
+        raise ConfigError(
+            "layout (--layout) channels_last is a layout of images (N, channels, height, width), but a batch of this "
+            f"data set has the shape {tuple(inputs.shape)}; write auto or contiguous"
+        )
+    if request != "auto":
+        is_last = request == "channels_last"
+        return Layout(torch.channels_last if is_last else torch.contiguous_format, "as requested")
     if inputs.ndim != 4 or not any(isinstance(module, torch.nn.Conv2d) for module in model.modules()):
         return Layout(torch.contiguous_format, "no two-dimensional convolution of images")
     if closure:  # LBFGS takes views of gradients that only the usual layout has
@@ -49,8 +71,9 @@ def choose_layout(model: torch.nn.Module, inputs: torch.Tensor, device: torch.de
 
 
 def apply_layout(layout: Layout, model: torch.nn.Module, splits: Iterable[Split]) -> None:
-    """Lays out the weights of a model and the images of its splits."""
-    if layout.memory_format is torch.channels_last:
-        model.to(memory_format=torch.channels_last)
-        for split in splits:
-            split.set_memory_format(torch.channels_last)
+    """Lays out the four-dimensional weights of a model, and the images of its splits; all else stays as it is."""
+    for parameter in model.parameters():
+        if parameter.ndim == 4:  # channels_last exists for no other number of dimensions
+            parameter.data = parameter.data.to(memory_format=layout.memory_format)
+    for split in splits:
+        split.set_memory_format(layout.memory_format)

@@ -23,11 +23,13 @@ class Precision:
         name: `32`, `bf16` or `16`.
         reason: Why.
         device_type: `cpu`, `cuda` or another.
+        warning: A sentence about a request that is slow here, or None.
     """
 
     name: Literal["32", "bf16", "16"]
     reason: str
     device_type: str
+    warning: str | None = None
 
     def autocast(self) -> contextlib.AbstractContextManager[None]:
         """A context in which operators choose between float32 and 16 bits."""
@@ -62,13 +64,29 @@ def choose_precision(request: Request, device: torch.device, model: torch.nn.Mod
         raise ConfigError(
             "precision 16 scales gradients, which is not supported for an optimizer with a closure; write bf16 or 32"
         )
-    precision = Precision(request, "as requested", device.type)
+    precision = Precision(request, "as requested", device.type, _slow(request, device))
     try:
         with precision.autocast():
             pass
     except RuntimeError as error:
         raise ConfigError(f"precision {request} is not supported on {device}: {error}") from error
     return precision
+
+
+def _slow(request: Literal["32", "bf16", "16"], device: torch.device) -> str | None:
+    """A warning about 16 bits on a CPU that has to imitate them."""
+    fast = request == "32" or (_has_fast_bf16(device) if request == "bf16" else _has_fast_fp16())
+    if device.type != "cpu" or fast:
+        return None
+    kind = str(_DTYPES[request]).removeprefix("torch.")
+    return (
+        f"precision (--precision) {request}: this CPU has no fast {kind}, and may take ten times as long in it as in "
+        "float32; 32 or auto is faster here"
+    )
+
+
+def _has_fast_fp16() -> bool:
+    return bool(getattr(torch.cpu, "_is_amx_fp16_supported", bool)())
 
 
 def _automatic(device: torch.device, model: torch.nn.Module) -> tuple[Literal["32", "bf16"], str]:

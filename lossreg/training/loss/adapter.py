@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
@@ -44,6 +45,17 @@ class LossAdapter:
         """The target that does not count, or None."""
         ignored = getattr(self.criterion, "ignore_index", None)
         return ignored if isinstance(ignored, int) and self.target == "unchanged" else None
+
+    def summed(self) -> LossAdapter | None:
+        """The same loss with `reduction="sum"`, which shares its weights; None if it has no mean to replace."""
+        if getattr(self.criterion, "reduction", None) != "mean":
+            return None
+        try:
+            criterion = copy.copy(self.criterion)
+            criterion.reduction = "sum"  # type: ignore[attr-defined]  # it has the attribute, as was seen
+        except Exception:  # whatever a class makes of being copied or changed
+            return None
+        return attrs.evolve(self, criterion=criterion)
 
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
         """The loss of a batch: output `(N, C, *)`, target as the data set has it."""

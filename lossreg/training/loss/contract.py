@@ -12,16 +12,18 @@ import torch
 from torch import Tensor
 
 from lossreg.errors import ContractError, DataError, describe_error
+from lossreg.training.data.batch_plan import BatchPlan
 
 if TYPE_CHECKING:
     from lossreg.components import Loss
     from lossreg.data import Data
     from lossreg.registry.registry import Registry
-    from lossreg.training.data.batch_plan import BatchPlan
     from lossreg.training.data.reader import Batch
     from lossreg.training.data.splits import Split
     from lossreg.training.loss.adapter import LossAdapter
     from lossreg.training.loss.objective import Objective
+
+_LAST = " (the last batch of an epoch has one sample)"
 
 Mismatch = Callable[[str], ContractError]  # from what does not fit to an error that names all parts
 
@@ -44,12 +46,16 @@ class ProbeResult:
     Attributes:
         output_shape: Of the model.
         unused: Whether the loss does not depend on some trainable parameter.
-        output: Of the model.
-        targets: Of the batch.
+        adapter: A copy of the loss, in evaluation mode, of which further values can be taken.
+        value: Of the loss for the batch, 0-d.
+        output: Of the model; of two samples where a batch has one.
+        targets: Of the same samples.
     """
 
     output_shape: tuple[int, ...]
     unused: bool
+    adapter: LossAdapter
+    value: Tensor
     output: Tensor
     targets: Tensor
 
@@ -62,10 +68,13 @@ def check_contract(
     plan: BatchPlan,
     mismatch: Mismatch,
     losses: Registry[Loss, Any],
+    *,
+    eval_train: bool = False,
 ) -> ProbeResult:
-    """Sends one batch through a copy of model and loss, so that what cannot fit is an error before the first step.
+    """Sends one batch through a copy of model and loss and back, so that what cannot fit is an error before the run.
 
-    Neither the weights, nor buffers, nor the state of the random generators change.
+    Batches of one sample, where one will come, are tried too: a `squeeze()` takes their first dimension away. Neither
+    the weights, nor buffers, nor the state of the random generators change.
 
     Returns:
         What the batch showed.
@@ -82,7 +91,7 @@ def check_contract(
             raise mismatch(f"the loss takes {component.input}, which a regression does not have. {fitting}")
     inputs, targets = splits["train"].head(plan.largest)
     with torch.random.fork_rng(), torch.enable_grad():
-        probe = _copy(objective)
+        probe, is_copy = _copy(objective)
         output = _forward(probe, inputs, mismatch)
         _check_shapes(output, targets, data, mismatch)
         classes = None if data.task == "regression" else output.shape[1]
@@ -92,16 +101,40 @@ def check_contract(
             except DataError as error:
                 raise mismatch(str(error)) from error
         value = _value(probe.adapter, output, targets, mismatch, fitting)
+        if not value.requires_grad:
+            raise mismatch("the loss does not depend on any weight that can be trained")
+        # Without a copy the weights would get gradients; that one has none is assumed then, which is only slower.
+        unused = _go_back(probe, value, _dtypes(output, targets), mismatch) if is_copy else plan.world_size > 1
         if plan.smallest == 1 < len(inputs):
-            _forward(probe, inputs[:1], mismatch, " (the last batch of an epoch has one sample)")
-        _check_evaluation(probe, inputs, output, splits["test"].head(2), data, mismatch)
-    if not value.requires_grad:
-        raise mismatch("the loss does not depend on any weight that can be trained")
-    parameters = list(probe.trainable().values())
-    unused = plan.world_size > 1 and any(
-        gradient is None for gradient in torch.autograd.grad(value, parameters, allow_unused=True)
-    )
-    return ProbeResult(tuple(output.shape), unused, output.detach(), targets)
+            one = _forward(probe, inputs[:1], mismatch, _LAST)
+            _check_shapes(one, targets[:1], data, mismatch, _LAST)
+            _value(probe.adapter, one, targets[:1], mismatch, fitting)
+        _check_evaluation(probe, inputs, output, mismatch)
+        for name, split in splits.items():
+            if name == "test" or eval_train:
+                smallest = BatchPlan(len(split), plan.batch_size).smallest
+                _check_evaluated(probe, split.head(2), name, output, data, mismatch, smallest=smallest)
+        shape = tuple(output.shape)
+        output, targets = _of_several(probe, output, targets, splits["train"])
+    return ProbeResult(shape, unused, probe.adapter, value.detach(), output.detach(), targets)
+
+
+def _go_back(probe: Objective, value: Tensor, dtypes: str, mismatch: Mismatch) -> bool:
+    """Computes the gradients, and returns whether a parameter has none."""
+    try:
+        value.backward()
+    except Exception as error:
+        raise mismatch(f"the gradients cannot be computed: {describe_error(error)}{dtypes}") from error
+    return any(parameter.grad is None for parameter in probe.trainable().values())
+
+
+def _of_several(probe: Objective, output: Tensor, targets: Tensor, split: Split) -> Batch:
+    """Output and targets of more than one sample, where there are more: a batch of one has no parts."""
+    if len(targets) > 1 or len(split) == 1:
+        return output, targets
+    inputs, targets = split.head(2)
+    with torch.no_grad():
+        return torch.cat([probe.predict(one) for one in inputs.split(1)]), targets
 
 
 def _fitting(data: Data, losses: Registry[Loss, Any]) -> str:
@@ -121,51 +154,83 @@ def _forward(probe: Objective, inputs: Tensor, mismatch: Mismatch, when: str = "
     try:
         output: Any = probe.predict(inputs)
     except Exception as error:
+        weights = next((one.dtype for one in probe.model.parameters() if one.is_floating_point()), inputs.dtype)
+        hint = f"; its weights are {weights}, so the inputs may have to be so, too" if weights != inputs.dtype else ""
         raise mismatch(
-            f"the model failed{when} on a batch of shape {_shape(inputs)} and {inputs.dtype}: {describe_error(error)}"
+            f"the model failed{when} on a batch of shape {_shape(inputs)} and {inputs.dtype}: "
+            f"{describe_error(error)}{hint}"
         ) from error
     if not isinstance(output, Tensor):
         raise mismatch(f"the model returns a {type(output).__name__}{when}; a tensor is needed")
     return output
 
 
-def _check_evaluation(
-    probe: Objective, inputs: Tensor, output: Tensor, test: Batch, data: Data, mismatch: Mismatch
-) -> None:
-    """Tries evaluation mode, on the training split and on the test split."""
+def _check_evaluation(probe: Objective, inputs: Tensor, output: Tensor, mismatch: Mismatch) -> None:
+    """Tries evaluation mode on the batch of training."""
     probe.eval()
     with torch.no_grad():
         evaluated = _forward(probe, inputs, mismatch, " in evaluation mode")
-        tested = _forward(probe, test[0], mismatch, " on the test split")
     if evaluated.shape != output.shape or not evaluated.is_floating_point():
         raise mismatch(
             f"the model gives {_shape(output)} in training, and {_shape(evaluated)} of {evaluated.dtype} in evaluation"
         )
-    _check_shapes(tested, test[1], data, mismatch, " of the test split")
-    if tested.shape[1] != output.shape[1]:
-        raise mismatch(f"the model gives {_shape(output)} in training, and {_shape(tested)} on the test split")
 
 
-def _copy(objective: Objective) -> Objective:
+def _check_evaluated(
+    probe: Objective, batch: Batch, name: str, output: Tensor, data: Data, mismatch: Mismatch, *, smallest: int
+) -> None:
+    """Tries the first samples of a split as they will be evaluated."""
+    inputs, targets = batch
+    counts = {len(inputs): "", 1: " (its last batch has one sample)"} if smallest == 1 else {len(inputs): ""}
+    for count, which in counts.items():
+        with torch.no_grad():
+            tested = _forward(probe, inputs[:count], mismatch, f" on the {name} split{which}")
+        _check_shapes(tested, targets[:count], data, mismatch, f" of the {name} split{which}")
+        if tested.shape[1:2] != output.shape[1:2]:
+            raise mismatch(f"the model gives {_shape(output)} in training, and {_shape(tested)} on the {name} split")
+
+
+def _copy(objective: Objective) -> tuple[Objective, bool]:
+    """A copy that may be changed; the objective itself, and False, where there can be none."""
     try:
         probe = copy.deepcopy(objective)
     except Exception:  # some modules hold what cannot be copied
         objective.eval()
-        return objective  # in evaluation mode no buffer and no random generator changes
+        return objective, False  # in evaluation mode no buffer and no random generator changes
     probe.train()
-    return probe
+    return probe, True
 
 
 def _check_shapes(output: Tensor, targets: Tensor, data: Data, mismatch: Mismatch, which: str = "") -> None:
     shapes = f"the model gives {_shape(output)} for targets {_shape(targets)}{which}"
     if data.task == "regression":
         if output.shape != targets.shape:  # torch would broadcast (N, 1) and (N,) to (N, N)
-            raise mismatch(f"{shapes}; they must be of one shape")
+            raise mismatch(f"{shapes}; they must be of one shape{_shape_hint(output, targets)}")
         return
     if output.ndim < 2 or output.shape[:1] + output.shape[2:] != targets.shape:
-        raise mismatch(f"{shapes}; for a {data.task} the output is (N, classes, *) where the targets are (N, *)")
+        raise mismatch(
+            f"{shapes}; for a {data.task} the output is (N, classes, *) where the targets are (N, *)"
+            f"{_shape_hint(output, targets)}"
+        )
     if not output.is_floating_point():
         raise mismatch(f"the model gives {output.dtype}; floating point is needed")
+
+
+def _shape_hint(output: Tensor, targets: Tensor) -> str:
+    if len(targets) == 1 and output.shape[:1] != (1,):
+        return "; squeeze() takes the batch's dimension away as well: squeeze(-1) or flatten(1) keeps it"
+    if output.shape == (*targets.shape, 1):
+        return "; targets.unsqueeze(-1) gives the targets that shape, or squeeze(-1) the output that of the targets"
+    if targets.shape == (*output.shape, 1):
+        return "; unsqueeze(-1) gives the output that shape, or targets.squeeze(-1) the targets that of the output"
+    return ""
+
+
+def _dtypes(output: Tensor, targets: Tensor) -> str:
+    """A hint where numbers of several types meet."""
+    if targets.is_floating_point() and targets.dtype != output.dtype:
+        return f"; the targets are {targets.dtype}, and the model gives {output.dtype}: both may have to be of one type"
+    return ""
 
 
 def _value(adapter: LossAdapter, output: Tensor, targets: Tensor, mismatch: Mismatch, fitting: str) -> Tensor:
@@ -178,7 +243,9 @@ def _value(adapter: LossAdapter, output: Tensor, targets: Tensor, mismatch: Mism
             warnings.filterwarnings("error", "Using a target size", UserWarning)
             value: Any = adapter(output, targets)
     except Exception as error:
-        raise mismatch(f"the loss failed on {shapes}: {describe_error(error)}. {fitting}") from error
+        raise mismatch(
+            f"the loss failed on {shapes}: {describe_error(error)}{_dtypes(output, targets)}. {fitting}"
+        ) from error
     if not isinstance(value, Tensor) or value.ndim != 0:
         got = f"shape {_shape(value)}" if isinstance(value, Tensor) else type(value).__name__
         hint = (

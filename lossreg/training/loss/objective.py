@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +21,8 @@ class Objective(nn.Module):
         model: The model.
         adapter: The loss, and what is done before it; a loss that is a module becomes the child `loss`.
         precision: In what the model computes.
+        total: What computes the value that is minimised, if it is not the loss itself: the loss as a sum, where its
+            mean over a part of a step says too little.
 
     Shape:
         - inputs: `(N, *in_shape)`.
@@ -25,16 +30,21 @@ class Objective(nn.Module):
         - output: 0-d.
     """
 
-    def __init__(self, model: nn.Module, adapter: LossAdapter, precision: Precision) -> None:
+    def __init__(
+        self, model: nn.Module, adapter: LossAdapter, precision: Precision, total: LossAdapter | None = None
+    ) -> None:
         super().__init__()
         self.model = model
         self.loss = adapter.criterion if isinstance(adapter.criterion, nn.Module) else nn.Module()
         self.adapter = adapter
         self.precision = precision
+        self._minimised = adapter if total is None else total
+        if total is not None and isinstance(total.criterion, nn.Module):
+            self._total = total.criterion  # a child, so that it is in the mode of the others
 
     def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss of a batch."""
-        return self.adapter(self.predict(inputs), targets)
+        """The loss of a batch, or its total."""
+        return self._minimised(self.predict(inputs), targets)
 
     def predict(self, inputs: Tensor) -> Tensor:
         """The model's output; float32 where the model computes in 16 bits."""
@@ -45,12 +55,25 @@ class Objective(nn.Module):
         return output.float() if getattr(output, "dtype", None) in _HALF else output
 
     def trainable(self) -> dict[str, nn.Parameter]:
-        """The parameters that are trained, by name: the model's by its own names, the loss's behind `loss.`."""
+        """The parameters that are trained, each once: the model's by its own names, the loss's behind `loss.`.
+
+        A parameter that the two share is the model's.
+        """
         found = dict(self.model.named_parameters())
-        found |= {f"loss.{name}": parameter for name, parameter in self.loss.named_parameters()}
+        found |= {f"loss.{name}": parameter for name, parameter in self._own_of_loss()}
         return {name: parameter for name, parameter in found.items() if parameter.requires_grad}
 
     @property
     def trains_loss(self) -> bool:
-        """Whether the loss has parameters that are trained."""
-        return any(parameter.requires_grad for parameter in self.loss.parameters())
+        """Whether the loss has parameters of its own that are trained."""
+        return any(parameter.requires_grad for _, parameter in self._own_of_loss())
+
+    def _own_of_loss(self) -> Iterator[tuple[str, nn.Parameter]]:
+        of_model = {id(parameter) for parameter in self.model.parameters()}
+        return ((name, one) for name, one in self.loss.named_parameters() if id(one) not in of_model)
+
+    def loss_state(self) -> dict[str, Any]:
+        """The loss's `state_dict()` without the tensors that are the model's, too."""
+        of_model = {id(value) for value in self.model.state_dict(keep_vars=True).values()}
+        kept = self.loss.state_dict(keep_vars=True).items()
+        return {name: value for name, value in kept if id(value) not in of_model}

@@ -11,6 +11,7 @@ import attrs
 import torch
 
 from lossreg.errors import ConfigError
+from lossreg.registry.build import ResolvedComponent
 from lossreg.training.optim.optimizer import OptimizerPlan, check_step, stand_ins
 
 if TYPE_CHECKING:
@@ -61,12 +62,8 @@ def choose_stepping(
     """
     if choice is None or choice.resolved is None:
         return Stepping(requested or "epoch", None, epochs, steps_per_epoch)
+    _check_interval(choice.resolved)
     component = choice.component
-    for name in choice.resolved.written:
-        if component.runtime_args.get(name) == "interval":
-            raise ConfigError(
-                f"{name} of {component.name} follows the loop; set both with scheduler_interval (--sched-interval)"
-            )
     monitor = component.monitor
     if monitor is not None and monitor not in metrics:
         raise ConfigError(
@@ -76,6 +73,21 @@ def choose_stepping(
     if monitor is not None and requested == "step":
         raise ConfigError(f"scheduler {component.name} follows {monitor}, which there is once an epoch")
     return Stepping(requested or component.interval, monitor, epochs, steps_per_epoch)
+
+
+def _check_interval(value: Any) -> None:
+    """Checks that no component, nested ones included, is told what the loop tells it."""
+    if isinstance(value, ResolvedComponent):
+        for name in value.written:
+            if value.entry.component.runtime_args.get(name) == "interval":
+                raise ConfigError(
+                    f"{name} of {value.entry.name} follows the loop; set both with scheduler_interval "
+                    "(--sched-interval)"
+                )
+        _check_interval(tuple(value.params.values()))
+    elif isinstance(value, tuple):
+        for item in value:
+            _check_interval(item)
 
 
 @attrs.frozen(eq=False)

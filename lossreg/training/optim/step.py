@@ -53,6 +53,10 @@ class TrainingStep:
     scaler: torch.amp.GradScaler | None
     gradient_norm: Tensor | None = None
     _fresh: bool = True
+    _sums: bool = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._sums = self.reduction.rule == "sum"
 
     def __call__(self, batches: Iterator[Batch], step: StepPlan) -> tuple[Tensor, int | Tensor]:
         """Takes the step.
@@ -62,9 +66,13 @@ class TrainingStep:
             step: Says how many, and what they are of the whole.
 
         Returns:
-            The loss of the step before the weights changed, 0-d: the sum of what the processes return. And its weight
-            in a mean over steps, the same in all processes.
+            The loss of the step before the weights changed, 0-d: the sum of what the processes return; of a loss that
+            is a sum, its share of one sample. And its weight in a mean over steps, the same in all processes.
         """
+        loss, weight = self._step(batches, step)
+        return (loss / step.samples if self._sums else loss), weight
+
+    def _step(self, batches: Iterator[Batch], step: StepPlan) -> tuple[Tensor, int | Tensor]:
         if self.closure:
             return self._with_closure([next(batches) for _ in step.micro_batches], step)
         result = self._gradients(batches, step)
@@ -142,21 +150,27 @@ class TrainingStep:
         return loss.detach(), weight
 
     def _weighted_micro_batches(self, batches: Iterator[Batch], step: StepPlan) -> tuple[Tensor, Tensor]:
-        """Gradients where only the targets say what a micro-batch weighs: sums, divided by all weights at the end."""
+        """Gradients where only the targets say what a micro-batch weighs: sums, divided by all weights at the end.
+
+        The objective gives the sum itself where the loss has that form. A step in which nothing counts has gradient 0.
+        """
         total: Any = 0
         weights: Any = 0
         for left, samples in _counted_down(step.micro_batches):
             inputs, targets = next(batches)
             weight = self.reduction.weight(targets) * (samples > 0)
             with self._synchronised(left == 0):
-                loss = self.objective(inputs, self.reduction.guarded(targets, weight)) * weight
+                if self.reduction.summed is not None:
+                    loss = self.objective(inputs, targets) * (samples > 0)
+                else:
+                    loss = self.objective(inputs, self.reduction.guarded(targets, weight)) * weight
                 self._backward(loss)
             total, weights = total + loss.detach(), weights + weight
         weights = self.processes.all_reduce(weights)
-        divisor = torch.where(weights > 0, weights, 1)
+        share = (weights > 0) / torch.where(weights > 0, weights, 1)
         gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        torch._foreach_mul_(gradients, self.processes.world_size / divisor)
-        return total / divisor, weights
+        torch._foreach_mul_(gradients, share * self.processes.world_size)
+        return total * share, weights
 
     def _synchronised(self, last: bool) -> contextlib.AbstractContextManager[Any]:
         """Processes exchange gradients once a step: with the last micro-batch."""

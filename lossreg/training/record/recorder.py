@@ -95,12 +95,12 @@ class Recorder:
         self._write(run, status, reason)
 
     def _write_weights(self, run: Run) -> None:
-        self._save("model.pt", run.model)
+        self._save("model.pt", run.model.state_dict())
         if run.parts.objective.trains_loss:
-            self._save("loss.pt", run.parts.objective.loss)
+            self._save("loss.pt", run.parts.objective.loss_state())
 
-    def _save(self, name: str, module: torch.nn.Module) -> None:
-        weights = {name: value.detach().cpu() for name, value in module.state_dict().items()}
+    def _save(self, name: str, state: Mapping[str, Any]) -> None:
+        weights = {name: value.detach().cpu() for name, value in state.items()}
         with replacing(self._directory / name) as partial:
             torch.save(weights, partial)
 

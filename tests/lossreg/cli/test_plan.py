@@ -40,7 +40,8 @@ def steps() -> Iterator[list[torch.optim.Optimizer]]:
     seen: list[torch.optim.Optimizer] = []
 
     def note(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        if len(optimizer.param_groups[0]["params"]) > 1:  # the throw-away optimizer that is tried has one tensor
+        # Throw-away optimizers that are tried have some tensors, not all.
+        if sum(map(torch.numel, optimizer.param_groups[0]["params"])) == 121_930:
             seen.append(optimizer)
 
     hook = register_optimizer_step_pre_hook(note)

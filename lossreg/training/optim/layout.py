@@ -1,0 +1,80 @@
+"""Whether an optimizer can step on weights that are laid out channels-last."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+
+import torch
+from torch.nn import Parameter
+from torch.optim import Optimizer
+
+from lossreg.errors import describe_error
+from lossreg.training.optim.optimizer import OptimizerPlan
+
+STEPS = 2  # some look at the weights only when they have a state
+
+
+def layout_failure(plan: OptimizerPlan) -> str | None:
+    """Why an optimizer cannot step on the weights in the layout that they have, or None.
+
+    It steps on copies of the smallest weights of each number of dimensions. An optimizer that cannot step on contiguous
+    copies either fails for another reason, which is not told here.
+
+    Args:
+        plan: The optimizer, and the parameters in the layout in question.
+    """
+    if all(parameter.is_contiguous() for parameter in plan.parameters):
+        return None
+    failure = _step(plan, torch.preserve_format)
+    return None if failure is None or _step(plan, torch.contiguous_format) is not None else describe_error(failure)
+
+
+def _step(plan: OptimizerPlan, memory_format: torch.memory_format) -> Exception | None:
+    """Steps on copies of parameters, and returns what went wrong."""
+    copied: dict[int, Parameter] = {}
+
+    def replace(parameters: list[Parameter]) -> list[Parameter]:
+        chosen = [_copied(parameter, memory_format) for parameter in _smallest(parameters)]
+        copied.update((id(parameter), parameter) for parameter in chosen)
+        return chosen
+
+    try:
+        with torch.random.fork_rng(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the optimizer of the run gives them
+            optimizer = plan.build(replace)
+            held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            if not all(id(parameter) in copied for parameter in held):  # an object, or made of the model's own weights
+                optimizer = _copied_optimizer(optimizer, memory_format)
+                held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            for _ in range(STEPS):
+                for parameter in held:
+                    parameter.grad = torch.full_like(parameter, 0.01)
+                if plan.choice.component is not None and plan.choice.component.closure:
+                    optimizer.step(lambda: torch.zeros(()))  # type: ignore[arg-type, return-value]  # torch takes a tensor
+                else:
+                    optimizer.step()
+    except Exception as error:
+        return error
+    return None
+
+
+def _smallest(parameters: list[Parameter]) -> list[Parameter]:
+    """The smallest parameter of each number of dimensions, and of those that are laid out in a way of their own."""
+    found: dict[tuple[int, bool, torch.dtype], Parameter] = {}
+    for parameter in sorted(parameters, key=torch.numel, reverse=True):
+        found[parameter.ndim, parameter.is_contiguous(), parameter.dtype] = parameter
+    return list(found.values())
+
+
+def _copied(parameter: Parameter, memory_format: torch.memory_format) -> Parameter:
+    return Parameter(parameter.detach().clone(memory_format=memory_format))
+
+
+def _copied_optimizer(optimizer: Optimizer, memory_format: torch.memory_format) -> Optimizer:
+    """An optimizer with copies of its parameters."""
+    twin = copy.deepcopy(optimizer)
+    for group in twin.param_groups:
+        for parameter in group["params"]:
+            parameter.data = parameter.data.clone(memory_format=memory_format)
+    return twin
