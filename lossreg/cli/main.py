@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from lossreg.cli.plugin_options import plugin_options
 from lossreg.errors import LossregError, RunFailedError, describe_error
 from lossreg.streams import forgiving_standard_streams
 from lossreg.suggestions import did_you_mean
-from lossreg.training.stops import INTERRUPTED, TERMINATED
+from lossreg.training.stops import INTERRUPTED, SIGNAL_NAMES
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
 COMPLETION = "_LOSSREG_COMPLETE"  # the shell sets it to ask for completions
@@ -96,7 +97,7 @@ def cli() -> None:
       zsh   eval "$(_LOSSREG_COMPLETE=zsh_source lossreg)"
       fish  _LOSSREG_COMPLETE=fish_source lossreg | source
 
-    Exit codes: 0 done, 1 the run failed, 2 wrong use, 130 and 143 stopped by a signal.
+    Exit codes: 0 done, 1 the run failed, 2 wrong use; 129, 130 and 143 stopped by a signal.
     """
 
 
@@ -155,8 +156,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (click.ClickException, LossregError) as error:
         return _refused(error)
     except SystemExit as error:
-        if error.code == TERMINATED:
-            return _stopped("stopped by SIGTERM", TERMINATED)
+        if isinstance(error.code, int) and error.code in SIGNAL_NAMES:
+            return _stopped(f"stopped by {SIGNAL_NAMES[error.code]}", error.code)
         raise
     except Exception as error:
         # The code of a component, or of lossreg itself, broke: its author needs the traceback.
@@ -219,6 +220,9 @@ def _say(message: str, code: int) -> int:
 
 
 def _stopped(message: str, code: int) -> int:
+    # Another Ctrl-C would only make torch's way out complain: there is nothing left to stop.
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not _is_quiet():
         click.echo(f"lossreg: {message}", err=True)
     return code
