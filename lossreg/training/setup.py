@@ -27,7 +27,7 @@ from lossreg.training.loss.adapter import Criterion, LossAdapter, adapt
 from lossreg.training.loss.contract import ProbeResult, check_contract, mismatch_of
 from lossreg.training.loss.objective import Objective
 from lossreg.training.loss.reduction import Reduction, reduction_of
-from lossreg.training.optim.optimizer import build_optimizer, plan_optimizer, try_step
+from lossreg.training.optim.optimizer import build_optimizer, plan_optimizer, sparse_parameters, try_step
 from lossreg.training.optim.scheduler import (
     Schedule,
     build_scheduler,
@@ -243,6 +243,7 @@ def _optimization(
         objective.trainable(),
         chosen["model"].label,
         {**runtime, "interval": stepping.interval},
+        sparse_parameters(objective),
     )
     plan = try_step(plan, device, scaled=scaler is not None)
     rates = preview_rates(plan, scheduler_choice, stepping, device)
@@ -251,7 +252,8 @@ def _optimization(
     facts = {"optimizer": plan.choice.facts({**plan.runtime, "params": plan.params()})}
     if scheduler_choice is not None:
         facts["scheduler"] = scheduler_choice.facts({**plan.runtime, "optimizer": optimizer})
-    schedule = Schedule(scheduler, stepping, may_skip=scaler is not None)
+    label = "none" if scheduler_choice is None else scheduler_choice.label
+    schedule = Schedule(scheduler, stepping, label, may_skip=scaler is not None)
     return Optimization(optimizer, closure, scaler, schedule, rates, facts, warning)
 
 
