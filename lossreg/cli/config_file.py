@@ -13,6 +13,7 @@ from typing import Any
 from lossreg.errors import ConfigError
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import COMPONENT_FIELDS, RunSpec, check_keys
+from lossreg.training.record.owner import describe_unfinished
 from lossreg.training.record.run_json import NAME, RunRecord, read_run_record
 
 logger = logging.getLogger("lossreg")
@@ -39,6 +40,9 @@ def load_config(path: str, registries: Registries, replaced: Collection[str] = (
         file /= NAME
     content = _read(file)
     if "format" in content or file.name == NAME:
+        unfinished = describe_unfinished(content)
+        if unfinished is not None:
+            logger.warning("%s: %s", file, unfinished)
         content = _repeated(read_run_record(content, file), registries, replaced)
     check_keys(content, str(file))
     spec = RunSpec.from_mapping(content, str(file))

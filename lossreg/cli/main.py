@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -15,11 +16,13 @@ import click
 
 import lossreg
 from lossreg.cli.plugin_options import plugin_options
-from lossreg.errors import LossregError, RunFailedError
+from lossreg.errors import LossregError, RunFailedError, describe_error
+from lossreg.streams import forgiving_standard_streams
 from lossreg.suggestions import did_you_mean
-from lossreg.training.stops import INTERRUPTED, TERMINATED
+from lossreg.training.stops import INTERRUPTED, SIGNAL_NAMES
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
+COMPLETION = "_LOSSREG_COMPLETE"  # the shell sets it to ask for completions
 SPEAKING_TIME = 30  # seconds in which the main process of several should have said what is wrong
 
 #: Command -> what it is for. Each is `lossreg.cli.<command>:<command>_command`, imported when it is called.
@@ -94,7 +97,7 @@ def cli() -> None:
       zsh   eval "$(_LOSSREG_COMPLETE=zsh_source lossreg)"
       fish  _LOSSREG_COMPLETE=fish_source lossreg | source
 
-    Exit codes: 0 done, 1 the run failed, 2 wrong use, 130 and 143 stopped by a signal.
+    Exit codes: 0 done, 1 the run failed, 2 wrong use; 129, 130 and 143 stopped by a signal.
     """
 
 
@@ -104,13 +107,22 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: The words after `lossreg`; None is the process's own.
     """
-    if _is_quiet():
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), _warnings_to(logging.NullHandler()):  # noqa: PTH123  # no path
-            code = _run(arguments)
-    else:
-        with _warnings_to(_Warnings()):
-            code = _run(arguments)
+    with forgiving_standard_streams() as (stdout, _):
+        code = _run_silently(arguments) if _is_quiet() else _run_aloud(arguments)
+        stdout.flush()
+        if stdout.lost_content is not None:
+            code = _say(f"stdout cannot be written to: {describe_error(stdout.lost_content)}", code or FAILED)
     sys.exit(code)
+
+
+def _run_aloud(arguments: Sequence[str] | None) -> int:
+    with _warnings_to(_Warnings()):
+        return _run(arguments)
+
+
+def _run_silently(arguments: Sequence[str] | None) -> int:
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), _warnings_to(logging.NullHandler()):  # noqa: PTH123  # no path
+        return _run(arguments)
 
 
 def _is_quiet() -> bool:
@@ -138,20 +150,15 @@ def _warnings_to(handler: logging.Handler) -> Iterator[None]:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        code = cli.main(args=arguments, prog_name="lossreg", standalone_mode=False)
-        sys.stdout.flush()
-    except click.Abort:  # click's word for Ctrl-C
+        code = _invoke(arguments)
+    except (KeyboardInterrupt, click.Abort):  # the second is click's word for Ctrl-C
         return _stopped("stopped by Ctrl-C", INTERRUPTED)
     except (click.ClickException, LossregError) as error:
         return _refused(error)
     except SystemExit as error:
-        if error.code == TERMINATED:
-            return _stopped("stopped by SIGTERM", TERMINATED)
+        if isinstance(error.code, int) and error.code in SIGNAL_NAMES:
+            return _stopped(f"stopped by {SIGNAL_NAMES[error.code]}", error.code)
         raise
-    except BrokenPipeError:
-        # The reader of stdout (`| head`) went away; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
     except Exception as error:
         # The code of a component, or of lossreg itself, broke: its author needs the traceback.
         import traceback
@@ -159,6 +166,22 @@ def _run(arguments: Sequence[str] | None) -> int:
         traceback.print_exc()
         return _say(f"{_speaker()}the run failed: {type(error).__name__}: {error}", FAILED)
     return code if isinstance(code, int) else DONE
+
+
+def _invoke(arguments: Sequence[str] | None) -> object:
+    """Calls the command, as click's own `main` would.
+
+    That one takes every EOFError for Ctrl-C, and every BrokenPipeError for the reader of stdout that went away: both
+    may come from a data set.
+    """
+    if COMPLETION in os.environ:
+        return cli.main(args=arguments, prog_name="lossreg", standalone_mode=False)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with cli.make_context("lossreg", words) as context:
+            return cli.invoke(context)
+    except click.exceptions.Exit as done:  # --help and --version end so
+        return done.exit_code
 
 
 def _speaker() -> str:
@@ -197,6 +220,9 @@ def _say(message: str, code: int) -> int:
 
 
 def _stopped(message: str, code: int) -> int:
+    # Another Ctrl-C would only make torch's way out complain: there is nothing left to stop.
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not _is_quiet():
         click.echo(f"lossreg: {message}", err=True)
     return code

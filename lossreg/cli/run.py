@@ -9,6 +9,7 @@ import click
 
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.cli.run_options import RunCommand, naming_file, run_options, settings_of
+from lossreg.training.record.directory import RUNS, absolute_path
 
 
 @click.command("run", cls=RunCommand)
@@ -40,14 +41,17 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
       lossreg run -c run.toml --opt.lr 0.05       a file, with one parameter changed
       lossreg run -c runs/ID/run.json             repeat a run: the same weights
     """
+    # Before a plugin is imported, which may change the working directory.
+    place = absolute_path(options["out"] or RUNS)
+    named = options["out"] and place
     settings = settings_of(ctx)
     from lossreg.registry.registries import default
     from lossreg.training.api import run_request
     from lossreg.training.selection import Request
-    from lossreg.training.stops import sigterm_as_exit
+    from lossreg.training.stops import signals_as_exits
 
-    with sigterm_as_exit(), naming_file(settings.file, settings.from_file):
-        result = run_request(Request(settings.spec, {}, default), out=options["out"], quiet=options["quiet"])
+    with signals_as_exits(), naming_file(settings.file, settings.from_file):
+        result = run_request(Request(settings.spec, {}, default), out=named, runs=place, quiet=options["quiet"])
     if options["as_json"]:
         click.echo(json.dumps(result.to_json(), allow_nan=False))
         return

@@ -14,13 +14,14 @@ from lossreg.training.arguments import RunArguments, shows_settings, split_argum
 from lossreg.training.hardware.distributed import Processes
 from lossreg.training.hooks import RunHooks
 from lossreg.training.loop import train
-from lossreg.training.record.directory import RunDirectory
+from lossreg.training.record.directory import RUNS, RunDirectory, absolute_path
 from lossreg.training.record.progress import Progress
 from lossreg.training.record.recorder import Recorder
 from lossreg.training.results import Plan, RunResult
 from lossreg.training.selection import Request
 from lossreg.training.setup import set_up
 from lossreg.training.state import Run
+from lossreg.training.stops import SignalGuard
 
 logger = logging.getLogger("lossreg")
 
@@ -89,16 +90,32 @@ def plan(*, registries: Registries | None = None, **settings: Unpack[RunArgument
 
 
 def run_request(
-    request: Request, *, out: str | Path | None = None, quiet: bool = False, observers: Sequence[object] = ()
+    request: Request,
+    *,
+    out: str | Path | None = None,
+    runs: Path | None = None,
+    quiet: bool = False,
+    observers: Sequence[object] = (),
 ) -> RunResult:
-    """Trains what was asked for; see `run`."""
+    """Trains what was asked for; see `run`.
+
+    Args:
+        request: What to train.
+        out: The run directory.
+        runs: The folder of run directories without a name; None is `runs` below the working directory.
+        quiet: Whether nothing is shown on stderr but warnings.
+        observers: Objects with methods named like the run hooks.
+    """
     if out is not None and not str(out):
         raise ConfigError("out (--out) is empty; name a directory, or leave it out")
-    processes = Processes.join()
+    # Now: a data set, a plugin or an observer may change the working directory.
+    place = absolute_path(runs or RUNS) if out is None else absolute_path(out)
     seen = [*([] if quiet else [Progress()]), *observers]
-    run, hooks = _prepare(request, processes, out, seen, quiet=quiet)
-    run.directory = processes.broadcast_object(run.directory)
-    return _train(run, hooks)
+    with SignalGuard() as signals:
+        processes = Processes.join()
+        run, hooks = _prepare(request, processes, place, seen, signals, is_named=out is not None, quiet=quiet)
+        run.directory = processes.broadcast_object(run.directory)
+        return _train(run, hooks)
 
 
 def plan_request(request: Request) -> Plan:
@@ -117,19 +134,26 @@ def plan_request(request: Request) -> Plan:
 
 
 def _prepare(
-    request: Request, processes: Processes, out: str | Path | None, observers: Sequence[object], *, quiet: bool
+    request: Request,
+    processes: Processes,
+    place: Path,
+    observers: Sequence[object],
+    signals: SignalGuard,
+    *,
+    is_named: bool,
+    quiet: bool,
 ) -> tuple[Run, RunHooks]:
     """Claims the directory and sets the run up; nothing is left if that fails, in whichever process."""
     directory: RunDirectory | None = None
     hooks = RunHooks.none()
     try:
         with processes.fail_together():
-            if out is not None and processes.is_main:
-                directory = RunDirectory.claim(Path(out))
+            if is_named and processes.is_main:
+                directory = RunDirectory.claim(place)
             parts = set_up(request, processes, quiet=quiet)
             if processes.is_main:
-                directory = directory or RunDirectory.claim_default(parts.labels)
-                hooks = RunHooks([Recorder(directory, parts), *observers], request.registries)
+                directory = directory or RunDirectory.claim_default(parts.labels, place)
+                hooks = RunHooks([Recorder(directory, parts, signals), *observers], request.registries)
     except BaseException:
         if directory is not None:
             directory.release()

@@ -28,7 +28,13 @@ from lossreg.training.loss.finite import check_first_loss
 from lossreg.training.loss.objective import Objective
 from lossreg.training.loss.reduction import Reduction, reduction_of
 from lossreg.training.optim.layout import layout_failure
-from lossreg.training.optim.optimizer import OptimizerPlan, build_optimizer, plan_optimizer, try_step
+from lossreg.training.optim.optimizer import (
+    OptimizerPlan,
+    build_optimizer,
+    plan_optimizer,
+    sparse_parameters,
+    try_step,
+)
 from lossreg.training.optim.scheduler import (
     Schedule,
     Stepping,
@@ -311,6 +317,7 @@ def _plan_optimization(
         objective.trainable(),
         chosen["model"].label,
         {**runtime, "interval": stepping.interval},
+        sparse_parameters(objective),
     )
     return plan, stepping
 
@@ -335,7 +342,8 @@ def _optimization(
     facts = {"optimizer": plan.choice.facts({**plan.runtime, "params": plan.params()})}
     if scheduler_choice is not None:
         facts["scheduler"] = scheduler_choice.facts({**plan.runtime, "optimizer": optimizer})
-    schedule = Schedule(scheduler, stepping, may_skip=scaler is not None)
+    label = "none" if scheduler_choice is None else scheduler_choice.label
+    schedule = Schedule(scheduler, stepping, label, may_skip=scaler is not None)
     return Optimization(optimizer, closure, scaler, schedule, rates, facts, warning)
 
 

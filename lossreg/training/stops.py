@@ -1,16 +1,20 @@
-"""How a run ends before its last epoch: a requested stop, Ctrl-C, SIGTERM."""
+"""How a run ends before its last epoch: a requested stop, Ctrl-C, SIGTERM, SIGHUP."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn, Self
 
 from lossreg.errors import ConfigError
 
-INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM  # exit codes: 130 and 143
+#: Exit codes of a command that a signal stopped: 130, and 143 or 129.
+INTERRUPTED = 128 + signal.SIGINT
+_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))  # Windows has one
+SIGNAL_NAMES = {128 + number: number.name for number in _ENDING}
 
 
 def check_reason(reason: object) -> None:
@@ -24,26 +28,85 @@ def check_reason(reason: object) -> None:
 
 
 @contextlib.contextmanager
-def sigterm_as_exit() -> Iterator[None]:
-    """Within the block SIGTERM raises SystemExit, so that the record of the run is closed on the way out."""
-    previous = signal.signal(signal.SIGTERM, _exit)
+def signals_as_exits() -> Iterator[None]:
+    """Within the block SIGTERM and SIGHUP raise SystemExit, so that the record of the run is closed on the way out.
+
+    A SIGHUP that is ignored stays so: the command was started with nohup.
+    """
+    taken = [number for number in _ENDING if number == signal.SIGTERM or signal.getsignal(number) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, _exit) for number in taken}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _exit(signum: int, frame: FrameType | None) -> NoReturn:
-    del signum, frame
+    del frame
     # Nothing may interrupt the way out: not a second signal, and not the end of a worker that got the signal, too.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "SIGCHLD"):  # Windows has none
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    raise SystemExit(TERMINATED)
+    raise SystemExit(128 + signum)
 
 
 def signal_name(error: BaseException) -> str | None:
     """The signal that an error stands for, or None."""
     if isinstance(error, KeyboardInterrupt):
         return "Ctrl-C"
-    return "SIGTERM" if isinstance(error, SystemExit) and error.code == TERMINATED else None
+    return SIGNAL_NAMES.get(error.code) if isinstance(error, SystemExit) and isinstance(error.code, int) else None
+
+
+class SignalGuard:
+    """Within the block the first signal ends the run, and those that follow wait until the record is complete.
+
+    A signal that comes while the record is being completed waits too, and ends the program afterwards. Only the main
+    thread of a program has signals; in others this does nothing.
+
+    Example:
+        >>> with contextlib.suppress(KeyboardInterrupt), SignalGuard() as guard:
+        ...     with guard.holding():
+        ...         signal.raise_signal(signal.SIGINT)
+        ...         print("written")
+        written
+    """
+
+    def __init__(self) -> None:
+        self._handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}
+        self._holds = False
+        self._waiting: int | None = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, *_ENDING):
+                handler = signal.getsignal(number)
+                if callable(handler):  # neither ignored, nor the system's own
+                    self._handlers[number] = handler
+                    signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *rest: object) -> None:
+        for number, handler in self._handlers.items():
+            if signal.getsignal(number) == self._handle:  # the handler itself may have put another in its place
+                signal.signal(number, handler)
+        if self._waiting is not None and (error is None or signal_name(error) is None):
+            signal.raise_signal(self._waiting)
+
+    @contextlib.contextmanager
+    def holding(self) -> Iterator[None]:
+        """Within the block signals wait; after it one that the run did not end by can end it again."""
+        self._holds = True
+        try:
+            yield
+        finally:
+            self._holds = False
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._holds:
+            self._waiting = self._waiting or number
+            return
+        self._holds = True
+        self._handlers[number](number, frame)
+        self._holds = False  # it did not raise: its program only takes note

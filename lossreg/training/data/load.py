@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.utils.data import TensorDataset
 from tqdm import tqdm
 
 from lossreg.errors import DataError
+from lossreg.streams import ForgivingStream
 from lossreg.training.data.reader import Reader, check_values
 from lossreg.training.data.splits import ResidentSplit, StreamedSplit
 from lossreg.training.seeds import sample_seeds
@@ -146,7 +148,10 @@ def _read_all(split: data.Split, task: Task, limit: int | None, where: str, *, q
     inputs, targets = (part.new_empty((count, *part.shape[1:])) for part in reader.read([0], seeds[:1]))
     # Work of less than two seconds is not worth showing; None shows it on a terminal only.
     hidden = True if quiet else None
-    with tqdm(total=count, desc=f"reading {where}", unit="sample", delay=2, leave=False, disable=hidden) as bar:
+    stream = ForgivingStream(sys.stderr)
+    with tqdm(
+        total=count, desc=f"reading {where}", unit="sample", delay=2, leave=False, disable=hidden, file=stream
+    ) as bar:
         for first in range(0, count, READ_AT_ONCE):
             last = min(first + READ_AT_ONCE, count)
             some_inputs, some_targets = reader.read(range(first, last), seeds[first:last])

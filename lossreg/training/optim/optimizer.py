@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import torch
+from torch import Tensor
 from torch.nn import Parameter
 
 from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
@@ -31,12 +32,14 @@ class OptimizerPlan:
         groups: The parameters, with the options of each group; one group without options where there are no patterns.
         has_patterns: Whether there are patterns, so that the optimizer is given groups instead of parameters.
         runtime: Runtime name -> value.
+        sparse: The ids of the parameters whose gradients are sparse.
     """
 
     choice: Choice
     groups: list[OptimizerGroup]
     has_patterns: bool
     runtime: Mapping[str, Any]
+    sparse: frozenset[int] = frozenset()
 
     @property
     def parameters(self) -> list[Parameter]:
@@ -77,6 +80,7 @@ def plan_optimizer(
     parameters: Mapping[str, Parameter],
     model: str,
     runtime: Mapping[str, Any],
+    sparse: frozenset[int] = frozenset(),
 ) -> OptimizerPlan:
     """Sorts the parameters into groups and checks the options of each.
 
@@ -86,12 +90,13 @@ def plan_optimizer(
         parameters: What is trained, by name.
         model: The model in an error message.
         runtime: Runtime name -> value.
+        sparse: The ids of the parameters whose gradients are sparse.
 
     Raises:
         LossregError: If a pattern or its options are wrong.
     """
     if not patterns:
-        return OptimizerPlan(choice, [OptimizerGroup({}, list(parameters.values()))], False, runtime)
+        return OptimizerPlan(choice, [OptimizerGroup({}, list(parameters.values()))], False, runtime, sparse)
     try:
         options = _options(choice, patterns, runtime)
         rest, *matched = group_names(parameters, patterns, model)
@@ -99,7 +104,7 @@ def plan_optimizer(
         error.setting = "param_groups"
         raise
     groups = [OptimizerGroup(one, group) for one, group in zip(options, matched, strict=True)]
-    return OptimizerPlan(choice, [OptimizerGroup({}, rest), *groups] if rest else groups, True, runtime)
+    return OptimizerPlan(choice, [OptimizerGroup({}, rest), *groups] if rest else groups, True, runtime, sparse)
 
 
 def _options(choice: Choice, patterns: tuple[ParamGroup, ...], runtime: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -145,10 +150,16 @@ def try_step(plan: OptimizerPlan, device: torch.device, *, scaled: bool) -> Opti
 
 
 def _step_once(plan: OptimizerPlan, device: torch.device) -> None:
-    optimizer = plan.build(stand_ins(device))
+    stand_ins = StandIns(device, plan.sparse)
+    optimizer = plan.build(stand_ins)
     try:
-        with torch.random.fork_rng():
-            optimizer.step(lambda: 0.0) if plan.choice.component.closure else optimizer.step()
+        with torch.random.fork_rng(), torch.enable_grad():
+            if plan.choice.component.closure:
+                # torch annotates closures to return a float; the loop's returns a tensor.
+                optimizer.step(stand_ins.backward)  # type: ignore[arg-type]  # see above
+            else:
+                stand_ins.backward()
+                optimizer.step()
     except Exception as error:
         label = plan.choice.label
         raise BuildError(
@@ -156,18 +167,58 @@ def _step_once(plan: OptimizerPlan, device: torch.device) -> None:
         ) from error
 
 
-def stand_ins(device: torch.device) -> Replace:
-    """Makes one small parameter with a gradient for each type of number, in place of the parameters of a group."""
+class StandIns:
+    """Makes small parameters in place of those of a group, and gradients as the model would make them.
 
-    def replace(parameters: list[Parameter]) -> list[Parameter]:
-        made = []
-        for dtype in dict.fromkeys(parameter.dtype for parameter in parameters):
-            parameter = Parameter(torch.zeros(2, 2, dtype=dtype, device=device))
-            parameter.grad = torch.zeros_like(parameter)
-            made.append(parameter)
-        return made
+    There is one for each type of number, number of dimensions, layout and kind of gradient: optimizers treat these
+    differently.
 
-    return replace
+    Args:
+        device: Where they are.
+        sparse: The ids of the parameters whose gradients are sparse.
+    """
+
+    def __init__(self, device: torch.device, sparse: frozenset[int]) -> None:
+        self._device = device
+        self._sparse = sparse
+        self._made: list[tuple[Parameter, bool]] = []
+
+    def __call__(self, parameters: list[Parameter]) -> list[Parameter]:
+        """The stand-ins of a group's parameters."""
+        kinds = dict.fromkeys(
+            (parameter.dtype, parameter.ndim, _memory_format(parameter), id(parameter) in self._sparse)
+            for parameter in parameters
+        )
+        made = [(self._make(dtype, ndim, layout), is_sparse) for dtype, ndim, layout, is_sparse in kinds]
+        self._made += made
+        return [parameter for parameter, _ in made]
+
+    def _make(self, dtype: torch.dtype, ndim: int, layout: torch.memory_format) -> Parameter:
+        values = torch.linspace(-1, 1, 2**ndim).reshape((2,) * ndim)
+        return Parameter(values.to(self._device, dtype).contiguous(memory_format=layout))
+
+    def backward(self) -> Tensor:
+        """Gives them new gradients, those of the sum of their squares, and returns it; a closure, as the loop's."""
+        total = torch.zeros((), device=self._device)
+        for parameter, is_sparse in self._made:
+            parameter.grad = None
+            rows = torch.arange(len(parameter), device=self._device) if is_sparse else None
+            used = parameter if rows is None else torch.nn.functional.embedding(rows, parameter, sparse=True)
+            total = total + used.abs().square().sum()
+        total.backward()
+        return total.detach()
+
+
+def _memory_format(parameter: Parameter) -> torch.memory_format:
+    is_plain = parameter.ndim != 4 or parameter.is_contiguous()
+    is_last = not is_plain and parameter.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if is_last else torch.contiguous_format
+
+
+def sparse_parameters(module: torch.nn.Module) -> frozenset[int]:
+    """The ids of the parameters whose gradients are sparse: the tables of `nn.Embedding(sparse=True)`."""
+    tables = (torch.nn.Embedding, torch.nn.EmbeddingBag)
+    return frozenset(id(part.weight) for part in module.modules() if isinstance(part, tables) and part.sparse)
 
 
 def build_optimizer(plan: OptimizerPlan, patterns: tuple[ParamGroup, ...]) -> tuple[Optimizer, str | None]:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import torch
 
-from lossreg.errors import ConfigError
+from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
 from lossreg.registry.build import ResolvedComponent
-from lossreg.training.optim.optimizer import OptimizerPlan, check_step, stand_ins
+from lossreg.training.optim.optimizer import OptimizerPlan, StandIns, check_step
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -99,11 +99,13 @@ class Schedule:
     Attributes:
         scheduler: The scheduler; None is a constant rate.
         stepping: When it steps.
+        label: How a person would write it.
         may_skip: Whether the optimizer may not have stepped before: torch would suspect a wrong order of calls.
     """
 
     scheduler: LRScheduler | None
     stepping: Stepping
+    label: str
     may_skip: bool = False
 
     @property
@@ -133,12 +135,17 @@ class Schedule:
     def _step(self, *metric: float) -> None:
         if self.scheduler is None:
             return
-        if not self.may_skip:
-            self.scheduler.step(*metric)  # type: ignore[arg-type]  # torch annotates it as the number of an epoch
-            return
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
-            self.scheduler.step(*metric)  # type: ignore[arg-type]  # see above
+        try:
+            if not self.may_skip:
+                self.scheduler.step(*metric)  # type: ignore[arg-type]  # torch annotates it as the number of an epoch
+                return
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
+                self.scheduler.step(*metric)  # type: ignore[arg-type]  # see above
+        except Exception as error:
+            if not isinstance(error, LossregError):
+                error.add_note(f"lossreg: raised by the scheduler {self.label}")
+            raise
 
 
 def build_scheduler(choice: Choice | None, optimizer: Optimizer, runtime: Mapping[str, Any]) -> LRScheduler | None:
@@ -190,11 +197,11 @@ def preview_rates(
     is_object = plan.choice.given is not None or (choice is not None and choice.given is not None)
     if is_object or stepping.monitor is not None:
         return None
-    optimizer = plan.build(stand_ins(device))
+    optimizer = plan.build(StandIns(device, plan.sparse))
     if choice is None:
         rates = [EpochRates(learning_rate(optimizer), learning_rate(optimizer))] * stepping.epochs
     else:
-        schedule = Schedule(build_scheduler(choice, optimizer, plan.runtime), stepping, may_skip=True)
+        schedule = Schedule(build_scheduler(choice, optimizer, plan.runtime), stepping, choice.label, may_skip=True)
         if schedule.counts_steps and stepping.epochs * stepping.steps_per_epoch > MAX_PREVIEW:
             return None
         rates = _walk(schedule, optimizer)
@@ -207,12 +214,25 @@ def preview_rates(
 def _walk(schedule: Schedule, optimizer: Optimizer) -> list[EpochRates]:
     rates = []
     between = schedule.stepping.steps_per_epoch - 1 if schedule.counts_steps else 0
-    for epoch in range(schedule.stepping.epochs):
-        first = learning_rate(optimizer)
-        for _ in range(between):
-            schedule.between_steps()
-        rates.append(EpochRates(first, learning_rate(optimizer)))
-        schedule.after_epoch(epoch, {})
+    done = 0
+    try:
+        for epoch in range(schedule.stepping.epochs):
+            first = learning_rate(optimizer)
+            for _ in range(between):
+                done += 1
+                schedule.between_steps()
+            rates.append(EpochRates(first, learning_rate(optimizer)))
+            done += 1
+            schedule.after_epoch(epoch, {})
+    except Exception as error:
+        if isinstance(error, LossregError):
+            raise
+        total = schedule.stepping.epochs * (between + 1)
+        raise BuildError(
+            f"scheduler {schedule.label} fails after {schedule.stepping.interval} {done} of the run's {total}: "
+            f"{describe_error(error)}",
+            component=schedule.label,
+        ) from error
     return rates
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from tqdm import tqdm
 
+from lossreg.streams import ForgivingStream
+
 if TYPE_CHECKING:
     from lossreg.training.results import RunResult
     from lossreg.training.state import Run
@@ -16,12 +18,14 @@ if TYPE_CHECKING:
 class Progress:
     """A progress bar on a terminal, lines elsewhere; one line for each epoch in both.
 
+    It ends no run: where the stream cannot be written to, nothing more is shown.
+
     Args:
         stream: Where it writes; None is stderr as it is when the run starts.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
+        self._stream = ForgivingStream(stream or sys.stderr)
         self._bar: tqdm[Any] | None = None
 
     def lossreg_run_started(self, run: Run) -> None:

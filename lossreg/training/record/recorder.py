@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -14,13 +15,16 @@ import torch
 
 from lossreg.errors import RunFailedError, describe_error
 from lossreg.training.record.directory import RunDirectory, replacing
-from lossreg.training.record.run_json import write_run_record
-from lossreg.training.stops import signal_name
+from lossreg.training.record.owner import this_process
+from lossreg.training.record.run_json import NAME, write_run_record
+from lossreg.training.stops import SignalGuard, signal_name
 
 if TYPE_CHECKING:
     from lossreg.training.parts import Parts
     from lossreg.training.results import RunResult
     from lossreg.training.state import Run
+
+logger = logging.getLogger("lossreg")
 
 
 class Recorder:
@@ -29,15 +33,17 @@ class Recorder:
     Args:
         directory: The claimed directory.
         parts: The parts of the run.
+        signals: Lets signals wait while the record is completed.
     """
 
-    def __init__(self, directory: RunDirectory, parts: Parts) -> None:
+    def __init__(self, directory: RunDirectory, parts: Parts, signals: SignalGuard) -> None:
+        self._signals = signals
         self._claim = directory
         self._directory = directory.path
         self._metrics: TextIO | None = None
         self._last: dict[str, Any] | None = None
         self._started = time.time()
-        self._facts = parts.describe()
+        self._facts = {**parts.describe(), "process": this_process()}
 
     def lossreg_run_started(self, run: Run) -> None:
         """Writes run.json and opens metrics.jsonl."""
@@ -60,22 +66,33 @@ class Recorder:
         Raises:
             RunFailedError: If they cannot be written.
         """
-        try:
-            self._write_weights(run)
-            self._close(run, "finished" if result.reason is None else "stopped", result.reason)
-        except (OSError, RuntimeError) as error:  # torch's writer raises the latter on a full disk
-            raise RunFailedError(
-                f"{self._directory} cannot be written to: {describe_error(error)}", epoch=run.epoch, step=run.step
-            ) from error
+        with self._signals.holding():
+            try:
+                for name, state in self._trained(run):
+                    self._save(name, state)
+                self._close(run, "finished" if result.reason is None else "stopped", result.reason)
+            except (OSError, RuntimeError) as error:  # torch's writer raises the latter on a full disk
+                raise RunFailedError(
+                    f"{self._directory} cannot be written to: {describe_error(error)}", epoch=run.epoch, step=run.step
+                ) from error
 
     def lossreg_run_failed(self, run: Run, error: BaseException) -> None:
-        """Keeps what there is: the weights so far, and why it ended."""
+        """Keeps what there is: first the weights so far, which nothing can replace, then why it ended."""
         stopped_by = signal_name(error)
-        # The error goes on to the caller; one of writing must not take its place.
-        with contextlib.suppress(OSError):
-            self._close(run, "interrupted" if stopped_by else "failed", stopped_by or describe_error(error))
-        with contextlib.suppress(OSError, RuntimeError):
-            self._write_weights(run)
+        with self._signals.holding():
+            for name, state in self._trained(run):
+                with self._telling_of(name):
+                    self._save(name, state)
+            with self._telling_of(NAME):
+                self._close(run, "interrupted" if stopped_by else "failed", stopped_by or describe_error(error))
+
+    @contextlib.contextmanager
+    def _telling_of(self, name: str) -> Iterator[None]:
+        """The error goes on to the caller; one of writing must not take its place, but it is said."""
+        try:
+            yield
+        except Exception as error:  # a device that failed raises errors of its own
+            logger.warning("%s could not be kept: %s", self._directory / name, describe_error(error))
 
     def _append(self, row: Mapping[str, Any]) -> None:
         if self._metrics is None:
@@ -94,10 +111,11 @@ class Recorder:
                 self._metrics.close()
         self._write(run, status, reason)
 
-    def _write_weights(self, run: Run) -> None:
-        self._save("model.pt", run.model.state_dict())
+    @staticmethod
+    def _trained(run: Run) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        yield "model.pt", run.model.state_dict()
         if run.parts.objective.trains_loss:
-            self._save("loss.pt", run.parts.objective.loss_state())
+            yield "loss.pt", run.parts.objective.loss_state()
 
     def _save(self, name: str, state: Mapping[str, Any]) -> None:
         weights = {name: value.detach().cpu() for name, value in state.items()}
