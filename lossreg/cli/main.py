@@ -16,6 +16,7 @@ import click
 import lossreg
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.errors import LossregError, RunFailedError
+from lossreg.plugins.isolation import keep_stdout
 from lossreg.suggestions import did_you_mean
 from lossreg.training.stops import INTERRUPTED, TERMINATED
 
@@ -104,6 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: The words after `lossreg`; None is the process's own.
     """
+    keep_stdout()
     if _is_quiet():
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), _warnings_to(logging.NullHandler()):  # noqa: PTH123  # no path
             code = _run(arguments)

@@ -9,6 +9,7 @@ import click
 
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.cli.run_options import RunCommand, naming_file, run_options, settings_of
+from lossreg.plugins.isolation import StdoutToStderr
 
 
 @click.command("run", cls=RunCommand)
@@ -46,7 +47,7 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
     from lossreg.training.selection import Request
     from lossreg.training.stops import sigterm_as_exit
 
-    with sigterm_as_exit(), naming_file(settings.file, settings.from_file):
+    with StdoutToStderr(), sigterm_as_exit(), naming_file(settings.file, settings.from_file):
         result = run_request(Request(settings.spec, {}, default), out=options["out"], quiet=options["quiet"])
     if options["as_json"]:
         click.echo(json.dumps(result.to_json(), allow_nan=False))

@@ -17,6 +17,7 @@ from lossreg.errors import ConfigError, InstallationError, describe_error
 from lossreg.names import check_name, normalize
 from lossreg.plugins.checks import collect
 from lossreg.plugins.entry_points import OWN_DISTRIBUTION, EntryPoint, entry_points
+from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
 from lossreg.plugins.plugin_settings import PluginSettings
 from lossreg.plugins.provenance import LOCAL, PluginReport, State
 from lossreg.plugins.requirements import unmet_requirement
@@ -170,10 +171,13 @@ def _load(point: EntryPoint) -> PluginReport:
 
     try:
         check_name(point.name, "a plugin")
-        plugin = point.load()
-        imported = time.perf_counter() - started
-        components = collect(plugin, point.name)
-    except (Exception, SystemExit) as error:  # whatever a plugin does, the others go on
+        with StdoutToStderr():
+            plugin = point.load()
+            imported = time.perf_counter() - started
+            components = collect(plugin, point.name)
+    except BaseException as error:  # whatever a plugin does, the others go on
+        if is_from_outside(error):
+            raise
         return PluginReport(point.provenance, "failed", milliseconds=milliseconds(), problem=describe_error(error))
     problem = None
     if imported > SLOW_IMPORT:

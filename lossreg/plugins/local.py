@@ -15,6 +15,7 @@ from typing import Any
 from lossreg.components import Component
 from lossreg.errors import LossregError, PluginError, describe_error
 from lossreg.plugins.checks import collect, hooks_of
+from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
 from lossreg.plugins.provenance import LOCAL, PluginReport, Provenance
 
 
@@ -29,9 +30,12 @@ def load_local(source: str) -> PluginReport:
     started = time.perf_counter()
     is_file = source.endswith(".py") or "/" in source or "\\" in source
     try:
-        module = _import_file(Path(source)) if is_file else importlib.import_module(source)
-        components = collect(module, LOCAL) if hooks_of(module) else ()
-    except (Exception, SystemExit) as error:
+        with StdoutToStderr():
+            module = _import_file(Path(source)) if is_file else importlib.import_module(source)
+            components = collect(module, LOCAL) if hooks_of(module) else ()
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
         problem = error.message if isinstance(error, LossregError) else _located(error, source)
         raise PluginError(f"-p {source}: {problem}", plugin=source) from error
     file = getattr(module, "__file__", None)

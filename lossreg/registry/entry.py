@@ -11,6 +11,7 @@ import attrs
 
 from lossreg.components import Component
 from lossreg.errors import BuildError, LossregError, describe_error
+from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
 from lossreg.plugins.provenance import Provenance
 
 if TYPE_CHECKING:
@@ -55,8 +56,11 @@ class RegistryEntry(Generic[C]):
         if not isinstance(target, str):
             return target
         try:
-            found = pkgutil.resolve_name(target)
-        except Exception as error:
+            with StdoutToStderr():
+                found = pkgutil.resolve_name(target)
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
             raise BuildError(
                 f"{self.component.kind} {self.id} ({self.provenance}): its factory {target!r} cannot be imported: "
                 f"{describe_error(error)}",
@@ -122,7 +126,9 @@ class RegistryEntry(Generic[C]):
             return self.factory(*positional, **arguments)
         except LossregError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
             written = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
             raise BuildError(
                 f"{self.name}({written}) cannot be built: {describe_error(error)}", component=self.id

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lossreg.errors import ConfigError, RunFailedError, describe_error
 from lossreg.hookspecs import COMPONENT_HOOKS, PREFIX
 from lossreg.plugins.checks import HOOKS
+from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
 from lossreg.plugins.manager import implementations
 
 if TYPE_CHECKING:
@@ -65,8 +66,11 @@ class RunHooks:
             if plugin in self._silenced:
                 continue
             try:
-                call(**arguments)
-            except (Exception, SystemExit) as error:  # a plugin must not end a user's run
+                with StdoutToStderr():
+                    call(**arguments)
+            except BaseException as error:  # a plugin must not end a user's run
+                if is_from_outside(error):
+                    raise
                 if self._strict:
                     reason = describe_error(error)
                     raise RunFailedError(f"plugin {plugin!r} failed in {hook} (strict): {reason}") from error
