@@ -8,6 +8,7 @@ import re
 from lossreg.errors import ComponentError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
+_SEPARATORS = re.compile(r"[-_.]+")
 
 #: The words of `lossreg.expression`, which lists them again with their meaning; they stand here too so that names can
 #: be checked without loading the language.
@@ -28,6 +29,16 @@ def normalize(name: str) -> str:
         'cross_entropy'
     """
     return name.strip().lower().replace("-", "_")
+
+
+def canonical(name: str) -> str:
+    """The form under which names of plugins and distributions compare, as in packaging: `-`, `_` and `.` are equal.
+
+    Example:
+        >>> canonical("Acme.Dot") == canonical("acme-dot") == canonical("acme_dot")
+        True
+    """
+    return _SEPARATORS.sub("_", name.strip().lower())
 
 
 def check_name(name: object, what: str) -> None:
