@@ -39,7 +39,7 @@ def load_local(source: str) -> PluginReport:
         problem = error.message if isinstance(error, LossregError) else _located(error, source)
         raise PluginError(f"-p {source}: {problem}", plugin=source) from error
     file = getattr(module, "__file__", None)
-    provenance = Provenance(LOCAL, file=file, sha256=_sha256(file) if file else None)
+    provenance = Provenance(LOCAL, file=file, sha256=file_hash(file) if file else None)
     return PluginReport(provenance, "loaded", components, (time.perf_counter() - started) * 1e3, plugin=module)
 
 
@@ -79,11 +79,12 @@ def local_provenance(factory: object) -> Provenance:
     """The provenance of something that this process registers: the file of its module, if it has one."""
     module = sys.modules.get(getattr(factory, "__module__", None) or "")
     file = getattr(module, "__file__", None)
-    return Provenance(LOCAL, file=file, sha256=_sha256(file)) if file else Provenance(LOCAL)
+    return Provenance(LOCAL, file=file, sha256=file_hash(file)) if file else Provenance(LOCAL)
 
 
 @functools.lru_cache(maxsize=128)
-def _sha256(file: str) -> str | None:
+def file_hash(file: str) -> str | None:
+    """The SHA-256 of a file when it was first asked for, or None if it cannot be read."""
     try:
         return hashlib.sha256(Path(file).read_bytes()).hexdigest()
     except OSError:  # a notebook's cell has a made-up file name

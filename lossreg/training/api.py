@@ -18,7 +18,7 @@ from lossreg.training.record.directory import RunDirectory
 from lossreg.training.record.progress import Progress
 from lossreg.training.record.recorder import Recorder
 from lossreg.training.results import Plan, RunResult
-from lossreg.training.selection import Request
+from lossreg.training.selection import Request, class_name
 from lossreg.training.setup import set_up
 from lossreg.training.state import Run
 
@@ -136,7 +136,14 @@ def _prepare(
         raise
     for warning in parts.warnings if processes.is_main else ():
         logger.warning("%s", warning)
-    return Run(parts.spec, directory.path if directory else Path(), parts), hooks  # the main process knows the path
+    run = Run(
+        parts.spec,
+        directory.path if directory else Path(),  # the main process knows it
+        parts,
+        participants=hooks.participants,
+        observers=tuple(class_name(one) for one in observers if not isinstance(one, Progress)),
+    )
+    return run, hooks
 
 
 def _train(run: Run, hooks: RunHooks) -> RunResult:
@@ -167,7 +174,7 @@ def _result(run: Run, rows: list[dict[str, Any]], started: float) -> RunResult:
         model=run.model,
         loss=run.loss,
         spec=run.spec,
-        repeatable=run.parts.repeatable,
+        repeatable=run.repeatable,
         seconds=time.perf_counter() - started,
         reason=run.stop_reason,
     )
