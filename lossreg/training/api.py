@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,6 +93,7 @@ def run_request(
     request: Request, *, out: str | Path | None = None, quiet: bool = False, observers: Sequence[object] = ()
 ) -> RunResult:
     """Trains what was asked for; see `run`."""
+    _check_main_guard()
     if out is not None and not str(out):
         raise ConfigError("out (--out) is empty; name a directory, or leave it out")
     processes = Processes.join()
@@ -99,6 +101,19 @@ def run_request(
     run, hooks = _prepare(request, processes, out, seen, quiet=quiet)
     run.directory = processes.broadcast_object(run.directory)
     return _train(run, hooks)
+
+
+def _check_main_guard() -> None:
+    """Checks that this is no worker process that imports the script which started it, and would train in its turn.
+
+    Raises:
+        ConfigError: If it is.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # what multiprocessing itself goes by
+        raise ConfigError(
+            "a worker process is importing the script that started it, and would train again: "
+            "put the call of lossreg.run below `if __name__ == '__main__':`"
+        )
 
 
 def plan_request(request: Request) -> Plan:
