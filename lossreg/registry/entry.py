@@ -54,7 +54,7 @@ class RegistryEntry(Generic[C]):
         """
         target = self.component.factory
         if not isinstance(target, str):
-            return target
+            return self._made_from(target)
         try:
             with StdoutToStderr():
                 found = pkgutil.resolve_name(target)
@@ -70,6 +70,15 @@ class RegistryEntry(Generic[C]):
             raise BuildError(
                 f"{self.component.kind} {self.id}: its factory {target!r} is not callable", component=self.id
             )
+        return self._made_from(found)
+
+    def _made_from(self, found: Any) -> Callable[..., Any]:
+        """What makes the component: a loss may be a function of input and target, which needs no making."""
+        if self.component.kind == "loss":
+            from lossreg.registry.function_loss import FunctionLossFactory, is_loss_itself  # listing names does without
+
+            if is_loss_itself(found, self.component.known_parameters):
+                return FunctionLossFactory(found)
         return found  # type: ignore[no-any-return]  # it is callable
 
     @functools.cached_property
