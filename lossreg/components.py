@@ -78,6 +78,8 @@ class Component:
     kind: ClassVar[str]
     #: How many positional arguments the factory takes before its parameters.
     positional_args: ClassVar[int] = 0
+    #: What `register` fills in.
+    registered_fields: ClassVar[Mapping[str, Any]] = {}
 
     name: str
     factory: Factory
@@ -124,10 +126,13 @@ class Component:
 
 @attrs.frozen
 class Loss(Component):
-    """A loss. Its factory returns a module whose `forward(input, target)` gives a 0-d tensor.
+    """A loss. Its factory returns a module or a function that gives a 0-d tensor for `(input, target)`.
+
+    In place of a factory it may name a plain function `f(input, target, **parameters)`, which is the loss itself.
 
     Attributes:
-        target: What it compares with: `"index"`, class indices `(N, *)`, or `"dense"`, numbers of the input's shape.
+        target: What it compares with: `"index"`, class indices `(N, *)`; `"dense"`, numbers of the input's shape; or
+            `"any"`, the targets of the data set as they are.
         input: What it takes of the model's output: `"any"` or `"logits"` as it is, `"log_probabilities"` or
             `"probabilities"` after a (log-)softmax over dimension 1 that the runner applies.
         averages: What its value is a mean over: `"sample"`, `"element"`, or None when the value of a batch is not
@@ -139,8 +144,9 @@ class Loss(Component):
     """
 
     kind: ClassVar[str] = "loss"
+    registered_fields: ClassVar[Mapping[str, Any]] = {"target": "any"}
 
-    target: Literal["index", "dense"] = attrs.field(kw_only=True, validator=_one_of("index", "dense"))
+    target: Literal["index", "dense", "any"] = attrs.field(kw_only=True, validator=_one_of("index", "dense", "any"))
     input: Literal["any", "logits", "log_probabilities", "probabilities"] = attrs.field(
         default="any", kw_only=True, validator=_one_of("any", "logits", "log_probabilities", "probabilities")
     )

@@ -148,5 +148,12 @@ def describe_error(error: BaseException) -> str:
     if isinstance(error, PluginError | ComponentError):
         return error.message
     # Some of torch's messages carry a C++ stack.
-    text = " ".join(str(error).partition("Exception raised from")[0].split())
+    text = " ".join(_text(error).partition("Exception raised from")[0].split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as second:  # an error of foreign code may be broken itself
+        return f"(its message cannot be shown: {type(second).__name__})"

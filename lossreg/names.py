@@ -8,6 +8,8 @@ import re
 from lossreg.errors import ComponentError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
+_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # between the words of a class's name
+_SEPARATORS = re.compile(r"[-_.]+")
 
 #: The words of `lossreg.expression`, which lists them again with their meaning; they stand here too so that names can
 #: be checked without loading the language.
@@ -28,6 +30,27 @@ def normalize(name: str) -> str:
         'cross_entropy'
     """
     return name.strip().lower().replace("-", "_")
+
+
+def canonical(name: str) -> str:
+    """The form under which names of plugins and distributions compare, as in packaging: `-`, `_` and `.` are equal.
+
+    Example:
+        >>> canonical("Acme.Dot") == canonical("acme-dot") == canonical("acme_dot")
+        True
+    """
+    return _SEPARATORS.sub("_", name.strip().lower())
+
+
+def snake_case(name: str, kind: str) -> str:
+    """The name of a class or function as a component's: in snake case, without the word for its kind at its end.
+
+    Example:
+        >>> [snake_case(name, "loss") for name in ("CrossEntropyLoss", "MSELoss", "L1Loss", "my_loss", "Loss")]
+        ['cross_entropy', 'mse', 'l1', 'my', 'loss']
+    """
+    words = _WORDS.sub("_", name).lower().strip("_")
+    return words.removesuffix(f"_{kind}")
 
 
 def check_name(name: object, what: str) -> None:

@@ -6,11 +6,12 @@ import importlib.metadata
 import json
 import logging
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from lossreg.errors import ConfigError
+from lossreg.plugins.participants import Participant, participants
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import COMPONENT_FIELDS, RunSpec, check_keys
 from lossreg.training.record.owner import describe_unfinished
@@ -87,6 +88,7 @@ def _repeated(record: RunRecord, registries: Registries, replaced: Collection[st
         origin = record.components.get(field)
         if origin and record.spec.get(field) and field not in record.objects and field not in replaced:
             _check_origin(origin, kind, record.file, registries)
+    _compare_participants(record, participants(registries.reports))
     _compare_versions(record)
     return {key: value for key, value in record.spec.items() if key not in record.objects}
 
@@ -109,6 +111,38 @@ def _check_origin(origin: dict[str, Any], kind: str, file: Path, registries: Reg
             "%s was made with %s %s, here it is %s: the weights may differ",
             file, here.distribution, origin.get("version"), here.version,
         )  # fmt: skip
+
+
+def _compare_participants(record: RunRecord, here: Collection[Participant]) -> None:
+    """Warns of a stop, and of run hooks that took part in a past run and are missing or changed here, or are new."""
+    if record.ending:
+        by = f" by {record.ending['stopped_by']}" if record.ending["stopped_by"] else ""
+        done, epochs, reason = record.ending["epochs_done"], record.spec.get("epochs"), record.ending["reason"]
+        logger.warning("%s was stopped after %s of %s epochs%s: %s", record.file, done, epochs, by, reason)
+    for then in record.participants or ():
+        now = next((one for one in here if one.is_that_of(then)), None)
+        if now is None:
+            _warn_of_missing(then, record.file)
+        elif now.provenance.version != then.get("version") or now.provenance.sha256 != then.get("sha256"):
+            logger.warning("%s, whose run hooks took part in %s, has changed since", now, record.file)
+    for now in here if record.participants is not None else ():
+        if not any(now.is_that_of(then) for then in record.participants or ()):
+            logger.warning("the run hooks of %s take part here, and did not in %s", now, record.file)
+    for observer in record.observers:
+        logger.warning(
+            "the observer %s took part in %s; it was a Python object, which has no text", observer, record.file
+        )
+
+
+def _warn_of_missing(origin: Mapping[str, Any], file: Path) -> None:
+    source, advice = origin.get("file"), f"add -p {origin.get('file')}"
+    if origin.get("distribution") is not None:
+        source = f"plugin {origin.get('plugin')!r} ({origin['distribution']} {origin.get('version')})"
+        advice = f"install {origin['distribution']} {origin.get('version')}, or let it load"
+    logger.warning(
+        "the run hooks of %s took part in %s and are missing here, so the run may go another way; %s",
+        source, file, advice,
+    )  # fmt: skip
 
 
 def _compare_versions(record: RunRecord) -> None:

@@ -14,7 +14,7 @@ from lossreg.cli.output import columns, component_json
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.components import KINDS
 from lossreg.errors import ConfigError
-from lossreg.names import normalize
+from lossreg.names import canonical, normalize
 from lossreg.registry.entry import RegistryEntry
 from lossreg.suggestions import did_you_mean
 
@@ -114,13 +114,13 @@ def _has(row: dict[str, Any], test: tuple[str, str]) -> bool:
 
 
 def _is_of(row: dict[str, Any], plugin: str | None) -> bool:
-    return plugin is None or normalize(plugin) in (normalize(row["plugin"]), normalize(row["distribution"] or ""))
+    return plugin is None or canonical(plugin) in (canonical(row["plugin"]), canonical(row["distribution"] or ""))
 
 
 def _check_plugin(plugin: str) -> None:
     from lossreg.registry.registries import default
 
     known = {name for r in default.reports for name in (r.provenance.plugin, r.provenance.distribution) if name}
-    if normalize(plugin) not in map(normalize, known):
-        hint = did_you_mean(normalize(plugin), sorted(known))
+    if canonical(plugin) not in map(canonical, known):
+        hint = did_you_mean(canonical(plugin), sorted(known))
         raise ConfigError(f"there is no plugin {plugin!r}.{hint} Plugins: lossreg plugins")

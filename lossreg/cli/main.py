@@ -17,6 +17,7 @@ import click
 import lossreg
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.errors import LossregError, RunFailedError, describe_error
+from lossreg.plugins.isolation import keep_stdout
 from lossreg.streams import forgiving_standard_streams
 from lossreg.suggestions import did_you_mean
 from lossreg.training.stops import INTERRUPTED, SIGNAL_NAMES
@@ -107,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: The words after `lossreg`; None is the process's own.
     """
+    keep_stdout()
     with forgiving_standard_streams() as (stdout, _):
         code = _run_silently(arguments) if _is_quiet() else _run_aloud(arguments)
         stdout.flush()

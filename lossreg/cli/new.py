@@ -24,7 +24,7 @@ from lossreg.cli.list import check_kind, complete_kind
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.components import KINDS
 from lossreg.errors import AmbiguousNameError, ComponentError, ConfigError, UnknownNameError
-from lossreg.names import check_name, normalize
+from lossreg.names import canonical, check_name
 from lossreg.plugins.entry_points import entry_points
 from lossreg.plugins.provenance import LOCAL
 from lossreg.registry.registries import default
@@ -83,7 +83,7 @@ class Names:
     @property
     def module(self) -> str:
         """The import package."""
-        return _canonical(self.distribution).replace("-", "_")
+        return canonical(self.distribution)
 
     @property
     def plugin(self) -> str:
@@ -140,15 +140,15 @@ class Names:
             raise self._refused(f"{imported} is a folder with a meaning of its own; {instead}")
 
     def _check_installed(self) -> None:
-        ours = _canonical(self.distribution)
+        ours = canonical(self.distribution)
         points = entry_points()
         for point in points:
-            if normalize(point.name) == self.plugin and _canonical(point.distribution) != ours:
+            if canonical(point.name) == self.plugin and canonical(point.distribution) != ours:
                 raise self._refused(
                     f"its plugin would be named {self.plugin!r}, as that of {point.distribution} {point.version}, "
                     "and of two plugins of one name neither is loaded; choose another name"
                 )
-        if any(_canonical(point.distribution) == ours for point in points):
+        if any(canonical(point.distribution) == ours for point in points):
             return  # an earlier state of the same
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             version = importlib.metadata.version(self.distribution)
@@ -191,11 +191,6 @@ class Names:
             "name": self.written(),
             "oldest_lossreg": oldest(lossreg.__version__),
         }
-
-
-def _canonical(distribution: str) -> str:
-    """The form in which names of distributions compare (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def oldest(version: str) -> str:

@@ -9,6 +9,7 @@ import click
 
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.cli.run_options import RunCommand, naming_file, run_options, settings_of
+from lossreg.plugins.isolation import StdoutToStderr
 
 if TYPE_CHECKING:
     from lossreg.training.results import Plan
@@ -34,7 +35,7 @@ def plan_command(ctx: click.Context, /, **options: Any) -> None:
     from lossreg.training.api import plan_request
     from lossreg.training.selection import Request
 
-    with naming_file(settings.file, settings.from_file):
+    with StdoutToStderr(), naming_file(settings.file, settings.from_file):
         plan = plan_request(Request(settings.spec, {}, default))
     click.echo(json.dumps(plan.to_json(), allow_nan=False) if options["as_json"] else _text(plan))
 

@@ -9,6 +9,7 @@ import click
 
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.cli.run_options import RunCommand, naming_file, run_options, settings_of
+from lossreg.plugins.isolation import StdoutToStderr
 from lossreg.training.record.directory import RUNS, absolute_path
 
 
@@ -50,7 +51,7 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
     from lossreg.training.selection import Request
     from lossreg.training.stops import signals_as_exits
 
-    with signals_as_exits(), naming_file(settings.file, settings.from_file):
+    with StdoutToStderr(), signals_as_exits(), naming_file(settings.file, settings.from_file):
         result = run_request(Request(settings.spec, {}, default), out=named, runs=place, quiet=options["quiet"])
     if options["as_json"]:
         click.echo(json.dumps(result.to_json(), allow_nan=False))

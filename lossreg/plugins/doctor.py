@@ -15,7 +15,7 @@ from typing import Any
 
 from lossreg.components import Component
 from lossreg.errors import ConfigError, LossregError, describe_error
-from lossreg.names import normalize
+from lossreg.names import canonical
 from lossreg.plugins.checks import check_hook, collect, hooks_of
 from lossreg.plugins.entry_points import EntryPoint, entry_points
 from lossreg.plugins.loader import Installed, reason_not_to_load
@@ -37,7 +37,7 @@ def examine(point: EntryPoint) -> dict[str, Any]:
         "distribution": point.distribution,
         "version": point.version,
         "module": point.value,
-        "requirements": unmet_requirements(importlib.metadata.requires(point.distribution) or []),
+        "requirements": unmet_requirements(_requirements(point)),
         "traceback": None,
         "milliseconds": None,
         "hooks": [],
@@ -61,6 +61,14 @@ def examine(point: EntryPoint) -> dict[str, Any]:
         return {**findings, "problem": describe_error(error)}
     findings["components"] = [_component_finding(RegistryEntry(one, point.provenance)) for one in components]
     return findings
+
+
+def _requirements(point: EntryPoint) -> list[str]:
+    """What its distribution requires; what concerns lossreg alone where the rest is not found by the name."""
+    try:
+        return importlib.metadata.requires(point.distribution) or []
+    except importlib.metadata.PackageNotFoundError:
+        return list(point.requirements)
 
 
 def _hook_problem(hook: str, plugin: object, name: str) -> str | None:
@@ -94,8 +102,8 @@ def named(name: str) -> list[EntryPoint]:
         ConfigError: If there is none.
     """
     points = entry_points()
-    wanted = normalize(name)
-    found = [point for point in points if wanted in (normalize(point.name), normalize(point.distribution))]
+    wanted = canonical(name)
+    found = [point for point in points if wanted in (canonical(point.name), canonical(point.distribution))]
     if not found:
         known = sorted({word for point in points for word in (point.name, point.distribution)})
         raise ConfigError(f"there is no plugin {name!r}.{did_you_mean(name, known)} Plugins: lossreg plugins")

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import attrs
 
-from lossreg.names import normalize
+from lossreg.names import canonical
 from lossreg.plugins.provenance import Provenance
 from lossreg.plugins.requirements import concerns_lossreg
 
 GROUP = "lossreg"
 OWN_DISTRIBUTION = "lossreg"  # its plugins are the built-ins
+_UNKNOWN = "?"  # in place of what damaged metadata do not tell
 
 
 @attrs.frozen
@@ -41,7 +42,7 @@ class EntryPoint:
     @property
     def is_own(self) -> bool:
         """Whether it belongs to lossreg itself."""
-        return normalize(self.distribution) == OWN_DISTRIBUTION
+        return canonical(self.distribution) == OWN_DISTRIBUTION
 
     @property
     def provenance(self) -> Provenance:
@@ -67,12 +68,13 @@ def entry_points() -> list[EntryPoint]:
         if text is None or f"[{GROUP}]" not in text:
             # The distribution may hide a later installation of itself; its metadata would cost a parse for each.
             name, _ = _folder_identity(distribution)
-            seen.update([normalize(name)] if name else [])
+            seen.update([canonical(name)] if name else [])
             continue
         name, version, requirements = _identity(distribution)
-        if normalize(name) in seen:
+        if canonical(name) in seen:
             continue
-        seen.add(normalize(name))
+        if name != _UNKNOWN:  # two of which nothing tells the name are two
+            seen.add(canonical(name))
         found += [EntryPoint(point, value, name, version, requirements) for point, value in _section(text)]
     return sorted(found, key=lambda point: (not point.is_own, point.distribution, point.name))
 
@@ -97,9 +99,12 @@ def _read(distribution: importlib.metadata.Distribution, file: str) -> str | Non
 
 def _folder_identity(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
     """Name and version as the folder `name-version.dist-info` (or `.egg-info`) tells them; empty where it does not."""
-    folder = getattr(getattr(distribution, "_path", None), "name", "")
+    path = getattr(distribution, "_path", None)
+    folder = getattr(path, "name", "")
+    if folder == "EGG-INFO":  # name-version.egg/EGG-INFO
+        folder = getattr(getattr(path, "parent", None), "name", "")
     stem, _, suffix = folder.rpartition(".")
-    if suffix not in ("dist-info", "egg-info"):
+    if suffix not in ("dist-info", "egg-info", "egg"):
         return "", ""
     name, _, version = stem.partition("-")
     return name, version.partition("-")[0]
@@ -117,9 +122,8 @@ def _identity(distribution: importlib.metadata.Distribution) -> tuple[str, str, 
     if text is None:  # an egg: its requirements stand in a file of their own
         text = _read(distribution, "PKG-INFO") or ""
         required += distribution.requires or []
-    for line in text.splitlines():
-        if not line:
-            break
+    head = text.partition("\n\n")[0].replace("\n ", " ")  # a long field goes on behind white space
+    for line in head.splitlines():
         field, _, value = line.partition(": ")
         if field == "Name":
             name = value.strip()
@@ -127,4 +131,4 @@ def _identity(distribution: importlib.metadata.Distribution) -> tuple[str, str, 
             version = value.strip()
         elif field == "Requires-Dist":
             required.append(value.strip())
-    return name or "?", version or "?", tuple(dict.fromkeys(filter(concerns_lossreg, required)))
+    return name or _UNKNOWN, version or _UNKNOWN, tuple(dict.fromkeys(filter(concerns_lossreg, required)))

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import attrs
 
 from lossreg.errors import ConfigError, InstallationError, describe_error
-from lossreg.names import check_name, normalize
+from lossreg.names import canonical, check_name
 from lossreg.plugins.checks import collect
 from lossreg.plugins.entry_points import OWN_DISTRIBUTION, EntryPoint, entry_points
+from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
 from lossreg.plugins.plugin_settings import PluginSettings
 from lossreg.plugins.provenance import LOCAL, PluginReport, State
 from lossreg.plugins.requirements import unmet_requirement
@@ -60,10 +61,10 @@ class Installed:
 
     @functools.cached_property
     def by_name(self) -> Mapping[str, list[EntryPoint]]:
-        """Normalised name -> the entry points of other distributions that have it."""
+        """Canonical name -> the entry points of other distributions that have it."""
         found: dict[str, list[EntryPoint]] = {}
         for point in self.others:
-            found.setdefault(normalize(point.name), []).append(point)
+            found.setdefault(canonical(point.name), []).append(point)
         return found
 
 
@@ -114,7 +115,7 @@ def _is_blocked(point: EntryPoint, installed: Installed, settings: PluginSetting
 
 def _has_a_reserved_name(point: EntryPoint, installed: Installed, settings: PluginSettings) -> Reason | None:
     del settings
-    if normalize(point.name) not in {LOCAL, *(normalize(own.name) for own in installed.own)}:
+    if canonical(point.name) not in {LOCAL, *(canonical(own.name) for own in installed.own)}:
         return None
     return Reason("failed", f"the name {point.name!r} is reserved for lossreg itself")
 
@@ -129,7 +130,7 @@ def _has_a_reserved_module(point: EntryPoint, installed: Installed, settings: Pl
 def _has_rivals(point: EntryPoint, installed: Installed, settings: PluginSettings) -> Reason | None:
     rivals = [
         f"{other.distribution} {other.version}"
-        for other in installed.by_name[normalize(point.name)]
+        for other in installed.by_name[canonical(point.name)]
         if other != point and settings.permits(other.name, other.distribution)
     ]
     if not rivals:
@@ -170,10 +171,13 @@ def _load(point: EntryPoint) -> PluginReport:
 
     try:
         check_name(point.name, "a plugin")
-        plugin = point.load()
-        imported = time.perf_counter() - started
-        components = collect(plugin, point.name)
-    except (Exception, SystemExit) as error:  # whatever a plugin does, the others go on
+        with StdoutToStderr():
+            plugin = point.load()
+            imported = time.perf_counter() - started
+            components = collect(plugin, point.name)
+    except BaseException as error:  # whatever a plugin does, the others go on
+        if is_from_outside(error):
+            raise
         return PluginReport(point.provenance, "failed", milliseconds=milliseconds(), problem=describe_error(error))
     problem = None
     if imported > SLOW_IMPORT:
@@ -187,10 +191,10 @@ def check_settings(settings: PluginSettings, reports: Iterable[PluginReport]) ->
     Raises:
         ConfigError: If they do, or one is not.
     """
-    known = {normalize(name) for r in reports for name in (r.provenance.plugin, r.provenance.distribution or "")}
+    known = {canonical(name): name for r in reports for name in (r.provenance.plugin, r.provenance.distribution or "")}
     for name in sorted(settings.block & {OWN_DISTRIBUTION, "builtin"}):
         raise ConfigError(f"the plugin {name!r} belongs to lossreg itself and cannot be blocked")
     for purpose, names in (("allow", settings.allow or frozenset()), ("block", settings.required_block)):
-        for name in sorted(names - known):
-            hint = did_you_mean(name, sorted(known))
+        for name in sorted(names - known.keys()):
+            hint = did_you_mean(name, sorted(known.values()))
             raise ConfigError(f"there is no plugin {name!r} to {purpose}.{hint} (lossreg plugins lists them)")

@@ -15,6 +15,7 @@ from typing import Any
 from lossreg.components import Component
 from lossreg.errors import LossregError, PluginError, describe_error
 from lossreg.plugins.checks import collect, hooks_of
+from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
 from lossreg.plugins.provenance import LOCAL, PluginReport, Provenance
 
 
@@ -29,13 +30,16 @@ def load_local(source: str) -> PluginReport:
     started = time.perf_counter()
     is_file = source.endswith(".py") or "/" in source or "\\" in source
     try:
-        module = _import_file(Path(source)) if is_file else importlib.import_module(source)
-        components = collect(module, LOCAL) if hooks_of(module) else ()
-    except (Exception, SystemExit) as error:
+        with StdoutToStderr():
+            module = _import_file(Path(source)) if is_file else importlib.import_module(source)
+            components = collect(module, LOCAL) if hooks_of(module) else ()
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
         problem = error.message if isinstance(error, LossregError) else _located(error, source)
         raise PluginError(f"-p {source}: {problem}", plugin=source) from error
     file = getattr(module, "__file__", None)
-    provenance = Provenance(LOCAL, file=file, sha256=_sha256(file) if file else None)
+    provenance = Provenance(LOCAL, file=file, sha256=file_hash(file) if file else None)
     return PluginReport(provenance, "loaded", components, (time.perf_counter() - started) * 1e3, plugin=module)
 
 
@@ -75,11 +79,12 @@ def local_provenance(factory: object) -> Provenance:
     """The provenance of something that this process registers: the file of its module, if it has one."""
     module = sys.modules.get(getattr(factory, "__module__", None) or "")
     file = getattr(module, "__file__", None)
-    return Provenance(LOCAL, file=file, sha256=_sha256(file)) if file else Provenance(LOCAL)
+    return Provenance(LOCAL, file=file, sha256=file_hash(file)) if file else Provenance(LOCAL)
 
 
 @functools.lru_cache(maxsize=128)
-def _sha256(file: str) -> str | None:
+def file_hash(file: str) -> str | None:
+    """The SHA-256 of a file when it was first asked for, or None if it cannot be read."""
     try:
         return hashlib.sha256(Path(file).read_bytes()).hexdigest()
     except OSError:  # a notebook's cell has a made-up file name

@@ -21,11 +21,16 @@ def manager_of(reports: Iterable[PluginReport]) -> pluggy.PluginManager:
     manager.add_hookspecs(hookspecs)
     for report in reports:
         if report.plugin is not None:
-            # Several local files share one namespace, so their modules tell them apart.
-            own = getattr(report.plugin, "__name__", "")
-            name = report.provenance.plugin
-            manager.register(report.plugin, f"{LOCAL}:{own}" if name == LOCAL else name)
+            manager.register(report.plugin, registered_name(report))
     return manager
+
+
+def registered_name(report: PluginReport) -> str:
+    """The name under which a manager holds a plugin."""
+    # Several local files share one namespace, so their modules tell them apart.
+    own = getattr(report.plugin, "__name__", "")
+    name = report.provenance.plugin
+    return f"{LOCAL}:{own}" if name == LOCAL else name
 
 
 def implementations(manager: pluggy.PluginManager, hook: str) -> Iterator[tuple[str, Callable[..., Any]]]:

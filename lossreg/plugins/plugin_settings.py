@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from lossreg.errors import ConfigError
-from lossreg.names import normalize
+from lossreg.names import canonical
 from lossreg.suggestions import did_you_mean
 
 PLUGINS_VARIABLE = "LOSSREG_PLUGINS"
@@ -19,7 +19,7 @@ PROJECT_KEYS = ("plugins", "block", "strict")
 
 
 def _names(names: Iterable[str]) -> frozenset[str]:
-    return frozenset(map(normalize, names))
+    return frozenset(map(canonical, names))
 
 
 def _optional_names(names: Iterable[str] | None) -> frozenset[str] | None:
@@ -46,7 +46,7 @@ class PluginSettings:
 
     def permits(self, plugin: str, distribution: str) -> bool:
         """Whether a plugin may load."""
-        names = {normalize(plugin), normalize(distribution)}
+        names = {canonical(plugin), canonical(distribution)}
         return not names & self.block and (self.allow is None or bool(names & self.allow))
 
 

@@ -15,7 +15,7 @@ def concerns_lossreg(requirement: str) -> bool:
         >>> [concerns_lossreg(text) for text in ("Lossreg[test] >=9", "lossreg-focal>=1", "torch")]
         [True, False, False]
     """
-    name = _NAME.match(requirement)
+    name = _NAME.match(requirement.strip())
     return name is not None and name[0].rstrip("._-").lower() == "lossreg"
 
 

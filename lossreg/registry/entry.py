@@ -11,6 +11,7 @@ import attrs
 
 from lossreg.components import Component
 from lossreg.errors import BuildError, LossregError, describe_error
+from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
 from lossreg.plugins.provenance import Provenance
 
 if TYPE_CHECKING:
@@ -53,10 +54,13 @@ class RegistryEntry(Generic[C]):
         """
         target = self.component.factory
         if not isinstance(target, str):
-            return target
+            return self._made_from(target)
         try:
-            found = pkgutil.resolve_name(target)
-        except Exception as error:
+            with StdoutToStderr():
+                found = pkgutil.resolve_name(target)
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
             raise BuildError(
                 f"{self.component.kind} {self.id} ({self.provenance}): its factory {target!r} cannot be imported: "
                 f"{describe_error(error)}",
@@ -66,6 +70,15 @@ class RegistryEntry(Generic[C]):
             raise BuildError(
                 f"{self.component.kind} {self.id}: its factory {target!r} is not callable", component=self.id
             )
+        return self._made_from(found)
+
+    def _made_from(self, found: Any) -> Callable[..., Any]:
+        """What makes the component: a loss may be a function of input and target, which needs no making."""
+        if self.component.kind == "loss":
+            from lossreg.registry.function_loss import FunctionLossFactory, is_loss_itself  # listing names does without
+
+            if is_loss_itself(found, self.component.known_parameters):
+                return FunctionLossFactory(found)
         return found  # type: ignore[no-any-return]  # it is callable
 
     @functools.cached_property
@@ -122,7 +135,9 @@ class RegistryEntry(Generic[C]):
             return self.factory(*positional, **arguments)
         except LossregError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
             written = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
             raise BuildError(
                 f"{self.name}({written}) cannot be built: {describe_error(error)}", component=self.id

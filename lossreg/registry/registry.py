@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
+
+import attrs
 
 from lossreg.components import KINDS, Component
 from lossreg.errors import AmbiguousNameError, ComponentError, UnknownNameError
-from lossreg.names import normalize
+from lossreg.names import normalize, snake_case
 from lossreg.plugins.local import is_same, local_provenance
 from lossreg.plugins.provenance import PluginReport, Provenance
 from lossreg.registry.entry import RegistryEntry
@@ -107,18 +109,25 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
         built: T = build(self, spec, args, params)
         return built
 
-    def register(self, name: str, factory: str | None = None, **fields: Any) -> Callable[[F], F]:
-        """Adds a component of this process, `local.<name>`; a decorator for its factory.
+    @overload
+    def register(self, name: F, /) -> F: ...
+
+    @overload
+    def register(self, name: str | None = None, factory: str | None = None, **fields: Any) -> Callable[[F], F]: ...
+
+    def register(self, name: Any = None, factory: str | None = None, **fields: Any) -> Any:
+        """Adds a component of this process, `local.<name>`; a decorator for its factory, with or without arguments.
 
         Registering the same function or class again (a notebook's cell that runs again) replaces it.
 
         Args:
-            name: Its short name.
+            name: Its short name; None is the factory's name in snake case without the kind (`DiceLoss` is `dice`).
             factory: `"module:attribute"` instead of decorating.
-            fields: The other fields of the component (`summary=`, `target=`, ...).
+            fields: The other fields of the component (`summary=`, `target=`, ...). A loss without `target=` takes the
+                targets of the data set as they are (`target="any"`).
 
         Raises:
-            ComponentError: If a field is wrong, or another function or class has the name already.
+            ComponentError: If a field is wrong or missing, or another function or class has the name already.
 
         Example:
             >>> import lossreg, torch
@@ -128,17 +137,42 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
             ...     pass
             >>> registries.losses["huber"].id
             'local.huber'
+            >>> @registries.losses.register
+            ... def cubic_loss(input, target, scale: float = 1.0):
+            ...     return scale * (input - target).abs().pow(3).mean()
+            >>> registries.losses["cubic"].describe()
+            'cubic(scale: float = 1.0)'
         """
-
-        def add(target: F) -> F:
-            doc = "" if factory is not None else (target.__doc__ or "").strip().partition("\n")[0]
-            component = self.component_type(name, factory or target, **{"summary": doc, **fields})
-            self._owner.registering().of(self.kind).add(component, local_provenance(target))
-            return target
-
+        if name is not None and not isinstance(name, str):  # the decorator without parentheses
+            return self._register(None, name, name, fields)
         if factory is not None:
-            add(factory)  # type: ignore[type-var]  # the component takes the text
-        return add
+            self._register(name or factory.rpartition(":")[2].rpartition(".")[2], factory, None, fields)
+        return lambda target: self._register(name, factory or target, target, fields)
+
+    def _register(self, name: str | None, factory: Any, target: Any, fields: Mapping[str, Any]) -> Any:
+        """Adds a component, and returns what was decorated."""
+        if not callable(factory) and not isinstance(factory, str):
+            raise ComponentError(f"register decorates a class or a function, not {factory!r}; a name is text")
+        name = name or snake_case(str(getattr(target, "__name__", "")), self.kind)
+        doc = (getattr(target, "__doc__", None) or "").strip().partition("\n")[0] if factory is target else ""
+        filled = {**self.component_type.registered_fields, "summary": doc, **fields}
+        self._check_fields(name, filled)
+        component = self.component_type(name, factory, **filled)
+        self._owner.registering().of(self.kind).add(component, local_provenance(target))
+        return target
+
+    def _check_fields(self, name: str, fields: Mapping[str, Any]) -> None:
+        known = {field.name: field for field in attrs.fields(self.component_type)}
+        for given in fields:
+            if given not in known or given in ("name", "factory"):
+                hint = did_you_mean(given, sorted(known))
+                raise ComponentError(f"{self.kind} {name!r} has no field {given!r}.{hint} Fields: {', '.join(known)}")
+        for field in known.values():
+            if field.default is attrs.NOTHING and field.name not in ("name", "factory", *fields):
+                raise ComponentError(
+                    f"{self.kind} {name!r} needs {field.name}=; write "
+                    f"@lossreg.{PLURALS[self.kind]}.register({name!r}, {field.name}=...)"
+                )
 
     def add(self, component: C, provenance: Provenance) -> RegistryEntry[C]:
         """Adds a component.

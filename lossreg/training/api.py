@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from lossreg.training.record.directory import RUNS, RunDirectory, absolute_path
 from lossreg.training.record.progress import Progress
 from lossreg.training.record.recorder import Recorder
 from lossreg.training.results import Plan, RunResult
-from lossreg.training.selection import Request
+from lossreg.training.selection import Request, class_name
 from lossreg.training.setup import set_up
 from lossreg.training.state import Run
 from lossreg.training.stops import SignalGuard
@@ -106,6 +107,7 @@ def run_request(
         quiet: Whether nothing is shown on stderr but warnings.
         observers: Objects with methods named like the run hooks.
     """
+    _check_main_guard()
     if out is not None and not str(out):
         raise ConfigError("out (--out) is empty; name a directory, or leave it out")
     # Now: a data set, a plugin or an observer may change the working directory.
@@ -116,6 +118,19 @@ def run_request(
         run, hooks = _prepare(request, processes, place, seen, signals, is_named=out is not None, quiet=quiet)
         run.directory = processes.broadcast_object(run.directory)
         return _train(run, hooks)
+
+
+def _check_main_guard() -> None:
+    """Checks that this is no worker process that imports the script which started it, and would train in its turn.
+
+    Raises:
+        ConfigError: If it is.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # what multiprocessing itself goes by
+        raise ConfigError(
+            "a worker process is importing the script that started it, and would train again: "
+            "put the call of lossreg.run below `if __name__ == '__main__':`"
+        )
 
 
 def plan_request(request: Request) -> Plan:
@@ -160,7 +175,14 @@ def _prepare(
         raise
     for warning in parts.warnings if processes.is_main else ():
         logger.warning("%s", warning)
-    return Run(parts.spec, directory.path if directory else Path(), parts), hooks  # the main process knows the path
+    run = Run(
+        parts.spec,
+        directory.path if directory else Path(),  # the main process knows it
+        parts,
+        participants=hooks.participants,
+        observers=tuple(class_name(one) for one in observers if not isinstance(one, Progress)),
+    )
+    return run, hooks
 
 
 def _train(run: Run, hooks: RunHooks) -> RunResult:
@@ -191,7 +213,7 @@ def _result(run: Run, rows: list[dict[str, Any]], started: float) -> RunResult:
         model=run.model,
         loss=run.loss,
         spec=run.spec,
-        repeatable=run.parts.repeatable,
+        repeatable=run.repeatable,
         seconds=time.perf_counter() - started,
         reason=run.stop_reason,
     )

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lossreg.errors import ConfigError, RunFailedError, describe_error
-from lossreg.hookspecs import COMPONENT_HOOKS, PREFIX
+from lossreg.hookspecs import PREFIX
 from lossreg.plugins.checks import HOOKS
+from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
 from lossreg.plugins.manager import implementations
+from lossreg.plugins.participants import RUN_HOOKS, participants
+from lossreg.training.selection import class_name
 
 if TYPE_CHECKING:
     from lossreg.registry.registries import Registries
-
-RUN_HOOKS = tuple(hook for hook in HOOKS if hook not in COMPONENT_HOOKS)
+    from lossreg.training.state import Run
 
 logger = logging.getLogger("lossreg")
 
@@ -30,6 +32,9 @@ class RunHooks:
         observers: Called first, in this order.
         registries: Hold the plugins, and say whether their faults are errors.
 
+    Attributes:
+        participants: The plugins and files whose hooks are called.
+
     Raises:
         ConfigError: If an observer has a method of the hooks' prefix that is not a run hook, or none at all.
     """
@@ -37,10 +42,16 @@ class RunHooks:
     def __init__(self, observers: Sequence[object], registries: Registries) -> None:
         for observer in observers:
             _check_observer(observer)
-        self._observers: dict[str, list[Callable[..., Any]]] = {
-            hook: [getattr(observer, hook) for observer in observers if hasattr(observer, hook)] for hook in RUN_HOOKS
+        self._observers: dict[str, list[tuple[str, Callable[..., Any]]]] = {
+            hook: [(class_name(one), getattr(one, hook)) for one in observers if hasattr(one, hook)]
+            for hook in RUN_HOOKS
         }
-        self._plugins = {hook: list(implementations(registries.manager, hook)) for hook in RUN_HOOKS}
+        self.participants = participants(registries.reports)
+        labels = {participant.name: str(participant) for participant in self.participants}
+        self._plugins = {
+            hook: [(name, labels[name], call) for name, call in implementations(registries.manager, hook)]
+            for hook in RUN_HOOKS
+        }
         self._strict = registries.settings.strict
         self._silenced: set[str] = set()
 
@@ -48,6 +59,7 @@ class RunHooks:
     def none(cls) -> RunHooks:
         """No hooks: those of a process that does not keep the record."""
         hooks = cls.__new__(cls)
+        hooks.participants = ()
         hooks._observers = {hook: [] for hook in RUN_HOOKS}
         hooks._plugins = {hook: [] for hook in RUN_HOOKS}
         return hooks
@@ -59,24 +71,32 @@ class RunHooks:
             hook: One of the run hooks.
             arguments: The hook's arguments, by name.
         """
-        for call in self._observers[hook]:
+        run: Run = arguments["run"]
+        for observer, call in self._observers[hook]:
+            reason = run.stop_reason
             call(**arguments)
-        for plugin, call in self._plugins[hook]:
+            if run.stop_reason is not reason:
+                run.stopped_by = observer
+        for plugin, label, call in self._plugins[hook]:
             if plugin in self._silenced:
                 continue
-            try:
+            reason = run.stop_reason
+            self._call_plugin(plugin, hook, call, arguments)
+            if run.stop_reason is not reason:
+                run.stopped_by = label
+
+    def _call_plugin(self, plugin: str, hook: str, call: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+        try:
+            with StdoutToStderr():
                 call(**arguments)
-            except (Exception, SystemExit) as error:  # a plugin must not end a user's run
-                if self._strict:
-                    reason = describe_error(error)
-                    raise RunFailedError(f"plugin {plugin!r} failed in {hook} (strict): {reason}") from error
-                self._silenced.add(plugin)
-                logger.warning(
-                    "plugin %r failed in %s and is left out of this run: %s",
-                    plugin,
-                    hook,
-                    describe_error(error),
-                )
+        except BaseException as error:  # a plugin must not end a user's run
+            if is_from_outside(error):
+                raise
+            reason = describe_error(error)
+            if self._strict:
+                raise RunFailedError(f"plugin {plugin!r} failed in {hook} (strict): {reason}") from error
+            self._silenced.add(plugin)
+            logger.warning("plugin %r failed in %s and is left out of this run: %s", plugin, hook, reason)
 
 
 def _check_observer(observer: object) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 import torch
 
+from lossreg.plugins.participants import Participant
 from lossreg.run_spec import RunSpec
 from lossreg.training.stops import check_reason
 
@@ -27,6 +28,9 @@ class Run:
         epoch: The epoch under way, from 0.
         step: Steps of the optimizer that are done.
         stop_reason: Why the run is to end early, or None.
+        stopped_by: The plugin, file or observer that asked for it, or None.
+        participants: The plugins and files whose run hooks are called.
+        observers: The classes of the caller's observers.
     """
 
     spec: RunSpec
@@ -35,6 +39,9 @@ class Run:
     epoch: int = 0
     step: int = 0
     stop_reason: str | None = None
+    stopped_by: str | None = None
+    participants: tuple[Participant, ...] = ()
+    observers: tuple[str, ...] = ()
 
     @property
     def device(self) -> torch.device:
@@ -55,6 +62,11 @@ class Run:
     def optimizer(self) -> torch.optim.Optimizer:
         """The optimizer."""
         return self.parts.optimization.optimizer
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the run directory is enough to repeat the run: not if an object in it had no text, or stopped it."""
+        return self.parts.repeatable and self.stopped_by not in self.observers
 
     def request_stop(self, reason: str) -> None:
         """Ends the run cleanly: evaluated, recorded, with exit code 0.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import pickle
 import warnings
 from collections.abc import Iterable, Iterator
@@ -209,9 +210,12 @@ class StreamedSplit:
             try:
                 batch = next(batches, None)
             except (RuntimeError, OSError, EOFError) as error:  # the reader raises nothing: it returns what is wrong
+                guard = ""
+                if multiprocessing.get_start_method() != "fork":
+                    guard = ", or the script that started this run has no `if __name__ == '__main__':`"
                 raise DataError(
-                    f"{where}: a worker was ended from outside ({describe_error(error)}); the memory may have run out: "
-                    "fewer --workers need less, --workers 0 reads in this process"
+                    f"{where}: a worker was ended from outside ({describe_error(error)}); the memory may have run out"
+                    f"{guard}: fewer --workers need less, --workers 0 reads in this process"
                 ) from error
             if batch is None:
                 return

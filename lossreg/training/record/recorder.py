@@ -126,7 +126,11 @@ class Recorder:
         content = {
             "status": status,
             "reason": reason,
+            "stopped_by": run.stopped_by,
             **self._facts,
+            "repeatable": run.repeatable,
+            "participants": [participant.to_json() for participant in run.participants],
+            "observers": list(run.observers),
             "started": datetime.fromtimestamp(self._started).astimezone().isoformat(timespec="seconds"),
             "seconds": round(time.time() - self._started, 3),
             "epochs_done": self._last["epoch"] + 1 if self._last else 0,

@@ -17,6 +17,8 @@ FORMAT = 2
 #: What can be read. Format 1 wrote "as it is" for `unchanged` in `contract`, and `averaging` for `reduction`.
 READABLE = (1, 2)
 
+_ENDING = ("reason", "stopped_by", "epochs_done")
+
 
 def write_run_record(directory: Path, content: Mapping[str, Any]) -> None:
     """Writes run.json.
@@ -40,6 +42,10 @@ class RunRecord:
         objects: Field -> the class of what was a Python object.
         components: Field -> id, parameters and provenance of what was built by name.
         versions: Of torch and others.
+        participants: Provenance of the plugins and files whose run hooks took part; None if it does not tell.
+        observers: The classes of the observers, which were Python objects.
+        ending: Why it was stopped (`reason`), by what (`stopped_by`), after how many epochs (`epochs_done`); empty
+            unless it was.
     """
 
     file: Path
@@ -47,6 +53,9 @@ class RunRecord:
     objects: dict[str, str]
     components: dict[str, dict[str, Any]]
     versions: dict[str, str]
+    participants: list[dict[str, Any]] | None
+    observers: list[str]
+    ending: dict[str, Any]
 
 
 def read_run_record(content: Mapping[str, Any], file: Path) -> RunRecord:
@@ -66,4 +75,18 @@ def read_run_record(content: Mapping[str, Any], file: Path) -> RunRecord:
             "are tables"
         )
     components = {field: origin for field, origin in tables["components"].items() if isinstance(origin, dict)}
-    return RunRecord(file, tables["spec"], tables["objects"], components, tables["versions"])
+    return RunRecord(
+        file,
+        tables["spec"],
+        tables["objects"],
+        components,
+        tables["versions"],
+        participants=_listed(content, "participants", dict) if "participants" in content else None,
+        observers=_listed(content, "observers", str),
+        ending={key: content.get(key) for key in _ENDING} if content.get("status") == "stopped" else {},
+    )
+
+
+def _listed(content: Mapping[str, Any], key: str, kind: type) -> list[Any]:
+    value = content.get(key)
+    return [item for item in value if isinstance(item, kind)] if isinstance(value, list) else []

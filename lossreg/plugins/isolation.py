@@ -1,0 +1,55 @@
+"""Code of plugins is foreign: whatever it raises is caught, and what it prints never reaches our stdout."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+
+_STDOUT, _STDERR = 1, 2
+
+#: Exit codes by which lossreg's own handlers of signals end a process.
+_SIGNALS = frozenset(128 + getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+def is_from_outside(error: BaseException) -> bool:
+    """Whether an error came over the code that was running, which then is not to blame: Ctrl-C, or another signal.
+
+    Example:
+        >>> [is_from_outside(error) for error in (KeyboardInterrupt(), SystemExit(143), SystemExit(0), GeneratorExit())]
+        [True, True, False, False]
+    """
+    return isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and error.code in _SIGNALS)
+
+
+class StdoutToStderr:
+    """Within the block, what is printed goes to stderr: stdout is for the results of a command."""
+
+    def __enter__(self) -> None:
+        self._stdout, sys.stdout = sys.stdout, sys.stderr
+
+    def __exit__(self, *error: object) -> None:
+        sys.stdout = self._stdout
+
+
+def keep_stdout() -> None:
+    """Makes `sys.stdout` the only way to this process's stdout, for the rest of its life.
+
+    What C code, a child process or a kept `sys.__stdout__` writes to file descriptor 1 goes to stderr. Where
+    `sys.stdout` is something else already, nothing is done.
+    """
+    stream = sys.stdout
+    if stream is None or stream is not sys.__stdout__ or not isinstance(stream, io.TextIOWrapper):
+        return
+    try:
+        if stream.fileno() != _STDOUT:
+            return
+        stream.flush()
+        own = os.dup(_STDOUT)
+        os.dup2(_STDERR, _STDOUT)
+    except (OSError, ValueError):  # one of them is closed
+        return
+    sys.stdout = open(  # noqa: PTH123, SIM115  # a descriptor has no path; it lives as long as the process
+        own, "w", buffering=1 if stream.line_buffering else -1, encoding=stream.encoding, errors=stream.errors
+    )
