@@ -20,6 +20,7 @@ from lossreg.errors import LossregError, RunFailedError, describe_error
 from lossreg.plugins.isolation import keep_stdout
 from lossreg.streams import forgiving_standard_streams
 from lossreg.suggestions import did_you_mean
+from lossreg.training.hardware.launcher import find_launch
 from lossreg.training.stops import INTERRUPTED, SIGNAL_NAMES
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
@@ -128,8 +129,16 @@ def _run_silently(arguments: Sequence[str] | None) -> int:
 
 
 def _is_quiet() -> bool:
-    """Whether torchrun started this process as one of several, and the main one speaks."""
-    return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0"
+    """Whether this process is one of several, and the main one speaks."""
+    return _rank() > 0
+
+
+def _rank() -> int:
+    try:
+        launch = find_launch()
+    except LossregError:  # the command says it
+        return 0
+    return launch.rank if launch else 0
 
 
 class _Warnings(logging.Handler):
@@ -187,7 +196,7 @@ def _invoke(arguments: Sequence[str] | None) -> object:
 
 
 def _speaker() -> str:
-    return f"rank {os.environ['RANK']}: " if _is_quiet() else ""
+    return f"rank {_rank()}: " if _is_quiet() else ""
 
 
 def _refused(error: click.ClickException | LossregError) -> int:

@@ -1,11 +1,10 @@
-"""The processes that train together: those that torchrun started, or this one alone."""
+"""The processes that train together: those that torchrun, mpirun or srun started, or this one alone."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
 import gc
-import os
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -14,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from lossreg.errors import ConfigError, LossregError, RunFailedError
+from lossreg.training.hardware.launcher import find_launch, find_local
 
 T = TypeVar("T")
 
@@ -37,24 +37,30 @@ class Processes:
 
     @classmethod
     def join(cls) -> Processes:
-        """Meets the processes that torchrun started, or those of the group that a program has made.
+        """Meets the processes that were started together, or those of the group that a program has made.
 
         The group that is made here lasts as long as the process, so that it can train again.
 
         Raises:
             ConfigError: If they cannot meet.
         """
-        if not dist.is_available() or not (dist.is_initialized() or dist.is_torchelastic_launched()):
+        if dist.is_available() and dist.is_initialized():
+            rank, world_size = dist.get_rank(), dist.get_world_size()
+            return cls(rank, world_size, *find_local(rank, world_size))
+        launch = find_launch()
+        if launch is None:
             return cls()
-        if not dist.is_initialized():
-            try:
-                dist.init_process_group()  # gloo for tensors on the CPU, and what the device has for others
-            except (RuntimeError, ValueError) as error:
-                raise ConfigError(f"the processes that torchrun started cannot meet: {error}") from error
-            atexit.register(_leave)
-        local_rank = int(os.environ.get("LOCAL_RANK", dist.get_rank()))
-        local_world_size = int(os.environ.get("LOCAL_WORLD_SIZE", dist.get_world_size()))
-        return cls(dist.get_rank(), dist.get_world_size(), local_rank, local_world_size)
+        if not dist.is_available():
+            raise ConfigError("this torch is built without torch.distributed, which several processes need")
+        try:
+            # gloo for tensors on the CPU, and what the device has for others
+            dist.init_process_group(rank=launch.rank, world_size=launch.world_size)
+        except (RuntimeError, ValueError) as error:
+            raise ConfigError(
+                f"the {launch.world_size} processes that were started together cannot meet: {error}"
+            ) from error
+        atexit.register(_leave)
+        return cls(*launch)
 
     @property
     def is_main(self) -> bool:
