@@ -21,9 +21,10 @@ TIMEOUT = 120  # seconds for a plugin to load and import all its factories
 def doctor_command(ctx: click.Context, name: str, as_json: bool) -> None:
     """Load one plugin in a process of its own and show everything that is wrong with it.
 
-    NAME is a plugin, or a distribution. Shown are the full traceback of its import, requirements that are not met,
-    hooks that are misspelt or take wrong arguments, components whose factory does not exist, and the command that
-    removes it. The exit code is 1 if something is wrong.
+    NAME is a plugin, or a distribution. Shown are the full traceback of an import or a hook that raises, requirements
+    that are not met, hooks that are misspelt or take wrong arguments, components whose factory does not exist, whose
+    defaults do not fit, or that fail when they are tried once with random numbers, and the command that removes it.
+    The exit code is 1 if something is wrong.
 
     \b
     Examples:
@@ -39,7 +40,7 @@ def doctor_command(ctx: click.Context, name: str, as_json: bool) -> None:
 
 
 def _examine(name: str) -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", "lossreg.plugins.doctor", name]
+    command = [sys.executable, "-m", "lossreg.cli.doctor", name]
     try:
         result = subprocess.run(  # noqa: S603  # our own module, and a name that is only compared
             command, capture_output=True, text=True, timeout=TIMEOUT, check=False
@@ -47,8 +48,8 @@ def _examine(name: str) -> list[dict[str, Any]]:
     except subprocess.TimeoutExpired:
         raise ConfigError(f"plugin {name!r} did not load within {TIMEOUT} s") from None
     try:
-        findings: list[dict[str, Any]] = json.loads(result.stdout.splitlines()[-1])
-    except (ValueError, IndexError):
+        findings: list[dict[str, Any]] = json.loads(result.stdout)
+    except ValueError:
         raise ConfigError(
             f"plugin {name!r} ended the process that loaded it, with exit code {result.returncode}:\n{result.stderr}"
         ) from None
@@ -65,15 +66,29 @@ def _is_well(finding: dict[str, Any]) -> bool:
 def _text(finding: dict[str, Any]) -> str:
     lines = [f"plugin {finding['plugin']} = {finding['module']} ({finding['distribution']} {finding['version']})"]
     lines += [f"  requires    {requirement}" for requirement in finding["requirements"] or ["all met"]]
-    if finding["traceback"]:
-        lines += ["  import      failed:", *(f"    {line}" for line in finding["traceback"].splitlines())]
-    else:
-        lines.append(f"  import      {finding['milliseconds']:.1f} ms")
-    if not finding["traceback"] and not finding["hooks"]:
+    imported = finding["milliseconds"] is not None
+    lines.append(f"  import      {finding['milliseconds']:.1f} ms" if imported else "  import      failed:")
+    if imported and not finding["hooks"]:
         lines.append("  hooks       none: no function is marked with @lossreg.hookimpl")
     lines += [f"  hook        {hook['name']}: {hook['problem'] or 'well'}" for hook in finding["hooks"]]
     lines += [f"  {part['kind']:<11} {part['name']}: {part['problem'] or 'well'}" for part in finding["components"]]
     if finding["problem"] and finding["hooks"]:
         lines.append(f"  problem     {finding['problem']}")
+    lines += [f"    {line}" for line in (finding["traceback"] or "").splitlines()]
     lines.append(f"  remove with {sys.executable} -m pip uninstall {finding['distribution']}")
     return "\n".join(lines)
+
+
+def _child(name: str) -> None:
+    from lossreg.plugins.doctor import examine, named
+    from lossreg.plugins.isolation import StdoutToStderr, keep_stdout
+    from lossreg.training.trial import try_component
+
+    keep_stdout()
+    with StdoutToStderr():
+        findings = [examine(point, try_component) for point in named(name)]
+    sys.stdout.write(json.dumps(findings, default=repr))
+
+
+if __name__ == "__main__":
+    _child(sys.argv[1])

@@ -6,6 +6,7 @@ import contextlib
 import importlib.metadata
 import importlib.util
 import keyword
+import logging
 import os
 import re
 import shlex
@@ -29,6 +30,8 @@ from lossreg.plugins.entry_points import entry_points
 from lossreg.plugins.provenance import LOCAL
 from lossreg.registry.registries import default
 from lossreg.registry.registry import BUILTIN
+
+logger = logging.getLogger("lossreg")
 
 #: Kind -> what follows the flag's dot to set one parameter of the example.
 EXAMPLES: Mapping[str, str] = {
@@ -172,6 +175,13 @@ class Names:
             return full_id
         return self.component if owner == self.plugin else full_id
 
+    def rival(self) -> str | None:
+        """The full id of the built-in component that keeps the short name, or None."""
+        with contextlib.suppress(UnknownNameError, AmbiguousNameError):
+            entry = default.of(self.kind)[self.component]
+            return entry.id if entry.provenance.plugin == BUILTIN else None
+        return None
+
     def _import(self) -> str:
         """The import of the factory, as formatters write it: in three lines where one would have more than 88 signs."""
         start = f"from {self.module}.{self.component} import"
@@ -241,6 +251,12 @@ def new_command(name: str, kind: str, component: str, directory: str | None) -> 
     click.echo(f"wrote {target}")
     for file in files:
         click.echo(f"  {file}")
+    rival = names.rival()
+    if rival is not None:
+        logger.warning(
+            "the short name %r means %s, which lossreg brings along and which wins; yours is %s",
+            component, rival, values["name"],
+        )  # fmt: skip
     click.echo("\nInstall it, use it, test it:")
     click.echo(f"  pip install -e {shlex.quote(f'{target}[test]')}")
     click.echo(f"  lossreg run {values['flag']} {values['name']}")

@@ -1,36 +1,44 @@
 """A close look at one plugin: everything that is wrong with it, not only the first thing.
 
-`python -m lossreg.plugins.doctor NAME` prints what it finds as JSON; `lossreg plugins doctor` calls it so, in a process
-of its own, which a plugin may end, hang or crash without harm.
+`lossreg plugins doctor` examines in a process of its own, which a plugin may end, hang or crash without harm.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
-import json
-import sys
 import time
 import traceback
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from lossreg.components import Component
+from lossreg.components import Component, Dataset
 from lossreg.errors import ConfigError, LossregError, describe_error
 from lossreg.names import canonical
 from lossreg.plugins.checks import check_hook, collect, hooks_of
 from lossreg.plugins.entry_points import EntryPoint, entry_points
+from lossreg.plugins.isolation import is_from_outside
 from lossreg.plugins.loader import Installed, reason_not_to_load
 from lossreg.plugins.plugin_settings import PluginSettings
 from lossreg.plugins.requirements import unmet_requirements
+from lossreg.registry.annotations import MISSING
 from lossreg.registry.entry import RegistryEntry
+from lossreg.registry.registries import load_registries
 from lossreg.suggestions import did_you_mean
 
+Entry = RegistryEntry[Component]
 
-def examine(point: EntryPoint) -> dict[str, Any]:
+
+def examine(point: EntryPoint, attempt: Callable[[Entry], list[str]]) -> dict[str, Any]:
     """Loads a plugin and looks at all its parts.
 
+    Args:
+        point: The plugin.
+        attempt: Tries a component, and returns what is wrong with it.
+
     Returns:
-        Plain values: `plugin`, `distribution`, `version`, `module`, `milliseconds`, `traceback` (of the import),
-        `requirements` (unmet ones), `hooks` and `components`, each with `name` and `problem` (None if it is well).
+        Plain values: `plugin`, `distribution`, `version`, `module`, `milliseconds` (None if the import failed),
+        `traceback` (of the import, or of a component hook that raised), `requirements` (unmet ones), `hooks` and
+        `components`, each with `name` and `problem` (None if it is well).
     """
     findings: dict[str, Any] = {
         "plugin": point.name,
@@ -47,7 +55,9 @@ def examine(point: EntryPoint) -> dict[str, Any]:
     started = time.perf_counter()
     try:
         plugin = point.load()
-    except (Exception, SystemExit):
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
         return {**findings, "traceback": traceback.format_exc()}
     findings["milliseconds"] = round((time.perf_counter() - started) * 1e3, 3)
     findings["hooks"] = [
@@ -57,9 +67,17 @@ def examine(point: EntryPoint) -> dict[str, Any]:
         return findings
     try:
         components = collect(plugin, point.name)
-    except (Exception, SystemExit) as error:
-        return {**findings, "problem": describe_error(error)}
-    findings["components"] = [_component_finding(RegistryEntry(one, point.provenance)) for one in components]
+    except LossregError as error:
+        return {**findings, "problem": error.message}
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
+        return {**findings, "problem": describe_error(error), "traceback": traceback.format_exc()}
+    entries = [RegistryEntry(one, point.provenance) for one in components]
+    findings["components"] = [
+        {"kind": entry.component.kind, "name": entry.id, "problem": _component_problem(entry, attempt)}
+        for entry in entries
+    ]
     return findings
 
 
@@ -79,20 +97,29 @@ def _hook_problem(hook: str, plugin: object, name: str) -> str | None:
     return None
 
 
-def _component_finding(entry: RegistryEntry[Component]) -> dict[str, Any]:
-    return {"kind": entry.component.kind, "name": entry.id, "problem": _component_problem(entry)}
-
-
-def _component_problem(entry: RegistryEntry[Component]) -> str | None:
+def _component_problem(entry: Entry, attempt: Callable[[Entry], list[str]]) -> str | None:
     try:
-        signature = entry.signature
+        problems = [*_declared_problems(entry)] or attempt(entry)
     except LossregError as error:
         return error.message
-    named = entry.component.known_parameters
-    unknown = [name for name in named if name not in signature.parameters and not signature.open]
+    return "; ".join(problems) or None
+
+
+def _declared_problems(entry: Entry) -> Iterator[str]:
+    """What is wrong with what is declared, as far as the factory's signature and the registries tell."""
+    component, signature = entry.component, entry.signature
+    unknown = [name for name in component.known_parameters if name not in signature.parameters and not signature.open]
     if unknown:
-        return f"its factory has no parameter {', '.join(unknown)}: {signature.describe(entry.name, {})}"
-    return None
+        yield f"its factory has no parameter {', '.join(unknown)}: {signature.describe(entry.name, {})}"
+    for name, parameter in signature.parameters.items():
+        default = component.defaults.get(name, parameter.default)
+        if default is not MISSING and not parameter.fits(default):
+            yield f"the default {name}={default!r} does not fit {name}: {parameter.type_text}"
+    if isinstance(component, Dataset):
+        try:
+            load_registries().models[component.model]
+        except LossregError as error:
+            yield f"its model does not exist: {error.message.splitlines()[0]}"
 
 
 def named(name: str) -> list[EntryPoint]:
@@ -115,7 +142,3 @@ def obstacles(points: list[EntryPoint]) -> list[str]:
     installed = Installed.scan()
     reasons = {point: reason_not_to_load(point, installed, PluginSettings()) for point in points if not point.is_own}
     return [f"{point.distribution} {point.version}: {why.problem}" for point, why in reasons.items() if why]
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps([examine(point) for point in named(sys.argv[1])]))

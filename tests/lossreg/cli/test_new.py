@@ -290,9 +290,12 @@ def test_an_editable_installation_works(tmp_path: Path) -> None:
 
 
 def test_a_name_that_another_has_is_written_in_full(tmp_path: Path) -> None:
-    """Where the built-ins have the short name, the output and the README have the full id, which works."""
-    output = new("my-losses", "--component", "dice", cwd=tmp_path)
-    assert "lossreg run --loss my_losses.dice\n" in output
+    """Where the built-ins have the short name, a warning says so; the output and the README have the full id."""
+    result = lossreg("new", "my-losses", "--component", "dice", cwd=tmp_path)
+    assert result.returncode == 0
+    assert "the short name 'dice' means builtin.dice, which lossreg brings along and which wins" in result.stderr
+    assert "yours is my_losses.dice" in result.stderr
+    assert "lossreg run --loss my_losses.dice\n" in result.stdout
     assert "lossreg run --loss my_losses.dice\n" in (tmp_path / "my-losses" / "README.md").read_text(encoding="utf-8")
 
 

@@ -1,0 +1,214 @@
+"""One component by itself: built with its defaults and used once, outside of a run.
+
+A loss is compared with what it declares: a single finite number, a gradient, inputs that stay as they are, a reduction
+that is obeyed, a mean where it says that it averages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lossreg.components import Component, Loss
+from lossreg.data import Task
+from lossreg.errors import LossregError, describe_error
+from lossreg.plugins.isolation import is_from_outside
+from lossreg.registry.entry import RegistryEntry
+from lossreg.training.loss.adapter import LossAdapter, adapt
+
+Batch = tuple[Tensor, Tensor]
+
+_CLASSES = 3
+_EPOCHS = 4
+_RUNTIME = {
+    "num_classes": _CLASSES, "out_features": _CLASSES, "in_features": 4, "in_channels": 1,
+    "epochs": _EPOCHS, "steps_per_epoch": 2, "total_steps": 2 * _EPOCHS, "interval": "epoch",
+}  # fmt: skip
+
+
+def try_component(entry: RegistryEntry[Component]) -> list[str]:
+    """What is wrong with a component when it is built with its defaults and used once; one line each.
+
+    Models and data sets are not built, which may take long, or download something; nor is what needs a parameter that
+    only a user can give.
+    """
+    trial = _TRIALS.get(entry.component.kind)
+    try:
+        return list(trial(entry)) if trial is not None and _can_be_built(entry) else []
+    except LossregError as error:
+        return [error.message]
+    except BaseException as error:  # whatever a component does, the others are tried
+        if is_from_outside(error):
+            raise
+        return [f"it failed when it was tried: {describe_error(error)}"]
+
+
+def _can_be_built(entry: RegistryEntry[Component]) -> bool:
+    supplied = {name for name, runtime in entry.component.runtime_args.items() if runtime in _RUNTIME}
+    return entry.signature.required <= {*entry.component.defaults, *supplied}
+
+
+def _build(entry: RegistryEntry[Component], *positional: Any, **params: Any) -> Any:
+    return entry.construct(positional, entry.arguments(entry.checked(params), _RUNTIME))
+
+
+def _optimizer_problems(entry: RegistryEntry[Component]) -> Iterator[str]:
+    weight = torch.nn.Parameter(torch.tensor([[1.0, -2.0], [0.5, 3.0]]))  # some take nothing but matrices
+    optimizer = _build(entry, [weight])
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        yield f"its factory returns a {type(optimizer).__name__}, not a torch.optim.Optimizer"
+        return
+    before = weight.detach().clone()
+
+    def closure() -> float:
+        optimizer.zero_grad()
+        loss = weight.square().sum()
+        loss.backward()
+        return loss  # type: ignore[return-value]  # torch's own take a tensor, too
+
+    for _ in range(2):
+        closure()
+        optimizer.step(closure) if getattr(entry.component, "closure", False) else optimizer.step()
+    if not weight.isfinite().all():
+        yield "two steps with its defaults lead to weights that are not finite"
+    elif torch.equal(weight, before):
+        yield "two steps with its defaults change no weight"
+
+
+def _scheduler_problems(entry: RegistryEntry[Component]) -> Iterator[str]:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1, momentum=0.9)
+    scheduler = _build(entry, optimizer)
+    if not callable(getattr(scheduler, "step", None)):
+        yield f"its factory returns a {type(scheduler).__name__}, which has no step()"
+        return
+    monitored = (1.0,) if getattr(entry.component, "monitor", None) else ()
+    for epoch in range(_EPOCHS - 1):
+        optimizer.step()
+        scheduler.step(*monitored)
+        rate = float(optimizer.param_groups[0]["lr"])
+        if not 0 <= rate < float("inf"):
+            yield f"it sets the rate {rate} after epoch {epoch}"
+            return
+
+
+def _loss_problems(entry: RegistryEntry[Component]) -> Iterator[str]:
+    component = entry.component
+    assert isinstance(component, Loss)  # noqa: S101  # the kind says so
+    numbers = component.target == "dense" and component.input == "any"
+    task: Task = "regression" if numbers else "classification"
+    loss = adapt(_build(entry), component, task)
+    batch = _batch(task)
+    problem = _value_problem(loss, batch)
+    if problem is not None and component.target == "any":
+        batch = _batch("regression")
+        problem = _value_problem(loss, batch)
+    if problem is not None:
+        yield problem
+        return
+    yield from _use_problems(loss, batch)
+    yield from _empty_class_problems(loss, batch)
+    yield from _average_problems(loss, component, batch)
+    yield from _reduction_problems(entry, component, task, batch)
+
+
+def _batch(task: Task) -> Batch:
+    """Eight samples of random numbers: logits and class indices, or numbers and numbers."""
+    generator = torch.Generator().manual_seed(0)
+    output = torch.randn(8, _CLASSES, generator=generator)
+    if task == "regression":
+        return output, torch.randn(8, _CLASSES, generator=generator)
+    return output, torch.arange(8) % _CLASSES
+
+
+@torch.no_grad()
+def _value(loss: LossAdapter, output: Tensor, target: Tensor) -> Tensor:
+    """The loss of copies, which it may change."""
+    return loss(output.clone(), target.clone())
+
+
+def _value_problem(loss: LossAdapter, batch: Batch) -> str | None:
+    shapes = f"output {tuple(batch[0].shape)} and target {tuple(batch[1].shape)}, {batch[1].dtype}"
+    try:
+        value: Any = _value(loss, *batch)
+    except Exception as error:
+        return f"it failed on {shapes}: {describe_error(error)}"
+    if not isinstance(value, Tensor) or value.ndim != 0:
+        got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        return f"it gives {got} for {shapes}; a 0-d tensor is needed"
+    if not value.isfinite():
+        return f"it gives {value.item()} for {shapes}"
+    return None
+
+
+def _use_problems(loss: LossAdapter, batch: Batch) -> Iterator[str]:
+    """What becomes of the inputs, and the gradient."""
+    output, target = batch[0].clone(), batch[1].clone()
+    with torch.no_grad():
+        loss(output, target)
+    if not torch.equal(output, batch[0]):
+        yield "it changes the model's output in place"
+    if not torch.equal(target, batch[1]):
+        yield "it changes the targets in place"
+    leaf = batch[0].clone().requires_grad_()
+    try:
+        (gradient,) = torch.autograd.grad(loss(leaf * 1, batch[1].clone()), leaf, allow_unused=True)
+    except RuntimeError as error:
+        yield f"its gradient cannot be computed: {describe_error(error)}"
+        return
+    if gradient is None:
+        yield "its value does not depend on the model's output"
+    elif not gradient.isfinite().all():
+        yield "its gradient is not finite"
+
+
+def _empty_class_problems(loss: LossAdapter, batch: Batch) -> Iterator[str]:
+    """A class that no target has is common in small batches."""
+    if batch[1].is_floating_point():
+        return
+    value = _value(loss, batch[0], torch.zeros_like(batch[1]))
+    if not value.isfinite():
+        yield f"it gives {value.item()} for a batch that lacks a class"
+
+
+def _average_problems(loss: LossAdapter, component: Loss, batch: Batch) -> Iterator[str]:
+    if component.averages is None or getattr(loss.criterion, "reduction", None) == "sum":
+        return
+    if getattr(loss.criterion, "weight", None) is not None:  # it divides by weights
+        return
+    first, second = (_value(loss, batch[0][part], batch[1][part]) for part in (slice(0, 4), slice(4, 8)))
+    whole = _value(loss, *batch)
+    if not torch.isclose((first + second) / 2, whole, rtol=1e-4):
+        yield (
+            f"averages={component.averages!r} is declared, but its values for the halves of a batch, "
+            f"{first.item():.6g} and {second.item():.6g}, do not average to the one for the whole, {whole.item():.6g}"
+        )
+
+
+def _reduction_problems(entry: RegistryEntry[Component], component: Loss, task: Task, batch: Batch) -> Iterator[str]:
+    """A reduction that is a parameter means what it means for torch's losses."""
+    if "reduction" not in entry.signature.parameters:
+        return
+    values: dict[str, Any] = {}
+    for reduction in ("mean", "sum", "none"):
+        try:
+            criterion = _build(entry, reduction=reduction)
+            values[reduction] = _value(adapt(criterion, component, task), *batch)
+        except Exception:  # noqa: S112  # not every loss has all of them
+            continue
+    mean, total, each = (values.get(name) for name in ("mean", "sum", "none"))
+    if isinstance(each, Tensor) and each.ndim == 0:
+        yield "reduction='none' is accepted and ignored: it gives a single number"
+    if isinstance(mean, Tensor) and isinstance(total, Tensor) and torch.equal(mean, total):
+        yield "reduction='sum' is accepted and ignored: it gives the value of 'mean'"
+    elif isinstance(each, Tensor) and isinstance(total, Tensor) and each.ndim and not torch.isclose(each.sum(), total):
+        yield "reduction='sum' is not the sum of what reduction='none' gives"
+
+
+_TRIALS: dict[str, Callable[[RegistryEntry[Component]], Iterator[str]]] = {
+    "loss": _loss_problems,
+    "optimizer": _optimizer_problems,
+    "scheduler": _scheduler_problems,
+}
