@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from lossreg.cli.plugin_options import plugin_options
 from lossreg.errors import LossregError, RunFailedError
 from lossreg.suggestions import did_you_mean
 from lossreg.training.stops import INTERRUPTED, TERMINATED
+from lossreg.values import bounded, printable, shown
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
 SPEAKING_TIME = 30  # seconds in which the main process of several should have said what is wrong
@@ -56,9 +58,14 @@ class LazyGroup(click.Group):
         Raises:
             click.UsageError: With the command that was probably meant.
         """
+        if args[0] == "help" and not ctx.resilient_parsing:
+            args = [*args[1:2], "--help"]
+            if len(args) == 1:
+                click.echo(ctx.get_help())
+                ctx.exit()
         if args[0] not in COMMANDS and not ctx.resilient_parsing:
             hint = did_you_mean(args[0], COMMANDS)
-            raise click.UsageError(f"there is no command {args[0]!r}.{hint} Commands: {', '.join(COMMANDS)}", ctx)
+            raise click.UsageError(f"there is no command {shown(args[0])}.{hint} Commands: {', '.join(COMMANDS)}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -104,6 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: The words after `lossreg`; None is the process's own.
     """
+    if "_LOSSREG_COMPLETE" in os.environ:
+        importlib.import_module("lossreg.cli.completion")  # how the shells hand a line over
     if _is_quiet():
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), _warnings_to(logging.NullHandler()):  # noqa: PTH123  # no path
             code = _run(arguments)
@@ -120,7 +129,8 @@ def _is_quiet() -> bool:
 
 class _Warnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"lossreg: {record.levelname.lower()}: {record.getMessage()}", err=True)
+        message = printable(bounded(record.getMessage()))
+        click.echo(f"lossreg: {record.levelname.lower()}: {message}", err=True)
 
 
 @contextlib.contextmanager
@@ -140,7 +150,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = cli.main(args=arguments, prog_name="lossreg", standalone_mode=False)
         sys.stdout.flush()
-    except click.Abort:  # click's word for Ctrl-C
+    except (click.Abort, KeyboardInterrupt):  # the first is click's word for the second
+        if arguments is None:
+            # It is over: a second Ctrl-C would only break off the exit of other libraries, with their tracebacks.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         return _stopped("stopped by Ctrl-C", INTERRUPTED)
     except (click.ClickException, LossregError) as error:
         return _refused(error)
@@ -156,7 +169,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         # The code of a component, or of lossreg itself, broke: its author needs the traceback.
         import traceback
 
-        traceback.print_exc()
+        click.echo(printable(traceback.format_exc()), err=True, nl=False)
         return _say(f"{_speaker()}the run failed: {type(error).__name__}: {error}", FAILED)
     return code if isinstance(code, int) else DONE
 
@@ -169,7 +182,7 @@ def _refused(error: click.ClickException | LossregError) -> int:
     """Says what is wrong, once where several processes find the same."""
     if isinstance(error, LossregError):
         for note in getattr(error, "__notes__", ()):
-            click.echo(note, err=True)
+            click.echo(printable(note), err=True)
         message, code = error.message, FAILED if isinstance(error, RunFailedError) else WRONG_USE
         alone = error.rank is not None
     else:
@@ -192,7 +205,7 @@ def _let_main_speak() -> None:
 
 
 def _say(message: str, code: int) -> int:
-    click.echo(f"lossreg: error: {message}", err=True)
+    click.echo(f"lossreg: error: {printable(bounded(message))}", err=True)
     return code
 
 

@@ -9,6 +9,7 @@ import click
 
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.cli.run_options import RunCommand, naming_file, run_options, settings_of
+from lossreg.values import printable
 
 
 @click.command("run", cls=RunCommand)
@@ -54,4 +55,4 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
     hidden = ("kind", "epoch", "step", "lr", "seconds", "samples_per_second")
     rows = [(name, f"{value:.4f}") for name, value in result.final.items() if name not in hidden and value is not None]
     for name, text in [*rows, ("seconds", f"{result.seconds:.1f}"), ("directory", str(result.directory))]:
-        click.echo(f"{name:<25}{text}")
+        click.echo(printable(f"{name:<25}{text}"))

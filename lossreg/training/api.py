@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
-from lossreg.errors import ConfigError, LossregError
+from lossreg.errors import LossregError
 from lossreg.registry.registries import Registries, default
-from lossreg.training.arguments import RunArguments, shows_settings, split_arguments
+from lossreg.training.arguments import RunArguments, check_call, shows_settings, split_arguments
 from lossreg.training.hardware.distributed import Processes
 from lossreg.training.hooks import RunHooks
 from lossreg.training.loop import train
@@ -59,9 +59,10 @@ def run(
         >>> sorted(path.name for path in result.directory.iterdir())
         ['metrics.jsonl', 'model.pt', 'run.json']
     """
-    spec, objects = split_arguments(settings, "run")
-    request = Request(spec, objects, registries or default)
-    return run_request(request, out=out, quiet=quiet, observers=observers)
+    check_call(registries, out, quiet, observers)
+    chosen = default if registries is None else registries
+    spec, objects = split_arguments(settings, "run", chosen)
+    return run_request(Request(spec, objects, chosen), out=out, quiet=quiet, observers=observers)
 
 
 @shows_settings
@@ -84,16 +85,17 @@ def plan(*, registries: Registries | None = None, **settings: Unpack[RunArgument
         >>> [first for first, last in plan.learning_rates]
         [0.0, 0.0, 0.01, 0.01]
     """
-    spec, objects = split_arguments(settings, "plan")
-    return plan_request(Request(spec, objects, registries or default))
+    check_call(registries)
+    chosen = default if registries is None else registries
+    spec, objects = split_arguments(settings, "plan", chosen)
+    return plan_request(Request(spec, objects, chosen))
 
 
 def run_request(
     request: Request, *, out: str | Path | None = None, quiet: bool = False, observers: Sequence[object] = ()
 ) -> RunResult:
     """Trains what was asked for; see `run`."""
-    if out is not None and not str(out):
-        raise ConfigError("out (--out) is empty; name a directory, or leave it out")
+    check_call(request.registries, out, quiet, observers)
     processes = Processes.join()
     seen = [*([] if quiet else [Progress()]), *observers]
     run, hooks = _prepare(request, processes, out, seen, quiet=quiet)

@@ -60,12 +60,12 @@ class RunHooks:
             arguments: The hook's arguments, by name.
         """
         for call in self._observers[hook]:
-            call(**arguments)
+            call(**_copied(arguments))
         for plugin, call in self._plugins[hook]:
             if plugin in self._silenced:
                 continue
             try:
-                call(**arguments)
+                call(**_copied(arguments))
             except (Exception, SystemExit) as error:  # a plugin must not end a user's run
                 if self._strict:
                     reason = describe_error(error)
@@ -77,6 +77,11 @@ class RunHooks:
                     hook,
                     describe_error(error),
                 )
+
+
+def _copied(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with a row of its own for each that is called: what one writes into it, no other reads."""
+    return {name: dict(value) if name == "record" else value for name, value in arguments.items()}
 
 
 def _check_observer(observer: object) -> None:
