@@ -102,9 +102,11 @@ def _guess(arguments: Mapping[str, Any], registries: Registries) -> Callable[[st
 
 
 def _check_instance(field: str, given: object) -> None:
-    """Checks that a part that a run does not make itself is an object, not its class."""
+    """Checks that a part that a run does not make itself is an object, and not its class or the table of a file."""
     if isinstance(given, type) and field in ("model", "data", "loss"):
         raise ConfigError(f"the {field} {given.__module__}.{given.__qualname__} is a class; give an instance of it")
+    if isinstance(given, Mapping):
+        raise ConfigError(f"the {field} {shown(given)} is a mapping; write a text such as 'name(key=value, ...)'")
 
 
 def _device(given: object) -> object:

@@ -50,6 +50,7 @@ ENDLESS.append(ENDLESS)
         ({"model": Net}, "is a class; give an instance of it"),
         ({"data": lossreg.Data}, "is a class; give an instance of it"),
         ({"model": 3}, "model"),
+        ({"optimizer": {"type": "sgd", "lr": 0.1}}, "is a mapping; write a text"),
         ({"device": 3}, "device is text"),
         ({"param_groups": ENDLESS}, "param_groups maps"),
         ({"param_groups": {"*": {"lr": ENDLESS}}}, "param_groups"),
