@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
@@ -10,6 +11,7 @@ import attrs
 
 from lossreg.errors import ComponentError
 from lossreg.names import check_name
+from lossreg.values import shown
 
 KINDS = ("loss", "optimizer", "scheduler", "model", "dataset")
 
@@ -44,16 +46,27 @@ def _one_of(*words: str | bool | None) -> Callable[[Any, Any, Any], None]:
     return check
 
 
-def _values(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    return dict(values)
+def _is_a(*kinds: type, what: str) -> Callable[[Any, Any, Any], None]:
+    def check(component: Component, attribute: Any, value: object) -> None:
+        if not isinstance(value, kinds):
+            raise ComponentError(f"{component.what} has {attribute.name}={shown(value)}; it is {what}")
+
+    return check
 
 
-def _words(words: Mapping[str, str]) -> Mapping[str, str]:
-    return dict(words)
+def _words_only(component: Component, attribute: Any, value: object) -> None:
+    if not (isinstance(value, tuple) and all(isinstance(word, str) for word in value)):
+        raise ComponentError(f"{component.what} has {attribute.name}={shown(value)}; it is a list of names")
 
 
-def _names(names: Iterable[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
+def _values(values: Mapping[str, Any]) -> Any:
+    return dict(values) if isinstance(values, Mapping) else values
+
+
+def _names(names: Iterable[str]) -> Any:
+    if isinstance(names, str):
+        return (names,)
+    return tuple(names) if isinstance(names, Iterable) and not isinstance(names, Mapping) else names
 
 
 @attrs.frozen
@@ -83,12 +96,18 @@ class Component:
 
     name: str
     factory: Factory
-    summary: str = ""
-    defaults: Mapping[str, Any] = attrs.field(factory=dict, converter=_values, kw_only=True)
-    runtime_args: Mapping[str, str] = attrs.field(factory=dict, converter=_words, kw_only=True)
-    required: tuple[str, ...] = attrs.field(default=(), converter=_names, kw_only=True)
-    aliases: tuple[str, ...] = attrs.field(default=(), converter=_names, kw_only=True)
-    deprecated: str | None = attrs.field(default=None, kw_only=True)
+    summary: str = attrs.field(default="", validator=_is_a(str, what="one line of text"))
+    defaults: Mapping[str, Any] = attrs.field(
+        factory=dict, converter=_values, validator=_is_a(Mapping, what="a mapping from names to values"), kw_only=True
+    )
+    runtime_args: Mapping[str, str] = attrs.field(
+        factory=dict, converter=_values, validator=_is_a(Mapping, what="a mapping from names to names"), kw_only=True
+    )
+    required: tuple[str, ...] = attrs.field(default=(), converter=_names, validator=_words_only, kw_only=True)
+    aliases: tuple[str, ...] = attrs.field(default=(), converter=_names, validator=_words_only, kw_only=True)
+    deprecated: str | None = attrs.field(
+        default=None, validator=_is_a(str, types.NoneType, what="one line of text, or None"), kw_only=True
+    )
 
     def __attrs_post_init__(self) -> None:
         for name in (self.name, *self.aliases):

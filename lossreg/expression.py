@@ -194,6 +194,9 @@ def _compile(node: ast.expr, text: str) -> _Number:
             return _conditional(_compile(test, text), _compile(body, text), _compile(orelse, text))
         case ast.Call():
             return _call(text, node)
+        case ast.Lambda(body=body):
+            inner = ast.get_source_segment(text, body) or ""
+            raise _refused(text, node, f"write only what stands behind the colon: {inner!r}")
     if isinstance(node, ast.Constant):
         raise _refused(text, node, "only numbers are part of the language")
     if isinstance(node, ast.BinOp | ast.UnaryOp | ast.Compare):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -22,10 +22,12 @@ from lossreg.settings import (
     describe_settings,
     described,
     is_whole,
+    plain_or_none,
     settings_of,
 )
 from lossreg.spec import ComponentSpec, Value, frozen_params, params_text, parse_params
 from lossreg.suggestions import did_you_mean
+from lossreg.values import plain, shown
 
 MAX_EPOCHS = 1_000_000  # more is a typing error: every epoch has its line in metrics.jsonl
 
@@ -57,6 +59,43 @@ class ParamGroup:
     options: tuple[tuple[str, Value], ...]
 
 
+#: Other words for a setting -> the setting: its flag, and what other trainers call it.
+SYNONYMS: Mapping[str, str] = {
+    "opt": "optimizer",
+    "optim": "optimizer",
+    "sched": "scheduler",
+    "lr_scheduler": "scheduler",
+    "dataset": "data",
+    "criterion": "loss",
+    "loss_fn": "loss",
+    "net": "model",
+    "network": "model",
+    "max_epochs": "epochs",
+    "num_epochs": "epochs",
+    "n_epochs": "epochs",
+    "bs": "batch_size",
+    "train_batch_size": "batch_size",
+    "num_workers": "workers",
+    "accumulate_grad_batches": "accumulate",
+    "gradient_accumulation_steps": "accumulate",
+    "gradient_clip_val": "clip_grad_norm",
+    "max_grad_norm": "clip_grad_norm",
+    "grad_clip": "clip_grad_norm",
+    "sched_interval": "scheduler_interval",
+    "random_state": "seed",
+}
+
+
+def meant_setting(word: str) -> str | None:
+    """The setting that another trainer, or a flag, calls by this word; None if there is none.
+
+    Example:
+        >>> meant_setting("opt"), meant_setting("max-epochs"), meant_setting("lr")
+        ('optimizer', 'epochs', None)
+    """
+    return SYNONYMS.get(normalize(word))
+
+
 def _parsed(value: str | ComponentSpec | None) -> Any:
     return ComponentSpec.parse(value) if isinstance(value, str) else value
 
@@ -77,7 +116,7 @@ class _Component(Check):
     def check(self, name: str, value: Any) -> None:
         """Checks the type."""
         if not isinstance(value, ComponentSpec) and not (self.optional and value is None):
-            raise ConfigError(f"{name} is a spec text such as 'name(key=value)', not {value!r}")
+            raise ConfigError(f"{name} is a spec text such as 'name(key=value)', not {shown(value)}")
 
 
 @attrs.frozen
@@ -86,6 +125,7 @@ class _Groups(Check):
 
     kind: ClassVar[Kind] = "groups"
 
+    optional: bool = True
     metavar: str | None = "GROUP"
 
     def check(self, name: str, value: Any) -> None:
@@ -93,36 +133,37 @@ class _Groups(Check):
 
 
 def _param_groups(value: Any) -> tuple[ParamGroup, ...]:
-    if value is None:
+    if value is None or (isinstance(value, str) and normalize(value) == "none"):
         return ()
     if isinstance(value, tuple) and all(isinstance(group, ParamGroup) for group in value):
         return value
     if not isinstance(value, Mapping):
         raise ConfigError(
-            f"param_groups maps patterns to options, such as {{'*.bias': 'weight_decay=0'}}; it is not {value!r}"
+            f"param_groups maps patterns to options, such as {{'*.bias': 'weight_decay=0'}}; it is not {shown(value)}"
         )
     return tuple(_param_group(pattern, options) for pattern, options in value.items())
 
 
 def _param_group(pattern: object, options: object) -> ParamGroup:
     if not isinstance(pattern, str) or not pattern.strip():
-        raise ConfigError(f"param_groups: {pattern!r} is not a pattern over names of parameters, such as '*.bias'")
+        raise ConfigError(f"param_groups: {shown(pattern)} is not a pattern over names of parameters, such as '*.bias'")
     if not options or not isinstance(options, str | Mapping):
         raise ConfigError(
-            f"param_groups: {pattern!r} has the options {options!r}; write, for example, 'weight_decay=0'"
+            f"param_groups: {shown(pattern)} has the options {shown(options)}; write, for example, 'weight_decay=0'"
         )
     try:
         params = parse_params(options) if isinstance(options, str) else frozen_params(options)
     except SpecError as error:
         why = f": {error.message}" if "NaN" in error.message else ""
         raise ConfigError(
-            f"param_groups: {pattern!r} has the options {options!r}, which are not KEY=VALUE, ... such as "
+            f"param_groups: {shown(pattern)} has the options {shown(options)}, which are not KEY=VALUE, ... such as "
             f"'weight_decay=0, lr=0.1'{why}"
         ) from error
     return ParamGroup(pattern.strip(), params)
 
 
 def _precision(value: Precision | int) -> Any:
+    value = plain(value)  # type: ignore[assignment]  # whatever was given; the validator looks at it
     return str(value) if is_whole(value) else value  # TOML's `precision = 32`
 
 
@@ -137,7 +178,7 @@ class RunSpec:
 
     loss: ComponentSpec | None = attrs.field(
         default=None,
-        converter=_parsed,
+        converter=_parsed_or_none,
         validator=_Component(optional=True),
         metadata=described("The loss.", default="the task's own: cross_entropy, or mse for a regression"),
     )
@@ -157,7 +198,7 @@ class RunSpec:
     )
     model: ComponentSpec | None = attrs.field(
         default=None,
-        converter=_parsed,
+        converter=_parsed_or_none,
         validator=_Component(optional=True),
         metadata=described("The model.", default="the data set's own"),
     )
@@ -169,19 +210,22 @@ class RunSpec:
     )
     epochs: int = attrs.field(
         default=20,
+        converter=plain,
         validator=Whole(1, MAX_EPOCHS),
         metadata=described("Passes over the training split, 1 to 1,000,000."),
     )
     batch_size: int = attrs.field(
         default=64,
+        converter=plain,
         validator=Whole(1),
         metadata=described("Samples of a batch, over all processes; the last batch of an epoch may be smaller."),
     )
     accumulate: int = attrs.field(
-        default=1, validator=Whole(1), metadata=described("Batches whose gradients make one step.")
+        default=1, converter=plain, validator=Whole(1), metadata=described("Batches whose gradients make one step.")
     )
     clip_grad_norm: float | None = attrs.field(
         default=None,
+        converter=plain_or_none,
         validator=Positive(),
         metadata=described(
             "The greatest Euclidean norm of all gradients together; greater ones are scaled down to it.",
@@ -196,6 +240,7 @@ class RunSpec:
     )
     seed: int = attrs.field(
         default=0,
+        converter=plain,
         validator=Whole(0, 2**63 - 1),
         metadata=described("For the initial weights and the order of samples; 0 to 2**63 - 1."),
     )
@@ -221,6 +266,7 @@ class RunSpec:
     )
     compile: bool = attrs.field(
         default=False,
+        converter=plain,
         validator=Switch(),
         metadata=described("Compile model and loss with torch.compile.", default="no"),
     )
@@ -233,30 +279,37 @@ class RunSpec:
     )
     workers: int | None = attrs.field(
         default=None,
+        converter=plain_or_none,
         validator=Whole(0, 1024, optional=True),
         metadata=described("Processes that read samples for a data loader.", default="what suits the machine"),
     )
     scheduler_interval: Interval | None = attrs.field(
         default=None,
+        converter=plain_or_none,
         validator=OneOf(("epoch", "step"), optional=True),
         metadata=described("What the scheduler counts.", "--sched-interval", default="the scheduler's own"),
     )
     limit_train: int | None = attrs.field(
         default=None,
+        converter=plain_or_none,
         validator=Whole(1, optional=True),
         metadata=described("Train on the first N samples of the training split.", default="all"),
     )
     limit_test: int | None = attrs.field(
         default=None,
+        converter=plain_or_none,
         validator=Whole(1, optional=True),
         metadata=described("Evaluate on the first N samples of the test split.", default="all"),
     )
     eval_train: bool = attrs.field(
         default=False,
+        converter=plain,
         validator=Switch(),
         metadata=described("Evaluate on the training split too, after each epoch.", default="no"),
     )
-    log_every: int = attrs.field(default=100, validator=Whole(1), metadata=described("Steps between two log rows."))
+    log_every: int = attrs.field(
+        default=100, converter=plain, validator=Whole(1), metadata=described("Steps between two log rows.")
+    )
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any], where: str) -> RunSpec:
@@ -295,14 +348,24 @@ RUN_KEYS = tuple(SETTINGS)
 RunSpec.__doc__ = f"{inspect.getdoc(RunSpec)}\n\n{describe_settings(SETTINGS)}"
 
 
-def check_keys(settings: Mapping[str, Any], where: str) -> None:
+def check_keys(settings: Mapping[str, Any], where: str, guess: Callable[[str], str] = lambda _: "") -> None:
     """Checks that every key is a field of RunSpec.
+
+    Args:
+        settings: Keys and values.
+        where: What they came from.
+        guess: What a key that is no setting may mean instead, as a sentence with a blank before it, or nothing.
 
     Raises:
         ConfigError: With the key that was probably meant.
     """
     for key in settings:
         if key not in RUN_KEYS:
-            raise ConfigError(
-                f"{where}: there is no key {key!r}.{did_you_mean(str(key), RUN_KEYS)} Keys: {', '.join(RUN_KEYS)}"
-            )
+            hint = key_hint(str(key), guess)
+            raise ConfigError(f"{where}: there is no key {shown(key)}.{hint} Keys: {', '.join(RUN_KEYS)}")
+
+
+def key_hint(key: str, guess: Callable[[str], str]) -> str:
+    """What was probably meant by a setting that does not exist, as a sentence with a blank before it, or nothing."""
+    meant = meant_setting(key)
+    return f" Did you mean {meant!r}?" if meant else guess(key) or did_you_mean(key, RUN_KEYS)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import attrs
 
 from lossreg.errors import ConfigError
+from lossreg.values import plain, shown
 
 _KEY = "lossreg.setting"  # where attrs keeps the description of a field
 
@@ -26,6 +27,7 @@ class Setting:
         kind: What its values are.
         metavar: What stands for a value in `--help`; None where the choices do.
         choices: The words of a choice.
+        optional: Whether it may be None, which the word `none` is for in a text.
     """
 
     description: str
@@ -34,6 +36,7 @@ class Setting:
     kind: Kind
     metavar: str | None
     choices: tuple[str, ...]
+    optional: bool
 
 
 def described(description: str, *flags: str, default: str | None = None) -> dict[str, Any]:
@@ -64,6 +67,7 @@ def settings_of(cls: type[attrs.AttrsInstance]) -> Mapping[str, Setting]:
             check.kind,
             check.metavar,
             check.choices,
+            check.optional,
         )
     return found
 
@@ -80,6 +84,7 @@ class Check:
     kind: ClassVar[Kind]
     metavar: str | None = None
     choices: tuple[str, ...] = ()
+    optional: bool = False
 
     def __call__(self, instance: Any, attribute: Any, value: Any) -> None:
         """As attrs calls a validator."""
@@ -111,7 +116,7 @@ class Whole(Check):
             return
         if not (is_whole(value) and self.lowest <= value <= (self.highest or value)):
             upto = f" and at most {self.highest}" if self.highest else ""
-            raise ConfigError(f"{name} is a whole number of at least {self.lowest}{upto}, not {value!r}")
+            raise ConfigError(f"{name} is a whole number of at least {self.lowest}{upto}, not {shown(value)}")
 
 
 @attrs.frozen
@@ -120,13 +125,14 @@ class Positive(Check):
 
     kind: ClassVar[Kind] = "number"
 
+    optional: bool = True
     metavar: str | None = "X"
 
     def check(self, name: str, value: Any) -> None:
         """Checks type and sign."""
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (is_number and 0 < value < math.inf):
-            raise ConfigError(f"{name} is a number greater than 0, not {value!r}")
+        if value is not None and not (is_number and 0 < value <= sys.float_info.max):  # a whole number can be greater
+            raise ConfigError(f"{name} is a finite number greater than 0, not {shown(value)}")
 
 
 @attrs.frozen
@@ -144,7 +150,7 @@ class OneOf(Check):
             return
         if not (isinstance(value, str) and value in self.choices):
             *first, last = map(repr, self.choices)
-            raise ConfigError(f"{name} is {', '.join(first)} or {last}, not {value!r}")
+            raise ConfigError(f"{name} is {', '.join(first)} or {last}, not {shown(value)}")
 
 
 @attrs.frozen
@@ -156,7 +162,7 @@ class Switch(Check):
     def check(self, name: str, value: Any) -> None:
         """Checks the type."""
         if not isinstance(value, bool):
-            raise ConfigError(f"{name} is true or false, not {value!r}")
+            raise ConfigError(f"{name} is true or false, not {shown(value)}")
 
 
 @attrs.frozen
@@ -170,7 +176,14 @@ class Text(Check):
     def check(self, name: str, value: Any) -> None:
         """Checks the type."""
         if not isinstance(value, str):
-            raise ConfigError(f"{name} is text, not {value!r}")
+            raise ConfigError(f"{name} is text, not {shown(value)}")
+
+
+def plain_or_none(value: object) -> Any:
+    """A value of a setting that may be None: a number as Python's own, and None for the word `none`."""
+    if isinstance(value, str) and value.strip().lower() == "none":
+        return None
+    return plain(value)
 
 
 def is_whole(value: object) -> bool:

@@ -3,33 +3,83 @@
 from __future__ import annotations
 
 import ast
+import enum
 import functools
 import keyword
 import math
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 import attrs
 
 from lossreg.errors import SpecError
-from lossreg.names import normalize
+from lossreg.names import EXPRESSION_WORDS, normalize
+from lossreg.values import plain, shortened, shown
 
 MAX_LENGTH = 10_000  # characters of a spec text
 MAX_DEPTH = 100  # levels of syntax; no spec that a person writes goes beyond these two
 MAX_BITS = 4096  # of a whole number; Python writes no number of many more in decimals
 
-Value: TypeAlias = "bool | int | float | str | tuple[Value, ...] | ComponentSpec | None"
+Value: TypeAlias = "bool | int | float | str | tuple[Value, ...] | Table | ComponentSpec | None"
+
+#: Words for values that Python spells with a capital; no component can be called so.
+WORDS: Mapping[str, bool | None] = {"true": True, "false": False, "none": None}
 
 _CALL = re.compile(r"\s*([A-Za-z_][\w.\-]*)\s*(\(.*\))?\s*", re.ASCII | re.DOTALL)
 
 
+_CLASS = re.compile(r"[\w./\\~-]+(\.py|:[A-Za-z_][\w.]*)", re.ASCII)
+_LAMBDA = re.compile(r"\s*lambda\s+\w+\s*:\s*(.*)", re.DOTALL)
+
+
 def _not_a_spec(text: str, why: str) -> SpecError:
-    shown = text if len(text) <= 80 else f"{text[:77]}..."
     return SpecError(
-        f"{shown!r} is not a spec{why and f': {why}'}; write name or name(key=value, ...), such as dice(smooth=1)",
+        f"{shown(text)} is not a spec{why and f': {why}'}; write name or name(key=value, ...), such as dice(smooth=1)"
+        f"{_guess(text)}",
         text=text,
+    )
+
+
+def _guess(text: str) -> str:
+    """What was probably meant by a text that is not a spec, as the end of a message, or nothing."""
+    if len(text) > MAX_LENGTH:
+        return ""
+    expression = expression_of(text)
+    if expression is not None:
+        return f". A schedule of the epoch is written lambda_lr(lr_lambda={expression!r})"
+    return registering_hint(text)
+
+
+def expression_of(text: str) -> str | None:
+    """A text as an expression of `lossreg.expression`, without `lambda epoch:` before it; None if it is something else.
+
+    Example:
+        >>> expression_of("lambda epoch: epoch // 2"), expression_of("dice(smooth=1")
+        ('epoch // 2', None)
+    """
+    function = _LAMBDA.fullmatch(text)
+    source = (function[1] if function else text).strip()
+    names = set(re.findall(r"(?<![\w.'\"])[A-Za-z_]\w*", source))
+    known = EXPRESSION_WORDS | {"if", "else", "and", "or", "not"}
+    return source if names & {"epoch", "step"} and names <= known else None
+
+
+def registering_hint(text: str) -> str:
+    """How a class in a file gets a name, as the end of a message, where a text is one's path or place; or nothing.
+
+    Example:
+        >>> registering_hint("plain.py")
+        '. A class of your own gets a name in its file, by @lossreg.models.register("net") above it \
+(or losses, optimizers, ...); then -p plain.py loads it'
+    """
+    if not _CLASS.fullmatch(text.strip()):
+        return ""
+    file = text.strip().partition(":")[0]
+    return (
+        '. A class of your own gets a name in its file, by @lossreg.models.register("net") above it '
+        f"(or losses, optimizers, ...); then -p {file} loads it"
     )
 
 
@@ -38,10 +88,12 @@ class _NaNError(SpecError):
 
 
 def _spec_name(name: str) -> str:
+    if not isinstance(name, str):
+        raise SpecError(f"the name of a component is a text, not {shown(name)}", text="")
     normal = normalize(name)
     parts = normal.split(".")
     if len(parts) > 2 or not all(map(_is_word, parts)) or normal in ("inf", "nan"):
-        raise _not_a_spec(name, f"{name!r} is not a name")
+        raise _not_a_spec(name, f"{shown(name)} is not a name")
     return normal
 
 
@@ -55,16 +107,54 @@ def frozen_params(params: Mapping[str, Any] | tuple[tuple[str, Any], ...]) -> tu
     Raises:
         SpecError: If a key is not a name, or a value has no literal form.
     """
-    items = dict(params)
+    try:
+        items = dict(params)
+    except (TypeError, ValueError):
+        raise SpecError(f"parameters are a mapping from names to values, not {shown(params)}", text="") from None
     for key in items:
         if not isinstance(key, str) or not _is_word(key):
-            raise SpecError(f"{key!r} is not the name of a parameter", text=str(key))
-    return tuple(sorted((key, _frozen(value, key)) for key, value in items.items()))
+            raise SpecError(f"{shown(key)} is not the name of a parameter", text=str(key))
+    return tuple(sorted(((key, _frozen(value, key)) for key, value in items.items()), key=lambda pair: pair[0]))
 
 
-def _frozen(value: object, where: str) -> Value:
+class Table(Mapping["str | int", Value]):
+    """A dictionary as the value of a parameter: `{'a': 1}`. Immutable and hashable; equal by its text.
+
+    Args:
+        items: Key and value of each row, in their order.
+    """
+
+    def __init__(self, items: tuple[tuple[str | int, Value], ...]) -> None:
+        self._items = dict(items)
+
+    def __getitem__(self, key: str | int) -> Value:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[str | int]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __eq__(self, other: object) -> bool:
+        return repr(self) == repr(other) if isinstance(other, Table) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+    def __repr__(self) -> str:
+        return f"{{{', '.join(f'{key!r}: {value_text(value)}' for key, value in self._items.items())}}}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Table, (tuple(self._items.items()),)
+
+
+def _frozen(value: object, where: str, depth: int = 0) -> Value:
+    if depth > MAX_DEPTH:  # a list may even hold itself
+        raise SpecError(f"{where} is nested more than {MAX_DEPTH} levels deep", text="")
+    value = _plain(value)
     match value:
-        case bool() | None | ComponentSpec():
+        case bool() | None | ComponentSpec() | Table():
             return value
         case str():
             return str.__str__(value)  # of an enumeration's member, too
@@ -79,12 +169,53 @@ def _frozen(value: object, where: str) -> Value:
                 raise _NaNError(f"{where} is NaN, which is not a value of a parameter", text=str(value))
             return float(value)
         case list() | tuple():
-            return tuple(_frozen(item, where) for item in value)
+            return tuple(_frozen(item, where, depth + 1) for item in value)
+        case Mapping():
+            return _frozen_table(value, where, depth)
     raise SpecError(
-        f"{where}={value!r} has no literal form (it is a {type(value).__name__}); "
-        "a spec holds numbers, strings, True, False, None, inf, lists and nested specs",
-        text=repr(value),
+        f"{where}={shown(value)} has no literal form (it is a {type(value).__name__}); "
+        "a spec holds numbers, strings, True, False, None, inf, lists, dictionaries and nested specs",
+        text=shown(value),
     )
+
+
+def _plain(value: object) -> object:
+    """What has a literal form, of what has not one of its own: numpy's numbers, members of an Enum, torch's dtypes."""
+    kind = type(value)
+    if kind.__module__ == "torch" and kind.__name__ in ("dtype", "device"):
+        return str(value)
+    if isinstance(value, enum.Enum):
+        return value.value
+    return plain(value)
+
+
+def _frozen_table(value: Mapping[Any, object], where: str, depth: int) -> Table:
+    for key in value:
+        if isinstance(key, bool) or not isinstance(key, str | int):
+            raise SpecError(f"{where}: {shown(key)} is a key of a dictionary; a key is text or a whole number", text="")
+    rows = tuple((key, _frozen(item, where, depth + 1)) for key, item in value.items())
+    for key, item in rows:
+        if holds_spec(item):
+            raise SpecError(
+                f"{where}: a dictionary holds no nested spec, as at {key!r}: {value_text(item)}; text is quoted",
+                text="",
+            )
+    return Table(rows)
+
+
+def thawed(value: Value) -> Any:
+    """A value with its dictionaries as Python's own, which is what a factory takes."""
+    match value:
+        case Table():
+            return {key: thawed(item) for key, item in value.items()}
+        case tuple() if any(isinstance(item, Table | tuple) for item in value):
+            return tuple(map(thawed, value))
+    return value
+
+
+def holds_spec(value: object) -> bool:
+    """Whether a value is a nested spec, or a list that holds one."""
+    return any(map(holds_spec, value)) if isinstance(value, tuple) else isinstance(value, ComponentSpec)
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -124,6 +255,8 @@ class ComponentSpec:
         Raises:
             SpecError: If the text is not a spec.
         """
+        if not isinstance(text, str):
+            raise SpecError(f"a spec is a text such as 'dice(smooth=1)', not {shown(text)}", text="")
         return _parse_spec(text)
 
     def with_name(self, name: str) -> ComponentSpec:
@@ -192,19 +325,26 @@ def _parse_expression(source: str, text: str) -> ast.expr:
 
 
 def _arguments(source: str, text: str) -> dict[str, Value]:
+    return {key: _value(value, key, text) for key, value in _keywords(source, text).items()}
+
+
+def _keywords(source: str, text: str) -> dict[str, ast.expr]:
+    """The arguments of a call without the name that is called."""
     call = _parse_expression(f"_{source}", text)
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
         raise _not_a_spec(text, "")
     if call.args:
-        written = _unparsed(call.args[0], text)
-        raise _not_a_spec(text, f"{written} stands without a name; write key={written}")
-    params: dict[str, Value] = {}
+        written = ast.get_source_segment(f"_{source}", call.args[0]) or _unparsed(call.args[0], text)
+        expression = expression_of(written)
+        key = f"key={written}" if expression is None else f"lr_lambda={expression!r}"
+        raise _not_a_spec(text, f"{shortened(written)} stands without a name; write {shortened(key)}")
+    params: dict[str, ast.expr] = {}
     for argument in call.keywords:
         if argument.arg is None:
             raise _not_a_spec(text, "** is not allowed")
         if argument.arg in params:
             raise _not_a_spec(text, f"{argument.arg} is given twice")
-        params[argument.arg] = _value(argument.value, argument.arg, text)
+        params[argument.arg] = argument.value
     return params
 
 
@@ -222,9 +362,29 @@ def _value(node: ast.expr, key: str, text: str) -> Value:
             return math.inf
         case ast.Name(id=name) if name.lower() == "nan":
             raise _NaNError(f"{text!r}: {key} is NaN, which is not a value of a parameter", text=text)
+        case ast.Name(id=name) if name.lower() in WORDS:
+            return WORDS[name.lower()]
+        case ast.Dict(keys=keys, values=values):
+            return _table(keys, values, key, text)
         case ast.Name() | ast.Attribute() | ast.Call():
             return _parse_spec(_unparsed(node, text))
-    raise _not_a_spec(text, f"{key}={_unparsed(node, text)} is not a literal")
+    written = _unparsed(node, text)
+    hint = "" if expression_of(written) is None else f"; text is quoted: {key}={expression_of(written)!r}"
+    raise _not_a_spec(text, f"{key}={shortened(written)} is not a literal{hint}")
+
+
+def _table(keys: list[ast.expr | None], values: list[ast.expr], key: str, text: str) -> Value:
+    rows: dict[Any, Value] = {}
+    for row, value in zip(keys, values, strict=True):
+        if row is None:
+            raise _not_a_spec(text, "** is not allowed")
+        name = _value(row, key, text)
+        if isinstance(name, str | int) and name in rows:
+            raise _not_a_spec(text, f"{name!r} is given twice")
+        if isinstance(name, ComponentSpec):
+            raise _not_a_spec(text, f"a key of a dictionary is quoted: {name.text!r}")
+        rows[name] = _value(value, key, text)
+    return _frozen_table(rows, key, 0)
 
 
 def _unparsed(node: ast.expr, text: str) -> str:
@@ -235,18 +395,20 @@ def _unparsed(node: ast.expr, text: str) -> str:
 
 
 def parse_params(text: str) -> tuple[tuple[str, Value], ...]:
-    """Reads parameters as they stand between the parentheses of a spec text.
+    """Reads the options of a group: `key=value, ...`, where each value is written as on a command line.
 
     Raises:
         SpecError: If the text is not `key=literal, ...`.
 
     Example:
-        >>> parse_params("weight_decay=0, lr=.1")
-        (('lr', 0.1), ('weight_decay', 0))
+        >>> parse_params("weight_decay=0, lr=.1, nesterov=true")
+        (('lr', 0.1), ('nesterov', True), ('weight_decay', 0))
     """
     if len(text) > MAX_LENGTH:
         raise _not_a_spec(text, "it is too long")
-    return frozen_params(_arguments(f"({text})", text))
+    source = f"({text})"
+    written = {key: ast.get_source_segment(f"_{source}", value) or "" for key, value in _keywords(source, text).items()}
+    return frozen_params({key: parse_value(value) for key, value in written.items()})
 
 
 def parse_value(text: str) -> Value:
@@ -261,10 +423,9 @@ def parse_value(text: str) -> Value:
         >>> [parse_value(text) for text in ("1e-3", "true", "[1, 2]", "epoch // 2", "sum")]
         [0.001, True, (1, 2), 'epoch // 2', 'sum']
     """
-    words: dict[str, Value] = {"true": True, "false": False, "none": None}
     word = text.strip().lower()
-    if word in words:
-        return words[word]
+    if word in WORDS:
+        return WORDS[word]
     if len(text) > MAX_LENGTH:
         return text
     try:

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+MAX_COMPARED = 100  # characters; no name is longer, and comparing costs the square of it
+
 
 def close_matches(name: str, known: Iterable[str]) -> tuple[str, ...]:
     """The names that were probably meant, best first; at most three.
 
+    A name may be meant by the initials of its words (`ce`), by its beginning, and by the name of a class (`L1Loss`).
+
     Example:
-        >>> close_matches("dise", ["dice", "l1", "mse"])
-        ('dice',)
+        >>> close_matches("dise", ["dice", "l1", "mse"]), close_matches("ce", ["cross_entropy", "dice"])
+        (('dice',), ('cross_entropy',))
     """
     import difflib  # only errors need it
 
-    return tuple(difflib.get_close_matches(name, list(known), n=3, cutoff=0.6))
+    if len(name) > MAX_COMPARED:
+        return ()
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    bare = name.removesuffix("loss").rstrip("_")
+    meant = [one for one in names if "." not in one and bare in (one, _initials(one))]
+    begun = [one for one in names if len(name) >= 3 and one.startswith(name)]
+    return tuple(dict.fromkeys([*meant, *begun] if meant else [*close, *begun]))[:3]
+
+
+def _initials(name: str) -> str:
+    words = name.split("_")
+    return "".join(word[:1] for word in words) if len(words) > 1 else name
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

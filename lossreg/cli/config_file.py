@@ -12,10 +12,15 @@ from typing import Any
 
 from lossreg.errors import ConfigError
 from lossreg.plugins.participants import Participant, participants
+from lossreg.registry.guesses import guess_parameter
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import COMPONENT_FIELDS, RunSpec, check_keys
+from lossreg.spec import ComponentSpec
 from lossreg.training.record.owner import describe_unfinished
 from lossreg.training.record.run_json import NAME, RunRecord, read_run_record
+from lossreg.values import shown
+
+MAX_BYTES = 10_000_000  # of a file of settings; a device such as /dev/zero has no end
 
 logger = logging.getLogger("lossreg")
 
@@ -37,25 +42,43 @@ def load_config(path: str, registries: Registries, replaced: Collection[str] = (
     if not path:
         raise ConfigError("--config is empty; name a file, or leave the option out")
     file = Path(path)
-    if file.is_dir():
-        file /= NAME
+    try:
+        if file.is_dir():
+            file /= NAME
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
     content = _read(file)
     if "format" in content or file.name == NAME:
         unfinished = describe_unfinished(content)
         if unfinished is not None:
             logger.warning("%s: %s", file, unfinished)
         content = _repeated(read_run_record(content, file), registries, replaced)
-    check_keys(content, str(file))
+    check_keys(content, str(file), lambda key: guess_parameter(key, _components(content), registries))
     spec = RunSpec.from_mapping(content, str(file))
     return str(file), {key: getattr(spec, key) for key in content}
 
 
+def _components(content: dict[str, Any]) -> dict[str, ComponentSpec | None]:
+    """The components of a file, or the default ones."""
+    written: dict[str, Any] = {key: content[key] for key in COMPONENT_FIELDS if isinstance(content.get(key), str)}
+    spec = RunSpec(**written)
+    return {field: getattr(spec, field) for field in COMPONENT_FIELDS}
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        with file.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+        text = content.decode("utf-8-sig")
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigError(f"{file} cannot be read: {reason}") from error
+    if len(content) > MAX_BYTES:
+        raise ConfigError(f"{file} cannot be read: it is longer than {MAX_BYTES:,} bytes")
+    return _parse(text, file)
+
+
+def _parse(text: str, file: Path) -> dict[str, Any]:
     try:
         content = (
             json.loads(text, object_pairs_hook=_without_repeats) if file.suffix == ".json" else tomllib.loads(text)
@@ -72,7 +95,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
         repeated = next(key for key, _ in pairs if [other for other, _ in pairs].count(key) > 1)
-        raise ValueError(f"the key {repeated!r} occurs twice")
+        raise ValueError(f"the key {shown(repeated)} occurs twice")
     return content
 
 

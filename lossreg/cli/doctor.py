@@ -9,13 +9,14 @@ from typing import Any
 
 import click
 
+from lossreg.cli.completion import complete_plugin
 from lossreg.errors import ConfigError
 
 TIMEOUT = 120  # seconds for a plugin to load and import all its factories
 
 
 @click.command("doctor")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_plugin)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array, one object for each distribution.")
 @click.pass_context
 def doctor_command(ctx: click.Context, name: str, as_json: bool) -> None:

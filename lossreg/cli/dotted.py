@@ -20,6 +20,8 @@ FLAGS: Mapping[str, str] = {
     flag.removeprefix("--"): field for field in COMPONENT_FIELDS for flag in SETTINGS[field].flags
 }
 
+WAITING = "lossreg.waiting"  # where a context keeps a dotted option whose value is being completed
+
 _DOTTED = re.compile(r"--([A-Za-z][\w-]*)\.([^=]+)(?:=(.*))?", re.ASCII | re.DOTALL)
 
 
@@ -60,6 +62,8 @@ def split_dotted(args: Sequence[str], ctx: click.Context) -> tuple[list[str], li
         if text is None:
             text = next(words, None)
         if ctx.resilient_parsing:
+            if text is None and flag in FLAGS:
+                ctx.meta[WAITING] = Edit(word, FLAGS[flag], parameter.replace("-", "_"), "")
             continue
         if flag not in FLAGS:
             hint = did_you_mean(f"--{flag}", [f"--{known}" for known in FLAGS]).replace("'", "")

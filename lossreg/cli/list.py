@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from lossreg.cli.completion import complete_plugin
 from lossreg.cli.output import columns, component_json
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.components import KINDS
 from lossreg.errors import ConfigError
 from lossreg.names import canonical, normalize
 from lossreg.registry.entry import RegistryEntry
+from lossreg.registry.registry import PLURALS
 from lossreg.suggestions import did_you_mean
+from lossreg.values import printable, shown
+
+#: Other words for a kind: its plural, and what an option calls it.
+WORDS: Mapping[str, str] = {
+    **{kind: kind for kind in KINDS},
+    **{plural: kind for kind, plural in PLURALS.items()},
+    "opt": "optimizer",
+    "sched": "scheduler",
+    "data": "dataset",
+}
 
 
 def complete_kind(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -30,15 +42,36 @@ def check_kind(word: str) -> str:
     Raises:
         ConfigError: If it is none.
     """
-    if word.lower() not in KINDS:
-        raise ConfigError(f"there is no kind {word!r}.{did_you_mean(word, KINDS)} Kinds: {', '.join(KINDS)}")
-    return word.lower()
+    kind = WORDS.get(normalize(word))
+    if kind is None:
+        named = f" {_known_as(word)}" if _known_as(word) else did_you_mean(word, KINDS)
+        raise ConfigError(f"there is no kind {shown(word)}.{named} Kinds: {', '.join(KINDS)}")
+    return kind
+
+
+def kinds_of(name: str) -> list[str]:
+    """The kinds that have a component of this name."""
+    from lossreg.registry.registries import default
+
+    return [kind for kind in KINDS if name in default.of(kind)]
+
+
+def _known_as(name: str) -> str:
+    """A sentence on the components of a name that was written for a kind, or nothing."""
+    kinds = kinds_of(name)
+    return f"There is a {kinds[0]} {name}: lossreg show {kinds[0]} {name}." if kinds else ""
 
 
 @click.command("list")
 @click.argument("kind", required=False, shell_complete=complete_kind)
 @click.argument("pattern", required=False)
-@click.option("--of", "plugin", metavar="PLUGIN", help="Only what this plugin (or distribution) offers.")
+@click.option(
+    "--of",
+    "plugin",
+    metavar="PLUGIN",
+    shell_complete=complete_plugin,
+    help="Only what this plugin (or distribution) offers.",
+)
 @click.option("--where", multiple=True, metavar="FIELD=VALUE", help="Only with this in the contract: target=index.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 @plugin_options
@@ -47,8 +80,8 @@ def list_command(
 ) -> None:
     """List components: all of them, those of a KIND, or those whose name fits a PATTERN.
 
-    KIND is loss, optimizer, scheduler, model or dataset. PATTERN may have * and ?, and is compared with the name and
-    the full id.
+    KIND is loss, optimizer, scheduler, model or dataset (or losses, opt, ...). PATTERN may have * and ?, and is
+    compared with the name and the full id.
 
     \b
     Examples:
@@ -60,11 +93,11 @@ def list_command(
       lossreg list --of builtin
     """
     from lossreg.registry.registries import default
-    from lossreg.registry.registry import PLURALS
 
     if kind is not None and pattern is None and any(sign in kind for sign in "*?["):
         kind, pattern = None, kind
-    kinds = KINDS if kind is None else (check_kind(kind),)
+    kind = kind and check_kind(kind)
+    kinds = KINDS if kind is None else (kind,)
     tests = [_test(text, kinds) for text in where]
     if plugin is not None:
         _check_plugin(plugin)
@@ -81,7 +114,7 @@ def list_command(
         return
     if not any(found.values()):
         what = kind or "component"
-        asked = f" {pattern!r}" if pattern else ""
+        asked = f" {shown(pattern)}" if pattern else ""
         click.echo(f"no {what} fits{asked} (lossreg list{f' {kind}' if kind else ''})", err=True)
     blocks = []
     for each, rows in found.items():
@@ -89,7 +122,7 @@ def list_command(
             lines = columns([(row["name"], row["plugin"], row["summary"]) for row in rows], indent="  ")
             blocks.append("\n".join([PLURALS[each], *lines]))
     if blocks:
-        click.echo("\n\n".join(blocks))
+        click.echo(printable("\n\n".join(blocks)))
 
 
 def _fits(entry: RegistryEntry[Any], pattern: str) -> bool:
@@ -123,4 +156,4 @@ def _check_plugin(plugin: str) -> None:
     known = {name for r in default.reports for name in (r.provenance.plugin, r.provenance.distribution) if name}
     if canonical(plugin) not in map(canonical, known):
         hint = did_you_mean(canonical(plugin), sorted(known))
-        raise ConfigError(f"there is no plugin {plugin!r}.{hint} Plugins: lossreg plugins")
+        raise ConfigError(f"there is no plugin {shown(plugin)}.{hint} Plugins: lossreg plugins")

@@ -22,6 +22,7 @@ from lossreg.streams import forgiving_standard_streams
 from lossreg.suggestions import did_you_mean
 from lossreg.training.hardware.launcher import find_launch
 from lossreg.training.stops import INTERRUPTED, SIGNAL_NAMES
+from lossreg.values import bounded, printable, shown
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
 COMPLETION = "_LOSSREG_COMPLETE"  # the shell sets it to ask for completions
@@ -61,9 +62,14 @@ class LazyGroup(click.Group):
         Raises:
             click.UsageError: With the command that was probably meant.
         """
+        if args[0] == "help" and not ctx.resilient_parsing:
+            args = [*args[1:2], "--help"]
+            if len(args) == 1:
+                click.echo(ctx.get_help())
+                ctx.exit()
         if args[0] not in COMMANDS and not ctx.resilient_parsing:
             hint = did_you_mean(args[0], COMMANDS)
-            raise click.UsageError(f"there is no command {args[0]!r}.{hint} Commands: {', '.join(COMMANDS)}", ctx)
+            raise click.UsageError(f"there is no command {shown(args[0])}.{hint} Commands: {', '.join(COMMANDS)}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -109,6 +115,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: The words after `lossreg`; None is the process's own.
     """
+    if COMPLETION in os.environ:
+        importlib.import_module("lossreg.cli.completion")  # how the shells hand a line over
     keep_stdout()
     with forgiving_standard_streams() as (stdout, _):
         code = _run_silently(arguments) if _is_quiet() else _run_aloud(arguments)
@@ -143,7 +151,8 @@ def _rank() -> int:
 
 class _Warnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"lossreg: {record.levelname.lower()}: {record.getMessage()}", err=True)
+        message = printable(bounded(record.getMessage()))
+        click.echo(f"lossreg: {record.levelname.lower()}: {message}", err=True)
 
 
 @contextlib.contextmanager
@@ -163,6 +172,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = _invoke(arguments)
     except (KeyboardInterrupt, click.Abort):  # the second is click's word for Ctrl-C
+        if arguments is None:
+            # It is over: a second Ctrl-C would only break off the exit of other libraries, with their tracebacks.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         return _stopped("stopped by Ctrl-C", INTERRUPTED)
     except (click.ClickException, LossregError) as error:
         return _refused(error)
@@ -174,7 +186,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         # The code of a component, or of lossreg itself, broke: its author needs the traceback.
         import traceback
 
-        traceback.print_exc()
+        click.echo(printable(traceback.format_exc()), err=True, nl=False)
         return _say(f"{_speaker()}the run failed: {type(error).__name__}: {error}", FAILED)
     return code if isinstance(code, int) else DONE
 
@@ -203,7 +215,7 @@ def _refused(error: click.ClickException | LossregError) -> int:
     """Says what is wrong, once where several processes find the same."""
     if isinstance(error, LossregError):
         for note in getattr(error, "__notes__", ()):
-            click.echo(note, err=True)
+            click.echo(printable(note), err=True)
         message, code = error.message, FAILED if isinstance(error, RunFailedError) else WRONG_USE
         alone = error.rank is not None
     else:
@@ -226,7 +238,7 @@ def _let_main_speak() -> None:
 
 
 def _say(message: str, code: int) -> int:
-    click.echo(f"lossreg: error: {message}", err=True)
+    click.echo(f"lossreg: error: {printable(bounded(message))}", err=True)
     return code
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,6 +28,7 @@ def plugin_options(function: F) -> F:
             metavar="PLUGIN",
             expose_value=False,
             callback=_plugin,
+            shell_complete=_complete_source,
             help="Load a further file (./my_losses.py) or module; no:NAME blocks an installed plugin.",
         ),
         click.option(
@@ -45,6 +49,12 @@ def plugin_options(function: F) -> F:
     for option in reversed(options):
         function = option(function)
     return function
+
+
+def _complete_source(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    from lossreg.cli.completion import complete_source  # only completion needs it
+
+    return complete_source(ctx, param, incomplete)
 
 
 def _change(**changes: Any) -> None:

@@ -10,6 +10,7 @@ from lossreg.cli.doctor import doctor_command
 from lossreg.cli.output import columns
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.plugins.provenance import offers
+from lossreg.values import printable
 
 
 @click.group("plugins", invoke_without_command=True)
@@ -53,7 +54,7 @@ def plugins_command(ctx: click.Context, as_json: bool) -> None:
         text = report.problem or offered or "run hooks"
         milliseconds = f"{report.milliseconds:.1f}"
         table.append((who.plugin, who.distribution or "", who.version or "", report.state, milliseconds, text))
-    click.echo("\n".join(columns(table)))
+    click.echo(printable("\n".join(columns(table))))
 
 
 plugins_command.add_command(doctor_command)

@@ -11,6 +11,7 @@ from lossreg.cli.plugin_options import plugin_options
 from lossreg.cli.run_options import RunCommand, naming_file, run_options, settings_of
 from lossreg.plugins.isolation import StdoutToStderr
 from lossreg.training.record.directory import RUNS, absolute_path
+from lossreg.values import printable
 
 
 @click.command("run", cls=RunCommand)
@@ -59,4 +60,4 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
     hidden = ("kind", "epoch", "step", "lr", "seconds", "samples_per_second")
     rows = [(name, f"{value:.4f}") for name, value in result.final.items() if name not in hidden and value is not None]
     for name, text in [*rows, ("seconds", f"{result.seconds:.1f}"), ("directory", str(result.directory))]:
-        click.echo(f"{name:<25}{text}")
+        click.echo(printable(f"{name:<25}{text}"))

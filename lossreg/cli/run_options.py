@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
 import click
 from click.shell_completion import CompletionItem
 
+from lossreg.cli.completion import complete_device, complete_spec, complete_value
 from lossreg.cli.config_file import load_config
-from lossreg.cli.dotted import FLAGS, Edit, default_model, edited, split_dotted
+from lossreg.cli.dotted import FLAGS, WAITING, Edit, default_model, edited, split_dotted
 from lossreg.errors import ConfigError, LossregError
 from lossreg.names import normalize
-from lossreg.run_spec import COMPONENT_FIELDS, RUN_KEYS, SETTINGS, RunSpec
+from lossreg.registry.entry import RegistryEntry
+from lossreg.registry.guesses import Owner, find_owner
+from lossreg.registry.registries import Registries
+from lossreg.run_spec import COMPONENT_FIELDS, RUN_KEYS, SETTINGS, RunSpec, meant_setting
 from lossreg.settings import Setting
+from lossreg.spec import ComponentSpec
 from lossreg.suggestions import close_matches
+from lossreg.values import shown as quoted
 
 _EDITS = "lossreg.edits"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_TYPES: Mapping[str, Any] = {"whole": int, "number": float}
+_TYPES: Mapping[str, click.ParamType[Any]] = {"whole": click.INT, "number": click.FLOAT}
 
 #: What `--help` says of a setting in addition, where the command line has a form of its own.
 _MORE_HELP: Mapping[str, str] = {
@@ -31,7 +40,7 @@ _MORE_HELP: Mapping[str, str] = {
 
 
 class RunCommand(click.Command):
-    """A command that takes dotted parameters and refuses an option that is given twice."""
+    """A command that takes dotted parameters, and refuses an option that is given twice."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Takes the dotted options out before click sees the rest: click would read `-1` after one as an option."""
@@ -44,10 +53,28 @@ class RunCommand(click.Command):
         except click.UsageError as error:
             error.ctx = error.ctx or ctx
             if isinstance(error, click.NoSuchOption):
-                known = [option for parameter in self.get_params(ctx) for option in parameter.opts]
-                meant = close_matches(error.option_name, known)
-                raise click.NoSuchOption(error.option_name, possibilities=meant, ctx=ctx) from None
+                raise self._no_such_option(error.option_name, ctx, rest) from None
             raise
+
+    def _no_such_option(self, written: str, ctx: click.Context, args: list[str]) -> click.UsageError:
+        """The error that says what was probably meant: a setting, a parameter of a component, or an option."""
+        known = [
+            option for parameter in self.get_params(ctx) for option in (*parameter.opts, *parameter.secondary_opts)
+        ]
+        if self.name == "plan" and written in ("--out", "--quiet"):
+            return click.UsageError(
+                f"{written} belongs to run: plan writes nothing and shows no progress; leave it out", ctx
+            )
+        setting = meant_setting(written.lstrip("-"))
+        owner = None if setting else _owner(written.lstrip("-"), args)
+        if setting:
+            meant: tuple[str, ...] = (SETTINGS[setting].flags[0],)
+        elif owner:
+            meant = (f"{SETTINGS[owner.field].flags[0]}.{owner.parameter}",)
+        else:
+            meant = close_matches(written, known)
+        hint = f" Did you mean {' or '.join(map(repr, meant))}?" if meant else ""
+        return click.UsageError(f"No such option {quoted(written)}.{hint}", ctx)  # click drops what looks unlike it
 
     def _refuse_repeats(self, ctx: click.Context, args: list[str]) -> None:
         _, _, order = self.make_parser(ctx).parse_args(args)
@@ -55,57 +82,104 @@ class RunCommand(click.Command):
             if isinstance(parameter, click.Option) and not parameter.multiple and parameter in order[:index]:
                 raise click.UsageError(f"{' / '.join(parameter.opts)} is given twice", ctx)
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Completes options, and behind `--loss.` the parameters of the loss."""
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Completes options, behind `--loss.` the parameters of the loss, and behind one of these its values."""
+        waiting: Edit | None = ctx.meta.get(WAITING)
+        if waiting is not None:
+            entry = _entry(waiting.field, ctx.params)
+            return [] if entry is None else complete_value(entry, waiting.parameter, incomplete)
         prefix, dot, _ = incomplete.partition(".")
         if not dot or prefix.lstrip("-") not in FLAGS:
             return super().shell_complete(ctx, incomplete)
-        field = FLAGS[prefix.lstrip("-")]
-        offered = [f"{prefix}.{name}" for name in _parameters(field, ctx.params)]
+        entry = _entry(FLAGS[prefix.lstrip("-")], ctx.params)
+        names = [] if entry is None else entry.component.known_parameters
+        offered = [f"{prefix}.{name}" for name in names]
         return [CompletionItem(option) for option in offered if option.startswith(incomplete)]
 
 
-def _parameters(field: str, params: Mapping[str, Any]) -> list[str]:
+def _owner(word: str, args: list[str]) -> Owner | None:
+    """The component, of those that a line names or that are the default ones, that has a parameter of this name."""
+    from lossreg.registry.registries import default
+
+    written: dict[str, str] = {}
+    for option, value in itertools.zip_longest(args, args[1:], fillvalue=""):
+        flag, sign, joined = option.removeprefix("--").partition("=")
+        if option.startswith("--") and flag in FLAGS:
+            written[FLAGS[flag]] = joined if sign else value
+    try:
+        return find_owner(word, components_of(written, default), default)
+    except LossregError:
+        return None
+
+
+def components_of(written: Mapping[str, Any], registries: Registries) -> dict[str, ComponentSpec | None]:
+    """Field -> the component that fills it, where the settings name it or it is the default one.
+
+    Raises:
+        LossregError: If a text is not a spec, or the data set does not exist.
+    """
+    run_spec = RunSpec(**{field: written[field] for field in COMPONENT_FIELDS if written.get(field)})
+    specs = {field: getattr(run_spec, field) for field in COMPONENT_FIELDS}
+    return {**specs, "model": specs["model"] or default_model(run_spec, registries)}
+
+
+def _entry(field: str, params: Mapping[str, Any]) -> RegistryEntry[Any] | None:
+    """The component of a field as a line means it, or None."""
     from lossreg.registry.registries import default
 
     try:
-        run_spec = RunSpec(**{key: params[key] for key in COMPONENT_FIELDS if params.get(key)})
-        spec = getattr(run_spec, field)
-        if field == "model" and spec is None:
-            spec = default_model(run_spec, default)
-        return default.of(COMPONENT_FIELDS[field])[spec.name].component.known_parameters if spec else []
+        spec = components_of(params, default)[field]
+        return default.of(COMPONENT_FIELDS[field])[spec.name] if spec else None
     except LossregError:
-        return []
+        return None
 
 
-def _complete(kind: str) -> Callable[..., list[CompletionItem]]:
-    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from lossreg.registry.registries import default
+def _completer(name: str) -> Callable[..., list[CompletionItem[str]]] | None:
+    """What completes the value of a setting; None where click knows."""
+    if name == "device":
+        return complete_device
+    if name not in COMPONENT_FIELDS:
+        return None
+    return functools.partial(_complete_spec, COMPONENT_FIELDS[name])
 
-        registry = default.of(kind)
-        return [
-            # click's script for fish splits at commas.
-            CompletionItem(name, help=registry[name].component.summary.replace(",", ""))
-            for name in registry.names()
-            if name.startswith(normalize(incomplete))
-        ]
 
-    return complete
+def _complete_spec(kind: str, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    return complete_spec(kind, incomplete)
+
+
+class _OrNone(click.ParamType[Any]):
+    """A number, or the word `none`, which undoes what a file says."""
+
+    def __init__(self, number: click.ParamType[Any]) -> None:
+        self._number = number
+        self.name = number.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, or the word as it is: RunSpec reads it."""
+        return value if str(value).strip().lower() == "none" else self._number.convert(value, param, ctx)
+
+
+def _type(setting: Setting) -> click.ParamType[Any] | None:
+    if setting.kind == "choice":
+        return click.Choice((*setting.choices, "none") if setting.optional else setting.choices)
+    number = _TYPES.get(setting.kind)
+    return _OrNone(number) if number and setting.optional else number
 
 
 def _option(name: str, setting: Setting) -> Callable[[F], F]:
     """The option of a setting."""
     shown = f"{setting.description}{_MORE_HELP.get(name, '')} [default: {setting.default}]"
     if setting.kind == "switch":
-        return click.option(*setting.flags, name, is_flag=True, default=None, help=shown)
+        (flag,) = setting.flags
+        return click.option(f"{flag}/--no-{flag.removeprefix('--')}", name, is_flag=True, default=None, help=shown)
     return click.option(
         *setting.flags,
         name,
-        type=click.Choice(setting.choices) if setting.kind == "choice" else _TYPES.get(setting.kind),
+        type=_type(setting),
         metavar=setting.metavar,
         multiple=setting.kind == "groups",
         help=shown,
-        shell_complete=_complete(COMPONENT_FIELDS[name]) if name in COMPONENT_FIELDS else None,
+        shell_complete=_completer(name),
     )
 
 
@@ -157,6 +231,7 @@ def settings_of(ctx: click.Context) -> RunSettings:
     """
     from lossreg.registry.registries import default
 
+    _check_working_directory()
     flags = {key: value for key, value in ctx.params.items() if key in RUN_KEYS and value not in (None, ())}
     if "param_groups" in flags:
         flags["param_groups"] = _groups(flags["param_groups"])
@@ -166,6 +241,7 @@ def settings_of(ctx: click.Context) -> RunSettings:
     config: dict[str, Any] = {}
     if ctx.params["config"] is not None:
         file, config = load_config(ctx.params["config"], default, replaced=flags.keys())
+    config = _without_effect_removed(config, settings)
     from_file = frozenset(config.keys() - flags.keys())
     settings = {**config, **settings}
     edits: list[Edit] = ctx.meta[_EDITS]
@@ -174,16 +250,37 @@ def settings_of(ctx: click.Context) -> RunSettings:
     return RunSettings(RunSpec(**settings), file, from_file)
 
 
-def _groups(texts: tuple[str, ...]) -> dict[str, str]:
-    """`PATTERN: KEY=VALUE, ...` as patterns and options."""
+def _check_working_directory() -> None:
+    """Checks that there is one: torch ends the process without it."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise ConfigError(f"the working directory cannot be used: {error.strerror}; change to another one") from error
+
+
+def _without_effect_removed(config: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file says, without what belongs to a part of it that an option undoes."""
+    undone = set()
+    if "scheduler" in options and options["scheduler"] is None:
+        undone.add("scheduler_interval")
+    loader = options.get("loader", "dataloader")
+    if loader != "dataloader" and loader != config.get("loader"):
+        undone.add("workers")
+    return {key: value for key, value in config.items() if key not in undone}
+
+
+def _groups(texts: tuple[str, ...]) -> dict[str, str] | str:
+    """`PATTERN: KEY=VALUE, ...` as patterns and options; `none` as it is."""
+    if len(texts) == 1 and normalize(texts[0]) == "none":
+        return texts[0]
     groups: dict[str, str] = {}
     for text in texts:
         pattern, colon, options = map(str.strip, text.partition(":"))
         if not colon or not pattern or not options:
             raise ConfigError(
-                f"--param-groups {text!r}: write 'PATTERN: KEY=VALUE, ...', such as '*.bias: weight_decay=0'"
+                f"--param-groups {quoted(text)}: write 'PATTERN: KEY=VALUE, ...', such as '*.bias: weight_decay=0'"
             )
         if pattern in groups:
-            raise ConfigError(f"--param-groups: the pattern {pattern!r} is given twice")
+            raise ConfigError(f"--param-groups: the pattern {quoted(pattern)} is given twice")
         groups[pattern] = options
     return groups

@@ -9,12 +9,17 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from lossreg.cli.list import check_kind, complete_kind
+from lossreg.cli.list import WORDS, check_kind, complete_kind, kinds_of
 from lossreg.cli.output import columns, component_json
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.components import KINDS
+from lossreg.errors import ConfigError
 from lossreg.names import normalize
+from lossreg.registry.build import resolve
 from lossreg.registry.entry import RegistryEntry
+from lossreg.spec import ComponentSpec
+from lossreg.suggestions import did_you_mean
+from lossreg.values import printable, shown
 
 
 def _complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -27,24 +32,27 @@ def _complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 @click.command("show")
 @click.argument("kind", shell_complete=complete_kind)
-@click.argument("name", shell_complete=_complete_name)
+@click.argument("name", required=False, shell_complete=_complete_name)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @plugin_options
-def show_command(kind: str, name: str, as_json: bool) -> None:
+def show_command(kind: str, name: str | None, as_json: bool) -> None:
     """Show one component: where it comes from, its parameters with their defaults, its contract, its documentation.
 
-    KIND is loss, optimizer, scheduler, model or dataset; NAME a short name or a full id.
+    KIND is loss, optimizer, scheduler, model or dataset, and may be left out where one component has the name; NAME is
+    a short name, a full id, or a spec text, whose parameters are checked.
 
     \b
     Examples:
       lossreg show loss dice
+      lossreg show sgd
       lossreg show optimizer sgd
       lossreg show loss builtin.cross_entropy --json
     """
     from lossreg.registry.registries import default
 
-    registry = default.of(check_kind(kind))
-    entry = registry[name]
+    kind, spec = _meant(kind, name)
+    registry = default.of(kind)
+    entry = resolve(registry, spec).entry
     facts = {
         **component_json(registry, entry),
         "source": _source(entry),
@@ -54,7 +62,31 @@ def show_command(kind: str, name: str, as_json: bool) -> None:
         "doc": inspect.getdoc(entry.factory),
         "same_name": [f"{other.id} ({other.provenance})" for other in registry.rivals(entry)],
     }
-    click.echo(json.dumps(facts, default=repr) if as_json else _text(facts))
+    click.echo(json.dumps(facts, default=repr) if as_json else printable(_text(facts)))
+
+
+def _meant(kind: str, name: str | None) -> tuple[str, ComponentSpec]:
+    """The kind and the component that the words of a line mean."""
+    if name is not None:
+        return check_kind(kind), ComponentSpec.parse(name)
+    if normalize(kind) in WORDS:
+        known = WORDS[normalize(kind)]
+        raise ConfigError(f"show {kind}: name the {known} to show (lossreg list {known})")
+    spec = ComponentSpec.parse(kind)
+    kinds = kinds_of(spec.name)
+    if len(kinds) == 1:
+        return kinds[0], spec
+    if not kinds:
+        raise ConfigError(f"nothing is named {shown(spec.name)}.{_close(spec.name)} Names: lossreg list")
+    raise ConfigError(
+        f"{spec.name} is {' and '.join(f'a {kind}' for kind in kinds)}; say which: show {kinds[0]} {spec.name}"
+    )
+
+
+def _close(name: str) -> str:
+    from lossreg.registry.registries import default
+
+    return did_you_mean(name, sorted({known for kind in KINDS for known in default.of(kind).names()}))
 
 
 def differing_defaults(entry: RegistryEntry[Any]) -> dict[str, dict[str, Any]]:

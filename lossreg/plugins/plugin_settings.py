@@ -66,7 +66,7 @@ def load_settings(environment: Mapping[str, str] | None = None, directory: Path 
         ConfigError: If a value or a key is wrong.
     """
     environment = os.environ if environment is None else environment
-    project, file = _project_table(directory or Path.cwd())
+    project, file = _project_table(directory) if directory else _project_table_here()
     allow: Iterable[str] | None = _listed(project, "plugins", file)
     if PLUGINS_VARIABLE in environment:
         allow = [name for name in environment[PLUGINS_VARIABLE].split(",") if name.strip()]
@@ -76,6 +76,13 @@ def load_settings(environment: Mapping[str, str] | None = None, directory: Path 
     if STRICT_VARIABLE in environment:
         strict = _switch(environment[STRICT_VARIABLE])
     return PluginSettings(allow, _listed(project, "block", file) or (), strict)
+
+
+def _project_table_here() -> tuple[dict[str, Any], Path | None]:
+    try:
+        return _project_table(Path.cwd())
+    except FileNotFoundError:  # the working directory was removed
+        return {}, None
 
 
 def _switch(text: str) -> bool:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import collections.abc
+import enum
 import inspect
 import numbers
 import pathlib
+import sys
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any, Literal, Union
 
+from lossreg.names import normalize
 from lossreg.spec import ComponentSpec
+from lossreg.values import plain
 
 MISSING: Any = inspect.Parameter.empty
 
+_MAPPINGS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 _SEQUENCES = (tuple, list, collections.abc.Sequence, collections.abc.Iterable)
 
 
@@ -36,10 +42,12 @@ def accepts(expected: Any, value: object) -> bool:
         return accepts(arguments[0], value)
     if origin in _SEQUENCES or expected in _SEQUENCES:
         return _accepts_sequence(arguments, value)
+    if origin in _MAPPINGS or expected in _MAPPINGS:
+        return _accepts_mapping(arguments, value)
     if origin is collections.abc.Callable or expected is collections.abc.Callable:
         return callable(value)
     if isinstance(value, ComponentSpec):  # a nested spec becomes an object of its own
-        return expected not in (bool, int, float, str, None, types.NoneType) and not _is_tensor(expected)
+        return expected not in (bool, int, float, str, None, types.NoneType) and not _is_read_from_text(expected)
     return _accepts_plain(expected, value)
 
 
@@ -64,7 +72,7 @@ def _accepts_plain(expected: Any, value: object) -> bool:
         case None | types.NoneType:
             return value is None
         case builtin if builtin is bool:
-            return isinstance(value, bool)
+            return isinstance(plain(value), bool)
         case builtin if builtin is int:
             return isinstance(value, numbers.Integral) and not isinstance(value, bool)
         case builtin if builtin is float:
@@ -81,6 +89,14 @@ def _accepts_plain(expected: Any, value: object) -> bool:
     return True
 
 
+def _accepts_mapping(arguments: tuple[Any, ...], value: object) -> bool:
+    if not isinstance(value, collections.abc.Mapping):
+        return False
+    if len(arguments) != 2:
+        return True
+    return all(accepts(arguments[0], key) and accepts(arguments[1], item) for key, item in value.items())
+
+
 def _accepts_sequence(arguments: tuple[Any, ...], value: object) -> bool:
     if isinstance(value, str) or not isinstance(value, collections.abc.Iterable):
         return False
@@ -91,8 +107,92 @@ def _accepts_sequence(arguments: tuple[Any, ...], value: object) -> bool:
     return all(accepts(arguments[0], item) for item in value)
 
 
+def _is_torch(annotation: Any, name: str) -> bool:
+    return (getattr(annotation, "__module__", None), getattr(annotation, "__name__", None)) == ("torch", name)
+
+
 def _is_tensor(annotation: Any) -> bool:
-    return (getattr(annotation, "__module__", None), getattr(annotation, "__name__", None)) == ("torch", "Tensor")
+    return _is_torch(annotation, "Tensor")
+
+
+def _is_read_from_text(annotation: Any) -> bool:
+    return isinstance(annotation, enum.EnumMeta) or any(
+        _is_torch(annotation, name) for name in ("Tensor", "dtype", "device")
+    )
+
+
+def from_text(expected: Any, value: object) -> object:
+    """The object that a value of a spec stands for: a member of an Enum, a torch.dtype or torch.device.
+
+    Args:
+        expected: The annotation; of a union, the first member that the value stands for.
+        value: A text, a number, or a word that was read as a nested spec.
+
+    Returns:
+        The object, or `MISSING` if the value stands for none.
+    """
+    if typing.get_origin(expected) in (Union, types.UnionType):
+        found = (from_text(argument, value) for argument in typing.get_args(expected))
+        return next((one for one in found if one is not MISSING), MISSING)
+    if typing.get_origin(expected) is typing.Annotated:
+        return from_text(typing.get_args(expected)[0], value)
+    if isinstance(value, ComponentSpec):
+        if value.params:
+            return MISSING
+        value = value.name
+    if isinstance(expected, enum.EnumMeta):
+        return _member(expected, value)
+    if isinstance(value, str) and _is_torch(expected, "dtype"):
+        # The annotation is torch's own class, so torch is loaded; this module must not load it.
+        found = getattr(sys.modules["torch"], value.strip().removeprefix("torch."), MISSING)
+        return found if isinstance(found, expected) else MISSING
+    if isinstance(value, str) and _is_torch(expected, "device"):
+        try:
+            return expected(value.strip())
+        except RuntimeError:
+            return MISSING
+    return MISSING
+
+
+def words_of(expected: Any) -> list[str]:
+    """The words that a value of an annotation can be, for completion; none where they are not few.
+
+    Example:
+        >>> words_of(Literal["mean", "sum"] | None), words_of(bool), words_of(float)
+        (['mean', 'sum', 'none'], ['true', 'false'], [])
+    """
+    if typing.get_origin(expected) in (Union, types.UnionType):
+        return [word for argument in typing.get_args(expected) for word in words_of(argument)]
+    if typing.get_origin(expected) is Literal:
+        return [
+            str(argument).lower() if isinstance(argument, bool | None) else str(argument)
+            for argument in typing.get_args(expected)
+        ]
+    if expected is bool:
+        return ["true", "false"]
+    return ["none"] if expected in (None, types.NoneType) else members_of(expected)
+
+
+def members_of(expected: Any) -> list[str]:
+    """The names of an Enum's members as they are written, also where it is one of several types."""
+    if typing.get_origin(expected) in (Union, types.UnionType):
+        return [word for argument in typing.get_args(expected) for word in members_of(argument)]
+    return [name.lower() for name in expected.__members__] if isinstance(expected, enum.EnumMeta) else []
+
+
+def _member(expected: enum.EnumMeta, value: object) -> object:
+    """The member of an Enum by its value, by its name, or by either in any case."""
+    members: list[Any] = list(expected)
+    for member in members:
+        if type(member.value) is type(value) and member.value == value:
+            return member
+    if not isinstance(value, str):
+        return MISSING
+    named: Mapping[str, Any] = expected.__members__
+    word = normalize(value).rpartition(".")[2]  # of Mode.FAST, too
+    by_name = [member for name, member in named.items() if normalize(name) == word]
+    by_value = [one for one in members if isinstance(one.value, str) and normalize(one.value) == word]
+    return next(iter([*(named[key] for key in (value,) if key in named), *by_name, *by_value]), MISSING)
 
 
 def takes_tensor(annotation: Any) -> bool:

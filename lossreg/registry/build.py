@@ -8,9 +8,10 @@ from typing import Any, Generic, Protocol, TypeVar
 import attrs
 
 from lossreg.components import Component
-from lossreg.errors import UnknownParameterError
+from lossreg.errors import SpecError, UnknownNameError, UnknownParameterError
 from lossreg.registry.entry import RegistryEntry
-from lossreg.spec import ComponentSpec
+from lossreg.spec import ComponentSpec, holds_spec, value_text
+from lossreg.values import shown
 
 C = TypeVar("C", bound=Component)
 
@@ -39,7 +40,8 @@ class ResolvedComponent(Generic[C]):
     def spec(self) -> ComponentSpec:
         """The spec as it is written to disk: with full ids."""
         params = {
-            key: _as_spec(self.params[key]) if _holds_spec(value) else value for key, value in self.written.items()
+            key: _as_spec(self.params[key]) if _is_resolved(self.params[key]) else value
+            for key, value in self.written.items()
         }
         return ComponentSpec(self.entry.id, params)
 
@@ -79,6 +81,8 @@ class ResolvedComponent(Generic[C]):
 def build(registry: Lookup, spec: str | ComponentSpec, positional: tuple[Any, ...], params: dict[str, Any]) -> Any:
     """Builds a component outside of a run; see `Registry.build`."""
     parsed = ComponentSpec.parse(spec) if isinstance(spec, str) else spec
+    if not isinstance(parsed, ComponentSpec):
+        raise SpecError(f"what is built is a name or a spec text such as 'dice(smooth=1)', not {shown(spec)}", text="")
     entry = registry[parsed.name]
     if parsed.params:
         params = _joined(entry.name, parsed.params, params)
@@ -100,16 +104,23 @@ def resolve(registry: Lookup, spec: ComponentSpec) -> ResolvedComponent[Any]:
 def resolve_params(registry: Lookup, entry: RegistryEntry[C], written: Mapping[str, Any]) -> ResolvedComponent[C]:
     """The same for a component that is looked up already; its parameters may be any objects."""
     params = entry.checked(written)
-    for key, value in written.items():
-        if _holds_spec(value):
-            params[key] = _resolved(registry, value)
+    for key, value in params.items():
+        if holds_spec(value):  # it is no word for a member of an Enum or the like
+            params[key] = _resolved_as(key, registry, value)
     return ResolvedComponent(entry, written, params)
 
 
-def _holds_spec(value: object) -> bool:
-    if isinstance(value, tuple):
-        return any(map(_holds_spec, value))
-    return isinstance(value, ComponentSpec)
+def _is_resolved(value: object) -> bool:
+    """Whether a value is a resolved component, or a list that holds one."""
+    return any(map(_is_resolved, value)) if isinstance(value, tuple) else isinstance(value, ResolvedComponent)
+
+
+def _resolved_as(key: str, registry: Lookup, value: Any) -> Any:
+    try:
+        return _resolved(registry, value)
+    except UnknownNameError as error:
+        error.message += f"\n  in {key}={value_text(value)}, where a bare word names a component; text is quoted"
+        raise
 
 
 def _resolved(registry: Lookup, value: Any) -> Any:

@@ -11,9 +11,18 @@ from typing import Any
 import attrs
 
 from lossreg.errors import ParameterError, SpecError, UnknownParameterError
-from lossreg.registry.annotations import MISSING, accepts, plain_types, takes_tensor, type_text
-from lossreg.spec import ComponentSpec, Value, parse_value
+from lossreg.registry.annotations import (
+    MISSING,
+    accepts,
+    from_text,
+    members_of,
+    plain_types,
+    takes_tensor,
+    type_text,
+)
+from lossreg.spec import ComponentSpec, Table, Value, holds_spec, parse_value, thawed, value_text
 from lossreg.suggestions import did_you_mean
+from lossreg.values import shortened, shown
 
 
 @attrs.frozen
@@ -64,7 +73,10 @@ class Parameter:
 
     def fits(self, value: object) -> bool:
         """Whether a value fits; None does where it is the default."""
-        return (value is None and self.default is None) or accepts(self.accepted, value)
+        try:
+            return (value is None and self.default is None) or accepts(self.accepted, value)
+        except RecursionError:  # a list that holds itself
+            return False
 
     @functools.cached_property
     def plain_types(self) -> frozenset[type]:
@@ -79,20 +91,37 @@ class Parameter:
         """
         if type(value) in self.plain_types:
             return value
-        if not self.fits(value):
-            hint = ""
-            if isinstance(value, ComponentSpec) and self.fits(value.text):
-                hint = f"; text is quoted: {self.name}={value.text!r}"
-            typed = f"{self.name}: {self.type_text}" if self.type_text else f"a parameter like {self.describe()}"
-            written = value.text if isinstance(value, ComponentSpec) else repr(value)
-            raise ParameterError(
-                f"{component}: {self.name}={written} does not fit {typed}{hint}",
-                component=component,
-                parameter=self.name,
-            )
+        if isinstance(value, Table | tuple):
+            value = thawed(value)
+        fits = self.fits(value)
+        if not fits or isinstance(value, ComponentSpec):
+            meant = from_text(self.accepted, value)
+            if meant is not MISSING:
+                return meant
+        if not fits:
+            raise self._does_not_fit(value, component)
         if isinstance(value, tuple | list) and takes_tensor(self.accepted):
             return self._tensor(value, component)
         return value
+
+    def _does_not_fit(self, value: object, component: str) -> ParameterError:
+        typed = f"{self.name}: {self.type_text}" if self.type_text else f"a parameter like {self.describe()}"
+        spec: Any = value if holds_spec(value) else None
+        written = shown(value) if spec is None else shortened(value_text(spec))
+        members = members_of(self.accepted)
+        allowed = f"; it is one of {', '.join(members)}" if members else ""
+        return ParameterError(
+            f"{component}: {self.name}={written} does not fit {typed}{allowed}{self._quoting(value)}",
+            component=component,
+            parameter=self.name,
+        )
+
+    def _quoting(self, value: object) -> str:
+        """What to write where a bare word was meant as text, as the end of a message, or nothing."""
+        text = _as_text(value)
+        if text == value or not self.fits(text):
+            return ""
+        return f"; text is quoted: {self.name}={shortened(value_text(text))}"
 
     def _tensor(self, value: tuple[Any, ...] | list[Any], component: str) -> object:
         torch = sys.modules["torch"]  # the annotation is torch's own class; this module must not import it
@@ -100,7 +129,9 @@ class Parameter:
             return torch.tensor(value, dtype=torch.get_default_dtype())  # weights and the like, also from whole numbers
         except (TypeError, ValueError, RuntimeError, OverflowError) as error:
             raise ParameterError(
-                f"{component}: {self.name}={value!r} is not a tensor: {error}", component=component, parameter=self.name
+                f"{component}: {self.name}={shown(value)} is not a tensor: {error}",
+                component=component,
+                parameter=self.name,
             ) from error
 
     def read(self, text: str, component: str) -> Value:
@@ -117,12 +148,24 @@ class Parameter:
             if takes_text:
                 return text
             raise SpecError(
-                f"{component}: {self.name}={text} holds NaN, which is not a value of a parameter", text=text
+                f"{component}: {self.name}={shortened(text)} holds NaN, which is not a value of a parameter", text=text
             ) from None
         if takes_text and (isinstance(value, str | ComponentSpec) or not self.fits(value)):
             return text
         self.check(value, component)
         return value
+
+
+def _as_text(value: object) -> Any:
+    """A value with each word that was read as something else, or as a nested spec, as a text."""
+    match value:
+        case None | bool():
+            return str(value).lower()
+        case ComponentSpec():
+            return value.text
+        case tuple():
+            return tuple(map(_as_text, value))
+    return value
 
 
 @attrs.frozen
@@ -184,7 +227,7 @@ class Signature:
         if self.open:
             return Parameter(name, MISSING, MISSING)
         raise UnknownParameterError(
-            f"{component} has no parameter {name!r}.{did_you_mean(name, self.parameters)} "
+            f"{component} has no parameter {shown(name)}.{did_you_mean(name, self.parameters)} "
             + (self.describe(component, defaults) if self.parameters else "It takes none."),
             component=component,
             parameter=name,

@@ -6,8 +6,9 @@ import contextlib
 import contextvars
 import functools
 import importlib
+import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -22,6 +23,7 @@ from lossreg.plugins.plugin_settings import PluginSettings, load_settings
 from lossreg.plugins.provenance import LOCAL, PluginReport, Provenance
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.registry import PLURALS, Registry
+from lossreg.values import shown
 
 if TYPE_CHECKING:
     import pluggy
@@ -204,6 +206,7 @@ def load_registries(
         local: Further Python files and modules to load; their components are `local.<name>`.
 
     Raises:
+        ConfigError: If an argument has a wrong type, or names a plugin that is not installed.
         InstallationError: If the built-in plugin is missing or broken.
         PluginError: If a local file or module cannot be loaded, or, with strict, any plugin.
 
@@ -213,9 +216,29 @@ def load_registries(
         ['lambda_lr']
     """
     importlib.invalidate_caches()  # a notebook sees what was just installed
-    registries = Registries(PluginSettings(allow, block, strict, tuple(map(str, local))))
+    if not isinstance(strict, bool):
+        raise ConfigError(f"strict is True or False, not {shown(strict)}")
+    blocked = _names(block, "block", str)
+    settings = PluginSettings(
+        None if allow is None else _names(allow, "allow", str),
+        blocked,
+        strict,
+        tuple(map(str, _names(local, "local", str | os.PathLike))),
+        required_block=blocked,
+    )
+    registries = Registries(settings)
     registries.load()
     return registries
+
+
+def _names(names: object, argument: str, kinds: Any) -> list[Any]:
+    """The names that an argument lists."""
+    wrong = isinstance(names, str | Mapping) or not isinstance(names, Iterable)
+    listed: list[Any] = [] if wrong else list(names)  # type: ignore[call-overload]  # it is not wrong
+    if wrong or not all(isinstance(name, kinds) for name in listed):
+        write = f"; write {argument}=[{names!r}]" if isinstance(names, kinds) else ""
+        raise ConfigError(f"{argument} is a list of texts, not {shown(names)}{write}")
+    return listed
 
 
 default = Registries()

@@ -14,6 +14,7 @@ from lossreg.plugins.local import is_same, local_provenance
 from lossreg.plugins.provenance import PluginReport, Provenance
 from lossreg.registry.entry import RegistryEntry
 from lossreg.suggestions import close_matches, did_you_mean
+from lossreg.values import shown
 
 if TYPE_CHECKING:
     from lossreg.spec import ComponentSpec
@@ -214,6 +215,9 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
         return sorted({entry.id: entry for entry in self._by_id.values()}.values(), key=lambda entry: entry.id)
 
     def __getitem__(self, name: str) -> RegistryEntry[C]:
+        if not isinstance(name, str):
+            what = f"a {self.kind} is looked up by its name, a text, not by {shown(name)}"
+            raise UnknownNameError(what, kind=self.kind, name=shown(name), suggestions=())
         found = self._candidates(name)
         if len(found) == 1:
             if found[0].component.deprecated is not None:
@@ -262,22 +266,26 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
     def _ambiguous(self, name: str, candidates: list[RegistryEntry[C]]) -> AmbiguousNameError:
         offers = " and ".join(f"{c.id} ({c.provenance})" for c in candidates)
         return AmbiguousNameError(
-            f"{name!r} is offered by {offers}. Write the full id.",
+            f"{shown(name)} is offered by {offers}. Write the full id.",
             kind=self.kind,
             name=name,
             candidates=tuple(c.id for c in candidates),
         )
 
     def _unknown(self, name: str) -> UnknownNameError:
+        from lossreg.spec import registering_hint  # only errors need it
+
         names = self.names()
         known = {*names, *self._by_id}
-        shown = names if len(names) <= 20 else [*names[:20], f"... {len(names) - 20} more"]
+        listed = names if len(names) <= 20 else [*names[:20], f"... {len(names) - 20} more"]
         lines = [
-            f"no {self.kind} named {name!r}.{did_you_mean(normalize(name), sorted(known))} "
-            f"{PLURALS[self.kind].capitalize()}: {', '.join(shown) or 'none'} (lossreg list {self.kind})"
+            f"no {self.kind} named {shown(name)}.{did_you_mean(normalize(name), sorted(known))} "
+            f"{PLURALS[self.kind].capitalize()}: {', '.join(listed) or 'none'} (lossreg list {self.kind})"
         ]
+        hint = registering_hint(name)
+        lines += [hint.replace(". ", "  ", 1)] if hint else []
         lines += [
-            f"  {kind} {name!r} exists; it is not a {self.kind}"
+            f"  {kind} {shown(name)} exists; it is not a {self.kind}"
             for kind in KINDS
             if kind != self.kind and name in self._owner.of(kind)
         ]

@@ -11,7 +11,7 @@ from typing import Any, Unpack
 
 from lossreg.errors import ConfigError, LossregError
 from lossreg.registry.registries import Registries, default
-from lossreg.training.arguments import RunArguments, shows_settings, split_arguments
+from lossreg.training.arguments import RunArguments, check_call, shows_settings, split_arguments
 from lossreg.training.hardware.distributed import Processes
 from lossreg.training.hooks import RunHooks
 from lossreg.training.loop import train
@@ -61,9 +61,10 @@ def run(
         >>> sorted(path.name for path in result.directory.iterdir())
         ['metrics.jsonl', 'model.pt', 'run.json']
     """
-    spec, objects = split_arguments(settings, "run")
-    request = Request(spec, objects, registries or default)
-    return run_request(request, out=out, quiet=quiet, observers=observers)
+    check_call(registries, out, quiet, observers)
+    chosen = default if registries is None else registries
+    spec, objects = split_arguments(settings, "run", chosen)
+    return run_request(Request(spec, objects, chosen), out=out, quiet=quiet, observers=observers)
 
 
 @shows_settings
@@ -86,8 +87,10 @@ def plan(*, registries: Registries | None = None, **settings: Unpack[RunArgument
         >>> [first for first, last in plan.learning_rates]
         [0.0, 0.0, 0.01, 0.01]
     """
-    spec, objects = split_arguments(settings, "plan")
-    return plan_request(Request(spec, objects, registries or default))
+    check_call(registries)
+    chosen = default if registries is None else registries
+    spec, objects = split_arguments(settings, "plan", chosen)
+    return plan_request(Request(spec, objects, chosen))
 
 
 def run_request(
@@ -108,8 +111,7 @@ def run_request(
         observers: Objects with methods named like the run hooks.
     """
     _check_main_guard()
-    if out is not None and not str(out):
-        raise ConfigError("out (--out) is empty; name a directory, or leave it out")
+    check_call(request.registries, out, quiet, observers)
     # Now: a data set, a plugin or an observer may change the working directory.
     place = absolute_path(runs or RUNS) if out is None else absolute_path(out)
     seen = [*([] if quiet else [Progress()]), *observers]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import attrs
 
 from lossreg.errors import ConfigError
-from lossreg.run_spec import COMPONENT_FIELDS, RUN_KEYS, Interval, Layout, Loader, Precision, RunSpec
+from lossreg.registry.guesses import guess_parameter
+from lossreg.registry.registries import Registries
+from lossreg.run_spec import COMPONENT_FIELDS, RUN_KEYS, Interval, Layout, Loader, Precision, RunSpec, key_hint
 from lossreg.spec import ComponentSpec
-from lossreg.suggestions import did_you_mean
+from lossreg.values import shown
 
 if TYPE_CHECKING:
     import torch
@@ -52,12 +55,15 @@ class RunArguments(TypedDict, total=False):
     log_every: int
 
 
-def split_arguments(arguments: Mapping[str, Any], function: str) -> tuple[RunSpec, dict[str, Any]]:
+def split_arguments(
+    arguments: Mapping[str, Any], function: str, registries: Registries
+) -> tuple[RunSpec, dict[str, Any]]:
     """Separates what a spec can say from Python objects.
 
     Args:
         arguments: The settings that were given.
         function: `run` or `plan`, for error messages.
+        registries: Where names are looked up.
 
     Returns:
         The spec, and field -> object.
@@ -68,16 +74,65 @@ def split_arguments(arguments: Mapping[str, Any], function: str) -> tuple[RunSpe
     """
     for name in arguments:
         if name not in RUN_KEYS:
-            raise ConfigError(f"{function} has no argument {name!r}.{did_you_mean(name, RUN_KEYS)}")
+            raise ConfigError(
+                f"{function} has no argument {shown(name)}.{key_hint(name, _guess(arguments, registries))}"
+            )
     objects = {
         field: arguments[field]
         for field in COMPONENT_FIELDS
         if not isinstance(arguments.get(field), str | ComponentSpec | None)
     }
+    for field, given in objects.items():
+        _check_instance(field, given)
     settings = {name: value for name, value in arguments.items() if name not in objects}
     if "device" in settings:
-        settings["device"] = str(settings["device"])
+        settings["device"] = _device(settings["device"])
     return RunSpec(**settings), objects
+
+
+def _guess(arguments: Mapping[str, Any], registries: Registries) -> Callable[[str], str]:
+    """What an argument that does not exist may mean."""
+
+    def guess(word: str) -> str:
+        known = {name: value for name, value in arguments.items() if name in COMPONENT_FIELDS}
+        texts: dict[str, Any] = {name: value for name, value in known.items() if isinstance(value, str | ComponentSpec)}
+        spec = RunSpec(**texts)
+        return guess_parameter(word, {name: getattr(spec, name) for name in COMPONENT_FIELDS}, registries)
+
+    return guess
+
+
+def _check_instance(field: str, given: object) -> None:
+    """Checks that a part that a run does not make itself is an object, and not its class or the table of a file."""
+    if isinstance(given, type) and field in ("model", "data", "loss"):
+        raise ConfigError(f"the {field} {given.__module__}.{given.__qualname__} is a class; give an instance of it")
+    if isinstance(given, Mapping):
+        raise ConfigError(f"the {field} {shown(given)} is a mapping; write a text such as 'name(key=value, ...)'")
+
+
+def _device(given: object) -> object:
+    """A torch.device as its text; anything else for RunSpec to judge."""
+    is_device = (type(given).__module__, type(given).__name__) == ("torch", "device")
+    return str(given) if is_device else given
+
+
+def check_call(registries: object, out: object = None, quiet: object = False, observers: object = ()) -> None:
+    """Checks the types of the arguments that are no settings of a run.
+
+    Raises:
+        ConfigError: That names the argument.
+    """
+    if registries is not None and not isinstance(registries, Registries):
+        raise ConfigError(f"registries is what lossreg.load_registries gives, or None, not {shown(registries)}")
+    if out is not None and not (isinstance(out, str | os.PathLike) and isinstance(os.fspath(out), str)):
+        raise ConfigError(f"out is the path of a directory, or None, not {shown(out)}")
+    if out is not None and (not os.fspath(out) or "\0" in os.fspath(out)):
+        what = "is empty" if not os.fspath(out) else f"has a null byte: {shown(os.fspath(out))}"
+        raise ConfigError(f"out (--out) {what}; name a directory, or leave it out")
+    if not isinstance(quiet, bool):
+        raise ConfigError(f"quiet is True or False, not {shown(quiet)}")
+    if isinstance(observers, str | Mapping) or not isinstance(observers, Iterable):
+        raise ConfigError(f"observers is a list of objects, not {shown(observers)}; write observers=[...]")
 
 
 def shows_settings(function: F) -> F:

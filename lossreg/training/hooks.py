@@ -74,7 +74,7 @@ class RunHooks:
         run: Run = arguments["run"]
         for observer, call in self._observers[hook]:
             reason = run.stop_reason
-            call(**arguments)
+            call(**_copied(arguments))
             if run.stop_reason is not reason:
                 run.stopped_by = observer
         for plugin, label, call in self._plugins[hook]:
@@ -88,7 +88,7 @@ class RunHooks:
     def _call_plugin(self, plugin: str, hook: str, call: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
         try:
             with StdoutToStderr():
-                call(**arguments)
+                call(**_copied(arguments))
         except BaseException as error:  # a plugin must not end a user's run
             if is_from_outside(error):
                 raise
@@ -97,6 +97,11 @@ class RunHooks:
                 raise RunFailedError(f"plugin {plugin!r} failed in {hook} (strict): {reason}") from error
             self._silenced.add(plugin)
             logger.warning("plugin %r failed in %s and is left out of this run: %s", plugin, hook, reason)
+
+
+def _copied(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments with a row of its own for each that is called: what one writes into it, no other reads."""
+    return {name: dict(value) if name == "record" else value for name, value in arguments.items()}
 
 
 def _check_observer(observer: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import attrs
 import torch
 
 from lossreg.run_spec import RunSpec
+from lossreg.values import finite
+
+MAX_RATES = 100  # lines of learning rates in a plan's text
 
 
 @attrs.frozen(eq=False)
@@ -44,19 +48,19 @@ class RunResult:
         return self.metrics[-1]
 
     def to_json(self) -> dict[str, Any]:
-        """The result as plain values."""
+        """The result as plain values; a number that is not finite, which JSON does not have, is None."""
         return {
             "directory": str(self.directory),
             "repeatable": self.repeatable,
             "seconds": self.seconds,
             "reason": self.reason,
             "spec": dict(self.spec.items()),
-            "final": self.final,
-            "metrics": self.metrics,
+            "final": finite(self.final),
+            "metrics": [finite(row) for row in self.metrics],
         }
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, str=False, repr=False)
 class Plan:
     """A run that was checked and not started.
 
@@ -80,3 +84,76 @@ class Plan:
         """The plan as plain values."""
         values = attrs.asdict(self, recurse=False)
         return {**values, "spec": dict(self.spec.items())}
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{field} {part['id']}" for field, part in self.components.items())
+        return f"<lossreg.Plan of {self.spec.epochs} epochs: {parts}>"
+
+    def __str__(self) -> str:
+        """The plan as `lossreg plan` shows it."""
+        return "\n".join(
+            [*_components(self), "", *_facts(self), "", *_rates(self), *(f"warning: {each}" for each in self.warnings)]
+        )
+
+
+def _components(plan: Plan) -> list[str]:
+    """A line for each setting, with all parameters of a component."""
+    lines = []
+    for field, text in plan.spec.items():
+        component = plan.components.get(field)
+        if component is None:
+            lines.append(f"{field:<20}{_setting(text)}")
+            continue
+        arguments = ", ".join(f"{key}={value!r}" for key, value in component["params"].items())
+        source = f"{component['distribution']} {component['version']}" if component["distribution"] else "this process"
+        lines.append(f"{field:<20}{component['id']}({arguments})  [{source}]")
+    return lines
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {options}" for key, options in value.items()) or "none"
+    return "none" if value is None else str(value)
+
+
+def _facts(plan: Plan) -> list[str]:
+    """Where the run computes, the sizes, and how output and target reach the loss."""
+    facts, contract = plan.facts, plan.contract
+    data = facts["data"]
+    return [
+        f"{'runs on':<20}{facts['device']}, {facts['layout']['memory_format']} ({facts['layout']['reason']})",
+        f"{'precision':<20}{facts['precision']['used']} ({facts['precision']['reason']})",
+        *(f"{f'{name} samples':<20}{how['used']} ({how['reason']})" for name, how in facts["loaders"].items()),
+        f"{'samples':<20}{data['train']} train, {data['test']} test; {data['task']}",
+        f"{'steps':<20}{facts['steps_per_epoch']} an epoch",
+        f"{'model parameters':<20}{facts['parameters']:,}",
+        f"{'contract':<20}fits: output {tuple(contract['output_shape'])} goes to the loss "
+        f"{_change(contract['input'])}, targets {_change(contract['target'])}",
+    ]
+
+
+def _change(how: str) -> str:
+    return how if how == "unchanged" else f"as {how}"
+
+
+def _rates(plan: Plan) -> list[str]:
+    """The learning rates, with one line for epochs that follow each other and have the same."""
+    if plan.learning_rates is None:
+        return [f"learning rate       {_unknown_rates(plan)}"]
+    rows = []
+    for (first, last), group in itertools.groupby(enumerate(plan.learning_rates), key=lambda pair: pair[1]):
+        epochs = [epoch for epoch, _ in group]
+        span = str(epochs[0]) if len(epochs) == 1 else f"{epochs[0]}-{epochs[-1]}"
+        rows.append((span, f"{first:g}" + (f" to {last:g}" if first != last else "")))
+    if len(rows) > MAX_RATES:
+        half = MAX_RATES // 2
+        rows = [*rows[:half], ("...", f"{len(rows) - 2 * half:,} more lines (--json has all)"), *rows[-half:]]
+    width = max(5, *(len(span) for span, _ in rows))
+    return [f"{'epoch':>{width}}  learning rate", *(f"{span:>{width}}  {rate}" for span, rate in rows)]
+
+
+def _unknown_rates(plan: Plan) -> str:
+    if plan.contract["monitor"]:
+        return f"follows {plan.contract['monitor']}"
+    steps = plan.spec.epochs * plan.facts["steps_per_epoch"]
+    return f"not tried beforehand: {steps:,} steps"

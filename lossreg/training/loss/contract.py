@@ -83,7 +83,7 @@ def check_contract(
         ContractError: That names model, loss, data set, the shapes, and a loss that would fit.
         DataError: If the first samples cannot be read.
     """
-    fitting = _fitting(data, losses)
+    fitting = _fitting(data, losses, component)
     if component is not None and data.task == "regression":
         if component.target == "index":
             raise mismatch(f"the loss takes class indices, but the targets are numbers to predict. {fitting}")
@@ -137,8 +137,10 @@ def _of_several(probe: Objective, output: Tensor, targets: Tensor, split: Split)
         return torch.cat([probe.predict(one) for one in inputs.split(1)]), targets
 
 
-def _fitting(data: Data, losses: Registry[Loss, Any]) -> str:
-    known = [entry for entry in losses.entries if entry.component.deprecated is None]
+def _fitting(data: Data, losses: Registry[Loss, Any], failed: Loss | None) -> str:
+    """A sentence on the losses for a task, but the one that it is said of."""
+    usable = [entry for entry in losses.entries if entry.component.deprecated is None]
+    known = [entry for entry in usable if entry.component is not failed]
     if data.task == "regression":
         known = [e for e in known if e.component.target == "dense" and e.component.input in ("any", "logits")]
     else:

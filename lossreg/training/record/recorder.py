@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import math
 import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -18,6 +17,7 @@ from lossreg.training.record.directory import RunDirectory, replacing
 from lossreg.training.record.owner import this_process
 from lossreg.training.record.run_json import NAME, write_run_record
 from lossreg.training.stops import SignalGuard, signal_name
+from lossreg.values import finite
 
 if TYPE_CHECKING:
     from lossreg.training.parts import Parts
@@ -98,7 +98,7 @@ class Recorder:
         if self._metrics is None:
             return
         try:
-            self._metrics.write(json.dumps(_finite(row), allow_nan=False) + "\n")
+            self._metrics.write(json.dumps(finite(row), allow_nan=False) + "\n")
             self._metrics.flush()
         except OSError as error:
             raise RunFailedError(
@@ -135,11 +135,6 @@ class Recorder:
             "seconds": round(time.time() - self._started, 3),
             "epochs_done": self._last["epoch"] + 1 if self._last else 0,
             "steps_done": run.step,
-            "metrics": self._last and _finite(self._last),
+            "metrics": self._last and finite(self._last),
         }
         write_run_record(self._directory, content)
-
-
-def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row, with null for numbers that JSON does not have."""
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}

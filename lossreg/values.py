@@ -1,0 +1,85 @@
+"""Values as Python's own, and as a message shows them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+_HEAD, _TAIL = 80, 30  # characters that a message shows of a long value
+_MAX_LINE = 2000  # characters of a line on a terminal
+
+_ESCAPED = {  # C0 and C1, and what changes the direction of a text
+    code: repr(chr(code))[1:-1]
+    for code in (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+}
+
+
+def plain(value: object) -> object:
+    """A number of another library, such as numpy's, as Python's own; anything else as it is.
+
+    Example:
+        >>> import numpy
+        >>> plain(numpy.int64(3)), plain(numpy.float32(0.5)), plain(numpy.bool_(True)), plain("3")
+        (3, 0.5, True, '3')
+    """
+    if value is None or isinstance(value, bool | int | float | str | bytes | list | tuple | dict):
+        return value
+    import numbers  # most values are Python's own
+
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    if type(value).__module__ == "numpy" and type(value).__name__ in ("bool", "bool_"):
+        return bool(value)
+    return value
+
+
+def finite(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row, with None for numbers that JSON does not have.
+
+    Example:
+        >>> finite({"step": 3, "test_loss": float("nan")})
+        {'step': 3, 'test_loss': None}
+    """
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+
+
+def shown(value: object) -> str:
+    """The `repr` of a value for a message: a long one is cut in its middle.
+
+    Example:
+        >>> shown("dise"), len(shown("x" * 10_000))
+        ("'dise'", 113)
+    """
+    try:
+        text = repr(value)
+    except Exception:  # of foreign code; also a whole number of more digits than Python writes
+        text = f"<{type(value).__name__}>"
+    return shortened(text)
+
+
+def shortened(text: str) -> str:
+    """A text for a message: a long one is cut in its middle."""
+    return text if len(text) <= _HEAD + _TAIL + 3 else f"{text[:_HEAD]}...{text[-_TAIL:]}"
+
+
+def bounded(text: str) -> str:
+    """A message for a terminal: very long words and lines are cut."""
+    import re  # only errors need it
+
+    text = re.sub(r"\S{200,}", lambda match: shortened(match[0]), text)
+    return "\n".join(line if len(line) <= _MAX_LINE else f"{line[:_MAX_LINE]}..." for line in text.split("\n"))
+
+
+def printable(text: str) -> str:
+    r"""A text for a terminal: control characters are escaped.
+
+    A file can hold what moves the cursor or changes what is shown.
+
+    Example:
+        >>> print(printable("a\x1b[31mb"))
+        a\x1b[31mb
+    """
+    return text.translate(_ESCAPED)
