@@ -10,7 +10,6 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from lossreg.cli.completion import complete_plugin
 from lossreg.cli.output import columns, component_json
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.components import KINDS
@@ -34,6 +33,12 @@ WORDS: Mapping[str, str] = {
 def complete_kind(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Completes the words for kinds."""
     return [CompletionItem(kind) for kind in KINDS if kind.startswith(incomplete)]
+
+
+def _complete_plugin(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from lossreg.cli.completion import complete_plugin  # only completion needs it
+
+    return complete_plugin(ctx, param, incomplete)
 
 
 def check_kind(word: str) -> str:
@@ -69,7 +74,7 @@ def _known_as(name: str) -> str:
     "--of",
     "plugin",
     metavar="PLUGIN",
-    shell_complete=complete_plugin,
+    shell_complete=_complete_plugin,
     help="Only what this plugin (or distribution) offers.",
 )
 @click.option("--where", multiple=True, metavar="FIELD=VALUE", help="Only with this in the contract: target=index.")
