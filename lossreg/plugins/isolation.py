@@ -51,5 +51,10 @@ def keep_stdout() -> None:
     except (OSError, ValueError):  # one of them is closed
         return
     sys.stdout = open(  # noqa: PTH123, SIM115  # a descriptor has no path; it lives as long as the process
-        own, "w", buffering=1 if stream.line_buffering else -1, encoding=stream.encoding, errors=stream.errors
+        own,
+        "w",
+        buffering=1 if stream.line_buffering else -1,
+        encoding=stream.encoding,
+        errors=stream.errors,
+        closefd=False,  # Python flushes it at exit, and would warn that nothing has closed it
     )
