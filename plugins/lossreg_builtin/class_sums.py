@@ -38,7 +38,7 @@ def class_sums(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]: 
     """
     if input.ndim < 2 or target.shape != input.shape[:1] + input.shape[2:]:
         raise ValueError(f"input is (N, C, *) and target (N, *), not {tuple(input.shape)} and {tuple(target.shape)}")
-    if not _without_one_hot(input, target):
+    if input.ndim == 2 or input.numel() < SERIAL or not _without_one_hot(input, target):
         return _by_one_hot(input, target)
     try:
         sums = _ClassSums.apply(input.flatten(2), target.flatten(1))
@@ -48,12 +48,10 @@ def class_sums(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]: 
 
 
 def _without_one_hot(input: Tensor, target: Tensor) -> bool:  # noqa: A002  # torch's word
-    """Whether these are large, ordinary images or the like on the CPU that nothing traces or transforms."""
+    """Whether these are ordinary tensors on the CPU that nothing traces or transforms."""
     return not (
         torch.compiler.is_compiling()  # which makes a loop of the formula
-        or torch.jit.is_tracing()
-        or input.ndim == 2
-        or input.numel() < SERIAL
+        or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]  # documented, but not annotated
         or type(input) not in (Tensor, nn.Parameter)
         or type(target) is not Tensor
         or not input.device.type == target.device.type == "cpu"
@@ -70,9 +68,10 @@ def _softmax(logits: Tensor) -> Tensor:
     return logits.softmax(dim=1, dtype=torch.float64 if logits.dtype == torch.float64 else torch.float32)
 
 
-def _of_targets(probabilities: Tensor, target: Tensor) -> Tensor:
-    """The probabilities of the targets' classes, `(N, 1, L)`."""
-    return probabilities.gather(1, target.unsqueeze(1))
+def _softmax_and_of_targets(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The probabilities, and those of the targets' classes, `(N, 1, L)`."""
+    probabilities = _softmax(logits)
+    return probabilities, probabilities.gather(1, target.unsqueeze(1))
 
 
 def _by_one_hot(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # noqa: A002  # torch's word
@@ -94,8 +93,7 @@ class _ClassSums(torch.autograd.Function):
     @staticmethod
     def forward(logits: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         """Computes the sums."""
-        probabilities = _softmax(logits)
-        of_targets = _of_targets(probabilities, target)
+        probabilities, of_targets = _softmax_and_of_targets(logits, target)
         # One number is added after another, which takes float64 to be exact, a part at a time for the memory.
         intersection, actual = torch.zeros(2, logits.shape[1], dtype=torch.float64)
         one = torch.ones(1, dtype=torch.float64)
@@ -123,11 +121,10 @@ class _ClassSums(torch.autograd.Function):
         logits, target = ctx.saved_tensors
         if not torch.is_grad_enabled():
             kept, ctx.kept = ctx.kept, None
-            if kept is None:
-                probabilities = _softmax(logits)
-                kept = probabilities, _of_targets(probabilities, target)
+            probabilities, of_targets = kept or _softmax_and_of_targets(logits, target)
             try:
-                return _gradient_in_place(*kept, target, at_target, everywhere).to(logits.dtype), None
+                gradient = _gradient_in_place(probabilities, of_targets, target, at_target, everywhere)
+                return gradient.to(logits.dtype), None
             except RuntimeError:  # of vmap, by which `is_grads_batched` asks for several gradients at once
                 pass
         return _gradient(_softmax(logits), target, at_target, everywhere).to(logits.dtype), None
@@ -144,23 +141,24 @@ def _gradient_in_place(
     probabilities: Tensor, of_targets: Tensor, target: Tensor, at_target: Tensor, everywhere: Tensor
 ) -> Tensor:
     """The same, written over the probabilities; those of the targets are used up, too."""
+    samples, classes, positions = probabilities.shape
     column, row = everywhere.unsqueeze(1), everywhere.view(1, 1, -1)
-    for block, own, index in _blocks(probabilities, of_targets, target.unsqueeze(1)):
+    # Two threads that meet after each operation gain less than blocks that stay in the cache of one, and lose much on a
+    # busy machine. More threads get a few large blocks to share.
+    alone = torch.get_num_threads() <= 2
+    size = SERIAL if alone else max(SERIAL, samples * positions // 8)
+    for block, own, index in _blocks(size, probabilities, of_targets, target.unsqueeze(1)):
         own.mul_(at_target.index_select(0, index.flatten()).view_as(index))
-        inner = torch.empty_like(own)
-        torch.baddbmm(own, row.expand(len(block), -1, -1), block, out=inner)  # out= is exempt from autocast
-        block.mul_(column - inner).scatter_add_(1, index, own)
+        for part, its_own in _blocks(size // classes if alone else size, block, own):
+            inner = torch.empty_like(its_own)
+            torch.baddbmm(its_own, row.expand(len(part), -1, -1), part, out=inner)  # out= is exempt from autocast
+            part.mul_(column - inner)
+        block.scatter_add_(1, index, own)
     return probabilities
 
 
-def _blocks(probabilities: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Cuts `(N, C, L)` and `(N, 1, L)` into blocks, so that little memory is needed at a time.
-
-    Two threads that meet after each operation gain less than blocks that stay in the cache of one, and lose much on a
-    busy machine. More threads get a few large blocks to share.
-    """
-    _, classes, positions = probabilities.shape
-    elements = SERIAL if torch.get_num_threads() <= 2 else max(SERIAL, probabilities.numel() // 8)
-    samples, length = max(1, elements // (classes * positions)), max(1, elements // classes)
-    for parts in zip(*(tensor.split(samples) for tensor in (probabilities, *others)), strict=True):
-        yield from zip(*(part.split(length, 2) for part in parts), strict=True)
+def _blocks(size: int, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Cuts tensors `(N, *, L)` into blocks of so many positions, some samples or a part of one."""
+    positions = tensors[0].shape[2]
+    for parts in zip(*(tensor.split(max(1, size // positions)) for tensor in tensors), strict=True):
+        yield from zip(*(part.split(max(1, size), 2) for part in parts), strict=True)
