@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from lossreg_builtin.class_sums import class_sums
 
 
 class DiceLoss(nn.Module):
@@ -56,17 +56,8 @@ class DiceLoss(nn.Module):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:  # noqa: A002  # torch's word
         """Computes the loss; shapes as in the class."""
-        if input.ndim < 2 or target.shape != input.shape[:1] + input.shape[2:]:
-            raise ValueError(
-                f"input is (N, C, *) and target (N, *), not {tuple(input.shape)} and {tuple(target.shape)}"
-            )
-        # Half precision cannot hold the sums: 2048 + 1 is 2048 in float16.
-        exact = input.double() if input.dtype == torch.float64 else input.float()
-        probabilities = exact.softmax(dim=1).transpose(0, 1).flatten(1)  # (C, N * positions)
-        one_hot = functional.one_hot(target, input.shape[1]).flatten(0, -2).T.to(exact.dtype)  # (C, N * positions)
-        intersection = (probabilities * one_hot).sum(dim=1)
-        cardinality = probabilities.sum(dim=1) + one_hot.sum(dim=1)
-        loss = 1 - (2 * intersection + self.smooth) / (cardinality + self.smooth)
+        intersection, predicted, actual = class_sums(input, target)
+        loss = 1 - (2 * intersection + self.smooth) / (predicted + actual + self.smooth)
         if self.reduction == "none":
             return loss
         return loss.mean() if self.reduction == "mean" else loss.sum()
