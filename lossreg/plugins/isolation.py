@@ -50,7 +50,7 @@ def keep_stdout() -> None:
         os.dup2(_STDERR, _STDOUT)
     except (OSError, ValueError):  # one of them is closed
         return
-    sys.stdout = open(  # noqa: PTH123, SIM115  # a descriptor has no path; it lives as long as the process
+    sys.stdout = open(  # noqa: SIM115  # a descriptor has no path; it lives as long as the process
         own,
         "w",
         buffering=1 if stream.line_buffering else -1,
