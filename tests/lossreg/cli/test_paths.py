@@ -19,10 +19,19 @@ if TYPE_CHECKING:
     from tests.conftest import Command
 
 LONG = "a" * 300
+REMOVED = "cannot be used: the working directory was removed; change to another"
 
 
-@pytest.mark.parametrize("line", ["run --quiet --epochs 1", "run --out x --epochs 1", "plan", "plan -p ./x.py"])
-def test_a_removed_working_directory_is_said(line: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("run --quiet --epochs 1", f"the run directory runs {REMOVED}"),
+        ("run --out x --epochs 1", f"the run directory x {REMOVED}"),
+        ("plan", "the working directory cannot be used: No such file or directory; change to another one"),
+        ("plan -p ./x.py", "the working directory cannot be used: No such file or directory; change to another one"),
+    ],
+)
+def test_a_removed_working_directory_is_said(line: str, said: str, tmp_path: Path) -> None:
     """In a directory that is gone a run ends with one line, before torch ends the process."""
     code = (
         "import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')\nfrom lossreg.cli.main import main; main()"
@@ -31,9 +40,7 @@ def test_a_removed_working_directory_is_said(line: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, *line.split()]
     child = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (child.returncode, child.stdout) == (2, "")
-    assert child.stderr == (
-        "lossreg: error: the working directory cannot be used: No such file or directory; change to another one\n"
-    )
+    assert child.stderr == f"lossreg: error: {said}\n"
 
 
 @pytest.mark.parametrize(

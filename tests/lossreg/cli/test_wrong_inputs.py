@@ -431,7 +431,7 @@ def test_a_run_with_an_object_in_it_cannot_be_repeated(lossreg_command: Command)
     past = lossreg.run(
         loss=torch.nn.CrossEntropyLoss(), epochs=1, limit_train=64, limit_test=32, out="past", quiet=True
     )
-    assert past.directory == Path("past")
+    assert past.directory == Path.cwd() / "past"
     refused(lossreg_command, "run -c past", "past/run.json", "loss (torch.nn.modules.loss.CrossEntropyLoss)", "name")
 
 
@@ -454,7 +454,7 @@ def test_a_run_directory_that_cannot_be_used_is_refused(
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
     (tmp_path / "file").write_text("mine")
-    refused(lossreg_command, f"run --out {out} {shlex.join(TINY)}", f"the run directory {out} ", why)
+    refused(lossreg_command, f"run --out {out} {shlex.join(TINY)}", f"the run directory {tmp_path / out} ", why)
 
 
 @pytest.mark.parametrize(
