@@ -128,7 +128,10 @@ def _check_origin(origin: dict[str, Any], kind: str, file: Path, registries: Reg
         raise ConfigError(f"{file} cannot be repeated: its {kind} {full_id} is missing; it came from {came}")
     here = registry[full_id].provenance
     if here.sha256 != origin.get("sha256"):
-        logger.warning("%s has changed since %s: the weights may differ", source, file)
+        if here.file != source:
+            logger.warning("%s takes the place of %s in %s: the weights may differ", here.file, source, file)
+        else:
+            logger.warning("%s has changed since %s: the weights may differ", source, file)
     elif here.version != origin.get("version"):
         logger.warning(
             "%s was made with %s %s, here it is %s: the weights may differ",

@@ -11,6 +11,7 @@ import click
 
 from lossreg.cli.completion import complete_plugin
 from lossreg.errors import ConfigError
+from lossreg.plugins.entry_points import OWN_DISTRIBUTION
 
 TIMEOUT = 120  # seconds for a plugin to load and import all its factories
 
@@ -76,7 +77,8 @@ def _text(finding: dict[str, Any]) -> str:
     if finding["problem"] and finding["hooks"]:
         lines.append(f"  problem     {finding['problem']}")
     lines += [f"    {line}" for line in (finding["traceback"] or "").splitlines()]
-    lines.append(f"  remove with {sys.executable} -m pip uninstall {finding['distribution']}")
+    if finding["distribution"] != OWN_DISTRIBUTION:
+        lines.append(f"  remove with {sys.executable} -m pip uninstall {finding['distribution']}")
     return "\n".join(lines)
 
 

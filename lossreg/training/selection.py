@@ -15,6 +15,7 @@ from lossreg.plugins.provenance import LOCAL, Provenance
 from lossreg.registry.build import ResolvedComponent, resolve, resolve_params
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.registries import Registries
+from lossreg.registry.registry import BUILTIN
 from lossreg.run_spec import COMPONENT_FIELDS, RunSpec
 from lossreg.spec import ComponentSpec
 
@@ -124,6 +125,14 @@ def select(request: Request) -> Selection:
 def select_loss(selection: Selection, task: Task, registries: Registries) -> Choice:
     """The loss, which is the task's own if none was named."""
     return selection.loss or _named("loss", ComponentSpec(TASK_LOSS[task]), registries)
+
+
+def declaration_of(criterion: object, registries: Registries) -> Loss | None:
+    """What a built-in loss declares whose class this object has, such as `torch.nn.CrossEntropyLoss()`; else None."""
+    for entry in registries.losses.entries:
+        if entry.provenance.plugin == BUILTIN and entry.factory is type(criterion):
+            return entry.component
+    return None
 
 
 def _named(field: str, spec: ComponentSpec, registries: Registries) -> Choice:

@@ -51,6 +51,7 @@ from lossreg.training.selection import (
     Selection,
     check_effects,
     class_name,
+    declaration_of,
     select,
     select_loss,
 )
@@ -79,7 +80,7 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     chosen = _all_chosen(selection, samples.data, request.registries)
     closure = selection.optimizer.component is not None and selection.optimizer.component.closure
     runtime = _runtime(spec, samples)
-    objective = _build_objective(chosen, spec, device, samples, runtime, closure=closure)
+    objective = _build_objective(chosen, spec, device, samples, runtime, request.registries, closure=closure)
     plan, stepping = _plan_optimization(chosen, spec, samples, objective, runtime)
     mismatch = mismatch_of({field: choice.label for field, choice in chosen.items()})
     check = functools.partial(
@@ -193,6 +194,7 @@ def _build_objective(
     device: torch.device,
     samples: Samples,
     runtime: Runtime,
+    registries: Registries,
     *,
     closure: bool,
 ) -> Objective:
@@ -203,9 +205,15 @@ def _build_objective(
     criterion = _build_criterion(chosen["loss"], runtime)
     if isinstance(criterion, torch.nn.Module):
         criterion = criterion.to(device)
+    # A module that was given in evaluation mode, such as batch normalisation with fixed statistics, stays in it.
+    frozen = [module for module in model.modules() if not module.training] if model.training else []
     _initialise_lazy(model, samples.splits["train"])
     precision = choose_precision(spec.precision, device, model, closure=closure)
-    return Objective(model, adapt(criterion, chosen["loss"].component, samples.data.task), precision)
+    adapter = adapt(criterion, chosen["loss"].component, samples.data.task)
+    known = None if chosen["loss"].component is not None else declaration_of(criterion, registries)
+    if known is not None:
+        adapter = attrs.evolve(adapter, averages=known.averages, takes_index=known.target == "index")
+    return Objective(model, adapter, precision, frozen)
 
 
 def _settle_layout(
@@ -256,7 +264,9 @@ def _fit(
     reduction = _choose_reduction(objective.adapter, samples, probe)
     check_first_loss(objective, probe, reduction, samples.splits, mismatch)
     if reduction.summed is not None and not samples.plan.is_whole:
-        objective = Objective(objective.model, objective.adapter, objective.precision, total=reduction.summed)
+        objective = Objective(
+            objective.model, objective.adapter, objective.precision, objective.frozen, total=reduction.summed
+        )
     lied = f"the loss {chosen['loss'].label} {reduction.warning}" if reduction.warning else None
     return Fit(
         objective,
@@ -365,7 +375,7 @@ def _cut_warnings(chosen: Mapping[str, Choice], plan: BatchPlan, fit: Fit) -> It
         )
         yield (
             f"the loss {chosen['loss'].label} {why}: each step is the mean of {plan.describe_cut()} weighted by their "
-            "samples, which differs from the loss of the whole batch"
+            "samples, which may differ from the loss of the whole batch"
         )
     if any(isinstance(module, _BATCH_NORM) for module in fit.objective.modules()):
         yield f"the model {chosen['model'].label} has batch normalisation, which sees each of {plan.describe_cut()}"

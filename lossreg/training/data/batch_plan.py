@@ -57,7 +57,7 @@ class BatchPlan:
     @property
     def is_whole(self) -> bool:
         """Whether this process takes every step as one batch."""
-        return self.accumulate == 1 and self.world_size == 1
+        return self.world_size == 1 and (self.accumulate == 1 or self.count <= self.batch_size)
 
     @property
     def largest(self) -> int:

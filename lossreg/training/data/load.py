@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 from tqdm import tqdm
 
-from lossreg.errors import DataError
+from lossreg.errors import DataError, describe_error
 from lossreg.streams import ForgivingStream
 from lossreg.training.data.reader import Reader, check_values
 from lossreg.training.data.splits import ResidentSplit, StreamedSplit
@@ -94,6 +94,9 @@ def _tensors(split: data.Split, limit: int | None, where: str) -> tuple[Tensor, 
             raise DataError(f"{where}: inputs and targets have a dimension for the samples; a number alone has none")
         if len(inputs) != len(targets):
             raise DataError(f"{where}: {len(inputs)} inputs, but {len(targets)} targets")
+        for part in (inputs, targets):
+            if part.layout is not torch.strided:
+                raise DataError(f"{where}: the layout {part.layout} is not supported; to_dense() helps")
         _count(targets, limit, where)
         return inputs[:limit], targets[:limit]
     if not (hasattr(split, "__getitem__") and hasattr(split, "__len__")):
@@ -108,13 +111,17 @@ def _from_array(part: Any, where: str) -> Any:
     if not isinstance(part, np.ndarray):
         return part
     try:
-        return torch.tensor(part)
+        # torch takes neither negative strides nor foreign orders of bytes.
+        return torch.tensor(np.ascontiguousarray(part.astype(part.dtype.newbyteorder("="), copy=False)))
     except TypeError as error:
         raise DataError(f"{where}: an array of {part.dtype} is not numbers that torch has: {error}") from error
 
 
 def _count(samples: Any, limit: int | None, where: str) -> int:
-    count = len(samples)
+    try:
+        count = len(samples)
+    except Exception as error:  # of a data set's own __len__
+        raise DataError(f"{where}: its number of samples cannot be told: {describe_error(error)}") from error
     if count == 0:
         raise DataError(f"{where}: it has no samples")
     return min(count, limit or count)

@@ -86,8 +86,8 @@ class ResidentSplit:
         return self._shaped(self._stored)
 
     def head(self, count: int) -> Batch:
-        """The first samples."""
-        return self.inputs[:count], self.targets[:count]
+        """Copies of the first samples: a model may change its input in place."""
+        return self.inputs[:count].clone(), self.targets[:count].clone()
 
     def expect(self, classes: int | None, ignored: int | None) -> None:
         """Checks all class indices.
@@ -133,11 +133,11 @@ class ResidentSplit:
             yield self._shaped(gathered) if self._channels_last else gathered, targets.index_select(0, chosen)
 
     def in_order(self, ranges: Iterable[tuple[int, int]], seed: int) -> Iterator[Batch]:
-        """Cuts batches off; nothing is copied."""
+        """Copies batches: a model may change its input in place, and the samples are the data set's own."""
         del seed
         inputs, targets = self.inputs, self.targets
         for first, last in ranges:
-            yield inputs[first:last], targets[first:last]
+            yield inputs[first:last].clone(), targets[first:last].clone()
 
     def close(self) -> None:
         """Nothing works in the background."""

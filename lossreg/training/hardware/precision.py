@@ -64,6 +64,11 @@ def choose_precision(request: Request, device: torch.device, model: torch.nn.Mod
         raise ConfigError(
             "precision 16 scales gradients, which is not supported for an optimizer with a closure; write bf16 or 32"
         )
+    if request == "16" and any(parameter.dtype is torch.float16 for parameter in model.parameters()):
+        raise ConfigError(
+            "precision 16 keeps weights in float32 and scales their gradients, but the model has float16 weights; "
+            "write 32, which leaves them as they are, or give the model in float32"
+        )
     precision = Precision(request, "as requested", device.type, _slow(request, device))
     try:
         with precision.autocast():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ class Objective(nn.Module):
         model: The model.
         adapter: The loss, and what is done before it; a loss that is a module becomes the child `loss`.
         precision: In what the model computes.
+        frozen: Modules of the model that stay in evaluation mode.
         total: What computes the value that is minimised, if it is not the loss itself: the loss as a sum, where its
             mean over a part of a step says too little.
 
@@ -31,13 +32,19 @@ class Objective(nn.Module):
     """
 
     def __init__(
-        self, model: nn.Module, adapter: LossAdapter, precision: Precision, total: LossAdapter | None = None
+        self,
+        model: nn.Module,
+        adapter: LossAdapter,
+        precision: Precision,
+        frozen: Sequence[nn.Module] = (),
+        total: LossAdapter | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.loss = adapter.criterion if isinstance(adapter.criterion, nn.Module) else nn.Module()
         self.adapter = adapter
         self.precision = precision
+        self.frozen = tuple(frozen)
         self._minimised = adapter if total is None else total
         if total is not None and isinstance(total.criterion, nn.Module):
             self._total = total.criterion  # a child, so that it is in the mode of the others
@@ -45,6 +52,13 @@ class Objective(nn.Module):
     def forward(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """The loss of a batch, or its total."""
         return self._minimised(self.predict(inputs), targets)
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets the mode of all modules but the frozen ones, which stay in evaluation mode."""
+        super().train(mode)
+        for module in self.frozen:
+            module.training = False
+        return self
 
     def predict(self, inputs: Tensor) -> Tensor:
         """The model's output; float32 where the model computes in 16 bits."""

@@ -266,7 +266,11 @@ def check_step(part: Any, label: str, field: str) -> None:
     Raises:
         ConfigError: If it needs an argument.
     """
-    needed = [p.name for p in inspect.signature(part.step).parameters.values() if p.default is p.empty and p.kind < 2]
+    # torch's schedulers put a function in the place of an optimizer's step; the class has the method itself.
+    method = getattr(type(part), "step", None)
+    own = [*inspect.signature(method).parameters.values()][1:] if callable(method) else None
+    parameters = inspect.signature(part.step).parameters.values() if own is None else own
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind < 2]
     if needed:
         raise ConfigError(
             f"{label}: its step() needs {', '.join(needed)}; register it with {field} and name it, so that it gets that"
