@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn import functional
 
-# Elements for which torch wakes no second thread (its grain size). Below, the formula is as fast as anything else.
+# Elements for which torch wakes no second thread (its grain size). For fewer, the plain formula is the fastest.
 SERIAL = 2**15
 # So many numbers are added one after another, in float32 with no more error than torch's own sum has.
 ROW = 2**8
@@ -20,9 +20,9 @@ def class_sums(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]: 
     """For each class, the sums of `p * t`, of `p` and of `t`: `p` the softmax of the logits, `t` the one-hot target.
 
     They are the soft true positives, all that is predicted and all that is there, over the batch and all positions.
-    Gradients of any order reach `input`. For large logits on the CPU there is no one-hot tensor: beside the inputs,
-    forward and backward pass hold the probabilities, in whose place the gradient is written, and for a while at most
-    half as much again, less the more classes there are.
+    Gradients of any order reach `input`. For images and volumes on the CPU there is no one-hot tensor: beside the
+    inputs, forward and backward pass hold the probabilities, in whose place the gradient is written, one number for
+    each position, and small blocks.
 
     Shape:
         - input: `(N, C, *)`, logits, floating point.
