@@ -10,17 +10,19 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn import functional
 
-# Elements for which torch wakes no second thread (its grain size). Below, the formula is as fast as anything else.
+# Elements for which torch wakes no second thread (its grain size). For fewer, the plain formula is the fastest.
 SERIAL = 2**15
+# So many numbers are added one after another, in float32 with no more error than torch's own sum has.
+ROW = 2**8
 
 
 def class_sums(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # noqa: A002  # torch's word
     """For each class, the sums of `p * t`, of `p` and of `t`: `p` the softmax of the logits, `t` the one-hot target.
 
     They are the soft true positives, all that is predicted and all that is there, over the batch and all positions.
-    Gradients of any order reach `input`. For large logits on the CPU there is no one-hot tensor: beside the inputs,
-    forward and backward pass hold the probabilities, in whose place the gradient is written, and for a while at most
-    half as much again, less the more classes there are.
+    Gradients of any order reach `input`. For images and volumes on the CPU there is no one-hot tensor: beside the
+    inputs, forward and backward pass hold the probabilities, in whose place the gradient is written, one number for
+    each position, and small blocks.
 
     Shape:
         - input: `(N, C, *)`, logits, floating point.
@@ -74,6 +76,16 @@ def _softmax_and_of_targets(logits: Tensor, target: Tensor) -> tuple[Tensor, Ten
     return probabilities, probabilities.gather(1, target.unsqueeze(1))
 
 
+def _sum_by_class(target: Tensor, values: Tensor, classes: int) -> Tensor:
+    """For each class, the sum of the values at its positions."""
+    index, values = target.flatten(), values.flatten()
+    whole = index.numel() // ROW * ROW
+    rows = values.new_zeros(whole // ROW, classes)
+    rows.scatter_add_(1, index[:whole].view(-1, ROW), values[:whole].view(-1, ROW))
+    rest = values.new_zeros(classes).scatter_add_(0, index[whole:], values[whole:])
+    return (rows.sum(dim=0, dtype=torch.float64) + rest).to(values.dtype)
+
+
 def _by_one_hot(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # noqa: A002  # torch's word
     """The sums as they are defined."""
     exact = input.double() if input.dtype == torch.float64 else input.float()
@@ -94,14 +106,10 @@ class _ClassSums(torch.autograd.Function):
     def forward(logits: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         """Computes the sums."""
         probabilities, of_targets = _softmax_and_of_targets(logits, target)
-        # One number is added after another, which takes float64 to be exact, a part at a time for the memory.
-        intersection, actual = torch.zeros(2, logits.shape[1], dtype=torch.float64)
-        one = torch.ones(1, dtype=torch.float64)
-        for index, values in zip(target.flatten().split(SERIAL), of_targets.flatten().split(SERIAL), strict=True):
-            intersection.scatter_add_(0, index, values.double())
-            actual.scatter_add_(0, index, one.expand_as(index))
         predicted = probabilities.sum(dim=(0, 2))
-        return intersection.to(predicted.dtype), predicted, actual.to(predicted.dtype), probabilities, of_targets
+        one = torch.ones((), dtype=predicted.dtype).expand_as(of_targets)
+        intersection, actual = (_sum_by_class(target, values, len(predicted)) for values in (of_targets, one))
+        return intersection, predicted, actual, probabilities, of_targets
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, ...]) -> None:
@@ -144,12 +152,13 @@ def _gradient_in_place(
     samples, classes, positions = probabilities.shape
     column, row = everywhere.unsqueeze(1), everywhere.view(1, 1, -1)
     # Two threads that meet after each operation gain less than blocks that stay in the cache of one, and lose much on a
-    # busy machine. More threads get a few large blocks to share.
-    alone = torch.get_num_threads() <= 2
-    size = SERIAL if alone else max(SERIAL, samples * positions // 8)
-    for block, own, index in _blocks(size, probabilities, of_targets, target.unsqueeze(1)):
+    # busy machine. More threads get large blocks to share.
+    outer, inner_size = SERIAL, SERIAL // classes
+    if torch.get_num_threads() > 2:
+        outer = inner_size = max(SERIAL, samples * positions // 8)
+    for block, own, index in _blocks(outer, probabilities, of_targets, target.unsqueeze(1)):
         own.mul_(at_target.index_select(0, index.flatten()).view_as(index))
-        for part, its_own in _blocks(size // classes if alone else size, block, own):
+        for part, its_own in _blocks(inner_size, block, own):
             inner = torch.empty_like(its_own)
             torch.baddbmm(its_own, row.expand(len(part), -1, -1), part, out=inner)  # out= is exempt from autocast
             part.mul_(column - inner)
