@@ -111,7 +111,7 @@ def test_a_path_that_cannot_be_is_one_line(lossreg_command: Callable[..., Any], 
 
 def test_a_null_byte_is_an_error_of_use(tmp_path: Path) -> None:
     """A path with a null byte, which no system takes, is an error that names it."""
-    with pytest.raises(lossreg.RunDirectoryError, match="cannot be used: embedded null byte"):
+    with pytest.raises(lossreg.ConfigError, match=r"out \(--out\) has a null byte"):
         lossreg.run(**SMALL, out=f"{tmp_path}/a\0b")
 
 
