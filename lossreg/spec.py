@@ -408,7 +408,13 @@ def parse_params(text: str) -> tuple[tuple[str, Value], ...]:
         raise _not_a_spec(text, "it is too long")
     source = f"({text})"
     written = {key: ast.get_source_segment(f"_{source}", value) or "" for key, value in _keywords(source, text).items()}
-    return frozen_params({key: parse_value(value) for key, value in written.items()})
+    params = {}
+    for key, value in written.items():
+        try:
+            params[key] = parse_value(value)
+        except _NaNError:
+            raise _NaNError(f"{key} is NaN, which is not a value of a parameter", text=text) from None
+    return frozen_params(params)
 
 
 def parse_value(text: str) -> Value:

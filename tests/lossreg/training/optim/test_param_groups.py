@@ -139,7 +139,7 @@ def test_groups_come_from_options_and_files_and_are_recorded(lossreg_command: Co
         (["*.bias"], "write 'PATTERN: KEY=VALUE, ...'"),
         (["*.bias:"], "write 'PATTERN: KEY=VALUE, ...'"),
         (["*.bias: lr=1", "*.bias: lr=2"], "the pattern '*.bias' is given twice"),
-        (["*.bias: lr=nan"], "value is NaN"),
+        (["*.bias: lr=nan"], "lr is NaN"),
     ],
 )
 def test_a_wrong_option_is_refused(lossreg_command: Command, texts: list[str], said: str) -> None:
