@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import attrs
@@ -53,6 +56,23 @@ def lossreg_command(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypa
         return Outcome(code if isinstance(code, int) else 0, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """What to write in place of `sys.executable` for a child process that finds torch imported (warm.py)."""
+    folder = tmp_path_factory.mktemp("warm")
+    executable, address, warm = folder / "python", str(folder / "socket"), str(Path(__file__).with_name("warm.py"))
+    ask = shlex.join([sys.executable, "-I", "-S", warm, address, str(executable)])
+    executable.write_text(f'#!/bin/sh\nexec {ask} "$@"\n')
+    executable.chmod(0o700)
+    python = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    serve = [sys.executable, warm, "--serve", address]
+    with subprocess.Popen(serve, env=python, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "ready\n"
+        yield str(executable)
+        server.communicate()
 
 
 Once = Callable[[str, Callable[[Path], object]], Path]

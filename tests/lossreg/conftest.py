@@ -69,13 +69,13 @@ def install(installed: Path, tmp_path: Path) -> Install:
 
 
 @pytest.fixture
-def command_with() -> CommandWith:
+def command_with(warm_python: str) -> CommandWith:
     """Runs `lossreg` in a child process with folders on sys.path, and variables in its environment."""
 
     def command(*arguments: str, path: Path | list[Path], cwd: Path | None = None, **variables: str) -> Result:
         folders = os.pathsep.join(map(str, path if isinstance(path, list) else [path]))
         return subprocess.run(
-            [sys.executable, "-m", "lossreg", *arguments],
+            [warm_python, "-m", "lossreg", *arguments],
             env={**os.environ, "PYTHONPATH": folders, **variables},
             cwd=cwd,
             capture_output=True,

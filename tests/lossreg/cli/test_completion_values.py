@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from lossreg.cli.source_words import words_in_source
 
-SHELLS = ("bash", "zsh", "fish")
-CODE = """
-import sys
-
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "torchvision", "numpy", "sklearn"):
-            sys.stderr.write(f"imported: {name}\\n")
-            raise ModuleNotFoundError(name)
-
-sys.meta_path.insert(0, Blocker())
-from lossreg.cli.main import main
-main()
-"""
+if TYPE_CHECKING:
+    from tests.lossreg.cli.conftest import Ask, AskAll
 
 
-def ask(shell: str, words: list[str], cwd: Path) -> list[tuple[str, str]]:
-    """Type and value of what a shell is offered for the last word, by a process that cannot import torch."""
-    environment = {
-        **os.environ,
-        "_LOSSREG_COMPLETE": f"{shell}_complete",
-        "COMP_WORDS": "\n".join(words),
-        "COMP_CWORD": words[-1] if shell == "fish" else str(len(words) - 1),
-    }
-    child = subprocess.run(
-        [sys.executable, "-c", CODE], env=environment, cwd=cwd, capture_output=True, text=True, timeout=60, check=True
-    )
-    assert child.stderr == ""
-    lines = [line for line in child.stdout.splitlines() if line]
+def offers(answer: str, shell: str) -> list[tuple[str, str]]:
+    """Type and value of what a shell is offered."""
+    lines = [line for line in answer.splitlines() if line]
     if shell == "zsh":
         return list(zip(lines[::3], lines[1::3], strict=True))
     return [(line.partition(",")[0], line.partition(",")[2].partition("\t")[0]) for line in lines]
@@ -48,9 +24,9 @@ def ask(shell: str, words: list[str], cwd: Path) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     "line", ["lossreg run -p ", "lossreg -p ./a", "lossreg list --plugin ./a", "lossreg run -c ./a"]
 )
-def test_files_are_left_to_the_shell(line: str, tmp_path: Path) -> None:
+def test_files_are_left_to_the_shell(line: str, ask: Ask) -> None:
     """After `-p` and `-c` the shell is told to offer files."""
-    assert [kind for kind, _ in ask("bash", line.split(" "), tmp_path)] == ["file"]
+    assert [kind for kind, _ in offers(ask("bash", line.split(" ")), "bash")] == ["file"]
 
 
 @pytest.mark.parametrize(
@@ -69,46 +45,57 @@ def test_files_are_left_to_the_shell(line: str, tmp_path: Path) -> None:
     ],
 )
 def test_a_joined_word_is_completed_as_its_shell_replaces_it(
-    shell: str, words: list[str], values: list[str], tmp_path: Path
+    shell: str, words: list[str], values: list[str], ask: Ask
 ) -> None:
     """Bash replaces what stands behind `=` or `:`, the others the whole word."""
-    assert [value for _, value in ask(shell, ["lossreg", *words], tmp_path)] == values
+    assert [value for _, value in offers(ask(shell, ["lossreg", *words]), shell)] == values
 
 
-@pytest.mark.parametrize(
-    ("words", "values"),
-    [
-        (["run", "--loss", "dice", "--loss.reduction", ""], ["mean", "sum", "none"]),
-        (["run", "--loss", "dice", "--loss.reduction", "s"], ["sum"]),
-        (["run", "--opt.nesterov", ""], ["true", "false"]),
-        (["run", "--opt.nesterov", "T"], ["true"]),
-        (["run", "--opt.lr", ""], []),
-        (["run", "--opt.nope", ""], []),
-        (["run", "--loss.reduction", ""], []),
-        (["run", "--device", "c"], ["cpu", "cuda"]),
-        (["run", "--precision", ""], ["auto", "32", "bf16", "16"]),
-        (["plugins", "doctor", "bu"], ["builtin"]),
-        (["list", "--of", "bu"], ["builtin"]),
-        (["run", "--loss", "dice("], ["dice(smooth=", "dice(reduction="]),
-        (["run", "--loss", "dice(s"], ["dice(smooth="]),
-        (["run", "--loss", "dice(smooth=1, r"], ["dice(smooth=1, reduction="]),
-        (["run", "--loss", "dice(smooth=1, "], ["dice(smooth=1, reduction="]),
-        (["run", "--loss", "dise("], []),
-        (["run", "--opt", "sgd(nesterov=t"], ["sgd(nesterov=true"]),
-        (["run", "--loss", "dice(smooth="], []),
-    ],
-)
-def test_values_are_completed_without_torch(words: list[str], values: list[str], tmp_path: Path) -> None:
+#: The words of a line -> what is offered for the last one.
+VALUES: list[tuple[list[str], list[str]]] = [
+    (["run", "--loss", "dice", "--loss.reduction", ""], ["mean", "sum", "none"]),
+    (["run", "--loss", "dice", "--loss.reduction", "s"], ["sum"]),
+    (["run", "--opt.nesterov", ""], ["true", "false"]),
+    (["run", "--opt.nesterov", "T"], ["true"]),
+    (["run", "--opt.lr", ""], []),
+    (["run", "--opt.nope", ""], []),
+    (["run", "--loss.reduction", ""], []),
+    (["run", "--device", "c"], ["cpu", "cuda"]),
+    (["run", "--precision", ""], ["auto", "32", "bf16", "16"]),
+    (["plugins", "doctor", "bu"], ["builtin"]),
+    (["list", "--of", "bu"], ["builtin"]),
+    (["run", "--loss", "dice("], ["dice(smooth=", "dice(reduction="]),
+    (["run", "--loss", "dice(s"], ["dice(smooth="]),
+    (["run", "--loss", "dice(smooth=1, r"], ["dice(smooth=1, reduction="]),
+    (["run", "--loss", "dice(smooth=1, "], ["dice(smooth=1, reduction="]),
+    (["run", "--loss", "dise("], []),
+    (["run", "--opt", "sgd(nesterov=t"], ["sgd(nesterov=true"]),
+    (["run", "--loss", "dice(smooth="], []),
+]
+
+
+def quoted(words: list[str]) -> list[str]:
+    """A line, as it is typed."""
+    return ["lossreg", *(f'"{word}' if " " in word else word for word in words)]
+
+
+@pytest.fixture(scope="module")
+def answers(ask_without_torch: AskAll) -> list[str]:
+    """What a process that cannot import torch answers."""
+    return ask_without_torch("zsh", [quoted(words) for words, _ in VALUES])
+
+
+@pytest.mark.parametrize("index", range(len(VALUES)), ids=lambda index: " ".join(VALUES[index][0]))
+def test_values_are_completed_without_torch(answers: list[str], index: int) -> None:
     """The words of Literal and bool parameters, devices, plugins and the inside of a spec need no import of torch."""
-    line = ["lossreg", *(f'"{word}' if " " in word else word for word in words)]
-    assert [value for _, value in ask("zsh", line, tmp_path)] == values
+    assert [value for _, value in offers(answers[index], "zsh")] == VALUES[index][1]
 
 
 @pytest.mark.parametrize("typed", ["", "'", "'m", "m"])
-def test_a_text_in_a_spec_is_completed_with_its_quotes(typed: str, tmp_path: Path) -> None:
+def test_a_text_in_a_spec_is_completed_with_its_quotes(typed: str, ask: Ask) -> None:
     """Behind `reduction=` stand the words in the quotes that a spec text needs."""
     words = ["lossreg", "run", "--loss", f'"dice(reduction={typed}']
-    assert ("plain", "dice(reduction='mean'") in ask("fish", words, tmp_path)
+    assert ("plain", "dice(reduction='mean'") in offers(ask("fish", words), "fish")
 
 
 SOURCE = """

@@ -80,14 +80,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_by_name(made: Path) -> Result:
+def run_by_name(python: str, made: Path) -> Result:
     """Trains for an epoch with the new component of every kind, each by its short name."""
     chosen = [word for flag in FLAGS.values() for word in (flag, "mine")]
     limits = ["--epochs", "1", "--limit-train", "64", "--quiet", "--out", "run"]
-    return lossreg("run", *chosen, *limits, cwd=made, path=made / "site")
+    return child(python, "-P", "-m", "lossreg", "run", *chosen, *limits, cwd=made, path=made / "site")
 
 
-def look(made: Path) -> Result:
+def look(python: str, made: Path) -> Result:
     """Compares what the table of each new distribution says with the code."""
     code = """
 import json, lossreg
@@ -97,12 +97,12 @@ for kind in ("loss", "optimizer", "scheduler", "model", "dataset"):
     own = {name: p.default for name, p in mine.signature.parameters.items() if name not in mine.component.runtime_args}
     print(json.dumps([kind, mine.component.defaults, own]))
 """
-    return child(sys.executable, "-P", "-c", code, cwd=made, path=made / "site")
+    return child(python, "-P", "-c", code, cwd=made, path=made / "site")
 
 
-def own_tests(kind: str, made: Path) -> Result:
+def own_tests(python: str, kind: str, made: Path) -> Result:
     """Runs the tests of a new distribution, where a warning is an error, with what is installed."""
-    pytest_command = [sys.executable, "-P", "-m", "pytest", "-v", "-W", "error", "-p", "no:cacheprovider"]
+    pytest_command = [python, "-P", "-m", "pytest", "-v", "-W", "error", "-p", "no:cacheprovider"]
     return child(*pytest_command, cwd=made / f"my-{kind}", path=made / "site")
 
 
@@ -114,14 +114,14 @@ def typed(folder: Path) -> Result:
 
 
 @pytest.fixture(scope="module")
-def jobs(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Result]]]:
+def jobs(warm_python: str, made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Result]]]:
     """The long child processes, side by side."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         started = {
             "types": pool.submit(typed, tmp_path_factory.mktemp("typed")),
-            "run": pool.submit(run_by_name, made),
-            "look": pool.submit(look, made),
-            **{kind: pool.submit(own_tests, kind, made) for kind in KINDS},
+            "run": pool.submit(run_by_name, warm_python, made),
+            "look": pool.submit(look, warm_python, made),
+            **{kind: pool.submit(own_tests, warm_python, kind, made) for kind in KINDS},
         }
         yield started
         pool.shutdown(cancel_futures=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -68,13 +67,13 @@ def installed(folder: Path, source: str) -> Path:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_the_written_tests_notice_a_fault_and_nothing_else(tmp_path: Path, loss: str) -> None:
+def test_the_written_tests_notice_a_fault_and_nothing_else(warm_python: str, tmp_path: Path, loss: str) -> None:
     """With another loss in place of the example the tests pass; a fault fails the test of that fact alone."""
     source, failing = LOSSES[loss]
     site = installed(tmp_path, source)
     choice = [] if not failing else ["--deselect", "tests/test_mine.py::test_it_trains"]
     result = subprocess.run(
-        [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rf", "tests", *choice],
+        [warm_python, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rf", "tests", *choice],
         cwd=site,
         env={**os.environ, "PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,

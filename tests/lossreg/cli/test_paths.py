@@ -138,9 +138,9 @@ def test_what_is_no_number_of_another_library_stays() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent as POSIX has them")
-def test_a_second_interrupt_shows_no_traceback(tmp_path: Path) -> None:
+def test_a_second_interrupt_shows_no_traceback(warm_python: str, tmp_path: Path) -> None:
     """Two Ctrl-C end a run with exit code 130 and no traceback, neither of the run nor of another library's exit."""
-    command = [sys.executable, "-m", "lossreg", "run", "--epochs", "100000", "--log-every", "1", "--out", "x"]
+    command = [warm_python, "-m", "lossreg", "run", "--epochs", "100000", "--log-every", "1", "--out", "x"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
         assert child.stderr is not None
         next(line for line in child.stderr if line.startswith("epoch 0"))

@@ -22,11 +22,11 @@ SECONDS = 240  # only a process that hangs is waited for so long
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_run_with_its_record(tmp_path: Path, sent: signal.Signals, code: int) -> None:
+def test_a_signal_ends_a_run_with_its_record(warm_python: str, tmp_path: Path, sent: signal.Signals, code: int) -> None:
     """Ctrl-C ends with 130 and SIGTERM with 143, and both leave metrics, weights and a record that says so."""
     out = tmp_path / "run"
     process = subprocess.Popen(
-        [*LOSSREG, "run", *SMALL, "--epochs", "100000", "--out", str(out)],
+        [warm_python, "-m", "lossreg", "run", *SMALL, "--epochs", "100000", "--out", str(out)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -111,7 +111,7 @@ def test_quiet_shows_nothing(lossreg_command: Command) -> None:
     assert "test_accuracy" in outcome.out
 
 
-def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
+def test_a_terminal_gets_a_progress_bar(warm_python: str, tmp_path: Path) -> None:
     """On a terminal there is a bar that counts steps, and still a line for each epoch."""
     import fcntl
     import pty
@@ -120,7 +120,19 @@ def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
 
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))  # a new one is 0 columns wide
-    command = [*LOSSREG, "run", *SMALL[:2], "--epochs", "3", "--limit-train", "256", "--log-every", "2"]
+    command = [
+        warm_python,
+        "-m",
+        "lossreg",
+        "run",
+        *SMALL[:2],
+        "--epochs",
+        "3",
+        "--limit-train",
+        "256",
+        "--log-every",
+        "2",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=follower, cwd=tmp_path)
     os.close(follower)
     shown = b""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,7 +75,7 @@ def test_a_file_that_raises_what_is_no_exception_is_an_error(command_with: Comma
     assert "-p ./mine.py: Skipped: not here (line 2)" in result.stderr
 
 
-def test_a_signal_in_a_run_hook_ends_the_run(command_with: CommandWith, tmp_path: Path) -> None:
+def test_a_signal_in_a_run_hook_ends_the_run(warm_python: str, tmp_path: Path) -> None:
     """SIGTERM that comes while a plugin's hook runs ends the run with 143, and is no fault of the plugin."""
     (tmp_path / "sleeps.py").write_text(
         "import pathlib, time, lossreg\n"
@@ -85,7 +84,7 @@ def test_a_signal_in_a_run_hook_ends_the_run(command_with: CommandWith, tmp_path
         "    pathlib.Path('asleep').touch()\n"
         "    time.sleep(100)\n"
     )
-    command = [sys.executable, "-m", "lossreg", "run", "-p", "./sleeps.py", *TINY, "--out", "out"]
+    command = [warm_python, "-m", "lossreg", "run", "-p", "./sleeps.py", *TINY, "--out", "out"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         while not (tmp_path / "asleep").exists():
             assert process.poll() is None

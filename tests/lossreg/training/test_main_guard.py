@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 
-def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
+def test_a_script_without_a_main_guard_is_told_so(warm_python: str, tmp_path: Path) -> None:
     """Worker and script both say that the call belongs below `if __name__ == '__main__':`."""
     script = tmp_path / "script.py"
     script.write_text(
@@ -15,7 +14,7 @@ def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
         "multiprocessing.set_start_method('spawn', force=True)\n"
         "lossreg.run(loader='dataloader', workers=1, epochs=1, limit_train=64, limit_test=32, out='out', quiet=True)\n"
     )
-    command = [sys.executable, str(script)]
+    command = [warm_python, str(script)]
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert result.returncode == 1
     assert (

@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from tests.conftest import Once
 
 HERE = Path(__file__).parent
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
-TWO = [*TORCHRUN, "--standalone", "--nproc-per-node", "2"]
+TWO = ("--standalone", "--nproc-per-node", "2")
 CASES = (
     "plain", "mse", "weights", "ignored", "sum", "accumulated", "loader", "schedule", "closure", "learned", "unused",
     "single",
@@ -29,10 +27,16 @@ CASES = (
 SECONDS = 240  # a process that hangs shall not hold up the others' tests for ever
 
 
-def execute(command: list[str], cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command with one thread in each process, so that two of them fit on two cores, and with variables."""
-    env = environment() | variables
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=SECONDS, env=env)
+def execute(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a command with one thread in each process, so that two of them fit on two cores."""
+    options: dict[str, Any] = {"cwd": cwd, "env": environment(), "timeout": SECONDS}
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+@pytest.fixture(scope="session")
+def torchrun(warm_python: str) -> list[str]:
+    """The command that starts several processes."""
+    return [warm_python, "-m", "torch.distributed.run"]
 
 
 def environment() -> dict[str, str]:
@@ -59,11 +63,11 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def alone_and_together(once: Once) -> tuple[Path, Path]:
+def alone_and_together(once: Once, torchrun: list[str]) -> tuple[Path, Path]:
     """All cases, trained by one process and by two."""
 
     def fill(root: Path) -> None:
-        for start, name in (([sys.executable], "alone"), (TWO, "together")):
+        for start, name in ((torchrun[:1], "alone"), ([*torchrun, *TWO], "together")):
             (root / name).mkdir()
             result = execute([*start, str(HERE / "together.py"), str(root / name)], root)
             assert result.returncode == 0, result.stderr
@@ -130,9 +134,9 @@ def test_what_depends_on_the_share_is_warned_of(alone_and_together: tuple[Path, 
     assert together.count("has batch normalisation, which sees each of the shares of 2 processes") == 1
 
 
-def test_one_process_speaks_and_writes(tmp_path: Path) -> None:
+def test_one_process_speaks_and_writes(torchrun: list[str], tmp_path: Path) -> None:
     """`torchrun -m lossreg run` shows one progress and one result, and leaves one run directory."""
-    result = execute([*TWO, *lossreg("--epochs", "2")], tmp_path)
+    result = execute([*torchrun, *TWO, *lossreg("--epochs", "2")], tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("test_accuracy") == 1
     assert len(re.findall(r"^epoch 1 ", result.stderr, re.MULTILINE)) == 1
@@ -149,9 +153,9 @@ def test_one_process_speaks_and_writes(tmp_path: Path) -> None:
         (["--device", "cuda:0"], "device 'cuda:0' is"),
     ],
 )
-def test_a_mistake_is_told_once(tmp_path: Path, arguments: list[str], said: str) -> None:
+def test_a_mistake_is_told_once(torchrun: list[str], tmp_path: Path, arguments: list[str], said: str) -> None:
     """What all processes find wrong, one says; nothing is left behind."""
-    result = execute([*TWO, *lossreg(*arguments)], tmp_path)
+    result = execute([*torchrun, *TWO, *lossreg(*arguments)], tmp_path)
     told_once(result, said)
     assert list(tmp_path.iterdir()) == []
 
@@ -167,15 +171,19 @@ def told_once(result: subprocess.CompletedProcess[str], said: str) -> None:
 SLOW_TO_SPEAK = """
 import os, time
 
-if os.environ.get("RANK") == "0":
+if os.environ["RANK"] == "0":
     time.sleep(3)
+
+from lossreg.cli.main import main
+
+main(["run", "--lss", "dice"])
 """
 
 
-def test_a_mistake_is_told_however_late_the_first_process_finds_it(tmp_path: Path) -> None:
+def test_a_mistake_is_told_however_late_the_first_process_finds_it(torchrun: list[str], tmp_path: Path) -> None:
     """Torchrun ends all processes when one has ended; one that keeps quiet lets the one that speaks do so first."""
-    (tmp_path / "sitecustomize.py").write_text(SLOW_TO_SPEAK)  # Python runs it when it starts
-    result = execute([*TWO, *lossreg("--lss", "dice")], tmp_path, PYTHONPATH=str(tmp_path))
+    (tmp_path / "slow.py").write_text(SLOW_TO_SPEAK)
+    result = execute([*torchrun, *TWO, "slow.py"], tmp_path)
     told_once(result, "No such option '--lss'")
 
 
@@ -199,11 +207,11 @@ lossreg.models.register("fragile")(Fragile)
 """
 
 
-def test_all_end_when_one_fails(tmp_path: Path) -> None:
+def test_all_end_when_one_fails(torchrun: list[str], tmp_path: Path) -> None:
     """An error in one process ends the other, with the record that it failed and the weights so far."""
     (tmp_path / "fragile.py").write_text(PLUGIN)
     arguments = ("-p", "./fragile.py", "--model", "fragile", "--epochs", "100000", "--out", "out", "--quiet")
-    result = execute([*TWO, *lossreg(*arguments)], tmp_path)
+    result = execute([*torchrun, *TWO, *lossreg(*arguments)], tmp_path)
     assert result.returncode != 0
     assert "rank 1: the run failed: ZeroDivisionError: the model broke" in result.stderr
     assert record(tmp_path / "out")["status"] in ("failed", "interrupted")
@@ -211,20 +219,20 @@ def test_all_end_when_one_fails(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "model.pt").exists()
 
 
-def test_one_that_cannot_begin_lets_none_begin(tmp_path: Path) -> None:
+def test_one_that_cannot_begin_lets_none_begin(torchrun: list[str], tmp_path: Path) -> None:
     """An error that only one process meets before the run is told with its rank, and leaves nothing."""
     (tmp_path / "fragile.py").write_text(PLUGIN)
     arguments = ("-p", "./fragile.py", "--model", "fragile(builds=False)", "--out", "out")
-    result = execute([*TWO, *lossreg(*arguments)], tmp_path)
+    result = execute([*torchrun, *TWO, *lossreg(*arguments)], tmp_path)
     assert result.returncode != 0
     assert "lossreg: error: rank 1: fragile(builds=False" in result.stderr
     assert "this machine's disk is full" in result.stderr
     assert not (tmp_path / "out").exists()
 
 
-def test_a_signal_ends_all(tmp_path: Path) -> None:
+def test_a_signal_ends_all(torchrun: list[str], tmp_path: Path) -> None:
     """SIGTERM to torchrun ends both processes, and the record says that the run was interrupted."""
-    command = [*TWO, *lossreg("--epochs", "100000", "--out", "out", "--quiet")]
+    command = [*torchrun, *TWO, *lossreg("--epochs", "100000", "--out", "out", "--quiet")]
     process = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
     )
@@ -238,7 +246,7 @@ def test_a_signal_ends_all(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "model.pt").exists()
 
 
-def test_two_machines(tmp_path: Path) -> None:
+def test_two_machines(torchrun: list[str], tmp_path: Path) -> None:
     """Two agents of torchrun, each with one process, meet at an address and train one run."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -257,7 +265,7 @@ def test_two_machines(tmp_path: Path) -> None:
         ]
         folder = tmp_path / f"node{node}"
         folder.mkdir()
-        command = [*TORCHRUN, *rendezvous, "--nproc-per-node", "1", *lossreg("--epochs", "1", "--out", "out")]
+        command = [*torchrun, *rendezvous, "--nproc-per-node", "1", *lossreg("--epochs", "1", "--out", "out")]
         agents.append(subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, env=environment()))
     try:
         errors = [agent.communicate(timeout=SECONDS)[1] for agent in agents]
@@ -306,12 +314,12 @@ lossreg.run(out="out3", **usual)
 
 
 @pytest.fixture(scope="session")
-def script(once: Once) -> Path:
+def script(once: Once, torchrun: list[str]) -> Path:
     """Where two processes have run the script; what it printed is in the file `stdout`."""
 
     def fill(folder: Path) -> None:
         (folder / "twice.py").write_text(TWICE)
-        result = execute([*TWO, "twice.py"], folder)
+        result = execute([*torchrun, *TWO, "twice.py"], folder)
         assert result.returncode == 0, result.stderr
         (folder / "stdout").write_text(result.stdout)
 

@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,13 +90,13 @@ def test_a_process_that_would_train_alone_ends_with_2(
 
 
 @pytest.mark.parametrize("names", [("RANK", "WORLD_SIZE"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE")])
-def test_processes_of_other_launchers_train_together(tmp_path: Path, names: tuple[str, str]) -> None:
+def test_processes_of_other_launchers_train_together(warm_python: str, tmp_path: Path, names: tuple[str, str]) -> None:
     """Two processes that know where to meet train as one does: one speaks, and the record says 2."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    command = [sys.executable, "-m", "lossreg", "run", *FLAGS, "--loss", "cross_entropy", "--out", "two"]
+    command = [warm_python, "-m", "lossreg", "run", *FLAGS, "--loss", "cross_entropy", "--out", "two"]
     processes = [
         subprocess.Popen(
             command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

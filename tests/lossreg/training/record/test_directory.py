@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,10 +25,10 @@ def test_of_two_runs_one_gets_the_directory(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_processes_with_one_directory(tmp_path: Path) -> None:
+def test_two_processes_with_one_directory(warm_python: str, tmp_path: Path) -> None:
     """Of two runs into one directory at once, one trains and the other ends with 2."""
     tiny = ["--model", "mlp", "--epochs", "2", "--limit-train", "64", "--quiet", "--out", "out"]
-    command = [sys.executable, "-m", "lossreg", "run", *tiny]
+    command = [warm_python, "-m", "lossreg", "run", *tiny]
     processes = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) for _ in range(2)]
     errors = [process.communicate(timeout=240)[1] for process in processes]
     assert sorted(process.returncode for process in processes) == [0, 2], errors

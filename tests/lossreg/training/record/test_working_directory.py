@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,14 +63,14 @@ def test_a_data_set_may_change_it(elsewhere: Path, named: bool) -> None:
 
 
 @pytest.mark.parametrize("options", [["--out", "out"], []], ids=["named", "unnamed"])
-def test_a_plugin_may_change_it(elsewhere: Path, tmp_path: Path, options: list[str]) -> None:
+def test_a_plugin_may_change_it(warm_python: str, elsewhere: Path, tmp_path: Path, options: list[str]) -> None:
     """A -p file that goes elsewhere when it is imported moves neither --out nor runs/."""
     plugin = tmp_path / "goes.py"
     plugin.write_text(
         f"import os, lossreg\nos.chdir({str(elsewhere)!r})\n"
         "lossreg.losses.register('went', 'torch.nn:L1Loss', summary='A loss', target='dense')\n"
     )
-    command = [sys.executable, "-m", "lossreg", "run", "-p", str(plugin), "--loss", "went", *FLAGS, *options]
+    command = [warm_python, "-m", "lossreg", "run", "-p", str(plugin), "--loss", "went", *FLAGS, *options]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     here = tmp_path / "here"
