@@ -46,8 +46,7 @@ def ask(address: str, executable: str, arguments: list[str]) -> int:
         answers = connection.makefile()
         process = int(answers.readline())
         for number in FORWARDED:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, lambda received, _: pass_on(received, process))
+            signal.signal(number, lambda received, _: pass_on(received, process))
         return int(answers.readline())
 
 

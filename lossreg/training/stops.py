@@ -103,6 +103,15 @@ class SignalGuard:
         finally:
             self._holds = False
 
+    @contextlib.contextmanager
+    def deferring(self) -> Iterator[None]:
+        """Within the block signals wait; they come right after it."""
+        with self.holding():
+            yield
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            signal.raise_signal(waiting)
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._holds:
             self._waiting = self._waiting or number

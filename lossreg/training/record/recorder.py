@@ -57,8 +57,9 @@ class Recorder:
 
     def lossreg_epoch_finished(self, run: Run, record: Mapping[str, Any]) -> None:
         """Appends an epoch."""
-        self._last = dict(record)
-        self._append(record)
+        with self._signals.deferring():  # run.json counts the rows
+            self._last = dict(record)
+            self._append(record)
 
     def lossreg_run_finished(self, run: Run, result: RunResult) -> None:
         """Writes the model and the last run.json.

@@ -30,8 +30,6 @@ def test_a_signal_ends_a_run_with_its_record(warm_python: str, tmp_path: Path, s
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell starts background jobs with SIGINT ignored, and a child inherits that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     metrics = out / "metrics.jsonl"
     deadline = time.monotonic() + SECONDS

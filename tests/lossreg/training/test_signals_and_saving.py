@@ -15,6 +15,12 @@ from torch import nn
 
 import lossreg
 from lossreg.cli.main import main
+from lossreg.training.hardware.distributed import Processes
+from lossreg.training.record.directory import RunDirectory
+from lossreg.training.record.recorder import Recorder
+from lossreg.training.selection import Request
+from lossreg.training.setup import set_up
+from lossreg.training.stops import SignalGuard
 
 SMALL: dict[str, Any] = {"epochs": 2, "limit_train": 128, "limit_test": 32, "device": "cpu", "log_every": 1}
 FLAGS = ["--epochs", "2", "--limit-train", "128", "--limit-test", "32", "--log-every", "1", "--device", "cpu"]
@@ -178,3 +184,28 @@ def test_what_cannot_be_kept_is_said(tmp_path: Path, caplog: pytest.LogCaptureFi
         lossreg.run(**SMALL, out=tmp_path / "run", quiet=True, observers=[Fails()])
     assert f"{tmp_path / 'run' / 'model.pt'} could not be kept: " in caplog.text
     assert record(tmp_path / "run")["reason"] == "ZeroDivisionError: the observer broke"
+
+
+class Sending(dict[str, Any]):
+    """A row that sends SIGINT when it is written."""
+
+    def items(self) -> Any:
+        """Names and values."""
+        signal.raise_signal(signal.SIGINT)
+        return super().items()
+
+
+def test_a_signal_comes_after_a_row_or_before_it(tmp_path: Path) -> None:
+    """Ctrl-C while an epoch's row is written leaves the row in metrics.jsonl, and run.json counts it."""
+    spec = lossreg.RunSpec(model="mlp", limit_train=64, limit_test=8, device="cpu")
+    parts = set_up(Request(spec, {}, lossreg.load_registries()), Processes(), quiet=True)
+    run = lossreg.Run(spec, tmp_path / "run", parts)
+    with SignalGuard() as signals:
+        recorder = Recorder(RunDirectory.claim(tmp_path / "run"), parts, signals)
+        recorder.lossreg_run_started(run)
+        with pytest.raises(KeyboardInterrupt) as interrupt:
+            recorder.lossreg_epoch_finished(run, Sending(kind="epoch", epoch=0, step=1))
+        recorder.lossreg_run_failed(run, interrupt.value)
+    assert record(tmp_path / "run")["epochs_done"] == 1
+    (row,) = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(row) == {"kind": "epoch", "epoch": 0, "step": 1}
