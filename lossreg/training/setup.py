@@ -11,6 +11,7 @@ import torch
 
 from lossreg.data import Data
 from lossreg.errors import ConfigError, ContractError, DataError, LossregError, describe_error
+from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import RunSpec
 from lossreg.training.data.batch_plan import BatchPlan
@@ -303,7 +304,9 @@ def _initialise_lazy(model: torch.nn.Module, split: Split) -> None:
         try:
             with torch.no_grad():
                 model.eval()(split.head(2)[0])
-        except Exception as error:
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
             raise ConfigError(f"the model's lazy modules cannot be initialised: {describe_error(error)}") from error
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lossreg.errors import ContractError, DataError, describe_error
+from lossreg.plugins.isolation import is_from_outside
 from lossreg.training.data.batch_plan import BatchPlan
 
 if TYPE_CHECKING:
@@ -123,7 +124,9 @@ def _go_back(probe: Objective, value: Tensor, dtypes: str, mismatch: Mismatch) -
     """Computes the gradients, and returns whether a parameter has none."""
     try:
         value.backward()
-    except Exception as error:
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
         raise mismatch(f"the gradients cannot be computed: {describe_error(error)}{dtypes}") from error
     return any(parameter.grad is None for parameter in probe.trainable().values())
 
@@ -155,7 +158,9 @@ def _shape(tensor: Tensor) -> str:
 def _forward(probe: Objective, inputs: Tensor, mismatch: Mismatch, when: str = "") -> Tensor:
     try:
         output: Any = probe.predict(inputs)
-    except Exception as error:
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
         weights = next((one.dtype for one in probe.model.parameters() if one.is_floating_point()), inputs.dtype)
         hint = f"; its weights are {weights}, so the inputs may have to be so, too" if weights != inputs.dtype else ""
         raise mismatch(
@@ -196,7 +201,9 @@ def _copy(objective: Objective) -> tuple[Objective, bool]:
     """A copy that may be changed; the objective itself, and False, where there can be none."""
     try:
         probe = copy.deepcopy(objective)
-    except Exception:  # some modules hold what cannot be copied
+    except BaseException as error:  # some modules hold what cannot be copied
+        if is_from_outside(error):
+            raise
         objective.eval()
         return objective, False  # in evaluation mode no buffer and no random generator changes
     probe.train()
@@ -244,7 +251,9 @@ def _value(adapter: LossAdapter, output: Tensor, targets: Tensor, mismatch: Mism
             # torch only warns before it broadcasts (N, 1) with (N,) to (N, N).
             warnings.filterwarnings("error", "Using a target size", UserWarning)
             value: Any = adapter(output, targets)
-    except Exception as error:
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
         raise mismatch(
             f"the loss failed on {shapes}: {describe_error(error)}{_dtypes(output, targets)}. {fitting}"
         ) from error

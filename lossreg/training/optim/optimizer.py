@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
+from lossreg.plugins.isolation import is_from_outside
 from lossreg.training.optim.param_groups import OptimizerGroup, check_options, group_names
 
 if TYPE_CHECKING:
@@ -160,7 +161,9 @@ def _step_once(plan: OptimizerPlan, device: torch.device) -> None:
             else:
                 stand_ins.backward()
                 optimizer.step()
-    except Exception as error:
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
         label = plan.choice.label
         raise BuildError(
             f"optimizer {label} cannot step on {device}: {describe_error(error)}", component=label

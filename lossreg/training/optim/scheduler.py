@@ -11,6 +11,7 @@ import attrs
 import torch
 
 from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
+from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.build import ResolvedComponent
 from lossreg.training.optim.optimizer import OptimizerPlan, StandIns, check_step
 
@@ -224,7 +225,9 @@ def _walk(schedule: Schedule, optimizer: Optimizer) -> list[EpochRates]:
             rates.append(EpochRates(first, learning_rate(optimizer)))
             done += 1
             schedule.after_epoch(epoch, {})
-    except Exception as error:
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
         if isinstance(error, LossregError):
             raise
         total = schedule.stepping.epochs * (between + 1)
