@@ -33,7 +33,6 @@ from lossreg.training.optim.optimizer import (
     OptimizerPlan,
     build_optimizer,
     plan_optimizer,
-    sparse_parameters,
     try_step,
 )
 from lossreg.training.optim.scheduler import (
@@ -97,6 +96,7 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     )
     layout = choose_layout(spec.layout, objective.model, samples.splits["train"].head(1)[0], device, closure=closure)
     layout, probe = _settle_layout(layout, spec, objective.model, samples, check, plan)
+    plan = plan.with_sparse(probe.sparse, objective.trainable())
     fit = _fit(chosen, samples, objective, layout, probe, runtime, mismatch)
     optimization = _optimization(chosen, spec, device, fit.objective, plan, stepping, closure=closure)
     if spec.compile:
@@ -330,7 +330,6 @@ def _plan_optimization(
         objective.trainable(),
         chosen["model"].label,
         {**runtime, "interval": stepping.interval},
-        sparse_parameters(objective),
     )
     return plan, stepping
 

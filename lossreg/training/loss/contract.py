@@ -14,6 +14,7 @@ from torch import Tensor
 from lossreg.errors import ContractError, DataError, describe_error
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.training.data.batch_plan import BatchPlan
+from lossreg.training.loss.gradients import SparseGradient, sparse_gradients
 
 if TYPE_CHECKING:
     from lossreg.components import Loss
@@ -47,6 +48,7 @@ class ProbeResult:
     Attributes:
         output_shape: Of the model.
         unused: Whether the loss does not depend on some trainable parameter.
+        sparse: The parameters whose gradients are sparse.
         adapter: A copy of the loss, in evaluation mode, of which further values can be taken.
         value: Of the loss for the batch, 0-d.
         output: Of the model; of two samples where a batch has one.
@@ -55,6 +57,7 @@ class ProbeResult:
 
     output_shape: tuple[int, ...]
     unused: bool
+    sparse: tuple[SparseGradient, ...]
     adapter: LossAdapter
     value: Tensor
     output: Tensor
@@ -106,6 +109,7 @@ def check_contract(
             raise mismatch("the loss does not depend on any weight that can be trained")
         # Without a copy the weights would get gradients; that one has none is assumed then, which is only slower.
         unused = _go_back(probe, value, _dtypes(output, targets), mismatch) if is_copy else plan.world_size > 1
+        sparse = sparse_gradients(probe, None if is_copy else value)
         if plan.smallest == 1 < len(inputs):
             one = _forward(probe, inputs[:1], mismatch, _LAST)
             _check_shapes(one, targets[:1], data, mismatch, _LAST)
@@ -117,7 +121,7 @@ def check_contract(
                 _check_evaluated(probe, split.head(2), name, output, data, mismatch, smallest=smallest)
         shape = tuple(output.shape)
         output, targets = _of_several(probe, output, targets, splits["train"])
-    return ProbeResult(shape, unused, probe.adapter, value.detach(), output.detach(), targets)
+    return ProbeResult(shape, unused, sparse, probe.adapter, value.detach(), output.detach(), targets)
 
 
 def _go_back(probe: Objective, value: Tensor, dtypes: str, mismatch: Mismatch) -> bool:
