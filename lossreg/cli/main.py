@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
@@ -184,8 +185,6 @@ def _run(arguments: Sequence[str] | None) -> int:
         raise
     except Exception as error:
         # The code of a component, or of lossreg itself, broke: its author needs the traceback.
-        import traceback
-
         click.echo(printable(traceback.format_exc()), err=True, nl=False)
         return _say(f"{_speaker()}the run failed: {type(error).__name__}: {error}", FAILED)
     return code if isinstance(code, int) else DONE
@@ -216,6 +215,10 @@ def _refused(error: click.ClickException | LossregError) -> int:
     if isinstance(error, LossregError):
         for note in getattr(error, "__notes__", ()):
             click.echo(printable(note), err=True)
+        cause = error.__cause__
+        if isinstance(error, RunFailedError) and cause is not None and not isinstance(cause, Exception):
+            # What a component raised, such as SystemExit: its author needs the traceback, as of an Exception.
+            click.echo(printable("".join(traceback.format_exception(cause))), err=True, nl=False)
         message, code = error.message, FAILED if isinstance(error, RunFailedError) else WRONG_USE
         alone = error.rank is not None
     else:

@@ -13,6 +13,10 @@ _STDOUT, _STDERR = 1, 2
 _SIGNALS = frozenset(128 + getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
+#: The attribute of an error that the handler of a signal raised: the number of the signal.
+SENT_BY = "_lossreg_signal"
+
+
 def is_from_outside(error: BaseException) -> bool:
     """Whether an error came over the code that was running, which then is not to blame: Ctrl-C, or another signal.
 
@@ -20,7 +24,9 @@ def is_from_outside(error: BaseException) -> bool:
         >>> [is_from_outside(error) for error in (KeyboardInterrupt(), SystemExit(143), SystemExit(0), GeneratorExit())]
         [True, True, False, False]
     """
-    return isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and error.code in _SIGNALS)
+    if isinstance(error, KeyboardInterrupt) or hasattr(error, SENT_BY):
+        return True
+    return isinstance(error, SystemExit) and error.code in _SIGNALS
 
 
 class StdoutToStderr:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import multiprocessing
 import time
@@ -22,7 +23,7 @@ from lossreg.training.results import Plan, RunResult
 from lossreg.training.selection import Request, class_name
 from lossreg.training.setup import set_up
 from lossreg.training.state import Run
-from lossreg.training.stops import SignalGuard
+from lossreg.training.stops import SignalGuard, exits_as_failures
 
 logger = logging.getLogger("lossreg")
 
@@ -53,7 +54,8 @@ def run(
 
     Raises:
         LossregError: If something is wrong with the arguments or the parts do not fit; nothing is written then.
-        RunFailedError: If the training loss stops being a finite number, or the record cannot be written.
+        RunFailedError: If the training loss stops being a finite number, the record cannot be written, or the code of a
+            part raises what is not an Exception, such as SystemExit, but for a signal.
 
     Example:
         >>> import lossreg, tempfile
@@ -137,7 +139,8 @@ def _check_main_guard() -> None:
 
 def plan_request(request: Request) -> Plan:
     """Checks what was asked for; see `plan`."""
-    parts = set_up(request, Processes(), quiet=True)
+    with exits_as_failures():
+        parts = set_up(request, Processes(), quiet=True)
     facts = parts.describe()
     rates = parts.optimization.rates
     return Plan(
@@ -164,7 +167,7 @@ def _prepare(
     directory: RunDirectory | None = None
     hooks = RunHooks.none()
     try:
-        with processes.fail_together():
+        with processes.fail_together(), exits_as_failures():
             if is_named and processes.is_main:
                 directory = RunDirectory.claim(place)
             parts = set_up(request, processes, quiet=quiet)
@@ -190,16 +193,19 @@ def _prepare(
 def _train(run: Run, hooks: RunHooks) -> RunResult:
     processes = run.parts.processes
     started = time.perf_counter()
+    contained = functools.partial(exits_as_failures, lambda: (run.epoch, run.step))
     try:
-        hooks.call("lossreg_run_started", run=run)
-        result = _result(run, train(run, hooks), started)
-        with processes.fail_together():  # the record is complete before any process goes on
+        with contained():
+            hooks.call("lossreg_run_started", run=run)
+            result = _result(run, train(run, hooks), started)
+        with processes.fail_together(), contained():  # the record is complete before any process goes on
             hooks.call("lossreg_run_finished", run=run, result=result)
     except BaseException as error:
         failure = processes.explain(error, run.epoch, run.step)
         if not isinstance(failure, LossregError):
             failure.add_note(f"lossreg: at epoch {run.epoch}, step {run.step}; files in {run.directory}")
-        hooks.call("lossreg_run_failed", run=run, error=failure)
+        with contained():
+            hooks.call("lossreg_run_failed", run=run, error=failure)
         if failure is not error:
             raise failure from error
         raise

@@ -11,6 +11,7 @@ import torch
 
 from lossreg.data import Data
 from lossreg.errors import ConfigError, ContractError, DataError, LossregError, describe_error
+from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import RunSpec
 from lossreg.training.data.batch_plan import BatchPlan
@@ -18,7 +19,7 @@ from lossreg.training.data.load import load_split
 from lossreg.training.data.splits import Split, StreamedSplit
 from lossreg.training.evaluate import metric_names
 from lossreg.training.hardware.compile import check_compiler
-from lossreg.training.hardware.device import resolve_device
+from lossreg.training.hardware.device import check_not_shared, hardware_id, resolve_device
 from lossreg.training.hardware.distributed import Processes, set_current_device
 from lossreg.training.hardware.memory_format import Layout, apply_layout, choose_layout
 from lossreg.training.hardware.precision import choose_precision
@@ -32,7 +33,6 @@ from lossreg.training.optim.optimizer import (
     OptimizerPlan,
     build_optimizer,
     plan_optimizer,
-    sparse_parameters,
     try_step,
 )
 from lossreg.training.optim.scheduler import (
@@ -96,6 +96,7 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     )
     layout = choose_layout(spec.layout, objective.model, samples.splits["train"].head(1)[0], device, closure=closure)
     layout, probe = _settle_layout(layout, spec, objective.model, samples, check, plan)
+    plan = plan.with_sparse(probe.sparse, objective.trainable())
     fit = _fit(chosen, samples, objective, layout, probe, runtime, mismatch)
     optimization = _optimization(chosen, spec, device, fit.objective, plan, stepping, closure=closure)
     if spec.compile:
@@ -117,6 +118,7 @@ def _device(spec: RunSpec, processes: Processes) -> torch.device:
     device = resolve_device(spec.device, processes.local_rank, processes.local_world_size)
     if processes.world_size > 1:
         set_current_device(device)
+        processes.check_together(hardware_id(device), check_not_shared)
     return device
 
 
@@ -303,7 +305,9 @@ def _initialise_lazy(model: torch.nn.Module, split: Split) -> None:
         try:
             with torch.no_grad():
                 model.eval()(split.head(2)[0])
-        except Exception as error:
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
             raise ConfigError(f"the model's lazy modules cannot be initialised: {describe_error(error)}") from error
 
 
@@ -327,7 +331,6 @@ def _plan_optimization(
         objective.trainable(),
         chosen["model"].label,
         {**runtime, "interval": stepping.interval},
-        sparse_parameters(objective),
     )
     return plan, stepping
 

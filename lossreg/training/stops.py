@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, NoReturn, Self
 
-from lossreg.errors import ConfigError
+from lossreg.errors import ConfigError, RunFailedError, describe_error
+from lossreg.plugins.isolation import SENT_BY, is_from_outside
 
 #: Exit codes of a command that a signal stopped: 130, and 143 or 129.
 INTERRUPTED = 128 + signal.SIGINT
@@ -54,9 +56,38 @@ def _exit(signum: int, frame: FrameType | None) -> NoReturn:
 
 def signal_name(error: BaseException) -> str | None:
     """The signal that an error stands for, or None."""
-    if isinstance(error, KeyboardInterrupt):
+    sent = getattr(error, SENT_BY, None)
+    if isinstance(error, KeyboardInterrupt) or sent == signal.SIGINT:
         return "Ctrl-C"
+    if sent is not None:
+        return signal.Signals(sent).name
     return SIGNAL_NAMES.get(error.code) if isinstance(error, SystemExit) and isinstance(error.code, int) else None
+
+
+@contextlib.contextmanager
+def exits_as_failures(position: Callable[[], tuple[int, int]] | None = None) -> Iterator[None]:
+    """Within the block, what is not an Exception and not of a signal becomes a RunFailedError, with it as the cause.
+
+    A model that calls `sys.exit()` would end the program as if all were well; a Rust extension that panics, or a test
+    that is skipped in the middle of a run, would pass everything that waits for an Exception.
+
+    Args:
+        position: Gives epoch and step; None is before the first step.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, Exception) or is_from_outside(error):
+            raise
+        epoch, step = (0, 0) if position is None else position()
+        when = "before the first step" if position is None else f"at epoch {epoch}, step {step}"
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        raise RunFailedError(
+            f"the run failed {when}: {frame.name} ({frame.filename}, line {frame.lineno}) raised "
+            f"{describe_error(error)}, which is not an Exception; a hook ends a run with run.request_stop(reason)",
+            epoch=epoch,
+            step=step,
+        ) from error
 
 
 class SignalGuard:
@@ -117,5 +148,9 @@ class SignalGuard:
             self._waiting = self._waiting or number
             return
         self._holds = True
-        self._handlers[number](number, frame)
+        try:
+            self._handlers[number](number, frame)
+        except BaseException as error:
+            setattr(error, SENT_BY, number)  # the code that it comes over is not to blame
+            raise
         self._holds = False  # it did not raise: its program only takes note

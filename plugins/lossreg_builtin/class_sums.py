@@ -90,9 +90,19 @@ def _by_one_hot(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The sums as they are defined."""
     exact = input.double() if input.dtype == torch.float64 else input.float()
     probabilities = exact.softmax(dim=1)
-    one_hot = functional.one_hot(target, input.shape[1]).to(exact.dtype).movedim(-1, 1)
+    one_hot = _one_hot(target, probabilities)
     others = [0, *range(2, input.ndim)]
     return (probabilities * one_hot).sum(dim=others), probabilities.sum(dim=others), one_hot.sum(dim=others)
+
+
+def _one_hot(target: Tensor, probabilities: Tensor) -> Tensor:
+    """The one-hot target in the type of the probabilities: torch's own is int64, twice as large, and converted then."""
+    if target.dtype == torch.int64 and not torch.compiler.is_compiling():
+        try:
+            return probabilities.new_zeros(()).expand_as(probabilities).scatter(1, target.unsqueeze(1), 1)
+        except (IndexError, RuntimeError):
+            pass  # torch's own says which rule a target breaks
+    return functional.one_hot(target, probabilities.shape[1]).to(probabilities.dtype).movedim(-1, 1)
 
 
 class _ClassSums(torch.autograd.Function):

@@ -13,6 +13,7 @@ from torch.utils.data import TensorDataset
 from tqdm import tqdm
 
 from lossreg.errors import DataError, describe_error
+from lossreg.plugins.isolation import is_from_outside
 from lossreg.streams import ForgivingStream
 from lossreg.training.data.reader import Reader, check_values
 from lossreg.training.data.splits import ResidentSplit, StreamedSplit
@@ -120,7 +121,9 @@ def _from_array(part: Any, where: str) -> Any:
 def _count(samples: Any, limit: int | None, where: str) -> int:
     try:
         count = len(samples)
-    except Exception as error:  # of a data set's own __len__
+    except BaseException as error:  # of a data set's own __len__
+        if is_from_outside(error):
+            raise
         raise DataError(f"{where}: its number of samples cannot be told: {describe_error(error)}") from error
     if count == 0:
         raise DataError(f"{where}: it has no samples")

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset, default_collate, get_worker_info
 
 from lossreg.errors import DataError, describe_error
+from lossreg.plugins.isolation import is_from_outside
 from lossreg.training.seeds import kept_generators, seed_sample
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ class Reader(Dataset["Batch | DataError"]):
         seed_sample(seed)
         try:
             sample = self.samples[index]
-        except Exception as error:  # also StopIteration, which a loop would take for the end
+        except BaseException as error:  # also StopIteration, which a loop would take for the end
+            if is_from_outside(error):
+                raise
             failure = DataError(f"{self.where}: sample {index} cannot be read: {describe_error(error)}")
             failure.add_note(traceback.format_exc())  # its author needs it, and a worker's would be lost
             raise failure from error

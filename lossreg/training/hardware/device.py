@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+from collections.abc import Sequence
 
 import torch
 
@@ -26,7 +28,7 @@ def resolve_device(request: str, local_rank: int = 0, local_world_size: int = 1)
 
     Args:
         request: `auto` (the accelerator if there is one, else the CPU), `cpu`, `cuda`, `cuda:N`, `mps` or `xpu`.
-        local_rank: Which of the processes on this machine asks; each gets an accelerator of its own.
+        local_rank: Which of the processes on this machine asks; see `own_index`.
         local_world_size: How many processes there are on this machine.
 
     Raises:
@@ -56,7 +58,11 @@ def resolve_device(request: str, local_rank: int = 0, local_world_size: int = 1)
             available=available,
         )
     # torch.device("cuda:3") succeeds anywhere and fails at the first tensor.
-    wanted = kind if kind == "cpu" else f"{kind}:{int(index or local_rank)}"
+    wanted = (
+        kind
+        if kind == "cpu"
+        else f"{kind}:{own_index(local_rank, len(available) - 1) if index is None else int(index)}"
+    )
     if wanted not in available or (kind == "cpu" and index not in (None, "0")):
         shared = f" for process {local_rank} of the {local_world_size} on this machine" if local_world_size > 1 else ""
         raise DeviceError(
@@ -65,3 +71,50 @@ def resolve_device(request: str, local_rank: int = 0, local_world_size: int = 1)
             available=available,
         )
     return torch.device(wanted)
+
+
+def own_index(local_rank: int, visible: int) -> int:
+    """The accelerator of one of several processes on a machine, among those that it sees.
+
+    A launcher shows either all of them to each process, or to each its own (`srun --gpus-per-task=1`), which is
+    `cuda:0` in every process then.
+
+    Args:
+        local_rank: Which of the machine's processes this is.
+        visible: How many accelerators this process sees.
+
+    Example:
+        >>> [own_index(local_rank, visible=4) for local_rank in range(4)]
+        [0, 1, 2, 3]
+        >>> [own_index(local_rank, visible=1) for local_rank in range(4)]
+        [0, 0, 0, 0]
+    """
+    return local_rank % visible if visible else local_rank
+
+
+def hardware_id(device: torch.device) -> str | None:
+    """What tells an accelerator from all others, however processes number those that they see; None for a CPU."""
+    if device.type == "cpu":
+        return None
+    properties = getattr(torch.get_device_module(device), "get_device_properties", None)
+    uuid = None if properties is None else getattr(properties(device), "uuid", None)
+    return f"{device if uuid is None else f'{device.type} {uuid}'} of {socket.gethostname()}"
+
+
+def check_not_shared(ids: Sequence[str | None]) -> None:
+    """Checks that no two processes have the same accelerator, with which they cannot train together.
+
+    Args:
+        ids: The `hardware_id` of each process.
+
+    Raises:
+        DeviceError: If two have.
+    """
+    for rank, one in enumerate(ids):
+        if one is not None and one in ids[:rank]:
+            raise DeviceError(
+                f"processes {ids.index(one)} and {rank} have the same device ({one}); start no more processes on a "
+                "machine than it has accelerators, have the launcher show each its own, or write --device cpu",
+                request="auto",
+                available=(),
+            )

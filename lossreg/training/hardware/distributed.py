@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import torch
@@ -129,6 +129,18 @@ class Processes:
             error = ConfigError(f"{what} differ among the processes: {', '.join(map(str, values))}")
             self._shared.append(error)  # all of them raise it
             raise error
+
+    def check_together(self, value: T, check: Callable[[list[T | None]], None]) -> None:
+        """Checks, inside of `fail_together`, what the processes have; all of them find the same.
+
+        Raises:
+            LossregError: If the check does.
+        """
+        try:
+            check(self._share(None, value))
+        except LossregError as error:
+            self._shared.append(error)
+            raise
 
     def _share(self, error: Exception | None, value: T | None = None) -> list[T | None]:
         """Exchanges values and errors; an error of another process is raised here, too."""

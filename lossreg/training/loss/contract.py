@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from lossreg.errors import ContractError, DataError, describe_error
+from lossreg.plugins.isolation import is_from_outside
 from lossreg.training.data.batch_plan import BatchPlan
+from lossreg.training.loss.gradients import SparseGradient, sparse_gradients
 
 if TYPE_CHECKING:
     from lossreg.components import Loss
@@ -46,6 +48,7 @@ class ProbeResult:
     Attributes:
         output_shape: Of the model.
         unused: Whether the loss does not depend on some trainable parameter.
+        sparse: The parameters whose gradients are sparse.
         adapter: A copy of the loss, in evaluation mode, of which further values can be taken.
         value: Of the loss for the batch, 0-d.
         output: Of the model; of two samples where a batch has one.
@@ -54,6 +57,7 @@ class ProbeResult:
 
     output_shape: tuple[int, ...]
     unused: bool
+    sparse: tuple[SparseGradient, ...]
     adapter: LossAdapter
     value: Tensor
     output: Tensor
@@ -105,6 +109,7 @@ def check_contract(
             raise mismatch("the loss does not depend on any weight that can be trained")
         # Without a copy the weights would get gradients; that one has none is assumed then, which is only slower.
         unused = _go_back(probe, value, _dtypes(output, targets), mismatch) if is_copy else plan.world_size > 1
+        sparse = sparse_gradients(probe, None if is_copy else value)
         if plan.smallest == 1 < len(inputs):
             one = _forward(probe, inputs[:1], mismatch, _LAST)
             _check_shapes(one, targets[:1], data, mismatch, _LAST)
@@ -116,14 +121,16 @@ def check_contract(
                 _check_evaluated(probe, split.head(2), name, output, data, mismatch, smallest=smallest)
         shape = tuple(output.shape)
         output, targets = _of_several(probe, output, targets, splits["train"])
-    return ProbeResult(shape, unused, probe.adapter, value.detach(), output.detach(), targets)
+    return ProbeResult(shape, unused, sparse, probe.adapter, value.detach(), output.detach(), targets)
 
 
 def _go_back(probe: Objective, value: Tensor, dtypes: str, mismatch: Mismatch) -> bool:
     """Computes the gradients, and returns whether a parameter has none."""
     try:
         value.backward()
-    except Exception as error:
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
         raise mismatch(f"the gradients cannot be computed: {describe_error(error)}{dtypes}") from error
     return any(parameter.grad is None for parameter in probe.trainable().values())
 
@@ -155,7 +162,9 @@ def _shape(tensor: Tensor) -> str:
 def _forward(probe: Objective, inputs: Tensor, mismatch: Mismatch, when: str = "") -> Tensor:
     try:
         output: Any = probe.predict(inputs)
-    except Exception as error:
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
         weights = next((one.dtype for one in probe.model.parameters() if one.is_floating_point()), inputs.dtype)
         hint = f"; its weights are {weights}, so the inputs may have to be so, too" if weights != inputs.dtype else ""
         raise mismatch(
@@ -196,7 +205,9 @@ def _copy(objective: Objective) -> tuple[Objective, bool]:
     """A copy that may be changed; the objective itself, and False, where there can be none."""
     try:
         probe = copy.deepcopy(objective)
-    except Exception:  # some modules hold what cannot be copied
+    except BaseException as error:  # some modules hold what cannot be copied
+        if is_from_outside(error):
+            raise
         objective.eval()
         return objective, False  # in evaluation mode no buffer and no random generator changes
     probe.train()
@@ -244,7 +255,9 @@ def _value(adapter: LossAdapter, output: Tensor, targets: Tensor, mismatch: Mism
             # torch only warns before it broadcasts (N, 1) with (N,) to (N, N).
             warnings.filterwarnings("error", "Using a target size", UserWarning)
             value: Any = adapter(output, targets)
-    except Exception as error:
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
         raise mismatch(
             f"the loss failed on {shapes}: {describe_error(error)}{_dtypes(output, targets)}. {fitting}"
         ) from error

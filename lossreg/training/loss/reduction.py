@@ -10,6 +10,8 @@ import attrs
 import torch
 from torch import Tensor
 
+from lossreg.plugins.isolation import is_from_outside
+
 if TYPE_CHECKING:
     from lossreg.training.loss.adapter import LossAdapter
 
@@ -137,7 +139,9 @@ def _is_total(total: LossAdapter, mean: LossAdapter, reduction: Reduction, outpu
         targets = reduction.guarded(targets, reduction.weight(targets))
         expected = float(mean(output, targets) * reduction.weight(targets))
         once, twice = (float(total(torch.cat([output] * times), torch.cat([targets] * times))) for times in (1, 2))
-    except Exception:  # foreign code, of which only this is asked
+    except BaseException as error:  # foreign code, of which only this is asked
+        if is_from_outside(error):
+            raise
         return False
     close = math.isclose(once, expected, rel_tol=TOLERANCE) and math.isclose(twice, 2 * expected, rel_tol=TOLERANCE)
     return close and math.isfinite(expected)
@@ -163,7 +167,9 @@ class _Values:
         pieces = [order, order[:cut], order[cut:]]
         try:
             whole, *parts = (float(adapter(output[piece], targets[piece])) for piece in pieces)
-        except Exception:  # its weights may be those of a whole batch
+        except BaseException as error:  # its weights may be those of a whole batch
+            if is_from_outside(error):
+                raise
             return None
         if not all(map(math.isfinite, (whole, *parts))):
             return None

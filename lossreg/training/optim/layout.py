@@ -10,6 +10,7 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from lossreg.errors import describe_error
+from lossreg.plugins.isolation import is_from_outside
 from lossreg.training.optim.optimizer import OptimizerPlan
 
 STEPS = 2  # some look at the weights only when they have a state
@@ -30,7 +31,7 @@ def layout_failure(plan: OptimizerPlan) -> str | None:
     return None if failure is None or _step(plan, torch.contiguous_format) is not None else describe_error(failure)
 
 
-def _step(plan: OptimizerPlan, memory_format: torch.memory_format) -> Exception | None:
+def _step(plan: OptimizerPlan, memory_format: torch.memory_format) -> BaseException | None:
     """Steps on copies of parameters, and returns what went wrong."""
     copied: dict[int, Parameter] = {}
 
@@ -54,7 +55,9 @@ def _step(plan: OptimizerPlan, memory_format: torch.memory_format) -> Exception 
                     optimizer.step(lambda: torch.zeros(()))  # type: ignore[arg-type, return-value]  # torch takes a tensor
                 else:
                     optimizer.step()
-    except Exception as error:
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
         return error
     return None
 

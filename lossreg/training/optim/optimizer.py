@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -12,6 +14,9 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
+from lossreg.plugins.isolation import is_from_outside
+from lossreg.training.loss.gradients import SparseGradient
+from lossreg.training.optim.given import make
 from lossreg.training.optim.param_groups import OptimizerGroup, check_options, group_names
 
 if TYPE_CHECKING:
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
     from lossreg.training.selection import Choice
 
 Replace = Callable[[list[Parameter]], list[Parameter]]
+Sparse = Mapping[int, SparseGradient]  # id of a parameter -> its gradient
 
 
 @attrs.frozen(eq=False)
@@ -32,14 +38,18 @@ class OptimizerPlan:
         groups: The parameters, with the options of each group; one group without options where there are no patterns.
         has_patterns: Whether there are patterns, so that the optimizer is given groups instead of parameters.
         runtime: Runtime name -> value.
-        sparse: The ids of the parameters whose gradients are sparse.
+        sparse: Ids of parameters -> their gradients, where these are sparse.
     """
 
     choice: Choice
     groups: list[OptimizerGroup]
     has_patterns: bool
     runtime: Mapping[str, Any]
-    sparse: frozenset[int] = frozenset()
+    sparse: Sparse = attrs.field(factory=dict)
+
+    def with_sparse(self, found: Sequence[SparseGradient], parameters: Mapping[str, Parameter]) -> OptimizerPlan:
+        """The plan for gradients of which these are sparse; parameters by their names."""
+        return attrs.evolve(self, sparse={id(parameters[gradient.name]): gradient for gradient in found})
 
     @property
     def parameters(self) -> list[Parameter]:
@@ -68,7 +78,7 @@ class OptimizerPlan:
         params = self.params(replace)
         built = self.choice.build(params, runtime={**self.runtime, "params": params})
         if self.choice.given is not None and makes(built, torch.optim.Optimizer):
-            built = built(params)
+            built = make(built, params, self.choice.label, "optimizer", "parameters")
         if not isinstance(built, torch.optim.Optimizer):
             raise ConfigError(f"the optimizer {built!r} is neither a torch.optim.Optimizer nor makes one")
         return built
@@ -80,7 +90,6 @@ def plan_optimizer(
     parameters: Mapping[str, Parameter],
     model: str,
     runtime: Mapping[str, Any],
-    sparse: frozenset[int] = frozenset(),
 ) -> OptimizerPlan:
     """Sorts the parameters into groups and checks the options of each.
 
@@ -90,13 +99,12 @@ def plan_optimizer(
         parameters: What is trained, by name.
         model: The model in an error message.
         runtime: Runtime name -> value.
-        sparse: The ids of the parameters whose gradients are sparse.
 
     Raises:
         LossregError: If a pattern or its options are wrong.
     """
     if not patterns:
-        return OptimizerPlan(choice, [OptimizerGroup({}, list(parameters.values()))], False, runtime, sparse)
+        return OptimizerPlan(choice, [OptimizerGroup({}, list(parameters.values()))], False, runtime)
     try:
         options = _options(choice, patterns, runtime)
         rest, *matched = group_names(parameters, patterns, model)
@@ -104,7 +112,7 @@ def plan_optimizer(
         error.setting = "param_groups"
         raise
     groups = [OptimizerGroup(one, group) for one, group in zip(options, matched, strict=True)]
-    return OptimizerPlan(choice, [OptimizerGroup({}, rest), *groups] if rest else groups, True, runtime, sparse)
+    return OptimizerPlan(choice, [OptimizerGroup({}, rest), *groups] if rest else groups, True, runtime)
 
 
 def _options(choice: Choice, patterns: tuple[ParamGroup, ...], runtime: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -136,35 +144,64 @@ def try_step(plan: OptimizerPlan, device: torch.device, *, scaled: bool) -> Opti
         BuildError: If the optimizer cannot step at all.
     """
     if plan.choice.resolved is None:
+        _check_sparse(plan, device)
         return plan
     if not scaled and "fused" in plan.choice.component.runtime_args.values():
         fused = attrs.evolve(plan, runtime={**plan.runtime, "fused": True})
-        try:
-            _step_once(fused, device)
-        except BuildError:
-            pass  # it does without, or the second trial says why it cannot
-        else:
+        if _step_failure(fused, device) is None:  # else it does without, or the second trial says why it cannot
             return fused
-    _step_once(plan, device)
+    failure = _step_failure(plan, device)
+    if failure is not None:
+        raise _cannot_step(plan, device, failure) from failure
     return plan
 
 
-def _step_once(plan: OptimizerPlan, device: torch.device) -> None:
+def _check_sparse(plan: OptimizerPlan, device: torch.device) -> None:
+    """Tries an optimizer that is not a component, where gradients are sparse: it is refused if dense ones would do."""
+    if not plan.sparse:
+        return
+    failure = _step_failure(plan, device)
+    if failure is not None and _step_failure(attrs.evolve(plan, sparse={}), device) is None:
+        raise _cannot_step(plan, device, failure) from failure
+
+
+def _cannot_step(plan: OptimizerPlan, device: torch.device, failure: BaseException) -> BuildError:
+    label = plan.choice.label
+    message = f"optimizer {label} cannot step on {device}: {describe_error(failure)}"
+    if plan.sparse:
+        names = [gradient.name for gradient in plan.sparse.values()]
+        which = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        said = "The gradients" if len(names) == len(plan.parameters) else "Only the gradients"
+        message += (
+            f". {said} of {which} are sparse: sgd without weight_decay and torch.optim.Adagrad take sparse and dense "
+            "ones, torch.optim.SparseAdam takes sparse ones alone; with sparse=False in the model they are dense"
+        )
+    return BuildError(message, component=label)
+
+
+def _step_failure(plan: OptimizerPlan, device: torch.device) -> BaseException | None:
+    """Why an optimizer cannot step on stand-ins of the parameters, or None; errors of building it are raised."""
     stand_ins = StandIns(device, plan.sparse)
     optimizer = plan.build(stand_ins)
+    if plan.choice.component is None:
+        check_step(optimizer, plan.choice.label, "closure=True")
+        try:
+            optimizer = stand_ins.twin(optimizer, plan.parameters)
+        except Exception:  # what holds something that cannot be copied is not tried
+            return None
     try:
         with torch.random.fork_rng(), torch.enable_grad():
-            if plan.choice.component.closure:
+            if plan.choice.component is not None and plan.choice.component.closure:
                 # torch annotates closures to return a float; the loop's returns a tensor.
                 optimizer.step(stand_ins.backward)  # type: ignore[arg-type]  # see above
             else:
                 stand_ins.backward()
                 optimizer.step()
-    except Exception as error:
-        label = plan.choice.label
-        raise BuildError(
-            f"optimizer {label} cannot step on {device}: {describe_error(error)}", component=label
-        ) from error
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
+        return error
+    return None
 
 
 class StandIns:
@@ -175,23 +212,34 @@ class StandIns:
 
     Args:
         device: Where they are.
-        sparse: The ids of the parameters whose gradients are sparse.
+        sparse: Ids of parameters -> their gradients, where these are sparse.
     """
 
-    def __init__(self, device: torch.device, sparse: frozenset[int]) -> None:
+    def __init__(self, device: torch.device, sparse: Sparse) -> None:
         self._device = device
         self._sparse = sparse
-        self._made: list[tuple[Parameter, bool]] = []
+        self._made: list[tuple[Parameter, int]] = []  # with the number of dimensions that are sparse in its gradient
 
     def __call__(self, parameters: list[Parameter]) -> list[Parameter]:
         """The stand-ins of a group's parameters."""
         kinds = dict.fromkeys(
-            (parameter.dtype, parameter.ndim, _memory_format(parameter), id(parameter) in self._sparse)
+            (parameter.dtype, parameter.ndim, _memory_format(parameter), self._dimensions(parameter))
             for parameter in parameters
         )
-        made = [(self._make(dtype, ndim, layout), is_sparse) for dtype, ndim, layout, is_sparse in kinds]
+        made = [(self._make(dtype, ndim, layout), sparse) for dtype, ndim, layout, sparse in kinds]
         self._made += made
         return [parameter for parameter, _ in made]
+
+    def twin(self, optimizer: Optimizer, parameters: Sequence[Parameter]) -> Optimizer:
+        """A copy of an optimizer as it is before its first step, of stand-ins in the place of these parameters."""
+        memo: dict[int, Any] = {id(parameter): self([parameter])[0] for parameter in parameters}
+        memo |= {id(made): made for made, _ in self._made}  # what it was built from already
+        memo[id(optimizer.state)] = defaultdict(dict)
+        return copy.deepcopy(optimizer, memo)
+
+    def _dimensions(self, parameter: Parameter) -> int:
+        gradient = self._sparse.get(id(parameter))
+        return 0 if gradient is None else gradient.dimensions
 
     def _make(self, dtype: torch.dtype, ndim: int, layout: torch.memory_format) -> Parameter:
         values = torch.linspace(-1, 1, 2**ndim).reshape((2,) * ndim)
@@ -200,25 +248,26 @@ class StandIns:
     def backward(self) -> Tensor:
         """Gives them new gradients, those of the sum of their squares, and returns it; a closure, as the loop's."""
         total = torch.zeros((), device=self._device)
-        for parameter, is_sparse in self._made:
+        for parameter, _ in self._made:
             parameter.grad = None
-            rows = torch.arange(len(parameter), device=self._device) if is_sparse else None
-            used = parameter if rows is None else torch.nn.functional.embedding(rows, parameter, sparse=True)
-            total = total + used.abs().square().sum()
+            total = total + parameter.abs().square().sum()
         total.backward()
+        for parameter, dimensions in self._made:
+            if dimensions and parameter.grad is not None:
+                parameter.grad = _as_sparse(parameter.grad, dimensions)
         return total.detach()
+
+
+def _as_sparse(gradient: Tensor, dimensions: int) -> Tensor:
+    """A gradient in the form that embeddings give: sparse and not coalesced."""
+    made = gradient.to_sparse(dimensions)
+    return torch.sparse_coo_tensor(made.indices(), made.values(), made.shape, check_invariants=False)
 
 
 def _memory_format(parameter: Parameter) -> torch.memory_format:
     is_plain = parameter.ndim != 4 or parameter.is_contiguous()
     is_last = not is_plain and parameter.is_contiguous(memory_format=torch.channels_last)
     return torch.channels_last if is_last else torch.contiguous_format
-
-
-def sparse_parameters(module: torch.nn.Module) -> frozenset[int]:
-    """The ids of the parameters whose gradients are sparse: the tables of `nn.Embedding(sparse=True)`."""
-    tables = (torch.nn.Embedding, torch.nn.EmbeddingBag)
-    return frozenset(id(part.weight) for part in module.modules() if isinstance(part, tables) and part.sparse)
 
 
 def build_optimizer(plan: OptimizerPlan, patterns: tuple[ParamGroup, ...]) -> tuple[Optimizer, str | None]:

@@ -11,7 +11,9 @@ import attrs
 import torch
 
 from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
+from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.build import ResolvedComponent
+from lossreg.training.optim.given import make
 from lossreg.training.optim.optimizer import OptimizerPlan, StandIns, check_step
 
 if TYPE_CHECKING:
@@ -159,7 +161,7 @@ def build_scheduler(choice: Choice | None, optimizer: Optimizer, runtime: Mappin
     scheduler = choice.build(optimizer, runtime={**runtime, "optimizer": optimizer})
     if choice.given is not None:
         is_made = not callable(scheduler) or (hasattr(scheduler, "step") and not isinstance(scheduler, type))
-        scheduler = scheduler if is_made else scheduler(optimizer)
+        scheduler = scheduler if is_made else make(scheduler, optimizer, choice.label, "scheduler", "optimizer")
         if not hasattr(scheduler, "step"):
             raise ConfigError(f"the scheduler {scheduler!r} has no step(), and makes nothing that has")
         check_step(scheduler, choice.label, "monitor=")
@@ -224,7 +226,9 @@ def _walk(schedule: Schedule, optimizer: Optimizer) -> list[EpochRates]:
             rates.append(EpochRates(first, learning_rate(optimizer)))
             done += 1
             schedule.after_epoch(epoch, {})
-    except Exception as error:
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
         if isinstance(error, LossregError):
             raise
         total = schedule.stepping.epochs * (between + 1)
