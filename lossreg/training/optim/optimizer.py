@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
+from lossreg.training.optim.modes import set_training_mode
 from lossreg.training.optim.param_groups import OptimizerGroup, check_options, group_names
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ def try_step(plan: OptimizerPlan, device: torch.device, *, scaled: bool) -> Opti
 def _step_once(plan: OptimizerPlan, device: torch.device) -> None:
     stand_ins = StandIns(device, plan.sparse)
     optimizer = plan.build(stand_ins)
+    set_training_mode(optimizer)
     try:
         with torch.random.fork_rng(), torch.enable_grad():
             if plan.choice.component.closure:
