@@ -84,6 +84,10 @@ SYNONYMS: Mapping[str, str] = {
     "grad_clip": "clip_grad_norm",
     "sched_interval": "scheduler_interval",
     "random_state": "seed",
+    "ema": "weights",
+    "ema_decay": "weights",
+    "model_ema": "weights",
+    "swa": "weights",
 }
 
 

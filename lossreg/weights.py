@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from fractions import Fraction
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -90,7 +89,8 @@ class WeightsChoice:
                     f"{epochs - 1}"
                 )
             return self.start
-        return math.floor(Fraction(repr(self.start)) * epochs)  # 0.07 of 100 is 7, which floats do not say
+        # 0.29 of 100 is 29, where floats say 28.999999999999996; and at least the last epoch is averaged.
+        return min(math.floor(round(self.start * epochs, 6)), epochs - 1)
 
 
 def _number(written: str) -> float:

@@ -81,14 +81,15 @@ def test_a_parameter_of_the_other_average_is_refused(written: str, parameter: st
         ("0.75", 1, 0),
         ("0", 7, 0),
         ("0.0", 7, 0),
-        ("0.07", 100, 7),  # 0.07 * 100 is 7.000000000000001 in floats, 0.29 * 100 is 28.999999999999996
+        ("0.07", 100, 7),
         ("0.29", 100, 29),
         ("0.99", 20, 19),
+        ("0.9999999999999999", 20, 19),
         ("3", 4, 3),
     ],
 )
 def test_a_start_says_the_first_epoch(start: str, epochs: int, first: int) -> None:
-    """A share is that of the epochs, rounded down, computed in decimals."""
+    """A share is that of the epochs, rounded down as in decimals: 0.29 * 100 is 28.999999999999996 in floats."""
     assert WeightsChoice.parse(f"swa(start={start})").first_epoch(epochs) == first
 
 

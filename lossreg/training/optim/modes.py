@@ -20,9 +20,8 @@ class HasModes(Protocol):
 
 
 def has_modes(optimizer: object) -> TypeGuard[HasModes]:
-    """Whether an optimizer has modes: both methods, or what it says itself in an attribute `has_modes`."""
-    said = getattr(optimizer, "has_modes", True)  # one that passes the calls on to others may have none of its own
-    return bool(said) and all(callable(getattr(optimizer, name, None)) for name in ("train", "eval"))
+    """Whether an optimizer has both methods."""
+    return all(callable(getattr(optimizer, name, None)) for name in ("train", "eval"))
 
 
 def set_training_mode(optimizer: object) -> None:
