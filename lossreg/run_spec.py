@@ -28,6 +28,7 @@ from lossreg.settings import (
 from lossreg.spec import ComponentSpec, Value, frozen_params, params_text, parse_params
 from lossreg.suggestions import did_you_mean
 from lossreg.values import plain, shown
+from lossreg.weights import WeightsText, canonical_weights
 
 MAX_EPOCHS = 1_000_000  # more is a typing error: every epoch has its line in metrics.jsonl
 
@@ -83,6 +84,10 @@ SYNONYMS: Mapping[str, str] = {
     "grad_clip": "clip_grad_norm",
     "sched_interval": "scheduler_interval",
     "random_state": "seed",
+    "ema": "weights",
+    "ema_decay": "weights",
+    "model_ema": "weights",
+    "swa": "weights",
 }
 
 
@@ -306,6 +311,15 @@ class RunSpec:
         converter=plain,
         validator=Switch(),
         metadata=described("Evaluate on the training split too, after each epoch.", default="no"),
+    )
+    weights: str = attrs.field(
+        default="auto",
+        converter=canonical_weights,
+        validator=WeightsText(),
+        metadata=described(
+            "Which weights are evaluated, saved and returned: raw, ema(DECAY), swa(start=START) or optimizer.",
+            default="auto: the optimizer's own for evaluation where it has them, otherwise raw",
+        ),
     )
     log_every: int = attrs.field(
         default=100, converter=plain, validator=Whole(1), metadata=described("Steps between two log rows.")

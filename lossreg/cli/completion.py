@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 from click.shell_completion import (
@@ -16,6 +16,7 @@ from click.shell_completion import (
 )
 
 from lossreg.names import normalize
+from lossreg.weights import Averaging
 
 if TYPE_CHECKING:
     from lossreg.registry.entry import RegistryEntry
@@ -90,6 +91,11 @@ def complete_source(ctx: click.Context, param: click.Parameter, incomplete: str)
 def complete_device(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Completes devices; which of them the machine has, only torch knows."""
     return _beginning(DEVICES, incomplete)
+
+
+def complete_weights(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Completes the words of the setting, two of which may have a number behind them."""
+    return _beginning(get_args(Averaging), incomplete)
 
 
 def complete_spec(kind: str, incomplete: str) -> list[CompletionItem[str]]:

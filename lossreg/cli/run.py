@@ -57,7 +57,13 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
     if options["as_json"]:
         click.echo(json.dumps(result.to_json(), allow_nan=False))
         return
-    hidden = ("kind", "epoch", "step", "lr", "seconds", "samples_per_second")
-    rows = [(name, f"{value:.4f}") for name, value in result.final.items() if name not in hidden and value is not None]
+    hidden = {"kind", "epoch", "step", "lr", "seconds", "samples_per_second"}
+    if result.final["weights"] == "raw" and result.spec.weights in ("auto", "raw"):
+        hidden.add("weights")  # where there are no others
+    rows = [
+        (name, value if isinstance(value, str) else f"{value:.4f}")
+        for name, value in result.final.items()
+        if name not in hidden and value is not None
+    ]
     for name, text in [*rows, ("seconds", f"{result.seconds:.1f}"), ("directory", str(result.directory))]:
         click.echo(printable(f"{name:<25}{text}"))

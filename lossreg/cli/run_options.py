@@ -13,7 +13,7 @@ import attrs
 import click
 from click.shell_completion import CompletionItem
 
-from lossreg.cli.completion import complete_device, complete_spec, complete_value
+from lossreg.cli.completion import complete_device, complete_spec, complete_value, complete_weights
 from lossreg.cli.config_file import load_config
 from lossreg.cli.dotted import FLAGS, WAITING, Edit, default_model, edited, split_dotted
 from lossreg.errors import ConfigError, LossregError
@@ -138,6 +138,8 @@ def _completer(name: str) -> Callable[..., list[CompletionItem[str]]] | None:
     """What completes the value of a setting; None where click knows."""
     if name == "device":
         return complete_device
+    if name == "weights":
+        return complete_weights
     if name not in COMPONENT_FIELDS:
         return None
     return functools.partial(_complete_spec, COMPONENT_FIELDS[name])

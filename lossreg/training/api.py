@@ -121,6 +121,7 @@ def run_request(
         processes = Processes.join()
         run, hooks = _prepare(request, processes, place, seen, signals, is_named=out is not None, quiet=quiet)
         run.directory = processes.broadcast_object(run.directory)
+        run.parts.weights.holding = signals.pausing
         return _train(run, hooks)
 
 

@@ -52,6 +52,7 @@ class RunArguments(TypedDict, total=False):
     limit_train: int | None
     limit_test: int | None
     eval_train: bool
+    weights: str
     log_every: int
 
 

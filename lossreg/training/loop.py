@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lossreg.training.hooks import RunHooks
     from lossreg.training.parts import Parts
     from lossreg.training.state import Run
+    from lossreg.training.weights import AveragedStep
 
 
 logger = logging.getLogger("lossreg")
@@ -46,8 +47,10 @@ def train(run: Run, hooks: RunHooks) -> list[dict[str, Any]]:
     seed_process(parts.spec.seed, parts.processes.rank)
     for epoch in range(parts.spec.epochs):
         run.epoch = epoch
+        parts.weights.begin_epoch()
         row = train_epoch(run, step, hooks)
         parts.processes.broadcast_buffers(parts.objective)  # one model is evaluated, and kept
+        row["weights"] = parts.weights.end_epoch(epoch)
         row |= evaluate_epoch(parts)
         rows.append(row)
         hooks.call("lossreg_epoch_finished", run=run, record=row)
@@ -73,9 +76,9 @@ def _warn_of_overflow(parts: Parts, row: Mapping[str, Any]) -> None:
     )
 
 
-def training_step(parts: Parts) -> TrainingStep:
+def training_step(parts: Parts) -> TrainingStep | AveragedStep:
     """What makes the steps of a run."""
-    return TrainingStep(
+    step = TrainingStep(
         objective=_computation(parts),
         parameters=list(parts.objective.trainable().values()),
         optimizer=parts.optimization.optimizer,
@@ -86,6 +89,7 @@ def training_step(parts: Parts) -> TrainingStep:
         clip=parts.spec.clip_grad_norm,
         scaler=parts.optimization.scaler,
     )
+    return parts.weights.wrapped(step)
 
 
 def _computation(parts: Parts) -> Callable[[Tensor, Tensor], Tensor]:
@@ -103,7 +107,7 @@ def _computation(parts: Parts) -> Callable[[Tensor, Tensor], Tensor]:
     return module if shared else parts.objective.forward
 
 
-def train_epoch(run: Run, step: TrainingStep, hooks: RunHooks) -> dict[str, Any]:
+def train_epoch(run: Run, step: TrainingStep | AveragedStep, hooks: RunHooks) -> dict[str, Any]:
     """Trains one epoch.
 
     Returns:
@@ -173,7 +177,7 @@ class _RunningMean:
         return (run.parts.processes.all_reduce(self._total) / self._weight).item()
 
 
-def _step_row(run: Run, step: TrainingStep, loss: Tensor, mean: _RunningMean) -> dict[str, Any]:
+def _step_row(run: Run, step: TrainingStep | AveragedStep, loss: Tensor, mean: _RunningMean) -> dict[str, Any]:
     row = {
         "kind": "step",
         "epoch": run.epoch,

@@ -24,6 +24,7 @@ from lossreg.training.optim.scheduler import EpochRates, Schedule
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
+    from lossreg.training.weights import Weights
 
 Facts = Mapping[str, Any]  # field -> id, all parameters and provenance of what was built by name, for reading
 
@@ -104,6 +105,7 @@ class Parts:
         samples: The data set.
         fit: Model and loss.
         optimization: Optimizer and scheduler.
+        weights: Which weights are evaluated, kept and saved.
         warnings: Sentences to show before the run starts.
     """
 
@@ -115,6 +117,7 @@ class Parts:
     samples: Samples
     fit: Fit
     optimization: Optimization
+    weights: Weights
     warnings: list[str]
 
     @property
@@ -160,6 +163,7 @@ class Parts:
             "loaders": {name: _loader(split) for name, split in splits.items()},
             "layout": {"memory_format": self.fit.layout.name, "reason": self.fit.layout.reason},
             "reduction": self.fit.reduction.rule,
+            "weights": self.weights.describe(),
             "data": {
                 "task": data.task,
                 "in_shape": list(data.in_shape),

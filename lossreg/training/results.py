@@ -22,10 +22,10 @@ class RunResult:
 
     Attributes:
         metrics: One row for each epoch, as in `metrics.jsonl`: epoch, step, lr, train_loss, test_loss, test_accuracy
-            or test_mean_absolute_error, samples_per_second, seconds; with `eval_train` also train_loss_after and
-            train_accuracy or train_mean_absolute_error, of the weights at the epoch's end.
+            or test_mean_absolute_error, weights (which are evaluated), samples_per_second, seconds; with `eval_train`
+            also train_loss_after and train_accuracy or train_mean_absolute_error, of the weights at the epoch's end.
         directory: The run directory.
-        model: The trained model, on the run's device.
+        model: The trained model, on the run's device; with the weights that `final["weights"]` names.
         loss: The loss; its own weights, if it has any, were trained with the model's.
         spec: What decided the run, with full ids.
         repeatable: Whether the run directory is enough to repeat it.
@@ -123,6 +123,7 @@ def _facts(plan: Plan) -> list[str]:
     return [
         f"{'runs on':<20}{facts['device']}, {facts['layout']['memory_format']} ({facts['layout']['reason']})",
         f"{'precision':<20}{facts['precision']['used']} ({facts['precision']['reason']})",
+        f"{'evaluated weights':<20}{facts['weights']['used']} ({facts['weights']['reason']})",
         *(f"{f'{name} samples':<20}{how['used']} ({how['reason']})" for name, how in facts["loaders"].items()),
         f"{'samples':<20}{data['train']} train, {data['test']} test; {data['task']}",
         f"{'steps':<20}{facts['steps_per_epoch']} an epoch",

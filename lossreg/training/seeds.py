@@ -6,6 +6,7 @@
 | order of samples in an epoch | `numpy.random.default_rng([seed, epoch])` |
 | what random transforms make of a sample | a seed for each sample from `numpy.random.default_rng([seed, epoch, 1])` |
 | dropout, and what else the model draws in training | torch's generators as building left them; in rank > 0 set anew |
+| the same in a pass that makes statistics of batch normalisation | torch's generators, set for it and put back |
 """
 
 from __future__ import annotations
@@ -30,6 +31,15 @@ def seed_process(seed: int, rank: int) -> None:
     """Before training: every process but the first draws numbers of its own, or all would drop the same units."""
     if rank:
         torch.manual_seed(int(np.random.SeedSequence([seed, rank]).generate_state(1)[0]))
+
+
+@contextlib.contextmanager
+def seeded_statistics(seed: int, rank: int, device: torch.device) -> Iterator[None]:
+    """For a pass over the training split that is no training: what the model draws in it changes nothing after it."""
+    of_device = [device.index or 0] if device.type not in ("cpu", "mps") else []
+    with torch.random.fork_rng(of_device, device_type="cuda" if device.type == "cpu" else device.type):
+        torch.manual_seed(int(np.random.SeedSequence([seed, rank, 1]).generate_state(1)[0]))
+        yield
 
 
 def order_generator(seed: int, epoch: int) -> np.random.Generator:

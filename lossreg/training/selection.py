@@ -18,6 +18,7 @@ from lossreg.registry.registries import Registries
 from lossreg.registry.registry import BUILTIN
 from lossreg.run_spec import COMPONENT_FIELDS, RunSpec
 from lossreg.spec import ComponentSpec
+from lossreg.weights import WeightsChoice
 
 #: The loss of a task, unless one is named.
 TASK_LOSS: Mapping[str, str] = {"classification": "cross_entropy", "segmentation": "cross_entropy", "regression": "mse"}
@@ -175,6 +176,7 @@ def check_effects(request: Request) -> None:
     spec, objects = request.spec, request.objects
     if spec.scheduler_interval and spec.scheduler is None and "scheduler" not in objects:
         raise ConfigError("scheduler_interval (--sched-interval) has no effect without a scheduler")
+    WeightsChoice.parse(spec.weights).first_epoch(spec.epochs)
     if "data" in objects and spec.model is None and "model" not in objects:
         raise ConfigError("data is an object, which names no model of its own; give model=")
 

@@ -14,6 +14,7 @@ from lossreg.errors import ConfigError, ContractError, DataError, LossregError, 
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import RunSpec
+from lossreg.training.batch_statistics import BatchStatistics
 from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.data.load import load_split
 from lossreg.training.data.splits import Split, StreamedSplit
@@ -55,6 +56,7 @@ from lossreg.training.selection import (
     select,
     select_loss,
 )
+from lossreg.training.weights import Weights, choose_weights
 
 Runtime = Mapping[str, Any]  # runtime name -> what factories that ask for it get
 
@@ -99,6 +101,7 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     plan = plan.with_sparse(probe.sparse, objective.trainable())
     fit = _fit(chosen, samples, objective, layout, probe, runtime, mismatch)
     optimization = _optimization(chosen, spec, device, fit.objective, plan, stepping, closure=closure)
+    weights = _weights(chosen, spec, device, processes, samples, fit, optimization)
     if spec.compile:
         check_compiler(device)
     return Parts(
@@ -110,7 +113,8 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
         samples=samples,
         fit=fit,
         optimization=optimization,
-        warnings=[*_warnings(chosen, samples.plan, fit, optimization)],
+        weights=weights,
+        warnings=[*_warnings(chosen, samples.plan, fit, optimization), *filter(None, [weights.warning])],
     )
 
 
@@ -358,6 +362,28 @@ def _optimization(
     label = "none" if scheduler_choice is None else scheduler_choice.label
     schedule = Schedule(scheduler, stepping, label, may_skip=scaler is not None)
     return Optimization(optimizer, closure, scaler, schedule, rates, facts, warning)
+
+
+def _weights(
+    chosen: Mapping[str, Choice],
+    spec: RunSpec,
+    device: torch.device,
+    processes: Processes,
+    samples: Samples,
+    fit: Fit,
+    optimization: Optimization,
+) -> Weights:
+    """Decides which weights are evaluated, kept and saved."""
+    train = samples.splits["train"]
+    return choose_weights(
+        spec.weights,
+        optimization.optimizer,
+        chosen["optimizer"].label,
+        fit.objective,
+        BatchStatistics(fit.objective, train, spec.batch_size, processes, spec.seed, device),
+        spec.epochs,
+        spec.epochs * samples.plan.steps,
+    )
 
 
 def _warnings(chosen: Mapping[str, Choice], plan: BatchPlan, fit: Fit, optimization: Optimization) -> Iterator[str]:

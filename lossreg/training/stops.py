@@ -135,13 +135,22 @@ class SignalGuard:
             self._holds = False
 
     @contextlib.contextmanager
-    def deferring(self) -> Iterator[None]:
-        """Within the block signals wait; they come right after it."""
+    def pausing(self) -> Iterator[None]:
+        """Within the block, in the middle of a run, signals wait; one that came is raised right after it.
+
+        Example:
+            >>> with contextlib.suppress(KeyboardInterrupt), SignalGuard() as guard:
+            ...     with guard.pausing():
+            ...         signal.raise_signal(signal.SIGINT)
+            ...         print("switched")
+            ...     print("never reached")
+            switched
+        """
         with self.holding():
             yield
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            signal.raise_signal(waiting)
+        if self._waiting is not None:
+            number, self._waiting = self._waiting, None
+            signal.raise_signal(number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._holds:

@@ -18,6 +18,7 @@ from lossreg.errors import LossregError, describe_error
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.entry import RegistryEntry
 from lossreg.training.loss.adapter import LossAdapter, adapt
+from lossreg.training.optim.modes import set_training_mode
 
 Batch = tuple[Tensor, Tensor]
 
@@ -61,6 +62,7 @@ def _optimizer_problems(entry: RegistryEntry[Component]) -> Iterator[str]:
     if not isinstance(optimizer, torch.optim.Optimizer):
         yield f"its factory returns a {type(optimizer).__name__}, not a torch.optim.Optimizer"
         return
+    set_training_mode(optimizer)
     before = weight.detach().clone()
 
     def closure() -> float:

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from lossreg.errors import describe_error
 from lossreg.plugins.isolation import is_from_outside
+from lossreg.training.optim.modes import set_training_mode
 from lossreg.training.optim.optimizer import OptimizerPlan
 
 STEPS = 2  # some look at the weights only when they have a state
@@ -48,6 +49,7 @@ def _step(plan: OptimizerPlan, memory_format: torch.memory_format) -> BaseExcept
             if not all(id(parameter) in copied for parameter in held):  # an object, or made of the model's own weights
                 optimizer = _copied_optimizer(optimizer, memory_format)
                 held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            set_training_mode(optimizer)
             for _ in range(STEPS):
                 for parameter in held:
                     parameter.grad = torch.full_like(parameter, 0.01)

@@ -17,6 +17,7 @@ from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.training.loss.gradients import SparseGradient
 from lossreg.training.optim.given import make
+from lossreg.training.optim.modes import set_training_mode
 from lossreg.training.optim.param_groups import OptimizerGroup, check_options, group_names
 
 if TYPE_CHECKING:
@@ -189,6 +190,7 @@ def _step_failure(plan: OptimizerPlan, device: torch.device) -> BaseException | 
             optimizer = stand_ins.twin(optimizer, plan.parameters)
         except Exception:  # what holds something that cannot be copied is not tried
             return None
+    set_training_mode(optimizer)
     try:
         with torch.random.fork_rng(), torch.enable_grad():
             if plan.choice.component is not None and plan.choice.component.closure:

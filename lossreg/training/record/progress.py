@@ -60,7 +60,8 @@ class Progress:
         """Shows an epoch."""
         if self._bar is not None:
             self._bar.update(record["step"] - self._bar.n)
-        hidden = ("kind", "epoch", "step", "seconds")
+        plain = ("weights",) if run.parts.weights.name == "raw" else ()  # where there are no others
+        hidden = ("kind", "epoch", "step", "seconds", *plain)
         values = "  ".join(f"{name} {_short(value)}" for name, value in record.items() if name not in hidden)
         self._line(f"epoch {record['epoch']}  step {record['step']}  {values}")
 
@@ -86,7 +87,9 @@ class Progress:
             self._bar.write(text, file=self._stream)
 
 
-def _short(value: float | None) -> str:
+def _short(value: float | str | None) -> str:
     if value is None:
         return "-"
+    if isinstance(value, str):
+        return value
     return f"{value:.0f}" if value >= 1000 else f"{value:.4g}"

@@ -42,6 +42,7 @@ class Recorder:
         self._directory = directory.path
         self._metrics: TextIO | None = None
         self._last: dict[str, Any] | None = None
+        self._files: dict[str, dict[str, Any]] = {}  # what was saved -> which weights it holds
         self._started = time.time()
         self._facts = {**parts.describe(), "process": this_process()}
 
@@ -57,7 +58,7 @@ class Recorder:
 
     def lossreg_epoch_finished(self, run: Run, record: Mapping[str, Any]) -> None:
         """Appends an epoch."""
-        with self._signals.deferring():  # run.json counts the rows
+        with self._signals.pausing():  # run.json counts the rows
             self._last = dict(record)
             self._append(record)
 
@@ -70,7 +71,7 @@ class Recorder:
         with self._signals.holding():
             try:
                 for name, state in self._trained(run):
-                    self._save(name, state)
+                    self._save(name, state, run.parts.weights.held)
                 self._close(run, "finished" if result.reason is None else "stopped", result.reason)
             except (OSError, RuntimeError) as error:  # torch's writer raises the latter on a full disk
                 raise RunFailedError(
@@ -81,11 +82,23 @@ class Recorder:
         """Keeps what there is: first the weights so far, which nothing can replace, then why it ended."""
         stopped_by = signal_name(error)
         with self._signals.holding():
+            held = self._chosen(run)
             for name, state in self._trained(run):
                 with self._telling_of(name):
-                    self._save(name, state)
+                    self._save(name, state, held)
             with self._telling_of(NAME):
                 self._close(run, "interrupted" if stopped_by else "failed", stopped_by or describe_error(error))
+
+    @staticmethod
+    def _chosen(run: Run) -> str | None:
+        """Puts the weights to keep into the model, and says which they are; None if that is not known."""
+        try:
+            return run.parts.weights.keep()
+        except Exception as error:  # of an optimizer, or of a device that failed
+            logger.warning(
+                "the weights %s could not be put in place: %s", run.parts.weights.name, describe_error(error)
+            )
+            return None
 
     @contextlib.contextmanager
     def _telling_of(self, name: str) -> Iterator[None]:
@@ -118,10 +131,11 @@ class Recorder:
         if run.parts.objective.trains_loss:
             yield "loss.pt", run.parts.objective.loss_state()
 
-    def _save(self, name: str, state: Mapping[str, Any]) -> None:
+    def _save(self, name: str, state: Mapping[str, Any], held: str | None) -> None:
         weights = {name: value.detach().cpu() for name, value in state.items()}
         with replacing(self._directory / name) as partial:
             torch.save(weights, partial)
+        self._files[name] = {"weights": held}
 
     def _write(self, run: Run, status: str, reason: str | None = None) -> None:
         content = {
@@ -137,5 +151,6 @@ class Recorder:
             "epochs_done": self._last["epoch"] + 1 if self._last else 0,
             "steps_done": run.step,
             "metrics": self._last and finite(self._last),
+            "files": self._files,
         }
         write_run_record(self._directory, content)

@@ -61,6 +61,7 @@ VALUES: list[tuple[list[str], list[str]]] = [
     (["run", "--opt.nope", ""], []),
     (["run", "--loss.reduction", ""], []),
     (["run", "--device", "c"], ["cpu", "cuda"]),
+    (["run", "--weights", ""], ["auto", "raw", "optimizer", "ema", "swa"]),
     (["run", "--precision", ""], ["auto", "32", "bf16", "16"]),
     (["plugins", "doctor", "bu"], ["builtin"]),
     (["list", "--of", "bu"], ["builtin"]),

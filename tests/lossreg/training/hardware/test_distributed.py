@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from torch import nn
+from torch.optim.swa_utils import update_bn
+
+from lossreg import datasets as lossreg_datasets
 
 if TYPE_CHECKING:
     from tests.conftest import Once
@@ -21,8 +25,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 TWO = ("--standalone", "--nproc-per-node", "2")
 CASES = (
-    "plain", "mse", "weights", "ignored", "sum", "accumulated", "loader", "schedule", "closure", "learned", "unused",
-    "single",
+    "plain", "mse", "weights", "ignored", "sum", "accumulated", "loader", "schedule", "closure", "learned", "moving",
+    "mean", "modes", "unused", "single",
 )  # of together.py  # fmt: skip
 SECONDS = 240  # a process that hangs shall not hold up the others' tests for ever
 
@@ -104,8 +108,26 @@ def test_two_processes_train_as_one_does(alone_and_together: tuple[Path, Path], 
     assert len(rows(one)) == len(rows(two))
     for by_one, by_two in zip(rows(one), rows(two), strict=True):
         assert by_one.keys() == by_two.keys()
-        for name in by_one.keys() - {"kind", "seconds", "samples_per_second"}:
+        assert by_one.get("weights") == by_two.get("weights")
+        for name in by_one.keys() - {"kind", "weights", "seconds", "samples_per_second"}:
             assert by_two[name] == pytest.approx(by_one[name], rel=bound), name
+
+
+def test_processes_make_statistics_of_an_average_together(alone_and_together: tuple[Path, Path]) -> None:
+    """They are those of torch's update_bn over the whole training split, cut into the run's batches.
+
+    129 samples in batches of 43 are 3 batches, of which one process takes 2 and the other 1. In training each process
+    normalises its own part of a batch, so that the weights are not those of one process.
+    """
+    inputs = lossreg_datasets.build("digits").train[0][:129].double()
+    for folder in alone_and_together:
+        state = torch.load(folder / "statistics" / "model.pt", weights_only=True)
+        model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(784), nn.Linear(784, 10)).double()
+        model.load_state_dict(state)
+        update_bn(inputs.split(43), model)
+        assert state["1.num_batches_tracked"] == 3
+        for name, value in model.state_dict().items():
+            torch.testing.assert_close(state[name], value, atol=ROUNDING, rtol=0)
 
 
 def test_each_process_draws_random_numbers_of_its_own(alone_and_together: tuple[Path, Path]) -> None:

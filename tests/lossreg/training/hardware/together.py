@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import schedulefree
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -36,6 +37,9 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "closure": {"data": "diabetes", "loss": "mse", "optimizer": "lbfgs", "batch_size": 100, "limit_train": None},
     "learned": {"loss": "tempered"},
+    "moving": {"loss": "tempered", "weights": "ema(0.9)"},
+    "mean": {"loss": "cross_entropy", "weights": "swa(start=0)"},
+    "modes": {"loss": "cross_entropy", "optimizer": schedulefree.SGDScheduleFree},
 }  # fmt: skip
 
 
@@ -122,6 +126,12 @@ def main() -> None:
     drawing = Drawing()
     lossreg.run(**{**usual, "model": drawing, "batch_size": 43, "out": folder / "drawing"})
     (folder / f"drawn{rank}.json").write_text(json.dumps(drawing.drawn))
+    torch.manual_seed(0)
+    normed = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(784), nn.Linear(784, 10))
+    averaged = {"model": normed, "batch_size": 43, "weights": "ema(0.5)", "out": folder / "statistics"}
+    held = lossreg.run(**{**usual, **averaged}).model
+    kept = torch.load(folder / "statistics" / "model.pt", weights_only=True)
+    assert all(value.equal(kept[name]) for name, value in held.state_dict().items())  # in each
     logging.basicConfig(filename=None if rank else folder / "warnings.txt")
     torch.manual_seed(0)
     normed = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(784), nn.Linear(784, 10))
