@@ -60,15 +60,17 @@ class Progress:
         """Shows an epoch."""
         if self._bar is not None:
             self._bar.update(record["step"] - self._bar.n)
-        hidden = ("kind", "epoch", "step", "seconds")
-        values = "  ".join(f"{name} {_short(value)}" for name, value in record.items() if name not in hidden)
-        self._line(f"epoch {record['epoch']}  step {record['step']}  {values}")
+        self._line(_row(record))
 
     def lossreg_run_finished(self, run: Run, result: RunResult) -> None:
         """Takes the bar away, and says why a run ended early."""
         self._close()
         if result.reason:
             self._line(f"stopped: {result.reason}")
+        if result.best_epoch is not None:
+            self._line(f"kept: the weights of epoch {result.best_epoch}")
+        if result.tested is not None:
+            self._line(f"test split, read once: {_row(result.tested)}")
 
     def lossreg_run_failed(self, run: Run, error: BaseException) -> None:
         """Takes the bar away."""
@@ -84,6 +86,12 @@ class Progress:
             print(text, file=self._stream, flush=True)
         else:
             self._bar.write(text, file=self._stream)
+
+
+def _row(record: Mapping[str, Any]) -> str:
+    hidden = ("kind", "epoch", "step", "seconds")
+    values = "  ".join(f"{name} {_short(value)}" for name, value in record.items() if name not in hidden)
+    return f"epoch {record['epoch']}  step {record['step']}  {values}"
 
 
 def _short(value: float | None) -> str:

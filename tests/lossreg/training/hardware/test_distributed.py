@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 TWO = ("--standalone", "--nproc-per-node", "2")
 CASES = (
     "plain", "mse", "weights", "ignored", "sum", "accumulated", "loader", "schedule", "closure", "learned", "unused",
-    "single",
+    "single", "validated",
 )  # of together.py  # fmt: skip
 SECONDS = 240  # a process that hangs shall not hold up the others' tests for ever
 
@@ -106,6 +106,15 @@ def test_two_processes_train_as_one_does(alone_and_together: tuple[Path, Path], 
         assert by_one.keys() == by_two.keys()
         for name in by_one.keys() - {"kind", "seconds", "samples_per_second"}:
             assert by_two[name] == pytest.approx(by_one[name], rel=bound), name
+
+
+def test_two_processes_cut_and_choose_as_one_does(alone_and_together: tuple[Path, Path]) -> None:
+    """The same samples are held out, the same epoch is the best, and both end after it."""
+    one, two = (record(folder / "validated") for folder in alone_and_together)
+    for name in ("validation", "data", "best_epoch", "epochs_done", "test_read", "stopped_by"):
+        assert one[name] == two[name], name
+    assert (one["stopped_by"], one["test_read"]) == ("patience", 1)
+    assert one["best_epoch"] == one["epochs_done"] - 2
 
 
 def test_each_process_draws_random_numbers_of_its_own(alone_and_together: tuple[Path, Path]) -> None:

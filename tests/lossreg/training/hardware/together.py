@@ -36,6 +36,9 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "closure": {"data": "diabetes", "loss": "mse", "optimizer": "lbfgs", "batch_size": 100, "limit_train": None},
     "learned": {"loss": "tempered"},
+    "validated": {
+        "loss": "cross_entropy", "validate": "fold(2/3)", "patience": 1, "optimizer": "sgd(lr=1.5)", "epochs": 6,
+    },
 }  # fmt: skip
 
 
