@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import torch
 from torch import Tensor
-from torch.utils.data import Subset, TensorDataset
+from torch.utils.data import TensorDataset
 
 from lossreg.errors import DataError
 from lossreg.training.data.load import count_of, tensors_of
+from lossreg.training.data.reader import Part
 
 if TYPE_CHECKING:
     from lossreg import data
@@ -171,7 +172,10 @@ def _check_parts(parts: Sequence[int], strata: Sequence[int] | None, cut: Cut, w
     held = [part == cut.held for part in parts]
     for side, wanted in (("for validation", True), ("to train on", False)):
         if wanted not in held:
-            raise DataError(f"{where}: validate (--validate) {cut.text} leaves none of its {len(parts)} samples {side}")
+            raise DataError(
+                f"{where}: validate (--validate) {cut.text} leaves none of its {len(parts)} samples {side}",
+                setting="validate",
+            )
         if strata is None:
             continue
         sizes = Counter(strata)
@@ -181,7 +185,8 @@ def _check_parts(parts: Sequence[int], strata: Sequence[int] | None, cut: Cut, w
             more = f" (nor of {len(missing) - 1} other classes)" if len(missing) > 1 else ""
             raise DataError(
                 f"{where}: validate (--validate) {cut.text} leaves no sample of class {missing[0]}, which has "
-                f"{sizes[missing[0]]}, {side}{more}; {_advice(sizes[missing[0]], cut, is_held=wanted)}"
+                f"{sizes[missing[0]]}, {side}{more}; {_advice(sizes[missing[0]], cut, is_held=wanted)}",
+                setting="validate",
             )
 
 
@@ -195,6 +200,6 @@ def _advice(size: int, cut: Cut, *, is_held: bool) -> str:
 
 def _chosen(split: Any, tensors: tuple[Tensor, Tensor] | None, indices: Tensor) -> data.Split:
     if tensors is None:
-        return Subset(split, indices.tolist())
+        return Part(split, indices.tolist())
     inputs, targets = tensors
     return inputs[indices.to(inputs.device)], targets[indices.to(targets.device)]
