@@ -27,6 +27,7 @@ from lossreg.settings import (
 )
 from lossreg.spec import ComponentSpec, Value, frozen_params, params_text, parse_params
 from lossreg.suggestions import did_you_mean
+from lossreg.validation import MetricName, TargetText, Validate, read_target, read_validate
 from lossreg.values import plain, shown
 from lossreg.weights import WeightsText, canonical_weights
 
@@ -88,6 +89,12 @@ SYNONYMS: Mapping[str, str] = {
     "ema_decay": "weights",
     "model_ema": "weights",
     "swa": "weights",
+    "validation_split": "validate",
+    "val_split": "validate",
+    "val_size": "validate",
+    "validation_fraction": "validate",
+    "early_stopping_patience": "patience",
+    "n_iter_no_change": "patience",
 }
 
 
@@ -305,6 +312,41 @@ class RunSpec:
         converter=plain_or_none,
         validator=Whole(1, optional=True),
         metadata=described("Evaluate on the first N samples of the test split.", default="all"),
+    )
+    validate: float | str | None = attrs.field(
+        default=None,
+        converter=read_validate,
+        validator=Validate(),
+        metadata=described(
+            "Hold out a share of the training split for validation, such as 0.1, or fold K of N of it: fold(2/5).",
+            default="none",
+        ),
+    )
+    patience: int | None = attrs.field(
+        default=None,
+        converter=plain_or_none,
+        validator=Whole(1, optional=True),
+        metadata=described(
+            "End after N epochs in a row without a better value of `monitor`, and keep the weights of the best epoch.",
+            default="none",
+        ),
+    )
+    monitor: str | None = attrs.field(
+        default=None,
+        converter=plain_or_none,
+        validator=MetricName(),
+        metadata=described(
+            "The metric that `patience` watches.", default="validation_loss; test_loss without a validation split"
+        ),
+    )
+    target: str | None = attrs.field(
+        default=None,
+        converter=read_target,
+        validator=TargetText(),
+        metadata=described(
+            "End when a metric reaches a value: METRIC>=VALUE or METRIC<=VALUE, such as validation_accuracy>=0.99.",
+            default="none",
+        ),
     )
     eval_train: bool = attrs.field(
         default=False,

@@ -65,5 +65,6 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
         for name, value in result.final.items()
         if name not in hidden and value is not None
     ]
-    for name, text in [*rows, ("seconds", f"{result.seconds:.1f}"), ("directory", str(result.directory))]:
+    best = [] if result.best_epoch is None else [("best_epoch", str(result.best_epoch))]
+    for name, text in [*rows, *best, ("seconds", f"{result.seconds:.1f}"), ("directory", str(result.directory))]:
         click.echo(printable(f"{name:<25}{text}"))

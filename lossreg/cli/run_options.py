@@ -265,6 +265,8 @@ def _without_effect_removed(config: dict[str, Any], options: Mapping[str, Any]) 
     undone = set()
     if "scheduler" in options and options["scheduler"] is None:
         undone.add("scheduler_interval")
+    if "patience" in options and options["patience"] is None:
+        undone.add("monitor")
     loader = options.get("loader", "dataloader")
     if loader != "dataloader" and loader != config.get("loader"):
         undone.add("workers")

@@ -225,4 +225,8 @@ def _result(run: Run, rows: list[dict[str, Any]], started: float) -> RunResult:
         repeatable=run.repeatable,
         seconds=time.perf_counter() - started,
         reason=run.stop_reason,
+        best_epoch=run.kept_epoch,
+        tested=run.tested,
+        test_read=run.test_read,
+        chosen_on=run.parts.choices.chosen_on,
     )

@@ -51,6 +51,10 @@ class RunArguments(TypedDict, total=False):
     scheduler_interval: Interval | None
     limit_train: int | None
     limit_test: int | None
+    validate: float | str | None
+    patience: int | None
+    monitor: str | None
+    target: str | None
     eval_train: bool
     weights: str
     log_every: int

@@ -11,14 +11,16 @@ import torch
 from lossreg.training.data.batch_plan import BatchPlan
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lossreg.data import Task
     from lossreg.training.parts import Parts
 
 
-def metric_names(task: Task, *, eval_train: bool) -> list[str]:
-    """The metrics of an epoch's row that a scheduler may follow."""
+def metric_names(task: Task, *, eval_train: bool, evaluated: str = "test") -> list[str]:
+    """The metrics of an epoch's row that a scheduler may follow; `evaluated` is the split that it is about."""
     quality = quality_name(task)
-    both = ["train_loss", "test_loss", f"test_{quality}"]
+    both = ["train_loss", f"{evaluated}_loss", f"{evaluated}_{quality}"]
     return [*both, f"train_{quality}"] if eval_train else both
 
 
@@ -28,14 +30,31 @@ def quality_name(task: Task) -> str:
 
 
 def evaluate_epoch(parts: Parts) -> dict[str, Any]:
-    """What an epoch's row says of the weights at its end."""
-    row: dict[str, Any] = {}
-    for name in ("test", "train") if parts.spec.eval_train else ("test",):
-        loss, quality = evaluate(parts, name)
-        # train_loss is the running loss of the epoch; the same with the weights at its end has another name.
-        row["test_loss" if name == "test" else "train_loss_after"] = loss if math.isfinite(loss) else None
-        row[f"{name}_{quality_name(parts.samples.data.task)}"] = quality
-    return row
+    """What an epoch's row says of the weights at its end: on the validation split; without one, on the test split."""
+    seen = "validation" if "validation" in parts.samples.splits else "test"
+    row = _metrics(parts, seen)
+    return row | _metrics(parts, "train") if parts.spec.eval_train else row
+
+
+def evaluate_test(parts: Parts, row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The row of the test split, for the weights that are kept; None where every epoch has evaluated it.
+
+    Args:
+        parts: The parts of the run.
+        row: Of the epoch whose weights these are.
+    """
+    if "validation" not in parts.samples.splits:
+        return None
+    return {"kind": "test", "epoch": row["epoch"], "step": row["step"], **_metrics(parts, "test")}
+
+
+def _metrics(parts: Parts, name: str) -> dict[str, Any]:
+    loss, quality = evaluate(parts, name)
+    # train_loss is the running loss of the epoch; the same with the weights at its end has another name.
+    return {
+        "train_loss_after" if name == "train" else f"{name}_loss": loss if math.isfinite(loss) else None,
+        f"{name}_{quality_name(parts.samples.data.task)}": quality,
+    }
 
 
 @torch.inference_mode()
@@ -46,7 +65,7 @@ def evaluate(parts: Parts, name: str) -> tuple[float, float]:
 
     Args:
         parts: The parts of the run; the model is in evaluation mode afterwards.
-        name: `train` or `test`.
+        name: `train`, `validation` or `test`.
 
     Returns:
         The mean of the batches' losses, each with the weight that the loss gives it (else its samples); of a loss that
@@ -55,6 +74,7 @@ def evaluate(parts: Parts, name: str) -> tuple[float, float]:
     """
     objective, reduction, processes = parts.objective, parts.fit.reduction, parts.processes
     split = parts.samples.splits[name]
+    parts.samples.evaluations[name] += 1
     objective.eval()
     # float64 where there is one (mps has none): sums of many batches.
     exact = torch.float32 if parts.device.type == "mps" else torch.float64

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from lossreg.errors import RunFailedError
-from lossreg.training.evaluate import evaluate_epoch
+from lossreg.training.early_stopping import EarlyStopping
+from lossreg.training.evaluate import evaluate_epoch, evaluate_test
 from lossreg.training.hardware.compile import CompiledObjective
 from lossreg.training.hardware.distributed import data_parallel
 from lossreg.training.optim.scheduler import learning_rate
@@ -44,6 +45,7 @@ def train(run: Run, hooks: RunHooks) -> list[dict[str, Any]]:
     rows = []
     parts = run.parts
     step = training_step(parts)
+    stopping = EarlyStopping(run)
     seed_process(parts.spec.seed, parts.processes.rank)
     for epoch in range(parts.spec.epochs):
         run.epoch = epoch
@@ -52,12 +54,15 @@ def train(run: Run, hooks: RunHooks) -> list[dict[str, Any]]:
         parts.processes.broadcast_buffers(parts.objective)  # one model is evaluated, and kept
         row["weights"] = parts.weights.end_epoch(epoch)
         row |= evaluate_epoch(parts)
+        stopping.after_epoch(row)  # with the weights that were evaluated
         rows.append(row)
         hooks.call("lossreg_epoch_finished", run=run, record=row)
         if _stops(run):
             break
         parts.optimization.schedule.after_epoch(epoch, row)
-    _warn_of_overflow(parts, rows[-1])
+    kept = stopping.restore(rows)
+    run.tested = evaluate_test(parts, kept)
+    _warn_of_overflow(parts, kept)
     return rows
 
 
@@ -65,11 +70,14 @@ def _warn_of_overflow(parts: Parts, row: Mapping[str, Any]) -> None:
     """A step that overflows shows in the loss of the next; the last has none."""
     weights = [one.detach().abs().max() for one in parts.objective.trainable().values() if one.numel()]
     greatest = max(map(float, weights), key=lambda number: math.inf if math.isnan(number) else number, default=0.0)
-    if (row["test_loss"] is not None and math.isfinite(greatest)) or not parts.processes.is_main:
+    seen = "validation" if "validation_loss" in row else "test"
+    loss = row[f"{seen}_loss"]
+    if (loss is not None and math.isfinite(greatest)) or not parts.processes.is_main:
         return
     logger.warning(
-        "the test loss is %s after the last step (epoch %d), and the greatest weight is %g%s",
-        "not a finite number" if row["test_loss"] is None else f"{row['test_loss']:g}",
+        "the %s loss is %s after the last step (epoch %d), and the greatest weight is %g%s",
+        seen,
+        "not a finite number" if loss is None else f"{loss:g}",
         row["epoch"],
         greatest,
         "" if greatest < OVERFLOWN else ": training overflowed in its last steps; a lower learning rate may help",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import torch
 import lossreg
 from lossreg.data import Data
 from lossreg.run_spec import RunSpec
+from lossreg.training.choosing import Choices
 from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.data.splits import ResidentSplit, StreamedSplit
 from lossreg.training.hardware.distributed import Processes
@@ -35,15 +37,19 @@ class Samples:
 
     Attributes:
         data: What it is.
-        splits: `train` and `test`.
+        splits: `train` and `test`, and `validation` where there is one.
         plan: How an epoch is cut into steps, and what this process takes of them.
         facts: Of the data set.
+        held_out: How the validation split was cut off, for the run record, or None.
+        evaluations: Split -> how often it was evaluated so far.
     """
 
     data: Data
     splits: Mapping[str, ResidentSplit | StreamedSplit]
     plan: BatchPlan
     facts: Facts
+    held_out: Mapping[str, Any] | None = None
+    evaluations: Counter[str] = attrs.field(factory=Counter)
 
 
 @attrs.frozen(eq=False)
@@ -106,6 +112,7 @@ class Parts:
         fit: Model and loss.
         optimization: Optimizer and scheduler.
         weights: Which weights are evaluated, kept and saved.
+        choices: What is chosen by metrics.
         warnings: Sentences to show before the run starts.
     """
 
@@ -118,6 +125,7 @@ class Parts:
     fit: Fit
     optimization: Optimization
     weights: Weights
+    choices: Choices
     warnings: list[str]
 
     @property
@@ -170,6 +178,9 @@ class Parts:
                 "outputs": data.outputs,
                 **{name: len(split) for name, split in splits.items()},
             },
+            "validation": None if self.samples.held_out is None else dict(self.samples.held_out),
+            "chosen_on": self.choices.chosen_on,
+            "choosing": dict(self.choices.deciders),
             "steps_per_epoch": self.samples.plan.steps,
             "parameters": sum(parameter.numel() for parameter in self.objective.model.parameters()),
             "versions": {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ class RunResult:
 
     Attributes:
         metrics: One row for each epoch, as in `metrics.jsonl`: epoch, step, lr, train_loss, test_loss, test_accuracy
-            or test_mean_absolute_error, weights (which are evaluated), samples_per_second, seconds; with `eval_train`
-            also train_loss_after and train_accuracy or train_mean_absolute_error, of the weights at the epoch's end.
+            or test_mean_absolute_error (with a validation split validation_loss and so on instead),
+            samples_per_second, seconds; with `eval_train` also train_loss_after and train_accuracy or
+            train_mean_absolute_error, of the weights at the epoch's end.
         directory: The run directory.
         model: The trained model, on the run's device; with the weights that `final["weights"]` names.
         loss: The loss; its own weights, if it has any, were trained with the model's.
@@ -31,6 +32,10 @@ class RunResult:
         repeatable: Whether the run directory is enough to repeat it.
         seconds: How long the run took, from the first step to the last evaluation.
         reason: Why it ended early, or None.
+        best_epoch: The epoch whose weights the model has, for a run with `patience`; None is the last.
+        tested: The row of the test split, which a run with a validation split reads at its end; else None.
+        test_read: How often the test split was evaluated.
+        chosen_on: The split by which something was chosen: `validation`, `test`, `train`, or None.
     """
 
     metrics: list[dict[str, Any]]
@@ -41,11 +46,16 @@ class RunResult:
     repeatable: bool
     seconds: float
     reason: str | None = None
+    best_epoch: int | None = None
+    tested: dict[str, Any] | None = None
+    test_read: int = 0
+    chosen_on: str | None = None
 
     @property
     def final(self) -> dict[str, Any]:
-        """The row of the last epoch."""
-        return self.metrics[-1]
+        """The metrics of the model: the row of the best epoch, or of the last one, and those of the test split."""
+        kept = (row for row in self.metrics if row["epoch"] == self.best_epoch)
+        return final_row(next(kept, self.metrics[-1]), self.tested)
 
     def to_json(self) -> dict[str, Any]:
         """The result as plain values; a number that is not finite, which JSON does not have, is None."""
@@ -54,10 +64,18 @@ class RunResult:
             "repeatable": self.repeatable,
             "seconds": self.seconds,
             "reason": self.reason,
+            "best_epoch": self.best_epoch,
+            "test_read": self.test_read,
+            "chosen_on": self.chosen_on,
             "spec": dict(self.spec.items()),
             "final": finite(self.final),
             "metrics": [finite(row) for row in self.metrics],
         }
+
+
+def final_row(row: Mapping[str, Any], tested: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The row of an epoch, with the metrics of the test split where they have a row of their own."""
+    return {**row, **{name: value for name, value in (tested or {}).items() if name.startswith("test_")}}
 
 
 @attrs.frozen(eq=False, str=False, repr=False)
@@ -125,12 +143,21 @@ def _facts(plan: Plan) -> list[str]:
         f"{'precision':<20}{facts['precision']['used']} ({facts['precision']['reason']})",
         f"{'evaluated weights':<20}{facts['weights']['used']} ({facts['weights']['reason']})",
         *(f"{f'{name} samples':<20}{how['used']} ({how['reason']})" for name, how in facts["loaders"].items()),
-        f"{'samples':<20}{data['train']} train, {data['test']} test; {data['task']}",
+        f"{'samples':<20}{', '.join(f'{data[name]} {name}' for name in facts['loaders'])}; {data['task']}",
+        *_choosing(facts),
         f"{'steps':<20}{facts['steps_per_epoch']} an epoch",
         f"{'model parameters':<20}{facts['parameters']:,}",
         f"{'contract':<20}fits: output {tuple(contract['output_shape'])} goes to the loss "
         f"{_change(contract['input'])}, targets {_change(contract['target'])}",
     ]
+
+
+def _choosing(facts: Mapping[str, Any]) -> list[str]:
+    """How a validation split is cut off, and what is chosen by which metric."""
+    held = facts["validation"]
+    how = [] if held is None else [f"{'validation':<20}cut by seed and {held['by']}; {held['reason']}"]
+    by = ", ".join(f"{who} by {metric}" for who, metric in facts["choosing"].items())
+    return [*how, f"{'chosen on':<20}{facts['chosen_on']}: {by}"] if by else how
 
 
 def _change(how: str) -> str:

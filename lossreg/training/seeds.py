@@ -3,6 +3,7 @@
 | What is drawn | Stream |
 |---|---|
 | initial weights, and what a data set draws when it is built | torch's generators, set to `seed` before each |
+| the validation split | a hash of each sample with `seed` as its key (`data/validation.py`) |
 | order of samples in an epoch | `numpy.random.default_rng([seed, epoch])` |
 | what random transforms make of a sample | a seed for each sample from `numpy.random.default_rng([seed, epoch, 1])` |
 | dropout, and what else the model draws in training | torch's generators as building left them; in rank > 0 set anew |

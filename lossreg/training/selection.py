@@ -177,6 +177,11 @@ def check_effects(request: Request) -> None:
     if spec.scheduler_interval and spec.scheduler is None and "scheduler" not in objects:
         raise ConfigError("scheduler_interval (--sched-interval) has no effect without a scheduler")
     WeightsChoice.parse(spec.weights).first_epoch(spec.epochs)
+    if spec.monitor is not None and spec.patience is None:
+        raise ConfigError(
+            "monitor (--monitor) has no effect without patience (--patience N, the epochs to wait for a better one)",
+            setting="monitor",
+        )
     if "data" in objects and spec.model is None and "model" not in objects:
         raise ConfigError("data is an object, which names no model of its own; give model=")
 

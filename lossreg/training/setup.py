@@ -15,9 +15,11 @@ from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import RunSpec
 from lossreg.training.batch_statistics import BatchStatistics
+from lossreg.training.choosing import Choices, choose
 from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.data.load import load_split
 from lossreg.training.data.splits import Split, StreamedSplit
+from lossreg.training.data.validation import hold_out
 from lossreg.training.evaluate import metric_names
 from lossreg.training.hardware.compile import check_compiler
 from lossreg.training.hardware.device import check_not_shared, hardware_id, resolve_device
@@ -57,6 +59,7 @@ from lossreg.training.selection import (
     select_loss,
 )
 from lossreg.training.weights import Weights, choose_weights
+from lossreg.validation import Cut
 
 Runtime = Mapping[str, Any]  # runtime name -> what factories that ask for it get
 
@@ -84,6 +87,7 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     runtime = _runtime(spec, samples)
     objective = _build_objective(chosen, spec, device, samples, runtime, request.registries, closure=closure)
     plan, stepping = _plan_optimization(chosen, spec, samples, objective, runtime)
+    choices = _choices(spec, samples, chosen, stepping)
     mismatch = mismatch_of({field: choice.label for field, choice in chosen.items()})
     check = functools.partial(
         check_contract,
@@ -114,7 +118,11 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
         fit=fit,
         optimization=optimization,
         weights=weights,
-        warnings=[*_warnings(chosen, samples.plan, fit, optimization), *filter(None, [weights.warning])],
+        choices=choices,
+        warnings=[
+            *_warnings(chosen, samples.plan, fit, optimization),
+            *filter(None, [weights.warning, choices.warning]),
+        ],
     )
 
 
@@ -140,9 +148,10 @@ def _load_samples(choice: Choice, spec: RunSpec, device: torch.device, processes
         data = choice.build(runtime=runtime)
     if not isinstance(data, Data):
         raise ConfigError(f"the data set {choice.label} is a {type(data).__name__}, not a lossreg.Data")
+    sources, held_out = _sources(data, spec, choice.label)
     splits = {
         name: load_split(
-            getattr(data, name),
+            source,
             data.task,
             limit,
             device,
@@ -152,14 +161,25 @@ def _load_samples(choice: Choice, spec: RunSpec, device: torch.device, processes
             local_world_size=processes.local_world_size,
             quiet=quiet,
         )
-        for name, limit in (("train", spec.limit_train), ("test", spec.limit_test))
+        for name, (source, limit) in sources.items()
     }
     if spec.workers is not None and not any(isinstance(split, StreamedSplit) for split in splits.values()):
         raise ConfigError("workers (--workers) has no effect: no split is read by a data loader (--loader dataloader)")
     _check_shape(data, splits["train"], choice.label)
     processes.check_equal({name: len(split) for name, split in splits.items()}, "the numbers of samples")
+    processes.check_equal(held_out and held_out["digest"], "the validation splits")
     plan = BatchPlan(len(splits["train"]), spec.batch_size, spec.accumulate, processes.rank, processes.world_size)
-    return Samples(data, splits, plan, {"data": choice.facts(runtime)})
+    return Samples(data, splits, plan, {"data": choice.facts(runtime)}, held_out)
+
+
+def _sources(data: Data, spec: RunSpec, label: str) -> tuple[dict[str, tuple[Any, int | None]], dict[str, Any] | None]:
+    """Name of a split -> its samples and how many of them are used; and how the validation split was cut off."""
+    test = (data.test, spec.limit_test)
+    if spec.validate is None:
+        return {"train": (data.train, spec.limit_train), "test": test}, None
+    where = f"data set {label}, split train"
+    held = hold_out(data.train, Cut.of(spec.validate), data.task, spec.limit_train, spec.seed, where)
+    return {"train": (held.train, None), "validation": (held.validation, None), "test": test}, held.facts
 
 
 def _check_shape(data: Data, train: Split, label: str) -> None:
@@ -321,11 +341,23 @@ def _choose_reduction(adapter: LossAdapter, samples: Samples, probe: ProbeResult
     return reduction_of(adapter, probe.adapter, probe.output, probe.targets, may_be_ignored=may_be_ignored)
 
 
+def _metrics(spec: RunSpec, samples: Samples) -> list[str]:
+    """The metrics of an epoch's row."""
+    evaluated = "validation" if "validation" in samples.splits else "test"
+    return metric_names(samples.data.task, eval_train=spec.eval_train, evaluated=evaluated)
+
+
+def _choices(spec: RunSpec, samples: Samples, chosen: Mapping[str, Choice], stepping: Stepping) -> Choices:
+    """What is chosen by metrics."""
+    label = chosen["scheduler"].label if "scheduler" in chosen else "none"
+    return choose(spec, _metrics(spec, samples), label, stepping.monitor)
+
+
 def _plan_optimization(
     chosen: Mapping[str, Choice], spec: RunSpec, samples: Samples, objective: Objective, runtime: Runtime
 ) -> tuple[OptimizerPlan, Stepping]:
     """Decides what the optimizer is built from, and when the scheduler steps."""
-    metrics = metric_names(samples.data.task, eval_train=spec.eval_train)
+    metrics = _metrics(spec, samples)
     stepping = choose_stepping(
         chosen.get("scheduler"), spec.scheduler_interval, metrics, spec.epochs, samples.plan.steps
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import torch
 
 from lossreg.plugins.participants import Participant
 from lossreg.run_spec import RunSpec
+from lossreg.training.choosing import Best
 from lossreg.training.stops import check_reason
 
 if TYPE_CHECKING:
@@ -27,8 +28,10 @@ class Run:
         parts: Data set, model, loss, optimizer and scheduler, ready for the loop.
         epoch: The epoch under way, from 0.
         step: Steps of the optimizer that are done.
+        best: The best epoch so far and its weights, for a run that keeps them (`patience`); else None.
+        tested: The row of the test split, at the end of a run that has a validation split; else None.
         stop_reason: Why the run is to end early, or None.
-        stopped_by: The plugin, file or observer that asked for it, or None.
+        stopped_by: The plugin, file or observer that asked for it, `patience` or `target`, or None.
         participants: The plugins and files whose run hooks are called.
         observers: The classes of the caller's observers.
     """
@@ -38,6 +41,8 @@ class Run:
     parts: Parts
     epoch: int = 0
     step: int = 0
+    best: Best | None = None
+    tested: dict[str, Any] | None = None
     stop_reason: str | None = None
     stopped_by: str | None = None
     participants: tuple[Participant, ...] = ()
@@ -62,6 +67,16 @@ class Run:
     def optimizer(self) -> torch.optim.Optimizer:
         """The optimizer."""
         return self.parts.optimization.optimizer
+
+    @property
+    def kept_epoch(self) -> int | None:
+        """The epoch whose weights are kept, if that is not simply the last."""
+        return None if self.best is None else self.best.epoch
+
+    @property
+    def test_read(self) -> int:
+        """How often the test split was evaluated so far."""
+        return self.parts.samples.evaluations["test"]
 
     @property
     def repeatable(self) -> bool:

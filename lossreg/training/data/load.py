@@ -63,10 +63,10 @@ def load_split(
     """
     if type(split) is TensorDataset and len(split.tensors) == 2:
         split = (split.tensors[0], split.tensors[1])
-    tensors = _tensors(split, limit, where)
+    tensors = tensors_of(split, limit, where)
     chosen, reason = _choose(loader, tensors, device)
     if chosen == "dataloader":
-        count = _count(split if tensors is None else tensors[1], limit, where)
+        count = count_of(split if tensors is None else tensors[1], limit, where)
         cores = available_cores() // local_world_size
         reading = min(max(cores - 1, 0), MAX_WORKERS) if workers is None else workers
         return StreamedSplit(Reader(split if tensors is None else tensors, task, count, where), device, reading, reason)
@@ -80,8 +80,12 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _tensors(split: data.Split, limit: int | None, where: str) -> tuple[Tensor, Tensor] | None:
-    """The pair of tensors that the split is, or None for a map-style data set."""
+def tensors_of(split: data.Split, limit: int | None, where: str) -> tuple[Tensor, Tensor] | None:
+    """The pair of tensors that the split is, or None for a map-style data set.
+
+    Raises:
+        DataError: If it is neither.
+    """
     if isinstance(split, tuple | list):
         given, split = split, tuple(_from_array(part, where) for part in split)
         if len(split) != 2 or not all(isinstance(part, Tensor) for part in split):
@@ -98,7 +102,7 @@ def _tensors(split: data.Split, limit: int | None, where: str) -> tuple[Tensor, 
         for part in (inputs, targets):
             if part.layout is not torch.strided:
                 raise DataError(f"{where}: the layout {part.layout} is not supported; to_dense() helps")
-        _count(targets, limit, where)
+        count_of(targets, limit, where)
         return inputs[:limit], targets[:limit]
     if not (hasattr(split, "__getitem__") and hasattr(split, "__len__")):
         raise DataError(
@@ -118,7 +122,12 @@ def _from_array(part: Any, where: str) -> Any:
         raise DataError(f"{where}: an array of {part.dtype} is not numbers that torch has: {error}") from error
 
 
-def _count(samples: Any, limit: int | None, where: str) -> int:
+def count_of(samples: Any, limit: int | None, where: str) -> int:
+    """The number of samples, at most the limit.
+
+    Raises:
+        DataError: If there are none, or the data set does not tell.
+    """
     try:
         count = len(samples)
     except BaseException as error:  # of a data set's own __len__
@@ -152,7 +161,7 @@ def _free_memory(device: torch.device) -> int | None:
 
 def _read_all(split: data.Split, task: Task, limit: int | None, where: str, *, quiet: bool) -> tuple[Tensor, Tensor]:
     """Reads each sample once, into tensors that are there from the beginning: the memory of one copy."""
-    count = _count(split, limit, where)
+    count = count_of(split, limit, where)
     reader = Reader(split, task, count, where)
     seeds = sample_seeds(0, 0, count).tolist()
     inputs, targets = (part.new_empty((count, *part.shape[1:])) for part in reader.read([0], seeds[:1]))

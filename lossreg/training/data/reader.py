@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, TensorDataset, default_collate, get_worker_info
+from torch.utils.data import Dataset, Subset, TensorDataset, default_collate, get_worker_info
 
 from lossreg.errors import DataError, describe_error
 from lossreg.plugins.isolation import is_from_outside
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 Batch = tuple[Tensor, Tensor]
 Key = tuple[Sequence[int], Sequence[int]]  # indices of samples, and the seed of each
+
+
+class Part(Subset[Any]):
+    """Some samples of a map-style data set; errors name each by its index there."""
 
 
 class Reader(Dataset["Batch | DataError"]):
@@ -82,13 +86,14 @@ class Reader(Dataset["Batch | DataError"]):
             form = _form(pair)
             self._form = self._form or form
             if form != self._form:
-                raise DataError(f"{self.where}: samples are not alike: sample {index} is {form}, another {self._form}")
+                which = self._named(index)
+                raise DataError(f"{self.where}: samples are not alike: {which} is {form}, another {self._form}")
         inputs, targets = default_collate(pairs)
         try:
             return inputs, self._checked(inputs, targets)
         except DataError:
             for index, (one, target) in zip(indices, pairs, strict=True):  # which one it is
-                self._checked(one, target, f", sample {index}")
+                self._checked(one, target, f", {self._named(index)}")
             raise
 
     def _checked(self, inputs: Tensor, targets: Tensor, which: str = "") -> Tensor:
@@ -97,6 +102,9 @@ class Reader(Dataset["Batch | DataError"]):
             check_classes(checked, self.classes, self.ignored, self.where + which)
         return checked
 
+    def _named(self, index: int) -> str:
+        return f"sample {self.samples.indices[index] if isinstance(self.samples, Part) else index}"
+
     def _sample(self, index: int, seed: int) -> tuple[Tensor, Tensor]:
         seed_sample(seed)
         try:
@@ -104,17 +112,17 @@ class Reader(Dataset["Batch | DataError"]):
         except BaseException as error:  # also StopIteration, which a loop would take for the end
             if is_from_outside(error):
                 raise
-            failure = DataError(f"{self.where}: sample {index} cannot be read: {describe_error(error)}")
+            failure = DataError(f"{self.where}: {self._named(index)} cannot be read: {describe_error(error)}")
             failure.add_note(traceback.format_exc())  # its author needs it, and a worker's would be lost
             raise failure from error
         if not isinstance(sample, tuple | list) or len(sample) != 2:
-            raise DataError(f"{self.where}: sample {index} is a {_kind(sample)}, not a pair (input, target)")
+            raise DataError(f"{self.where}: {self._named(index)} is a {_kind(sample)}, not a pair (input, target)")
         try:
             return torch.as_tensor(sample[0]), torch.as_tensor(sample[1])
         except (TypeError, ValueError, RuntimeError) as error:
             kinds = " and ".join(_kind(part) for part in sample)
             raise DataError(
-                f"{self.where}: sample {index} is a pair of {kinds}, which are not tensors ({error}); "
+                f"{self.where}: {self._named(index)} is a pair of {kinds}, which are not tensors ({error}); "
                 "a transform such as torchvision.transforms.ToTensor makes them"
             ) from error
 

@@ -116,7 +116,7 @@ def check_contract(
             _value(probe.adapter, one, targets[:1], mismatch, fitting)
         _check_evaluation(probe, inputs, output, mismatch)
         for name, split in splits.items():
-            if name == "test" or eval_train:
+            if name != "train" or eval_train:
                 smallest = BatchPlan(len(split), plan.batch_size).smallest
                 _check_evaluated(probe, split.head(2), name, output, data, mismatch, smallest=smallest)
         shape = tuple(output.shape)

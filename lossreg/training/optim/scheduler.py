@@ -13,6 +13,7 @@ import torch
 from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.build import ResolvedComponent
+from lossreg.training.choosing import watched
 from lossreg.training.optim.given import make
 from lossreg.training.optim.optimizer import OptimizerPlan, StandIns, check_step
 
@@ -66,7 +67,7 @@ def choose_stepping(
         return Stepping(requested or "epoch", None, epochs, steps_per_epoch)
     _check_interval(choice.resolved)
     component = choice.component
-    monitor = component.monitor
+    monitor = None if component.monitor is None else watched(component.monitor, metrics)
     if monitor is not None and monitor not in metrics:
         raise ConfigError(
             f"scheduler {component.name} follows the metric {monitor!r}, which this run does not have; "

@@ -61,15 +61,17 @@ class Progress:
         if self._bar is not None:
             self._bar.update(record["step"] - self._bar.n)
         plain = ("weights",) if run.parts.weights.name == "raw" else ()  # where there are no others
-        hidden = ("kind", "epoch", "step", "seconds", *plain)
-        values = "  ".join(f"{name} {_short(value)}" for name, value in record.items() if name not in hidden)
-        self._line(f"epoch {record['epoch']}  step {record['step']}  {values}")
+        self._line(_row(record, *plain))
 
     def lossreg_run_finished(self, run: Run, result: RunResult) -> None:
         """Takes the bar away, and says why a run ended early."""
         self._close()
         if result.reason:
             self._line(f"stopped: {result.reason}")
+        if result.best_epoch is not None:
+            self._line(f"kept: the weights of epoch {result.best_epoch}")
+        if result.tested is not None:
+            self._line(f"test split, read once: {_row(result.tested)}")
 
     def lossreg_run_failed(self, run: Run, error: BaseException) -> None:
         """Takes the bar away."""
@@ -85,6 +87,12 @@ class Progress:
             print(text, file=self._stream, flush=True)
         else:
             self._bar.write(text, file=self._stream)
+
+
+def _row(record: Mapping[str, Any], *hidden: str) -> str:
+    hidden = ("kind", "epoch", "step", "seconds", *hidden)
+    values = "  ".join(f"{name} {_short(value)}" for name, value in record.items() if name not in hidden)
+    return f"epoch {record['epoch']}  step {record['step']}  {values}"
 
 
 def _short(value: float | str | None) -> str:

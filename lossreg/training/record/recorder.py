@@ -16,6 +16,7 @@ from lossreg.errors import RunFailedError, describe_error
 from lossreg.training.record.directory import RunDirectory, replacing
 from lossreg.training.record.owner import this_process
 from lossreg.training.record.run_json import NAME, write_run_record
+from lossreg.training.results import final_row
 from lossreg.training.stops import SignalGuard, signal_name
 from lossreg.values import finite
 
@@ -70,8 +71,10 @@ class Recorder:
         """
         with self._signals.holding():
             try:
+                if result.tested is not None:
+                    self._append(result.tested)
                 for name, state in self._trained(run):
-                    self._save(name, state, run.parts.weights.held)
+                    self._save(name, state, run.best.row["weights"] if run.best else run.parts.weights.held)
                 self._close(run, "finished" if result.reason is None else "stopped", result.reason)
             except (OSError, RuntimeError) as error:  # torch's writer raises the latter on a full disk
                 raise RunFailedError(
@@ -82,7 +85,7 @@ class Recorder:
         """Keeps what there is: first the weights so far, which nothing can replace, then why it ended."""
         stopped_by = signal_name(error)
         with self._signals.holding():
-            held = self._chosen(run)
+            held = run.best.row["weights"] if run.best else self._chosen(run)
             for name, state in self._trained(run):
                 with self._telling_of(name):
                     self._save(name, state, held)
@@ -127,9 +130,10 @@ class Recorder:
 
     @staticmethod
     def _trained(run: Run) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        yield "model.pt", run.model.state_dict()
+        best = run.best
+        yield "model.pt", best.model if best else run.model.state_dict()
         if run.parts.objective.trains_loss:
-            yield "loss.pt", run.parts.objective.loss_state()
+            yield "loss.pt", best.loss if best else run.parts.objective.loss_state()
 
     def _save(self, name: str, state: Mapping[str, Any], held: str | None) -> None:
         weights = {name: value.detach().cpu() for name, value in state.items()}
@@ -138,6 +142,7 @@ class Recorder:
         self._files[name] = {"weights": held}
 
     def _write(self, run: Run, status: str, reason: str | None = None) -> None:
+        kept = run.best.row if run.best else self._last
         content = {
             "status": status,
             "reason": reason,
@@ -150,7 +155,9 @@ class Recorder:
             "seconds": round(time.time() - self._started, 3),
             "epochs_done": self._last["epoch"] + 1 if self._last else 0,
             "steps_done": run.step,
-            "metrics": self._last and finite(self._last),
             "files": self._files,
+            "best_epoch": run.kept_epoch,
+            "test_read": run.test_read,
+            "metrics": kept and finite(final_row(kept, run.tested)),
         }
         write_run_record(self._directory, content)

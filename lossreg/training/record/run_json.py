@@ -17,6 +17,8 @@ FORMAT = 2
 #: What can be read. Format 1 wrote "as it is" for `unchanged` in `contract`, and `averaging` for `reduction`.
 READABLE = (1, 2)
 
+#: What `stopped_by` says of a run that a setting ended: a repeat ends in the same way.
+ENDS_ITSELF = ("patience", "target")
 _ENDING = ("reason", "stopped_by", "epochs_done")
 
 

@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 TWO = ("--standalone", "--nproc-per-node", "2")
 CASES = (
     "plain", "mse", "weights", "ignored", "sum", "accumulated", "loader", "schedule", "closure", "learned", "moving",
-    "mean", "modes", "unused", "single",
+    "mean", "modes", "unused", "single", "validated",
 )  # of together.py  # fmt: skip
 SECONDS = 240  # a process that hangs shall not hold up the others' tests for ever
 
@@ -128,6 +128,15 @@ def test_processes_make_statistics_of_an_average_together(alone_and_together: tu
         assert state["1.num_batches_tracked"] == 3
         for name, value in model.state_dict().items():
             torch.testing.assert_close(state[name], value, atol=ROUNDING, rtol=0)
+
+
+def test_two_processes_cut_and_choose_as_one_does(alone_and_together: tuple[Path, Path]) -> None:
+    """The same samples are held out, the same epoch is the best, and both end after it."""
+    one, two = (record(folder / "validated") for folder in alone_and_together)
+    for name in ("validation", "data", "best_epoch", "epochs_done", "test_read", "stopped_by"):
+        assert one[name] == two[name], name
+    assert (one["stopped_by"], one["test_read"]) == ("patience", 1)
+    assert one["best_epoch"] == one["epochs_done"] - 2
 
 
 def test_each_process_draws_random_numbers_of_its_own(alone_and_together: tuple[Path, Path]) -> None:

@@ -40,6 +40,9 @@ CASES: dict[str, dict[str, Any]] = {
     "moving": {"loss": "tempered", "weights": "ema(0.9)"},
     "mean": {"loss": "cross_entropy", "weights": "swa(start=0)"},
     "modes": {"loss": "cross_entropy", "optimizer": schedulefree.SGDScheduleFree},
+    "validated": {
+        "loss": "cross_entropy", "validate": "fold(2/3)", "patience": 1, "optimizer": "sgd(lr=1.5)", "epochs": 6,
+    },
 }  # fmt: skip
 
 
