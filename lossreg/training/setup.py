@@ -328,6 +328,7 @@ def _plan_optimization(
         chosen["model"].label,
         {**runtime, "interval": stepping.interval},
         sparse_parameters(objective),
+        objective.further_names(),
     )
     return plan, stepping
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -81,6 +82,7 @@ def plan_optimizer(
     model: str,
     runtime: Mapping[str, Any],
     sparse: frozenset[int] = frozenset(),
+    further: Mapping[str, str] = MappingProxyType({}),
 ) -> OptimizerPlan:
     """Sorts the parameters into groups and checks the options of each.
 
@@ -91,6 +93,7 @@ def plan_optimizer(
         model: The model in an error message.
         runtime: Runtime name -> value.
         sparse: The ids of the parameters whose gradients are sparse.
+        further: Further names of the parameters -> their name in `parameters`.
 
     Raises:
         LossregError: If a pattern or its options are wrong.
@@ -99,7 +102,7 @@ def plan_optimizer(
         return OptimizerPlan(choice, [OptimizerGroup({}, list(parameters.values()))], False, runtime, sparse)
     try:
         options = _options(choice, patterns, runtime)
-        rest, *matched = group_names(parameters, patterns, model)
+        rest, *matched = group_names(parameters, patterns, model, further)
     except LossregError as error:
         error.setting = "param_groups"
         raise
