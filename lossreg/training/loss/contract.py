@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lossreg.errors import ContractError, DataError, describe_error
 from lossreg.training.data.batch_plan import BatchPlan
+from lossreg.training.loss.blame import check_own_parameters
 
 if TYPE_CHECKING:
     from lossreg.components import Loss
@@ -245,9 +246,9 @@ def _value(adapter: LossAdapter, output: Tensor, targets: Tensor, mismatch: Mism
             warnings.filterwarnings("error", "Using a target size", UserWarning)
             value: Any = adapter(output, targets)
     except Exception as error:
-        raise mismatch(
-            f"the loss failed on {shapes}: {describe_error(error)}{_dtypes(output, targets)}. {fitting}"
-        ) from error
+        refused = mismatch(f"the loss failed on {shapes}: {describe_error(error)}{_dtypes(output, targets)}. {fitting}")
+        check_own_parameters(adapter.criterion, error, refused.loss)
+        raise refused from error
     if not isinstance(value, Tensor) or value.ndim != 0:
         got = f"shape {_shape(value)}" if isinstance(value, Tensor) else type(value).__name__
         hint = (
