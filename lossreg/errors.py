@@ -91,9 +91,10 @@ class BuildError(LossregError, ValueError):
 
 
 class SpecError(LossregError, ValueError):
-    """A spec is not well formed. Attribute: `text`, what was written."""
+    """A spec is not well formed. Attributes: `text`, what was written; `why`, what is wrong with it, or empty."""
 
     text: str
+    why: str = ""
 
 
 class ExpressionError(LossregError, ValueError):

@@ -28,7 +28,7 @@ from lossreg.settings import (
 from lossreg.spec import ComponentSpec, Value, frozen_params, params_text, parse_params
 from lossreg.suggestions import did_you_mean
 from lossreg.validation import MetricName, TargetText, Validate, read_target, read_validate
-from lossreg.values import plain, shown
+from lossreg.values import decimal_comma_hint, plain, shown
 from lossreg.weights import WeightsText, canonical_weights
 
 MAX_EPOCHS = 1_000_000  # more is a typing error: every epoch has its line in metrics.jsonl
@@ -166,10 +166,12 @@ def _param_group(pattern: object, options: object) -> ParamGroup:
     try:
         params = parse_params(options) if isinstance(options, str) else frozen_params(options)
     except SpecError as error:
-        why = f": {error.message}" if "NaN" in error.message else ""
+        written = f"param_groups: {shown(pattern)} has the options {shown(options)}"
+        if error.why.endswith("is given twice"):
+            raise ConfigError(f"{written}: {error.why}; write it once") from error
+        why = error.message if "NaN" in error.message else decimal_comma_hint(str(options).partition("=")[2])[2:]
         raise ConfigError(
-            f"param_groups: {shown(pattern)} has the options {shown(options)}, which are not KEY=VALUE, ... such as "
-            f"'weight_decay=0, lr=0.1'{why}"
+            f"{written}, which are not KEY=VALUE, ... such as 'weight_decay=0, lr=0.1'{why and f': {why}'}"
         ) from error
     return ParamGroup(pattern.strip(), params)
 

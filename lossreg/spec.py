@@ -16,7 +16,7 @@ import attrs
 
 from lossreg.errors import SpecError
 from lossreg.names import EXPRESSION_WORDS, normalize
-from lossreg.values import plain, shortened, shown
+from lossreg.values import decimal_comma_hint, plain, shortened, shown
 
 MAX_LENGTH = 10_000  # characters of a spec text
 MAX_DEPTH = 100  # levels of syntax; no spec that a person writes goes beyond these two
@@ -31,6 +31,7 @@ _CALL = re.compile(r"\s*([A-Za-z_][\w.\-]*)\s*(\(.*\))?\s*", re.ASCII | re.DOTAL
 
 
 _CLASS = re.compile(r"[\w./\\~-]+(\.py|:[A-Za-z_][\w.]*)", re.ASCII)
+_COMMA = re.compile(r"=\s*([+-]?\d+,\d+(?:[eE][+-]?\d+)?)\s*(?:,\s*\w+\s*=|\)|$)", re.ASCII)
 _LAMBDA = re.compile(r"\s*lambda\s+\w+\s*:\s*(.*)", re.DOTALL)
 
 
@@ -39,6 +40,7 @@ def _not_a_spec(text: str, why: str) -> SpecError:
         f"{shown(text)} is not a spec{why and f': {why}'}; write name or name(key=value, ...), such as dice(smooth=1)"
         f"{_guess(text)}",
         text=text,
+        why=why,
     )
 
 
@@ -49,7 +51,8 @@ def _guess(text: str) -> str:
     expression = expression_of(text)
     if expression is not None:
         return f". A schedule of the epoch is written lambda_lr(lr_lambda={expression!r})"
-    return registering_hint(text)
+    number = _COMMA.search(text)
+    return decimal_comma_hint(number[1]) if number else registering_hint(text)
 
 
 def expression_of(text: str) -> str | None:
@@ -286,7 +289,12 @@ class ComponentSpec:
 
 def params_text(params: tuple[tuple[str, Value], ...]) -> str:
     """The canonical text of parameters: `lr=0.1, momentum=0.9`."""
-    return ", ".join(f"{key}={value_text(value)}" for key, value in params)
+    return ", ".join(f"{key}={text}" for key, text in texts_of(params).items())
+
+
+def texts_of(params: tuple[tuple[str, Value], ...]) -> dict[str, str]:
+    """Parameter -> the canonical text of its value."""
+    return {key: value_text(value) for key, value in params}
 
 
 def value_text(value: Value) -> str:

@@ -46,6 +46,22 @@ def finite(row: Mapping[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
 
 
+def decimal_comma_hint(text: str) -> str:
+    """How a number with a decimal comma is written, as the end of a message; nothing for any other text.
+
+    Example:
+        >>> decimal_comma_hint("1,5"), decimal_comma_hint("1.5"), decimal_comma_hint("1,2,3")
+        ("; a number has a decimal point: write 1.5", '', '')
+    """
+    whole, comma, decimals = text.strip().partition(",")
+    sign, digits = whole[: whole[:1] in ("+", "-")], whole[whole[:1] in ("+", "-") :]
+    mantissa, exponent, power = decimals.lower().partition("e")
+    is_power = not exponent or power.removeprefix("-").removeprefix("+").isdecimal()
+    if not (comma and text.isascii() and digits.isdecimal() and mantissa.isdecimal() and is_power):
+        return ""
+    return f"; a number has a decimal point: write {sign}{digits}.{decimals}"
+
+
 def shown(value: object) -> str:
     """The `repr` of a value for a message: a long one is cut in its middle.
 

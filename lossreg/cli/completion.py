@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
@@ -15,12 +15,15 @@ from click.shell_completion import (
     add_completion_class,
 )
 
+from lossreg.errors import ConfigError
 from lossreg.names import normalize
+from lossreg.values import shown
 from lossreg.weights import Averaging
 
 if TYPE_CHECKING:
     from lossreg.registry.entry import RegistryEntry
 
+_SHELLS = ("bash", "zsh", "fish")
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 BLOCK = "no:"  # before the name of a plugin that must not load
 
@@ -70,6 +73,33 @@ class _Bash(BashComplete):
             items = super().get_completions(words, f"{BLOCK}{rest}")
             return [CompletionItem(item.value.removeprefix(BLOCK), item.type, item.help) for item in items]
         return super().get_completions(words, incomplete)
+
+
+def check_request(variable: str, environment: Mapping[str, str]) -> None:
+    """Checks what a shell asks for: its script, or completions of a line.
+
+    Args:
+        variable: The name of the variable that asks.
+        environment: Where it is, and the line.
+
+    Raises:
+        ConfigError: If the shell is not a known one, or the line is missing.
+    """
+    asked = environment[variable]
+    shell, _, what = asked.partition("_")
+    if shell not in _SHELLS or what not in ("source", "complete"):
+        scripts = [f"{one}_source" for one in _SHELLS]
+        raise ConfigError(
+            f"{variable}={shown(asked)} is not a request for completion, which there is for {', '.join(_SHELLS)}: "
+            f"write {', '.join(scripts[:-1])} or {scripts[-1]}"
+        )
+    index = environment.get("COMP_CWORD")
+    is_number = shell == "fish" or (index is not None and index.isascii() and index.isdigit())
+    if what == "complete" and ("COMP_WORDS" not in environment or index is None or not is_number):
+        raise ConfigError(
+            f"{variable}={asked} asks for the completions of a line, which {shell} hands over in COMP_WORDS and "
+            f"COMP_CWORD; write {shell}_source for the script that does so"
+        )
 
 
 def complete_plugin(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:

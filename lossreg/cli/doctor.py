@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import site
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -25,7 +27,7 @@ def doctor_command(ctx: click.Context, name: str, as_json: bool) -> None:
 
     NAME is a plugin, or a distribution. Shown are the full traceback of an import or a hook that raises, requirements
     that are not met, hooks that are misspelt or take wrong arguments, components whose factory does not exist, whose
-    defaults do not fit, or that fail when they are tried once with random numbers, and the command that removes it.
+    defaults do not fit, or that fail when they are tried once with random numbers, and how it is removed.
     The exit code is 1 if something is wrong.
 
     \b
@@ -78,8 +80,18 @@ def _text(finding: dict[str, Any]) -> str:
         lines.append(f"  problem     {finding['problem']}")
     lines += [f"    {line}" for line in (finding["traceback"] or "").splitlines()]
     if finding["distribution"] != OWN_DISTRIBUTION:
-        lines.append(f"  remove with {sys.executable} -m pip uninstall {finding['distribution']}")
+        lines.append(f"  {removal(finding)}")
     return "\n".join(lines)
+
+
+def removal(finding: dict[str, Any]) -> str:
+    """How a distribution is removed: pip does that only in the folders of its own environment."""
+    folder = finding["folder"]
+    own = [*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])]
+    if folder is None or Path(folder).resolve() in [Path(one).resolve() for one in own]:
+        return f"remove with {sys.executable} -m pip uninstall {finding['distribution']}"
+    files = f"the files of {finding['distribution']}"
+    return f"remove      from {folder}, which pip does not manage: delete {files}, or take the folder off PYTHONPATH"
 
 
 def _child(name: str) -> None:

@@ -22,7 +22,7 @@ FLAGS: Mapping[str, str] = {
 
 WAITING = "lossreg.waiting"  # where a context keeps a dotted option whose value is being completed
 
-_DOTTED = re.compile(r"--([A-Za-z][\w-]*)\.([^=]+)(?:=(.*))?", re.ASCII | re.DOTALL)
+DOTTED = re.compile(r"--([A-Za-z][\w-]*)\.([^=]+)(?:=(.*))?", re.ASCII | re.DOTALL)
 
 
 @attrs.frozen
@@ -54,7 +54,7 @@ def split_dotted(args: Sequence[str], ctx: click.Context) -> tuple[list[str], li
     for word in words:
         if word == "--":
             return [*rest, word, *words], edits
-        match = _DOTTED.fullmatch(word)
+        match = DOTTED.fullmatch(word)
         if match is None:
             rest.append(word)
             continue

@@ -116,8 +116,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: The words after `lossreg`; None is the process's own.
     """
-    if COMPLETION in os.environ:
-        importlib.import_module("lossreg.cli.completion")  # how the shells hand a line over
     keep_stdout()
     with forgiving_standard_streams() as (stdout, _):
         code = _run_silently(arguments) if _is_quiet() else _run_aloud(arguments)
@@ -196,7 +194,10 @@ def _invoke(arguments: Sequence[str] | None) -> object:
     That one takes every EOFError for Ctrl-C, and every BrokenPipeError for the reader of stdout that went away: both
     may come from a data set.
     """
-    if COMPLETION in os.environ:
+    if os.environ.get(COMPLETION):
+        from lossreg.cli.completion import check_request  # how the shells hand a line over
+
+        check_request(COMPLETION, os.environ)
         return cli.main(args=arguments, prog_name="lossreg", standalone_mode=False)
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:

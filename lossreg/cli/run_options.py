@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ from click.shell_completion import CompletionItem
 
 from lossreg.cli.completion import complete_device, complete_spec, complete_value, complete_weights
 from lossreg.cli.config_file import load_config
-from lossreg.cli.dotted import FLAGS, WAITING, Edit, default_model, edited, split_dotted
+from lossreg.cli.dotted import DOTTED, FLAGS, WAITING, Edit, default_model, edited, split_dotted
 from lossreg.errors import ConfigError, LossregError
 from lossreg.names import normalize
 from lossreg.registry.entry import RegistryEntry
@@ -25,13 +26,27 @@ from lossreg.run_spec import COMPONENT_FIELDS, RUN_KEYS, SETTINGS, RunSpec, mean
 from lossreg.settings import Setting
 from lossreg.spec import ComponentSpec
 from lossreg.suggestions import close_matches
+from lossreg.values import decimal_comma_hint
 from lossreg.values import shown as quoted
 
 _EDITS = "lossreg.edits"
+_OPTION = re.compile(r"--[A-Za-z]", re.ASCII)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_TYPES: Mapping[str, click.ParamType[Any]] = {"whole": click.INT, "number": click.FLOAT}
+
+class _Number(click.types.FloatParamType):
+    """A number, whose decimal point may not be a comma."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        hint = decimal_comma_hint(str(value))
+        return (
+            self.fail(f"{value!r} is not a number{hint}.", param, ctx) if hint else super().convert(value, param, ctx)
+        )
+
+
+_TYPES: Mapping[str, click.ParamType[Any]] = {"whole": click.INT, "number": _Number()}
 
 #: What `--help` says of a setting in addition, where the command line has a form of its own.
 _MORE_HELP: Mapping[str, str] = {
@@ -44,6 +59,8 @@ class RunCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Takes the dotted options out before click sees the rest: click would read `-1` after one as an option."""
+        if not ctx.resilient_parsing:
+            self._check_values(ctx, args)
         rest, edits = split_dotted(args, ctx)
         ctx.meta[_EDITS] = edits
         try:
@@ -55,6 +72,26 @@ class RunCommand(click.Command):
             if isinstance(error, click.NoSuchOption):
                 raise self._no_such_option(error.option_name, ctx, rest) from None
             raise
+
+    def _check_values(self, ctx: click.Context, args: list[str]) -> None:
+        """Checks that no option stands where the value of another belongs: click would take it for the value."""
+        options = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
+        known = {flag for option in options for flag in (*option.opts, *option.secondary_opts)}
+        taking = {flag for option in options if not option.is_flag for flag in option.opts}
+        words = iter(args)
+        for word in words:
+            if word == "--":
+                return
+            dotted = DOTTED.fullmatch(word)
+            if word not in taking and (dotted is None or dotted[3] is not None):
+                continue
+            value = next(words, None)
+            if value is not None and (value in known or _OPTION.match(value)):
+                raise click.UsageError(
+                    f"{word} lacks its value: behind it stands {quoted(value)}, which is an option. A value that "
+                    f"begins like one is written {word}=VALUE",
+                    ctx,
+                )
 
     def _no_such_option(self, written: str, ctx: click.Context, args: list[str]) -> click.UsageError:
         """The error that says what was probably meant: a setting, a parameter of a component, or an option."""
@@ -72,7 +109,8 @@ class RunCommand(click.Command):
         elif owner:
             meant = (f"{SETTINGS[owner.field].flags[0]}.{owner.parameter}",)
         else:
-            meant = close_matches(written, known)
+            begun = tuple(option for option in known if len(written) > 2 and option.startswith(written))
+            meant = begun[:3] or close_matches(written, known)
         hint = f" Did you mean {' or '.join(map(repr, meant))}?" if meant else ""
         return click.UsageError(f"No such option {quoted(written)}.{hint}", ctx)  # click drops what looks unlike it
 

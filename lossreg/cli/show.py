@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -17,7 +18,7 @@ from lossreg.errors import ConfigError
 from lossreg.names import normalize
 from lossreg.registry.build import resolve
 from lossreg.registry.entry import RegistryEntry
-from lossreg.spec import ComponentSpec
+from lossreg.spec import ComponentSpec, texts_of
 from lossreg.suggestions import did_you_mean
 from lossreg.values import printable, shown
 
@@ -52,12 +53,14 @@ def show_command(kind: str, name: str | None, as_json: bool) -> None:
 
     kind, spec = _meant(kind, name)
     registry = default.of(kind)
-    entry = resolve(registry, spec).entry
+    resolved = resolve(registry, spec)
+    entry = resolved.entry
     facts = {
         **component_json(registry, entry),
+        "spec": resolved.spec.text,
         "source": _source(entry),
         "signature": entry.describe(),
-        "parameters": _parameters(entry),
+        "parameters": _parameters(entry, texts_of(resolved.spec.params)),
         "differs": differing_defaults(entry),
         "doc": inspect.getdoc(entry.factory),
         "same_name": [f"{other.id} ({other.provenance})" for other in registry.rivals(entry)],
@@ -99,7 +102,7 @@ def differing_defaults(entry: RegistryEntry[Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _parameters(entry: RegistryEntry[Any]) -> list[dict[str, Any]]:
+def _parameters(entry: RegistryEntry[Any], written: Mapping[str, str]) -> list[dict[str, Any]]:
     component = entry.component
     rows = []
     for parameter in entry.signature.parameters.values():
@@ -107,8 +110,11 @@ def _parameters(entry: RegistryEntry[Any]) -> list[dict[str, Any]]:
         row = {"name": parameter.name, "type": parameter.type_text, "supplied_by_runner": supplied}
         if parameter.name in component.defaults or not parameter.required:
             row["default"] = component.defaults.get(parameter.name, parameter.default)
+        if parameter.name in written:
+            row["set"] = written[parameter.name]
         rows.append(row)
-    return rows
+    further = [name for name in written if name not in entry.signature.parameters]  # of a factory that takes **kwargs
+    return [*rows, *({"name": name, "type": "", "supplied_by_runner": None, "set": written[name]} for name in further)]
 
 
 def _source(entry: RegistryEntry[Any]) -> str | None:
@@ -124,6 +130,7 @@ def _text(facts: dict[str, Any]) -> str:
     head = [
         ("kind", facts["kind"]),
         ("full id", facts["id"]),
+        *([("spec", facts["spec"])] if facts["spec"] != facts["id"] else []),
         ("from", f"plugin {facts['plugin']}, {origin}"),
         ("factory", facts["factory"]),
         *([("source", facts["source"])] if facts["source"] else []),
@@ -139,6 +146,9 @@ def _text(facts: dict[str, Any]) -> str:
     rows = []
     for row in facts["parameters"]:
         default = f"= {row['default']!r}" if "default" in row else "(needed)"
+        if "set" in row:
+            instead = f"default {row['default']!r}" if "default" in row else "no default"
+            default = f"= {row['set']}  (set; {instead})"
         if row["supplied_by_runner"]:
             default += f"  (the runner supplies {row['supplied_by_runner']})"
         rows.append((row["name"], row["type"], default))

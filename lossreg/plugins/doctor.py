@@ -36,15 +36,16 @@ def examine(point: EntryPoint, attempt: Callable[[Entry], list[str]]) -> dict[st
         attempt: Tries a component, and returns what is wrong with it.
 
     Returns:
-        Plain values: `plugin`, `distribution`, `version`, `module`, `milliseconds` (None if the import failed),
-        `traceback` (of the import, or of a component hook that raised), `requirements` (unmet ones), `hooks` and
-        `components`, each with `name` and `problem` (None if it is well).
+        Plain values: `plugin`, `distribution`, `version`, `module`, `folder` (where it is installed, or None),
+        `milliseconds` (None if the import failed), `traceback` (of the import, or of a component hook that raised),
+        `requirements` (unmet ones), `hooks` and `components`, each with `name` and `problem` (None if it is well).
     """
     findings: dict[str, Any] = {
         "plugin": point.name,
         "distribution": point.distribution,
         "version": point.version,
         "module": point.value,
+        "folder": _folder(point),
         "requirements": unmet_requirements(_requirements(point)),
         "traceback": None,
         "milliseconds": None,
@@ -79,6 +80,14 @@ def examine(point: EntryPoint, attempt: Callable[[Entry], list[str]]) -> dict[st
         for entry in entries
     ]
     return findings
+
+
+def _folder(point: EntryPoint) -> str | None:
+    """The folder of `sys.path` that its distribution is in; None where that is not found by the name."""
+    try:
+        return str(importlib.metadata.distribution(point.distribution).locate_file(""))
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _requirements(point: EntryPoint) -> list[str]:

@@ -18,6 +18,8 @@ from lossreg.plugins.checks import collect, hooks_of
 from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
 from lossreg.plugins.provenance import LOCAL, PluginReport, Provenance
 
+_FOLDER = "it is a folder; -p takes a Python file (./my_losses.py), a module (package.module) or no:NAME"
+
 
 def load_local(source: str) -> PluginReport:
     """Loads a Python file (`./my_losses.py`) or a module (`package.module`): its hooks, and what it registers.
@@ -28,7 +30,7 @@ def load_local(source: str) -> PluginReport:
         PluginError: If it does not exist, its import fails, or its hooks are wrong.
     """
     started = time.perf_counter()
-    is_file = source.endswith(".py") or "/" in source or "\\" in source
+    is_file = _is_file(source)
     try:
         with StdoutToStderr():
             module = _import_file(Path(source)) if is_file else importlib.import_module(source)
@@ -36,11 +38,34 @@ def load_local(source: str) -> PluginReport:
     except BaseException as error:
         if is_from_outside(error):
             raise
-        problem = error.message if isinstance(error, LossregError) else _located(error, source)
+        problem = error.message if isinstance(error, LossregError) else _located(error, source) + _meant(error, source)
         raise PluginError(f"-p {source}: {problem}", plugin=source) from error
     file = getattr(module, "__file__", None)
     provenance = Provenance(LOCAL, file=file, sha256=file_hash(file) if file else None)
     return PluginReport(provenance, "loaded", components, (time.perf_counter() - started) * 1e3, plugin=module)
+
+
+def _is_file(source: str) -> bool:
+    """Whether a word names a file; any other names a module."""
+    return source.endswith(".py") or "/" in source or "\\" in source
+
+
+def nothing_in(module: object, source: str) -> str:
+    """What is wrong with a file or module that offers nothing."""
+    if not _is_file(source) and getattr(module, "__file__", None) is None and Path(source).is_dir():
+        return _FOLDER  # Python imports any folder as an empty package
+    return "it registers nothing and has no hook"
+
+
+def _meant(error: BaseException, source: str) -> str:
+    """What was probably meant by a word that is not a module, as the end of a message, or nothing."""
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if _is_file(source) or missing not in (source, source.partition(".")[0]):
+        return ""
+    if Path(source).is_dir():
+        return f"; {_FOLDER}"
+    file = Path(f"{source}.py") if Path(f"{source}.py").is_file() else Path(source)
+    return f"; a file is written with its ending or folder: -p ./{file}" if file.is_file() else ""
 
 
 def _located(error: BaseException, source: str) -> str:
@@ -56,13 +81,18 @@ def _located(error: BaseException, source: str) -> str:
 
 def _import_file(path: Path) -> ModuleType:
     path = path.expanduser().resolve()
+    if path.is_dir():
+        raise PluginError(_FOLDER, plugin=str(path))
     if not path.is_file():
         raise PluginError("the file does not exist", plugin=str(path))
     if path.suffix != ".py":
         raise PluginError("it is not a Python file (.py)", plugin=str(path))
     name = path.stem
     if not name.isidentifier():
-        raise PluginError(f"{name!r} is not the name of a module; rename the file", plugin=str(path))
+        raise PluginError(
+            f"{name!r} is not the name of a module (letters, digits and _, no digit first); rename the file",
+            plugin=str(path),
+        )
     loaded = sys.modules.get(name)
     if loaded is not None and getattr(loaded, "__file__", None) == str(path):
         return loaded

@@ -12,10 +12,12 @@ import attrs
 from lossreg.errors import ConfigError
 from lossreg.names import canonical
 from lossreg.suggestions import did_you_mean
+from lossreg.values import shown
 
 PLUGINS_VARIABLE = "LOSSREG_PLUGINS"
 STRICT_VARIABLE = "LOSSREG_STRICT"
 PROJECT_KEYS = ("plugins", "block", "strict")
+_ON, _OFF = ("1", "true", "yes"), ("0", "false", "no")  # the words of LOSSREG_STRICT; an empty one is off, too
 
 
 def _names(names: Iterable[str]) -> frozenset[str]:
@@ -87,9 +89,12 @@ def _project_table_here() -> tuple[dict[str, Any], Path | None]:
 
 def _switch(text: str) -> bool:
     word = text.strip().lower()
-    if word not in ("", "0", "1", "false", "true", "no", "yes"):
-        raise ConfigError(f"{STRICT_VARIABLE} is 1 or 0, not {text!r}")
-    return word in ("1", "true", "yes")
+    if word not in (*_ON, *_OFF, ""):
+        raise ConfigError(
+            f"the environment variable {STRICT_VARIABLE} is one of {', '.join(_ON)} (strict) or {', '.join(_OFF)} (not "
+            f"strict), not {shown(text)}"
+        )
+    return word in _ON
 
 
 def _listed(table: Mapping[str, Any], key: str, file: Path | None) -> list[str] | None:

@@ -204,6 +204,18 @@ def takes_tensor(annotation: Any) -> bool:
     )
 
 
+def takes_path(annotation: Any) -> bool:
+    """Whether a text is a path.
+
+    Example:
+        >>> takes_path(str | pathlib.Path | None), takes_path(str | None)
+        (True, False)
+    """
+    if typing.get_origin(annotation) in (Union, types.UnionType):
+        return any(map(takes_path, typing.get_args(annotation)))
+    return isinstance(annotation, type) and issubclass(annotation, pathlib.PurePath)
+
+
 def _is_numeric(value: list[Any] | tuple[Any, ...]) -> bool:
     return all(_is_numeric(item) if isinstance(item, list | tuple) else accepts(float, item) for item in value)
 

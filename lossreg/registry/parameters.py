@@ -17,12 +17,13 @@ from lossreg.registry.annotations import (
     from_text,
     members_of,
     plain_types,
+    takes_path,
     takes_tensor,
     type_text,
 )
 from lossreg.spec import ComponentSpec, Table, Value, holds_spec, parse_value, thawed, value_text
 from lossreg.suggestions import did_you_mean
-from lossreg.values import shortened, shown
+from lossreg.values import decimal_comma_hint, shortened, shown
 
 
 @attrs.frozen
@@ -78,10 +79,20 @@ class Parameter:
         except RecursionError:  # a list that holds itself
             return False
 
+    @property
+    def _has_number(self) -> bool:
+        return isinstance(self.default, int | float) and not isinstance(self.default, bool)
+
+    @property
+    def _is_one_number(self) -> bool:
+        """Whether a list makes no tensor although tensors fit: torch's `lr: float | Tensor = 0.001` is one number."""
+        return self._has_number and takes_tensor(self.accepted)
+
     @functools.cached_property
     def plain_types(self) -> frozenset[type]:
         """The builtin types of which every value fits, so that most values need no further look."""
-        return plain_types(self.accepted)
+        types = plain_types(self.accepted)
+        return types - {str} if takes_path(self.accepted) else types  # an empty text is not a path
 
     def check(self, value: object, component: str) -> object:
         """Returns the value in the form that the factory takes.
@@ -98,16 +109,31 @@ class Parameter:
             meant = from_text(self.accepted, value)
             if meant is not MISSING:
                 return meant
-        if not fits:
+        if not fits or (isinstance(value, tuple | list) and self._is_one_number):
             raise self._does_not_fit(value, component)
+        if isinstance(value, str) and not value.strip() and takes_path(self.accepted):
+            raise ParameterError(
+                f"{component}: {self.name}={value!r} is empty; name a file or folder, or leave {self.name} out",
+                component=component,
+                parameter=self.name,
+            )
         if isinstance(value, tuple | list) and takes_tensor(self.accepted):
             return self._tensor(value, component)
         return value
 
+    @property
+    def _typed(self) -> str:
+        return f"{self.name}: {self.type_text}" if self.type_text else f"a parameter like {self.describe()}"
+
     def _does_not_fit(self, value: object, component: str) -> ParameterError:
-        typed = f"{self.name}: {self.type_text}" if self.type_text else f"a parameter like {self.describe()}"
-        spec: Any = value if holds_spec(value) else None
-        written = shown(value) if spec is None else shortened(value_text(spec))
+        typed = self._typed
+        written = _written(value)
+        if isinstance(value, tuple | list) and self._has_number:
+            return ParameterError(
+                f"{component}: {self.name}={written} is a list; one number belongs there ({typed})",
+                component=component,
+                parameter=self.name,
+            )
         members = members_of(self.accepted)
         allowed = f"; it is one of {', '.join(members)}" if members else ""
         return ParameterError(
@@ -141,6 +167,7 @@ class Parameter:
             ParameterError: If neither fits.
             SpecError: If the value is NaN.
         """
+        self._refuse_decimal_comma(text, component)
         takes_text = self.annotation is not MISSING and self.fits(text)
         try:
             value = parse_value(text)
@@ -155,6 +182,24 @@ class Parameter:
         self.check(value, component)
         return value
 
+    def _refuse_decimal_comma(self, text: str, component: str) -> None:
+        """Checks that a number is not written with a decimal comma, which would make two of it."""
+        hint = decimal_comma_hint(text)
+        if not hint or not self.fits(1.5) or self.fits(text) or (self.fits((1.5, 1.5)) and not self._is_one_number):
+            return
+        raise ParameterError(
+            f"{component}: {self.name}={text} does not fit {self._typed}{hint}",
+            component=component,
+            parameter=self.name,
+        )
+
+
+def _written(value: Any) -> str:
+    """A value for a message, as it is written in a spec."""
+    if isinstance(value, tuple) and not holds_spec(value):
+        return shortened(f"[{', '.join(map(shown, value))}]")
+    return shortened(value_text(value)) if holds_spec(value) else shown(value)
+
 
 def _as_text(value: object) -> Any:
     """A value with each word that was read as something else, or as a nested spec, as a text."""
@@ -168,6 +213,15 @@ def _as_text(value: object) -> Any:
     return value
 
 
+_LEGACY = frozenset({"size_average", "reduce"})
+
+
+def _is_torch_loss(factory: object) -> bool:
+    """Whether a factory is one of torch's classes of losses, or made from one; torch must not be imported here."""
+    bases = factory.__mro__ if isinstance(factory, type) else ()
+    return any(base.__module__ == "torch.nn.modules.loss" for base in bases)
+
+
 @attrs.frozen
 class Signature:
     """The parameters of a factory that a user may set.
@@ -175,10 +229,12 @@ class Signature:
     Attributes:
         parameters: Name -> parameter, in the factory's order.
         open: Whether the factory takes further keywords (`**kwargs`).
+        legacy: Those of torch's losses that `reduction` took the place of; they are not set and not shown.
     """
 
     parameters: Mapping[str, Parameter]
     open: bool
+    legacy: frozenset[str] = frozenset()
 
     @functools.cached_property
     def required(self) -> frozenset[str]:
@@ -208,7 +264,9 @@ class Signature:
             elif parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
                 annotation = MISSING if isinstance(parameter.annotation, str) else parameter.annotation
                 parameters[parameter.name] = Parameter(parameter.name, annotation, parameter.default)
-        return cls(parameters, takes_more)
+        legacy = _LEGACY if _is_torch_loss(factory) and parameters.keys() > _LEGACY else frozenset()
+        own = {name: parameter for name, parameter in parameters.items() if name not in legacy}
+        return cls(own, takes_more, legacy)
 
     def describe(self, component: str, defaults: Mapping[str, Any]) -> str:
         """`dice(smooth: float = 1e-05, reduction: str = 'mean')`, with these defaults over the factory's own."""
@@ -224,6 +282,13 @@ class Signature:
         found = self.parameters.get(name)
         if found is not None:
             return found
+        if name in self.legacy:
+            raise UnknownParameterError(
+                f"{component}: {name} is deprecated in torch, which takes 'reduction' in its place: write "
+                "reduction='mean' for size_average=True, 'sum' for size_average=False, 'none' for reduce=False",
+                component=component,
+                parameter=name,
+            )
         if self.open:
             return Parameter(name, MISSING, MISSING)
         raise UnknownParameterError(

@@ -15,9 +15,10 @@ import attrs
 
 from lossreg.components import KINDS, Component, Dataset, Loss, Model, Optimizer, Scheduler
 from lossreg.errors import ConfigError, PluginError
+from lossreg.names import canonical
 from lossreg.plugins.checks import hooks_of
 from lossreg.plugins.loader import check_settings, load_plugins
-from lossreg.plugins.local import load_local
+from lossreg.plugins.local import load_local, nothing_in
 from lossreg.plugins.manager import manager_of
 from lossreg.plugins.plugin_settings import PluginSettings, load_settings
 from lossreg.plugins.provenance import LOCAL, PluginReport, Provenance
@@ -141,16 +142,35 @@ class Registries:
 
     def _load_local(self, source: str) -> None:
         known = {id(entry) for entry in self._local()}
-        with _registering_into(self):
-            report = load_local(source)
+        try:
+            with _registering_into(self):
+                report = load_local(source)
+        except PluginError as error:
+            error.message += self._if_installed(source)
+            raise
+        if any(other.plugin is report.plugin for other in self._reports):
+            return  # the same file or module again, perhaps by another path
         self._take(report)
         added = [entry for entry in self._local() if id(entry) not in known]
         for entry in added:
             if entry.provenance.file is None:  # a factory in text, whose module is not this file
                 entry.provenance = report.provenance
         if not added and not hooks_of(report.plugin):
-            raise PluginError(f"-p {source}: it registers nothing and has no hook", plugin=source)
+            problem = f"{nothing_in(report.plugin, source)}{self._if_installed(source)}"
+            raise PluginError(f"-p {source}: {problem}", plugin=source)
         self._reports[-1] = attrs.evolve(report, components=tuple(entry.component for entry in added))
+
+    def _if_installed(self, source: str) -> str:
+        """That a word is the name of an installed plugin, as the end of a message, or nothing."""
+        for report in self._reports:
+            origin = report.provenance
+            if origin.distribution and canonical(source) in map(canonical, (origin.plugin, origin.distribution)):
+                state = "" if report.state == "loaded" else f" ({report.explanation})"
+                return (
+                    f". {source!r} is an installed plugin ({origin}){state}; installed plugins are loaded without -p: "
+                    f"leave it out"
+                )
+        return ""
 
     def _tell_faults(self) -> None:
         faults = [report.warning for report in self._reports if report.warning]

@@ -11,6 +11,7 @@ import attrs
 import torch
 
 from lossreg.run_spec import RunSpec
+from lossreg.spec import texts_of
 from lossreg.values import finite
 
 MAX_RATES = 100  # lines of learning rates in a plan's text
@@ -122,10 +123,17 @@ def _components(plan: Plan) -> list[str]:
         if component is None:
             lines.append(f"{field:<20}{_setting(text)}")
             continue
-        arguments = ", ".join(f"{key}={value!r}" for key, value in component["params"].items())
+        params = {key: _shown(value) for key, value in component["params"].items()}
+        params |= texts_of(getattr(plan.spec, field).params)  # as they can be pasted back
+        arguments = ", ".join(f"{key}={value}" for key, value in params.items())
         source = f"{component['distribution']} {component['version']}" if component["distribution"] else "this process"
         lines.append(f"{field:<20}{component['id']}({arguments})  [{source}]")
     return lines
+
+
+def _shown(value: object) -> str:
+    """A value of JSON, which has no infinity, as it is written in a spec."""
+    return value if isinstance(value, str) and value in ("inf", "-inf") else repr(value)
 
 
 def _setting(value: Any) -> str:

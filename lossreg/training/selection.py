@@ -81,7 +81,9 @@ class Choice:
         """For the run record: full id, all parameters and provenance; None for an object."""
         if self.resolved is None or self.given is not None:
             return None
-        params = {key: _as_json(value) for key, value in self.resolved.expanded(runtime).items()}
+        # What was set is recorded as it was written: it can be set again so.
+        params = {**self.resolved.expanded(runtime), **dict(self.resolved.spec.params)}
+        params = {key: _as_json(value) for key, value in params.items()}
         return {"id": self.resolved.entry.id, "params": params, **self.resolved.entry.provenance.to_json()}
 
 
@@ -196,4 +198,8 @@ def _as_json(value: Any) -> Any:
         return [_as_json(item) for item in value]
     if isinstance(value, Mapping):
         return {str(key): _as_json(item) for key, item in value.items()}
+    if isinstance(value, ComponentSpec):
+        return value.text
+    if type(value).__module__ == "torch" and callable(getattr(value, "tolist", None)):  # a tensor as a default
+        return _as_json(value.tolist())
     return str(value)[:200]

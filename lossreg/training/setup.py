@@ -367,6 +367,7 @@ def _plan_optimization(
         objective.trainable(),
         chosen["model"].label,
         {**runtime, "interval": stepping.interval},
+        objective.further_names(),
     )
     return plan, stepping
 

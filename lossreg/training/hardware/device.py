@@ -42,7 +42,7 @@ def resolve_device(request: str, local_rank: int = 0, local_world_size: int = 1)
     match = _REQUEST.fullmatch(request.strip().lower())
     if match is None:
         raise DeviceError(
-            f"device {request!r} is not understood; write auto, cpu, cuda, cuda:N or mps. "
+            f"device {request!r} is not understood; write auto, cpu, cuda, cuda:N, mps or xpu. "
             f"This machine has {', '.join(available)}",
             request=request,
             available=available,

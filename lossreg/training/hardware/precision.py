@@ -17,7 +17,7 @@ _CONVOLUTIONS = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
 
 @attrs.frozen
 class Precision:
-    """In what a model computes. The loss gets float32 in any case, and weights stay as they are.
+    """In what a model computes. The loss gets 16-bit outputs of autocast in float32; weights stay as they are.
 
     Attributes:
         name: `32`, `bf16` or `16`.

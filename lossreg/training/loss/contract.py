@@ -14,6 +14,7 @@ from torch import Tensor
 from lossreg.errors import ContractError, DataError, describe_error
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.training.data.batch_plan import BatchPlan
+from lossreg.training.loss.blame import check_own_parameters
 from lossreg.training.loss.gradients import SparseGradient, sparse_gradients
 
 if TYPE_CHECKING:
@@ -258,9 +259,10 @@ def _value(adapter: LossAdapter, output: Tensor, targets: Tensor, mismatch: Mism
     except BaseException as error:
         if is_from_outside(error):
             raise
-        raise mismatch(
-            f"the loss failed on {shapes}: {describe_error(error)}{_dtypes(output, targets)}. {fitting}"
-        ) from error
+        refused = mismatch(f"the loss failed on {shapes}: {describe_error(error)}{_dtypes(output, targets)}. {fitting}")
+        if isinstance(error, Exception):
+            check_own_parameters(adapter.criterion, error, refused.loss)
+        raise refused from error
     if not isinstance(value, Tensor) or value.ndim != 0:
         got = f"shape {_shape(value)}" if isinstance(value, Tensor) else type(value).__name__
         hint = (

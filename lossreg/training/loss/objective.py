@@ -77,6 +77,13 @@ class Objective(nn.Module):
         found |= {f"loss.{name}": parameter for name, parameter in self._own_of_loss()}
         return {name: parameter for name, parameter in found.items() if parameter.requires_grad}
 
+    def further_names(self) -> dict[str, str]:
+        """The further names of parameters that are in several places -> their name in `trainable()`."""
+        first = {id(parameter): name for name, parameter in self.trainable().items()}
+        every = dict(self.model.named_parameters(remove_duplicate=False))
+        every |= {f"loss.{name}": one for name, one in self.loss.named_parameters(remove_duplicate=False)}
+        return {name: first[id(one)] for name, one in every.items() if name != first.get(id(one), name)}
+
     @property
     def trains_loss(self) -> bool:
         """Whether the loss has parameters of its own that are trained."""

@@ -6,6 +6,7 @@ import copy
 import inspect
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -91,6 +92,7 @@ def plan_optimizer(
     parameters: Mapping[str, Parameter],
     model: str,
     runtime: Mapping[str, Any],
+    further: Mapping[str, str] = MappingProxyType({}),
 ) -> OptimizerPlan:
     """Sorts the parameters into groups and checks the options of each.
 
@@ -100,6 +102,7 @@ def plan_optimizer(
         parameters: What is trained, by name.
         model: The model in an error message.
         runtime: Runtime name -> value.
+        further: Further names of the parameters -> their name in `parameters`.
 
     Raises:
         LossregError: If a pattern or its options are wrong.
@@ -108,7 +111,7 @@ def plan_optimizer(
         return OptimizerPlan(choice, [OptimizerGroup({}, list(parameters.values()))], False, runtime)
     try:
         options = _options(choice, patterns, runtime)
-        rest, *matched = group_names(parameters, patterns, model)
+        rest, *matched = group_names(parameters, patterns, model, further)
     except LossregError as error:
         error.setting = "param_groups"
         raise

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from tqdm import tqdm
 
 from lossreg.streams import ForgivingStream
+from lossreg.values import printable
 
 if TYPE_CHECKING:
     from lossreg.training.results import RunResult
@@ -83,6 +84,7 @@ class Progress:
             self._bar = None
 
     def _line(self, text: str) -> None:
+        text = printable(text)
         if self._bar is None:
             print(text, file=self._stream, flush=True)
         else:

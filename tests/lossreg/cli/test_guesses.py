@@ -104,9 +104,9 @@ def test_an_argument_of_another_tool_is_refused_with_the_one_here(arguments: dic
         ("list data", "list dataset"),
         ("show sgd", "show optimizer sgd"),
         ("show builtin.sgd", "show optimizer builtin.sgd"),
-        ("show loss 'dice(smooth=1)'", "show loss dice"),
+        ("show loss 'dice(smooth=1)'", "show loss 'builtin.dice(smooth=1)'"),
         ("show losses dice", "show loss dice"),
-        ("show 'dice(smooth=1)'", "show loss dice"),
+        ("show 'dice(smooth=1)'", "show loss 'dice(smooth=1)'"),
         ("help run", "run --help"),
         ("help plan", "plan --help"),
         ("help", "--help"),
@@ -153,9 +153,11 @@ def test_param_groups_are_written_as_dotted_options(lossreg_command: Command, op
 
 def test_losses_that_fit_leave_out_the_one_that_failed() -> None:
     """A loss that failed is not proposed; another one is."""
+    registries = lossreg.load_registries(allow=[])
+    registries.losses.register("binary", "torch.nn:BCELoss", target="index", input="probabilities")
     with pytest.raises(lossreg.ContractError) as failed:
-        lossreg.plan(loss="cross_entropy(weight=[1.0, 2.0])")
-    assert str(failed.value).endswith("Losses that fit: dice")
+        lossreg.plan(loss="binary", registries=registries)
+    assert str(failed.value).endswith("Losses that fit: cross_entropy, dice")
 
 
 def test_a_plan_of_many_epochs_is_short() -> None:

@@ -109,7 +109,7 @@ def test_a_value_becomes_the_object_that_it_stands_for(
         ("dtype='nn'", ("dtype='nn'",)),
         ("device='gpu'", ("device='gpu'",)),
         ("table={'a': 'b'}", ("table={'a': 'b'}", "dict[str, float]")),
-        ("table=[1]", ("table=(1,)",)),
+        ("table=[1]", ("table=[1]",)),
         ("names=[a, b]", ("names=[a, b]", "quoted: names=['a', 'b']")),
         ("names=['a', b]", ("quoted: names=['a', 'b']",)),
         ("free=[a, b]", ("no loss named 'a'", "free=[a, b]", "text is quoted")),
