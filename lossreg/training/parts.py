@@ -19,6 +19,7 @@ from lossreg.training.hardware.distributed import Processes
 from lossreg.training.hardware.memory_format import Layout
 from lossreg.training.loss.objective import Objective
 from lossreg.training.loss.reduction import Reduction
+from lossreg.training.optim.freezing import Freezing
 from lossreg.training.optim.scheduler import EpochRates, Schedule
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Optimization:
         schedule: The scheduler, and when it steps.
         rates: The learning rates to come, or None if they are not known.
         facts: Of optimizer and scheduler.
+        groups: What each group of parameters is trained with.
         warning: A sentence to show before the run, or None.
     """
 
@@ -88,6 +90,7 @@ class Optimization:
     schedule: Schedule
     rates: list[EpochRates] | None
     facts: Facts
+    groups: list[dict[str, Any]]
     warning: str | None
 
 
@@ -104,6 +107,7 @@ class Parts:
         samples: The data set.
         fit: Model and loss.
         optimization: Optimizer and scheduler.
+        freezing: Which parameters are frozen, and until when.
         warnings: Sentences to show before the run starts.
     """
 
@@ -115,6 +119,7 @@ class Parts:
     samples: Samples
     fit: Fit
     optimization: Optimization
+    freezing: Freezing
     warnings: list[str]
 
     @property
@@ -167,6 +172,8 @@ class Parts:
                 **{name: len(split) for name, split in splits.items()},
             },
             "steps_per_epoch": self.samples.plan.steps,
+            "groups": self.optimization.groups,
+            "frozen": self.freezing.describe(self.objective),
             "parameters": sum(parameter.numel() for parameter in self.objective.model.parameters()),
             "versions": {
                 "lossreg": lossreg.__version__,
