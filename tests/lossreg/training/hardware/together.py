@@ -36,6 +36,11 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "closure": {"data": "diabetes", "loss": "mse", "optimizer": "lbfgs", "batch_size": 100, "limit_train": None},
     "learned": {"loss": "tempered"},
+    "mixed": {
+        "optimizer": "adam(eps=0.01)", "param_groups": {"ndim>=2 & !7.*": "sgd(lr=0.02)", "no_decay": True},
+        "batch_size": 10, "accumulate": 3, "clip_grad_norm": 0.5,
+    },
+    "frozen": {"freeze": "0.*, 2.*", "unfreeze": "2.*@1", "optimizer": "adam(eps=0.01)"},
 }  # fmt: skip
 
 

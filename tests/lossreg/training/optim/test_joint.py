@@ -17,7 +17,7 @@ def parts() -> tuple[nn.Module, JointOptimizer]:
     """A model of two layers, one for Muon, the rest for AdamW."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3))
-    matrix = model[0].weight
+    matrix = next(model.parameters())
     rest = [one for one in model.parameters() if one is not matrix]
     return model, JointOptimizer(
         [torch.optim.Muon([matrix], lr=0.02), torch.optim.AdamW([{"params": rest[:1]}, {"params": rest[1:]}], lr=0.01)]
@@ -68,8 +68,9 @@ def test_training_goes_on_from_a_state_as_if_it_had_not_stopped() -> None:
     saved = pickle.loads(pickle.dumps([first.state_dict(), begun.state_dict(), schedule.state_dict()]))  # noqa: S301  # ours
     second, resumed = parts()
     goes_on = torch.optim.lr_scheduler.ExponentialLR(resumed, 0.9)
-    for part, state in zip((second, resumed, goes_on), saved, strict=True):
-        part.load_state_dict(state)
+    second.load_state_dict(saved[0])
+    resumed.load_state_dict(saved[1])
+    goes_on.load_state_dict(saved[2])
     steps(second, resumed, 3, 6, goes_on)
     assert values(second).equal(values(model))
     assert [group["lr"] for group in resumed.param_groups] == [group["lr"] for group in optimizer.param_groups]
@@ -144,13 +145,13 @@ def test_a_scaler_steps_all_or_none() -> None:
     twin, plain = parts()
     scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
     inputs, targets = torch.ones(4, 6), torch.ones(4, 3)
-    scaler.scale(nn.functional.mse_loss(model(inputs), targets)).backward()  # type: ignore[no-untyped-call]  # torch's
+    scaler.scale(nn.functional.mse_loss(model(inputs), targets)).backward()
     scaler.step(optimizer)
     scaler.update()
     nn.functional.mse_loss(twin(inputs), targets).backward()
     plain.step()
     assert values(model).equal(values(twin))
     optimizer.zero_grad()
-    scaler.scale(model(inputs).sum() * float("inf")).backward()  # type: ignore[no-untyped-call]  # torch's
+    scaler.scale(model(inputs).sum() * float("inf")).backward()
     scaler.step(optimizer)
     assert values(model).equal(values(twin))

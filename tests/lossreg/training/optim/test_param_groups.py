@@ -80,7 +80,7 @@ def test_the_parameters_of_a_loss_have_a_prefix(run: Run) -> None:
         ({"*.bias": "lr"}, "'*.bias' (options are written KEY=VALUE, ...): no optimizer named 'lr'"),
         (
             {"*.bias": "lr 1"},
-            "'*.bias' has the options 'lr 1', which are neither KEY=VALUE, ... such as 'weight_decay=0, lr=0.1', nor an",
+            "'*.bias' has the options 'lr 1', which are neither KEY=VALUE, ... such as 'weight_decay=0, lr=0.1', nor",
         ),
         ({"*.bias": {}}, "'*.bias' has the options {}; write, for example, 'weight_decay=0'"),
         ({"*.bias": "lr=-1"}, "'*.bias': sgd(lr=-1"),
