@@ -17,6 +17,7 @@ from lossreg.values import shown
 
 NO_DECAY = "no_decay"
 LAYER_DECAY = "layer_decay"
+REST = "rest"  # of an optimizer's spec, read by the runner: what trains the parameters that it is not for
 
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _FACTOR = re.compile(rf"x({_NUMBER})", re.ASCII)

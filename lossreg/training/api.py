@@ -139,6 +139,7 @@ def plan_request(request: Request) -> Plan:
     """Checks what was asked for; see `plan`."""
     parts = set_up(request, Processes(), quiet=True)
     facts = parts.describe()
+    parts.freezing.end(parts.objective)
     rates = parts.optimization.rates
     return Plan(
         spec=parts.spec,

@@ -139,7 +139,8 @@ class Parts:
         return not self.objects and all(part["distribution"] or part.get("file") for part in self.components.values())
 
     def close(self) -> None:
-        """Ends what works in the background."""
+        """Ends what works in the background, and what is frozen for the run."""
+        self.freezing.end(self.objective)
         for split in self.samples.splits.values():
             split.close()
 

@@ -12,7 +12,7 @@ import attrs
 from lossreg.components import Component, Loss
 from lossreg.data import Task
 from lossreg.errors import ConfigError, LossregError
-from lossreg.groups import ParamGroup
+from lossreg.groups import REST, ParamGroup
 from lossreg.plugins.provenance import LOCAL, Provenance
 from lossreg.registry.build import ResolvedComponent, resolve, resolve_params
 from lossreg.registry.entry import RegistryEntry
@@ -22,7 +22,6 @@ from lossreg.run_spec import COMPONENT_FIELDS, RunSpec
 from lossreg.spec import ComponentSpec
 from lossreg.values import shown
 
-REST = "rest"  # the parameter of an optimizer's spec that the runner reads: what trains the rest of the parameters
 DEFAULT_REST = "adamw"
 
 #: The loss of a task, unless one is named.

@@ -28,12 +28,14 @@ class Freezing:
         epochs: Name -> the epoch from which on it is trained; the others stay frozen.
         evaluated: Whether modules whose parameters are all frozen are in evaluation mode.
         given: The modules that were in evaluation mode already, and stay in it.
+        trained: The names of those that were not frozen before.
     """
 
     frozen: tuple[str, ...] = ()
     epochs: dict[str, int] = attrs.field(factory=dict)
     evaluated: bool = True
     given: tuple[nn.Module, ...] = ()
+    trained: frozenset[str] = frozenset()
 
     def begin_epoch(self, objective: Objective, epoch: int) -> None:
         """Freezes what is frozen in an epoch, and no more than that; before its first step.
@@ -49,6 +51,12 @@ class Freezing:
         if self.frozen:
             never = [name for name in self.frozen if name not in self.epochs]
             self._freeze(objective, never, self.frozen)
+
+    def end(self, objective: Objective) -> None:
+        """Gives a model back as it came: what is done with it next may train all of it."""
+        named = objective.named()
+        for name in self.trained:
+            named[name].requires_grad_(True)
 
     def _freeze(self, objective: Objective, names: Sequence[str], still: Sequence[str] | None = None) -> None:
         named = objective.named()
@@ -114,8 +122,13 @@ def plan_freezing(spec: RunSpec, objective: Objective, model: str) -> Freezing:
     except LossregError as error:
         raise _about("freeze", error) from None
     frozen = tuple(name for name in facts if name in matched)
+    named = objective.named()
     freezing = Freezing(
-        frozen, _epochs(spec, {name: facts[name] for name in frozen}), spec.frozen_mode == "eval", objective.frozen
+        frozen,
+        _epochs(spec, {name: facts[name] for name in frozen}),
+        spec.frozen_mode == "eval",
+        objective.frozen,
+        frozenset(name for name in frozen if named[name].requires_grad),
     )
     freezing.start(objective)
     return freezing

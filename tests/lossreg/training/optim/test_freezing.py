@@ -133,6 +133,18 @@ def test_a_loss_may_be_frozen(run: Run) -> None:
     assert loss.scale.item() == 1
 
 
+def test_a_model_is_given_back_as_it_came(run: Run) -> None:
+    """A second run without `freeze` trains all that the first one froze, and a plan freezes nothing for good."""
+    model: Any = normed()
+    model[3].bias.requires_grad_(False)
+    lossreg.plan(model=model, freeze="1.*, 3.bias", **SMALL)
+    run(model=model, freeze="1.*, 3.bias", unfreeze="1.0.*@1", **SMALL)
+    assert [one.requires_grad for one in model.parameters()] == [True] * 5 + [False]
+    before = model[1][0].weight.detach().clone()
+    run(model=model, **SMALL)
+    assert not model[1][0].weight.equal(before)
+
+
 def test_a_plan_counts_what_is_frozen(lossreg_command: Command) -> None:
     """How many tensors and numbers, and from which epoch on they are trained."""
     small = ("--limit-train", "64", "--epochs", "6")

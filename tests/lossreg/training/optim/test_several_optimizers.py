@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conftest import Command
+    from tests.lossreg.conftest import CommandWith
     from tests.lossreg.training.conftest import HandLoop, Run, Samples, Weights
 
 SMALL: dict[str, Any] = {"epochs": 1, "limit_train": 128, "limit_test": 8}
@@ -147,6 +148,17 @@ def test_the_optimizer_of_the_rest_is_said_aloud_and_written_down(registries: lo
         ["1.weight", "3.weight"],
         ["1.bias", "3.bias", "5.weight", "5.bias"],
     ]
+
+
+def test_the_rest_is_a_dotted_option_too(command_with: CommandWith, tmp_path: Path) -> None:
+    """`--opt.rest` edits it like a parameter."""
+    (tmp_path / "muon.py").write_text(
+        'import lossreg\nlossreg.optimizers.register("muon_here", "torch.optim:Muon", routes="hidden_matrices")\n'
+    )
+    options = ("--model", "mlp", "--opt", "muon_here", "--opt.rest", "adam(lr=0.5)", "--limit-train", "64")
+    shown = command_with("plan", "-p", "./muon.py", *options, path=tmp_path / "no", cwd=tmp_path)
+    assert "parameter group     adam(lr=0.5): 4 tensors" in shown.stdout, shown.stderr
+    assert "trains the rest" not in shown.stdout
 
 
 def test_embeddings_and_parameters_of_a_loss_are_no_hidden_matrices(registries: lossreg.Registries) -> None:
