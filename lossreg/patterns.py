@@ -15,7 +15,7 @@ from lossreg.errors import ConfigError
 from lossreg.values import shown
 
 MAX_LENGTH = 10_000  # characters of a pattern
-MAX_DEPTH = 50  # levels of parentheses; nobody reads more
+MAX_DEPTH = 50  # levels of parentheses and of `!`; a deeper pattern is a mistake
 
 
 @attrs.frozen

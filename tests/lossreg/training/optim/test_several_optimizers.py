@@ -209,6 +209,10 @@ def test_a_run_of_several_is_repeated_from_its_record(lossreg_command: Command, 
     assert lossreg_command("run", "-c", "first", "--quiet", "--out", "again").code == 0
     first, again = (torch.load(tmp_path / name / "model.pt") for name in ("first", "again"))
     assert all(first[name].equal(again[name]) for name in first)
+    content["components"]["optimizer.2"]["id"] = "gone.sgd"
+    (tmp_path / "first" / "run.json").write_text(json.dumps(content))
+    assert "its optimizer gone.sgd is missing" in lossreg_command("plan", "-c", "first").err
+    assert lossreg_command("plan", "-c", "first", "--param-groups", "none").code == 0
 
 
 def test_an_optimizer_that_is_left_without_parameters_is_warned_of() -> None:
