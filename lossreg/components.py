@@ -35,6 +35,7 @@ RUNTIME_NAMES = frozenset(
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
 
 Factory = str | Callable[..., Any]
+Routes = Literal["all", "matrices", "weights", "hidden_matrices", "hidden_weights"]
 
 
 def _one_of(*words: str | bool | None) -> Callable[[Any, Any, Any], None]:
@@ -180,12 +181,20 @@ class Optimizer(Component):
 
     Attributes:
         closure: Whether its `step` needs a closure that computes the loss again (LBFGS).
+        routes: Which parameters it is for: `"all"`; `"matrices"`, those of two dimensions, or `"weights"`, of two or
+            more; `"hidden_matrices"` or `"hidden_weights"`, the same without embeddings, the last layer, and the
+            parameters of a loss (Muon). Another optimizer trains the rest, which `rest=` in a run's spec names.
     """
 
     kind: ClassVar[str] = "optimizer"
     positional_args: ClassVar[int] = 1
 
     closure: bool = attrs.field(default=False, kw_only=True, validator=_one_of(True, False))
+    routes: Routes = attrs.field(
+        default="all",
+        kw_only=True,
+        validator=_one_of("all", "matrices", "weights", "hidden_matrices", "hidden_weights"),
+    )
 
 
 @attrs.frozen

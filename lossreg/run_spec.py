@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Literal
 import attrs
 
 from lossreg.errors import ConfigError, SpecError
+from lossreg.freezing import freezing_text
+from lossreg.groups import ParamGroup, parse_groups
 from lossreg.names import normalize
 from lossreg.settings import (
     Check,
@@ -25,10 +27,10 @@ from lossreg.settings import (
     plain_or_none,
     settings_of,
 )
-from lossreg.spec import ComponentSpec, Value, frozen_params, params_text, parse_params
+from lossreg.spec import ComponentSpec
 from lossreg.suggestions import did_you_mean
 from lossreg.validation import MetricName, TargetText, Validate, read_target, read_validate
-from lossreg.values import decimal_comma_hint, plain, shown
+from lossreg.values import plain, shown
 from lossreg.weights import WeightsText, canonical_weights
 
 MAX_EPOCHS = 1_000_000  # more is a typing error: every epoch has its line in metrics.jsonl
@@ -37,6 +39,7 @@ Precision = Literal["auto", "32", "bf16", "16"]
 Layout = Literal["auto", "contiguous", "channels_last"]
 Loader = Literal["auto", "resident", "dataloader"]
 Interval = Literal["epoch", "step"]
+FrozenMode = Literal["eval", "train"]
 
 #: Field of a RunSpec -> kind of component. The order is that of building.
 COMPONENT_FIELDS: Mapping[str, str] = {
@@ -46,19 +49,6 @@ COMPONENT_FIELDS: Mapping[str, str] = {
     "optimizer": "optimizer",
     "scheduler": "scheduler",
 }
-
-
-@attrs.frozen
-class ParamGroup:
-    """The parameters whose names match a pattern, and what the optimizer does differently with them.
-
-    Attributes:
-        pattern: A glob over the names of `named_parameters()`: `*.bias`; `*` matches dots, too.
-        options: Parameters of the optimizer for this group, as pairs sorted by key.
-    """
-
-    pattern: str
-    options: tuple[tuple[str, Value], ...]
 
 
 #: Other words for a setting -> the setting: its flag, and what other trainers call it.
@@ -144,36 +134,12 @@ class _Groups(Check):
         """Their converter has checked them."""
 
 
-def _param_groups(value: Any) -> tuple[ParamGroup, ...]:
-    if value is None or (isinstance(value, str) and normalize(value) == "none"):
-        return ()
-    if isinstance(value, tuple) and all(isinstance(group, ParamGroup) for group in value):
-        return value
-    if not isinstance(value, Mapping):
-        raise ConfigError(
-            f"param_groups maps patterns to options, such as {{'*.bias': 'weight_decay=0'}}; it is not {shown(value)}"
-        )
-    return tuple(_param_group(pattern, options) for pattern, options in value.items())
+def _freeze(value: Any) -> Any:
+    return freezing_text(plain_or_none(value), "freeze")
 
 
-def _param_group(pattern: object, options: object) -> ParamGroup:
-    if not isinstance(pattern, str) or not pattern.strip():
-        raise ConfigError(f"param_groups: {shown(pattern)} is not a pattern over names of parameters, such as '*.bias'")
-    if not options or not isinstance(options, str | Mapping):
-        raise ConfigError(
-            f"param_groups: {shown(pattern)} has the options {shown(options)}; write, for example, 'weight_decay=0'"
-        )
-    try:
-        params = parse_params(options) if isinstance(options, str) else frozen_params(options)
-    except SpecError as error:
-        written = f"param_groups: {shown(pattern)} has the options {shown(options)}"
-        if error.why.endswith("is given twice"):
-            raise ConfigError(f"{written}: {error.why}; write it once") from error
-        why = error.message if "NaN" in error.message else decimal_comma_hint(str(options).partition("=")[2])[2:]
-        raise ConfigError(
-            f"{written}, which are not KEY=VALUE, ... such as 'weight_decay=0, lr=0.1'{why and f': {why}'}"
-        ) from error
-    return ParamGroup(pattern.strip(), params)
+def _unfreeze(value: Any) -> Any:
+    return freezing_text(plain_or_none(value), "unfreeze")
 
 
 def _precision(value: Precision | int) -> Any:
@@ -248,9 +214,35 @@ class RunSpec:
     )
     param_groups: tuple[ParamGroup, ...] = attrs.field(
         default=None,
-        converter=_param_groups,
+        converter=parse_groups,
         validator=_Groups(),
-        metadata=described("Options of the optimizer for the parameters whose names match a pattern.", default="none"),
+        metadata=described(
+            "What is different for the parameters that match a pattern: options, or an optimizer of their own.",
+            default="none",
+        ),
+    )
+    freeze: str | None = attrs.field(
+        default=None,
+        converter=_freeze,
+        validator=Text("PATTERNS", optional=True),
+        metadata=described("The parameters that are not trained, as patterns separated by commas.", default="none"),
+    )
+    unfreeze: str | None = attrs.field(
+        default=None,
+        converter=_unfreeze,
+        validator=Text("PATTERNS", optional=True),
+        metadata=described(
+            "Frozen parameters that are trained from an epoch on: `PATTERN@EPOCH`, separated by commas.",
+            default="none",
+        ),
+    )
+    frozen_mode: FrozenMode = attrs.field(
+        default="eval",
+        validator=OneOf(("eval", "train")),
+        metadata=described(
+            "The mode of modules whose parameters are all frozen: in eval, batch normalisation keeps its statistics "
+            "and dropout drops nothing."
+        ),
     )
     seed: int = attrs.field(
         default=0,
@@ -395,7 +387,7 @@ class RunSpec:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
-        return {group.pattern: params_text(group.options) for group in value}
+        return {group.pattern: group.value for group in value}
     return value.text if isinstance(value, ComponentSpec) else value
 
 

@@ -172,10 +172,11 @@ class Text(Check):
     kind: ClassVar[Kind] = "text"
 
     metavar: str | None
+    optional: bool = False
 
     def check(self, name: str, value: Any) -> None:
         """Checks the type."""
-        if not isinstance(value, str):
+        if not isinstance(value, str) and not (self.optional and value is None):
             raise ConfigError(f"{name} is text, not {shown(value)}")
 
 

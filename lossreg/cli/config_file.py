@@ -111,6 +111,10 @@ def _repeated(record: RunRecord, registries: Registries, replaced: Collection[st
         origin = record.components.get(field)
         if origin and record.spec.get(field) and field not in record.objects and field not in replaced:
             _check_origin(origin, kind, record.file, registries)
+    if not {"optimizer", "param_groups"} & set(replaced):
+        for name, origin in record.components.items():
+            if name.startswith("optimizer."):  # one that stepped together with the first
+                _check_origin(origin, "optimizer", record.file, registries)
     _compare_participants(record, participants(registries.reports))
     _compare_versions(record)
     return {key: value for key, value in record.spec.items() if key not in record.objects}

@@ -10,6 +10,7 @@ import attrs
 import click
 
 from lossreg.errors import ConfigError, LossregError
+from lossreg.groups import REST
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import COMPONENT_FIELDS, SETTINGS, RunSpec
 from lossreg.spec import ComponentSpec
@@ -111,6 +112,9 @@ def _edited(
     for edit in edits:
         if edit.parameter in values or edit.parameter in taken:
             raise ConfigError(f"{edit.flag}: {edit.parameter} of {entry.name} is given twice")
+        if edit.parameter == REST and field == "optimizer" and entry.component.routes != "all":
+            values[REST] = ComponentSpec.parse(edit.text)
+            continue
         parameter = entry.signature.find(edit.parameter, entry.name, entry.component.defaults)
         values[edit.parameter] = parameter.read(edit.text, entry.name)
     return spec.with_params(values)

@@ -18,6 +18,7 @@ from lossreg.cli.completion import complete_device, complete_spec, complete_valu
 from lossreg.cli.config_file import load_config
 from lossreg.cli.dotted import DOTTED, FLAGS, WAITING, Edit, default_model, edited, split_dotted
 from lossreg.errors import ConfigError, LossregError
+from lossreg.groups import preset_of
 from lossreg.names import normalize
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.guesses import Owner, find_owner
@@ -50,7 +51,8 @@ _TYPES: Mapping[str, click.ParamType[Any]] = {"whole": click.INT, "number": _Num
 
 #: What `--help` says of a setting in addition, where the command line has a form of its own.
 _MORE_HELP: Mapping[str, str] = {
-    "param_groups": " Written 'PATTERN: KEY=VALUE, ...': '*.bias: weight_decay=0'; may be given more than once.",
+    "param_groups": " Written 'PATTERN: KEY=VALUE, ...', 'PATTERN: OPTIMIZER' or "
+    "'PRESET', as '*.bias: weight_decay=0'; may be given more than once.",
 }
 
 
@@ -305,6 +307,8 @@ def _without_effect_removed(config: dict[str, Any], options: Mapping[str, Any]) 
         undone.add("scheduler_interval")
     if "patience" in options and options["patience"] is None:
         undone.add("monitor")
+    if "freeze" in options and options["freeze"] is None:
+        undone |= {"unfreeze", "frozen_mode"}
     loader = options.get("loader", "dataloader")
     if loader != "dataloader" and loader != config.get("loader"):
         undone.add("workers")
@@ -317,6 +321,10 @@ def _groups(texts: tuple[str, ...]) -> dict[str, str] | str:
         return texts[0]
     groups: dict[str, str] = {}
     for text in texts:
+        preset = preset_of(text)
+        if preset is not None:
+            groups[preset.pattern] = ""
+            continue
         pattern, colon, options = map(str.strip, text.partition(":"))
         if not colon or not pattern or not options:
             raise ConfigError(

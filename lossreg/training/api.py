@@ -143,6 +143,7 @@ def plan_request(request: Request) -> Plan:
     with exits_as_failures():
         parts = set_up(request, Processes(), quiet=True)
     facts = parts.describe()
+    parts.freezing.end(parts.objective)
     rates = parts.optimization.rates
     return Plan(
         spec=parts.spec,

@@ -12,7 +12,17 @@ import attrs
 from lossreg.errors import ConfigError
 from lossreg.registry.guesses import guess_parameter
 from lossreg.registry.registries import Registries
-from lossreg.run_spec import COMPONENT_FIELDS, RUN_KEYS, Interval, Layout, Loader, Precision, RunSpec, key_hint
+from lossreg.run_spec import (
+    COMPONENT_FIELDS,
+    RUN_KEYS,
+    FrozenMode,
+    Interval,
+    Layout,
+    Loader,
+    Precision,
+    RunSpec,
+    key_hint,
+)
 from lossreg.spec import ComponentSpec
 from lossreg.values import shown
 
@@ -40,7 +50,10 @@ class RunArguments(TypedDict, total=False):
     batch_size: int
     accumulate: int
     clip_grad_norm: float | None
-    param_groups: Mapping[str, str | Mapping[str, Any]] | None
+    param_groups: Mapping[str, str | bool | Mapping[str, Any]] | None
+    freeze: str | Iterable[str] | None
+    unfreeze: str | Iterable[str] | None
+    frozen_mode: FrozenMode
     seed: int
     device: str | torch.device
     precision: Precision

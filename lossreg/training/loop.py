@@ -49,6 +49,7 @@ def train(run: Run, hooks: RunHooks) -> list[dict[str, Any]]:
     seed_process(parts.spec.seed, parts.processes.rank)
     for epoch in range(parts.spec.epochs):
         run.epoch = epoch
+        parts.freezing.begin_epoch(parts.objective, epoch)
         parts.weights.begin_epoch()
         row = train_epoch(run, step, hooks)
         parts.processes.broadcast_buffers(parts.objective)  # one model is evaluated, and kept
@@ -108,7 +109,7 @@ def _computation(parts: Parts) -> Callable[[Tensor, Tensor], Tensor]:
     shared = parts.processes.world_size > 1
     module: torch.nn.Module = parts.objective
     if shared:
-        module = data_parallel(module, parts.device, find_unused=parts.fit.unused)
+        module = data_parallel(module, parts.device, find_unused=parts.fit.unused or bool(parts.freezing.epochs))
     if parts.spec.compile:
         return CompiledObjective(module, parts.samples.plan.largest, parts.device)
     # Alone, the method itself: no hook of a module can be on the objective.

@@ -21,6 +21,7 @@ from lossreg.training.hardware.distributed import Processes
 from lossreg.training.hardware.memory_format import Layout
 from lossreg.training.loss.objective import Objective
 from lossreg.training.loss.reduction import Reduction
+from lossreg.training.optim.freezing import Freezing
 from lossreg.training.optim.scheduler import EpochRates, Schedule
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Optimization:
         schedule: The scheduler, and when it steps.
         rates: The learning rates to come, or None if they are not known.
         facts: Of optimizer and scheduler.
+        groups: What each group of parameters is trained with.
         warning: A sentence to show before the run, or None.
     """
 
@@ -95,6 +97,7 @@ class Optimization:
     schedule: Schedule
     rates: list[EpochRates] | None
     facts: Facts
+    groups: list[dict[str, Any]]
     warning: str | None
 
 
@@ -113,6 +116,7 @@ class Parts:
         optimization: Optimizer and scheduler.
         weights: Which weights are evaluated, kept and saved.
         choices: What is chosen by metrics.
+        freezing: Which parameters are frozen, and until when.
         warnings: Sentences to show before the run starts.
     """
 
@@ -126,6 +130,7 @@ class Parts:
     optimization: Optimization
     weights: Weights
     choices: Choices
+    freezing: Freezing
     warnings: list[str]
 
     @property
@@ -145,7 +150,8 @@ class Parts:
         return not self.objects and all(part["distribution"] or part.get("file") for part in self.components.values())
 
     def close(self) -> None:
-        """Ends what works in the background."""
+        """Ends what works in the background, and what is frozen for the run."""
+        self.freezing.end(self.objective)
         for split in self.samples.splits.values():
             split.close()
 
@@ -182,6 +188,8 @@ class Parts:
             "chosen_on": self.choices.chosen_on,
             "choosing": dict(self.choices.deciders),
             "steps_per_epoch": self.samples.plan.steps,
+            "groups": self.optimization.groups,
+            "frozen": self.freezing.describe(self.objective),
             "parameters": sum(parameter.numel() for parameter in self.objective.model.parameters()),
             "versions": {
                 "lossreg": lossreg.__version__,

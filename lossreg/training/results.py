@@ -14,6 +14,7 @@ from lossreg.run_spec import RunSpec
 from lossreg.spec import texts_of
 from lossreg.values import finite
 
+MAX_NAMES = 8  # names of parameters in a line of a plan's text
 MAX_RATES = 100  # lines of learning rates in a plan's text
 
 
@@ -138,7 +139,7 @@ def _shown(value: object) -> str:
 
 def _setting(value: Any) -> str:
     if isinstance(value, dict):
-        return "; ".join(f"{key}: {options}" for key, options in value.items()) or "none"
+        return "; ".join(key if what is True else f"{key}: {what}" for key, what in value.items()) or "none"
     return "none" if value is None else str(value)
 
 
@@ -155,6 +156,8 @@ def _facts(plan: Plan) -> list[str]:
         *_choosing(facts),
         f"{'steps':<20}{facts['steps_per_epoch']} an epoch",
         f"{'model parameters':<20}{facts['parameters']:,}",
+        *_frozen(facts["frozen"], facts["parameters"]),
+        *_groups(facts["groups"]),
         f"{'contract':<20}fits: output {tuple(contract['output_shape'])} goes to the loss "
         f"{_change(contract['input'])}, targets {_change(contract['target'])}",
     ]
@@ -166,6 +169,42 @@ def _choosing(facts: Mapping[str, Any]) -> list[str]:
     how = [] if held is None else [f"{'validation':<20}cut by seed and {held['by']}; {held['reason']}"]
     by = ", ".join(f"{who} by {metric}" for who, metric in facts["choosing"].items())
     return [*how, f"{'chosen on':<20}{facts['chosen_on']}: {by}"] if by else how
+
+
+def _frozen(frozen: dict[str, Any], of: int) -> list[str]:
+    """What is frozen, and from when on it is trained; nothing if all is trained from the start."""
+    if not frozen["tensors"]:
+        return []
+    later = "".join(
+        f"; {_count(count, of)} trained from epoch {epoch} on" for epoch, count in frozen["unfrozen"].items()
+    )
+    return [f"{'frozen':<20}{_count(frozen, of)}, in {frozen['mode']} mode{later}"]
+
+
+def _groups(groups: list[dict[str, Any]]) -> list[str]:
+    """Which parameters are trained with what; nothing if all are trained with the same."""
+    if len(groups) == 1 and not groups[0]["options"]:
+        return []
+    total = sum(group["parameters"] for group in groups)
+    lines = []
+    for group in groups:
+        options = ", ".join(f"{key}={_rounded(value)}" for key, value in group["options"].items())
+        names = group["names"][:MAX_NAMES]
+        more = f", ... {len(group['names']) - MAX_NAMES} more" if len(group["names"]) > MAX_NAMES else ""
+        lines.append(
+            f"{'parameter group':<20}{group['optimizer']}{options and f' with {options}'}: {_count(group, total)}: "
+            f"{', '.join(names)}{more}"
+        )
+    return lines
+
+
+def _rounded(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _count(count: dict[str, Any], of: int) -> str:
+    tensors = f"{count['tensors']} tensor{'' if count['tensors'] == 1 else 's'}"
+    return f"{tensors}, {count['parameters']:,} parameters ({count['parameters'] / max(of, 1):.1%})"
 
 
 def _change(how: str) -> str:

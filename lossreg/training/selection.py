@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -11,6 +12,7 @@ import attrs
 from lossreg.components import Component, Loss
 from lossreg.data import Task
 from lossreg.errors import ConfigError, LossregError
+from lossreg.groups import REST, ParamGroup
 from lossreg.plugins.provenance import LOCAL, Provenance
 from lossreg.registry.build import ResolvedComponent, resolve, resolve_params
 from lossreg.registry.entry import RegistryEntry
@@ -18,7 +20,10 @@ from lossreg.registry.registries import Registries
 from lossreg.registry.registry import BUILTIN
 from lossreg.run_spec import COMPONENT_FIELDS, RunSpec
 from lossreg.spec import ComponentSpec
+from lossreg.values import shown
 from lossreg.weights import WeightsChoice
+
+DEFAULT_REST = "adamw"
 
 #: The loss of a task, unless one is named.
 TASK_LOSS: Mapping[str, str] = {"classification": "cross_entropy", "segmentation": "cross_entropy", "regression": "mse"}
@@ -48,12 +53,16 @@ class Choice:
         resolved: The component, ready to be built; None for an object that declares nothing.
         given: The object, or None.
         warning: A sentence to show before the run, or None.
+        rest: Of an optimizer that is not for all parameters, the one that trains the rest; otherwise None.
+        rest_is_named: Whether the spec names it.
     """
 
     label: str
     resolved: ResolvedComponent[Any] | None = None
     given: Any = None
     warning: str | None = None
+    rest: Choice | None = None
+    rest_is_named: bool = False
 
     @property
     def component(self) -> Any:
@@ -63,7 +72,10 @@ class Choice:
     @property
     def spec(self) -> ComponentSpec | None:
         """The component as it is written to disk; an object has no text."""
-        return None if self.resolved is None or self.given is not None else self.resolved.spec
+        if self.resolved is None or self.given is not None:
+            return None
+        spec = self.resolved.spec
+        return spec if self.rest is None else spec.with_params({REST: self.rest.spec})
 
     def build(self, *positional: Any, runtime: Mapping[str, Any]) -> Any:
         """Builds the component, or gives the object.
@@ -97,6 +109,7 @@ class Selection:
         model: The model; None where a data set given as an object names none.
         loss: The loss; None is the task's own.
         scheduler: The scheduler, or None.
+        group_optimizers: Pattern of a parameter group -> the optimizer that the group has of its own.
     """
 
     data: Choice
@@ -104,6 +117,7 @@ class Selection:
     model: Choice | None
     loss: Choice | None
     scheduler: Choice | None
+    group_optimizers: Mapping[str, Choice]
 
 
 def select(request: Request) -> Selection:
@@ -118,11 +132,16 @@ def select(request: Request) -> Selection:
         if field in request.objects:
             chosen[field] = _object(request.objects[field])
         elif spec is not None:
-            chosen[field] = _named(field, spec, request.registries)
+            named = _named_optimizer if field == "optimizer" else functools.partial(_named, field)
+            chosen[field] = named(spec, request.registries)
     data: Choice = chosen["data"]
     if chosen["model"] is None and data.component is not None:
         chosen["model"] = _named("model", ComponentSpec(data.component.model), request.registries)
-    return Selection(**chosen)
+    groups = {
+        group.pattern: _of_group(group, request.registries) for group in request.spec.param_groups if group.optimizer
+    }
+    _check_closures([chosen["optimizer"], chosen["optimizer"].rest, *groups.values()])
+    return Selection(**chosen, group_optimizers=groups)
 
 
 def select_loss(selection: Selection, task: Task, registries: Registries) -> Choice:
@@ -152,6 +171,54 @@ def _named(field: str, spec: ComponentSpec, registries: Registries) -> Choice:
         others = " and ".join(f"{other.id} ({other.provenance})" for other in rivals)
         warning = f"{spec.name} is {entry.id}, not {others}; a full id says which"
     return Choice(resolved.spec.with_name(registry.short_name(entry)).text, resolved, warning=warning)
+
+
+def _named_optimizer(spec: ComponentSpec, registries: Registries) -> Choice:
+    """The optimizer; one that is not for all parameters with the one that trains the rest."""
+    params = dict(spec.params)
+    written = params.pop(REST, None)
+    entry = registries.optimizers.get(spec.name)
+    if entry is None or entry.component.routes == "all":
+        return _named("optimizer", spec, registries)
+    choice = _named("optimizer", ComponentSpec(spec.name, params), registries)
+    try:
+        rest = ComponentSpec.parse(written) if isinstance(written, str) else written
+    except LossregError as error:
+        error.setting = "optimizer"
+        raise
+    if rest is not None and not isinstance(rest, ComponentSpec):
+        wrong = ConfigError(
+            f"{entry.name}: rest={shown(written)} is not an optimizer, such as {DEFAULT_REST}(lr=0.001)"
+        )
+        wrong.setting = "optimizer"
+        raise wrong
+    trains_rest = _named("optimizer", rest or ComponentSpec(DEFAULT_REST), registries)
+    return attrs.evolve(choice, rest=trains_rest, rest_is_named=rest is not None)
+
+
+def _of_group(group: ParamGroup, registries: Registries) -> Choice:
+    """The optimizer that a group of parameters has of its own."""
+    assert group.optimizer is not None  # noqa: S101  # the caller has looked
+    try:
+        return _named("optimizer", group.optimizer, registries)
+    except LossregError as error:
+        hint = "" if group.optimizer.params else " (options are written KEY=VALUE, ...)"
+        error.message = f"param_groups: {group.pattern!r}{hint}: {error.message}"
+        error.setting = "param_groups"
+        raise
+
+
+def _check_closures(optimizers: Sequence[Choice | None]) -> None:
+    """Checks that an optimizer that computes the loss again in its steps is the only one."""
+    present = [choice for choice in optimizers if choice is not None]
+    for choice in present:
+        if len(present) > 1 and choice.component is not None and choice.component.closure:
+            error = ConfigError(
+                f"the optimizer {choice.label} computes the loss again in each of its steps (closure), so it cannot be "
+                "one of several; use it alone"
+            )
+            error.setting = "optimizer" if choice is present[0] else "param_groups"
+            raise error
 
 
 def _object(given: Any) -> Choice:

@@ -31,13 +31,10 @@ from lossreg.training.loss.contract import Mismatch, ProbeResult, check_contract
 from lossreg.training.loss.finite import check_first_loss
 from lossreg.training.loss.objective import Objective
 from lossreg.training.loss.reduction import Reduction, reduction_of
+from lossreg.training.optim.freezing import plan_freezing
 from lossreg.training.optim.layout import layout_failure
-from lossreg.training.optim.optimizer import (
-    OptimizerPlan,
-    build_optimizer,
-    plan_optimizer,
-    try_step,
-)
+from lossreg.training.optim.optimizer import OptimizerPlan, build_optimizer, try_step
+from lossreg.training.optim.routing import describe_groups, optimizer_facts, plan_optimizer, rest_warning
 from lossreg.training.optim.scheduler import (
     Schedule,
     Stepping,
@@ -86,7 +83,8 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     closure = selection.optimizer.component is not None and selection.optimizer.component.closure
     runtime = _runtime(spec, samples)
     objective = _build_objective(chosen, spec, device, samples, runtime, request.registries, closure=closure)
-    plan, stepping = _plan_optimization(chosen, spec, samples, objective, runtime)
+    freezing = plan_freezing(spec, objective, chosen["model"].label)
+    plan, stepping = _plan_optimization(selection, chosen, spec, samples, objective, runtime)
     choices = _choices(spec, samples, chosen, stepping)
     mismatch = mismatch_of({field: choice.label for field, choice in chosen.items()})
     check = functools.partial(
@@ -104,12 +102,14 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     layout, probe = _settle_layout(layout, spec, objective.model, samples, check, plan)
     plan = plan.with_sparse(probe.sparse, objective.trainable())
     fit = _fit(chosen, samples, objective, layout, probe, runtime, mismatch)
-    optimization = _optimization(chosen, spec, device, fit.objective, plan, stepping, closure=closure)
+    # torch's fused SGD does not take a gradient that comes later.
+    unfused = fit.objective.precision.scaler() is not None or bool(freezing.epochs)
+    optimization = _optimization(chosen, device, fit.objective, plan, stepping, closure=closure, unfused=unfused)
     weights = _weights(chosen, spec, device, processes, samples, fit, optimization)
     if spec.compile:
         check_compiler(device)
     return Parts(
-        spec=_full_spec(spec, chosen),
+        spec=_full_spec(spec, selection, chosen),
         labels={field: choice.label for field, choice in chosen.items()},
         objects={field: class_name(part) for field, part in request.objects.items()},
         device=device,
@@ -119,6 +119,7 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
         optimization=optimization,
         weights=weights,
         choices=choices,
+        freezing=freezing,
         warnings=[
             *_warnings(chosen, samples.plan, fit, optimization),
             *filter(None, [weights.warning, choices.warning]),
@@ -134,10 +135,15 @@ def _device(spec: RunSpec, processes: Processes) -> torch.device:
     return device
 
 
-def _full_spec(spec: RunSpec, chosen: Mapping[str, Choice]) -> RunSpec:
+def _full_spec(spec: RunSpec, selection: Selection, chosen: Mapping[str, Choice]) -> RunSpec:
     """The spec with full ids, and with the defaults that depend on the data set."""
     named: dict[str, Any] = {field: choice.spec for field, choice in chosen.items() if choice.spec is not None}
-    return attrs.evolve(spec, **named)
+    optimizers = selection.group_optimizers
+    groups = tuple(
+        attrs.evolve(group, optimizer=optimizers[group.pattern].spec) if group.pattern in optimizers else group
+        for group in spec.param_groups
+    )
+    return attrs.evolve(spec, **named, param_groups=groups)
 
 
 def _load_samples(choice: Choice, spec: RunSpec, device: torch.device, processes: Processes, *, quiet: bool) -> Samples:
@@ -354,7 +360,12 @@ def _choices(spec: RunSpec, samples: Samples, chosen: Mapping[str, Choice], step
 
 
 def _plan_optimization(
-    chosen: Mapping[str, Choice], spec: RunSpec, samples: Samples, objective: Objective, runtime: Runtime
+    selection: Selection,
+    chosen: Mapping[str, Choice],
+    spec: RunSpec,
+    samples: Samples,
+    objective: Objective,
+    runtime: Runtime,
 ) -> tuple[OptimizerPlan, Stepping]:
     """Decides what the optimizer is built from, and when the scheduler steps."""
     metrics = _metrics(spec, samples)
@@ -364,37 +375,39 @@ def _plan_optimization(
     plan = plan_optimizer(
         chosen["optimizer"],
         spec.param_groups,
-        objective.trainable(),
+        selection.group_optimizers,
+        objective,
         chosen["model"].label,
         {**runtime, "interval": stepping.interval},
-        objective.further_names(),
     )
     return plan, stepping
 
 
 def _optimization(
     chosen: Mapping[str, Choice],
-    spec: RunSpec,
     device: torch.device,
     objective: Objective,
     plan: OptimizerPlan,
     stepping: Stepping,
     *,
     closure: bool,
+    unfused: bool,
 ) -> Optimization:
     """Builds optimizer and scheduler, after trials with throw-away weights."""
     scheduler_choice = chosen.get("scheduler")
     scaler = objective.precision.scaler()
-    plan = try_step(plan, device, scaled=scaler is not None)
+    plan = try_step(plan, device, unfused=unfused)
     rates = preview_rates(plan, scheduler_choice, stepping, device)
-    optimizer, warning = build_optimizer(plan, spec.param_groups)
+    optimizer, warning = build_optimizer(plan)
     scheduler = build_scheduler(scheduler_choice, optimizer, plan.runtime)
-    facts = {"optimizer": plan.choice.facts({**plan.runtime, "params": plan.params()})}
+    facts = optimizer_facts(chosen["optimizer"], plan)
     if scheduler_choice is not None:
         facts["scheduler"] = scheduler_choice.facts({**plan.runtime, "optimizer": optimizer})
     label = "none" if scheduler_choice is None else scheduler_choice.label
     schedule = Schedule(scheduler, stepping, label, may_skip=scaler is not None)
-    return Optimization(optimizer, closure, scaler, schedule, rates, facts, warning)
+    groups = describe_groups(plan)
+    warnings = [*filter(None, (warning, rest_warning(chosen["optimizer"], plan)))]
+    return Optimization(optimizer, closure, scaler, schedule, rates, facts, groups, "; ".join(warnings) or None)
 
 
 def _weights(

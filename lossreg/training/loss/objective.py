@@ -73,9 +73,12 @@ class Objective(nn.Module):
 
         A parameter that the two share is the model's.
         """
+        return {name: parameter for name, parameter in self.named().items() if parameter.requires_grad}
+
+    def named(self) -> dict[str, nn.Parameter]:
+        """All parameters, by the same names; those that are not trained, too."""
         found = dict(self.model.named_parameters())
-        found |= {f"loss.{name}": parameter for name, parameter in self._own_of_loss()}
-        return {name: parameter for name, parameter in found.items() if parameter.requires_grad}
+        return found | {f"loss.{name}": parameter for name, parameter in self._own_of_loss()}
 
     def further_names(self) -> dict[str, str]:
         """The further names of parameters that are in several places -> their name in `trainable()`."""

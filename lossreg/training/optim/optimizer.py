@@ -6,7 +6,6 @@ import copy
 import inspect
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -14,17 +13,17 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
+from lossreg.errors import BuildError, ConfigError, describe_error
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.training.loss.gradients import SparseGradient
 from lossreg.training.optim.given import make
+from lossreg.training.optim.joint import JointOptimizer
 from lossreg.training.optim.modes import set_training_mode
-from lossreg.training.optim.param_groups import OptimizerGroup, check_options, group_names
+from lossreg.training.optim.param_groups import OptimizerGroup
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
-    from lossreg.run_spec import ParamGroup
     from lossreg.training.selection import Choice
 
 Replace = Callable[[list[Parameter]], list[Parameter]]
@@ -41,6 +40,7 @@ class OptimizerPlan:
         has_patterns: Whether there are patterns, so that the optimizer is given groups instead of parameters.
         runtime: Runtime name -> value.
         sparse: Ids of parameters -> their gradients, where these are sparse.
+        others: The plans of the optimizers that step together with this one, for other parameters.
     """
 
     choice: Choice
@@ -48,15 +48,24 @@ class OptimizerPlan:
     has_patterns: bool
     runtime: Mapping[str, Any]
     sparse: Sparse = attrs.field(factory=dict)
+    others: tuple[OptimizerPlan, ...] = ()
 
     def with_sparse(self, found: Sequence[SparseGradient], parameters: Mapping[str, Parameter]) -> OptimizerPlan:
         """The plan for gradients of which these are sparse; parameters by their names."""
-        return attrs.evolve(self, sparse={id(parameters[gradient.name]): gradient for gradient in found})
+        sparse = {id(parameters[gradient.name]): gradient for gradient in found}
+        others = tuple(attrs.evolve(other, sparse=sparse) for other in self.others)
+        return attrs.evolve(self, sparse=sparse, others=others)
+
+    @property
+    def members(self) -> list[OptimizerPlan]:
+        """The plan of each optimizer by itself."""
+        return [attrs.evolve(self, others=()), *self.others]
 
     @property
     def parameters(self) -> list[Parameter]:
-        """All parameters, group by group."""
-        return [parameter for group in self.groups for parameter in group.parameters]
+        """All parameters, optimizer by optimizer and group by group."""
+        own = [parameter for group in self.groups for parameter in group.parameters]
+        return [*own, *(parameter for other in self.others for parameter in other.parameters)]
 
     def params(self, replace: Replace | None = None) -> list[Any]:
         """What the optimizer is built from: parameters, or groups of them."""
@@ -77,6 +86,8 @@ class OptimizerPlan:
         Raises:
             LossregError: If it cannot be built.
         """
+        if self.others:
+            return JointOptimizer([member.build(replace) for member in self.members])
         params = self.params(replace)
         built = self.choice.build(params, runtime={**self.runtime, "params": params})
         if self.choice.given is not None and makes(built, torch.optim.Optimizer):
@@ -86,49 +97,7 @@ class OptimizerPlan:
         return built
 
 
-def plan_optimizer(
-    choice: Choice,
-    patterns: tuple[ParamGroup, ...],
-    parameters: Mapping[str, Parameter],
-    model: str,
-    runtime: Mapping[str, Any],
-    further: Mapping[str, str] = MappingProxyType({}),
-) -> OptimizerPlan:
-    """Sorts the parameters into groups and checks the options of each.
-
-    Args:
-        choice: What was named or given.
-        patterns: The patterns over names of parameters, with options.
-        parameters: What is trained, by name.
-        model: The model in an error message.
-        runtime: Runtime name -> value.
-        further: Further names of the parameters -> their name in `parameters`.
-
-    Raises:
-        LossregError: If a pattern or its options are wrong.
-    """
-    if not patterns:
-        return OptimizerPlan(choice, [OptimizerGroup({}, list(parameters.values()))], False, runtime)
-    try:
-        options = _options(choice, patterns, runtime)
-        rest, *matched = group_names(parameters, patterns, model, further)
-    except LossregError as error:
-        error.setting = "param_groups"
-        raise
-    groups = [OptimizerGroup(one, group) for one, group in zip(options, matched, strict=True)]
-    return OptimizerPlan(choice, [OptimizerGroup({}, rest), *groups] if rest else groups, True, runtime)
-
-
-def _options(choice: Choice, patterns: tuple[ParamGroup, ...], runtime: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The options of each group, in the form that the optimizer takes."""
-    if choice.resolved is not None:
-        return check_options(patterns, choice.resolved, runtime)
-    if makes(choice.given, torch.optim.Optimizer):
-        return [dict(group.options) for group in patterns]
-    raise ConfigError("param_groups has no effect on an optimizer that is an object; it has groups already")
-
-
-def try_step(plan: OptimizerPlan, device: torch.device, *, scaled: bool) -> OptimizerPlan:
+def try_step(plan: OptimizerPlan, device: torch.device, *, unfused: bool) -> OptimizerPlan:
     """Takes one step with throw-away weights: some optimizers refuse their parameters only then.
 
     An optimizer that asks for `fused` is built so, if it can step so on these parameters. One kernel for all
@@ -139,7 +108,7 @@ def try_step(plan: OptimizerPlan, device: torch.device, *, scaled: bool) -> Opti
     Args:
         plan: The optimizer.
         device: Where it steps.
-        scaled: Whether a gradient scaler comes before the optimizer.
+        unfused: Whether it shall not be fused: a gradient scaler comes before it, or some gradients come later.
 
     Returns:
         The plan that works: fused, or as it was.
@@ -147,10 +116,13 @@ def try_step(plan: OptimizerPlan, device: torch.device, *, scaled: bool) -> Opti
     Raises:
         BuildError: If the optimizer cannot step at all.
     """
+    if plan.others:
+        first, *others = [try_step(member, device, unfused=unfused) for member in plan.members]
+        return attrs.evolve(first, others=tuple(others))
     if plan.choice.resolved is None:
         _check_sparse(plan, device)
         return plan
-    if not scaled and "fused" in plan.choice.component.runtime_args.values():
+    if not unfused and "fused" in plan.choice.component.runtime_args.values():
         fused = attrs.evolve(plan, runtime={**plan.runtime, "fused": True})
         if _step_failure(fused, device) is None:  # else it does without, or the second trial says why it cannot
             return fused
@@ -275,7 +247,7 @@ def _memory_format(parameter: Parameter) -> torch.memory_format:
     return torch.channels_last if is_last else torch.contiguous_format
 
 
-def build_optimizer(plan: OptimizerPlan, patterns: tuple[ParamGroup, ...]) -> tuple[Optimizer, str | None]:
+def build_optimizer(plan: OptimizerPlan) -> tuple[Optimizer, str | None]:
     """Builds the optimizer of the run.
 
     Returns:
@@ -287,14 +259,15 @@ def build_optimizer(plan: OptimizerPlan, patterns: tuple[ParamGroup, ...]) -> tu
     optimizer = plan.build()
     if plan.choice.given is None:
         return optimizer, None
-    for group in patterns:
-        unknown = [name for name, _ in group.options if name not in optimizer.defaults]
+    own = optimizer.members[0] if isinstance(optimizer, JointOptimizer) else optimizer
+    for group in plan.groups:
+        unknown = [name for name in group.options if name not in own.defaults]
         if unknown:
             raise ConfigError(
-                f"param_groups: {group.pattern!r}: {type(optimizer).__name__} has no option {unknown[0]!r}; it "
-                f"has {', '.join(optimizer.defaults)}"
+                f"param_groups: {group.pattern!r}: {type(own).__name__} has no option {unknown[0]!r}; it "
+                f"has {', '.join(own.defaults)}"
             )
-    check_step(optimizer, plan.choice.label, "closure=True")
+    check_step(own, plan.choice.label, "closure=True")
     return optimizer, _left_out(optimizer, plan)
 
 

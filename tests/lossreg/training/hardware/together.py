@@ -43,6 +43,11 @@ CASES: dict[str, dict[str, Any]] = {
     "validated": {
         "loss": "cross_entropy", "validate": "fold(2/3)", "patience": 1, "optimizer": "sgd(lr=1.5)", "epochs": 6,
     },
+    "mixed": {
+        "optimizer": "adam(eps=0.01)", "param_groups": {"ndim>=2 & !7.*": "sgd(lr=0.02)", "no_decay": True},
+        "batch_size": 10, "accumulate": 3, "clip_grad_norm": 0.5,
+    },
+    "frozen": {"freeze": "0.*, 2.*", "unfreeze": "2.*@1", "optimizer": "adam(eps=0.01)"},
 }  # fmt: skip
 
 

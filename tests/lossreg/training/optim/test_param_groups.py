@@ -77,9 +77,10 @@ def test_the_parameters_of_a_loss_have_a_prefix(run: Run) -> None:
         ({"*.bias": "lr=1", "0.*": "lr=2"}, "the parameter 0.bias is in two groups, '*.bias' and '0.*'"),
         ({"*.bias": "weight_dcay=0"}, "'*.bias': sgd has no parameter 'weight_dcay'. Did you mean 'weight_decay'"),
         ({"*.bias": "lr='high'"}, "'*.bias': sgd: lr='high' does not fit"),
+        ({"*.bias": "lr"}, "'*.bias' (options are written KEY=VALUE, ...): no optimizer named 'lr'"),
         (
-            {"*.bias": "lr"},
-            "'*.bias' has the options 'lr', which are not KEY=VALUE, ... such as 'weight_decay=0, lr=0.1'",
+            {"*.bias": "lr 1"},
+            "'*.bias' has the options 'lr 1', which are neither KEY=VALUE, ... such as 'weight_decay=0, lr=0.1', nor",
         ),
         ({"*.bias": {}}, "'*.bias' has the options {}; write, for example, 'weight_decay=0'"),
         ({"*.bias": "lr=-1"}, "'*.bias': sgd(lr=-1"),

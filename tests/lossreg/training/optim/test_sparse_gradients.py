@@ -90,7 +90,9 @@ SPARSE_MODELS = [Functional, Gathered, Uncopied]
 
 @pytest.mark.parametrize("model", SPARSE_MODELS)
 @pytest.mark.parametrize(
-    "optimizer", ["adam", torch.optim.AdamW, lambda parameters: torch.optim.RMSprop(parameters)], ids=str
+    "optimizer",
+    ["adam", torch.optim.AdamW, lambda parameters: torch.optim.RMSprop(parameters)],
+    ids=["name", "class", "function"],
 )
 def test_a_dense_only_optimizer_is_refused_before_the_run(model: type[nn.Module], optimizer: Any) -> None:
     """By name, as a class and as a function; the message names the parameter, and what to do."""

@@ -1,0 +1,315 @@
+"""Patterns over parameters: globs over names, sizes and types of modules, joined by `&`, `|` and `!`."""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+import attrs
+
+from lossreg.errors import ConfigError
+from lossreg.values import shown
+
+MAX_LENGTH = 10_000  # characters of a pattern
+MAX_DEPTH = 50  # levels of parentheses and of `!`; a deeper pattern is a mistake
+
+
+@attrs.frozen
+class ParameterFacts:
+    """What a pattern may ask of a parameter.
+
+    Attributes:
+        name: As `named_parameters()` has it; behind `loss.` for one of the loss.
+        shape: Its sizes.
+        types: The class of the module that holds it, and the classes that this one is derived from.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    types: tuple[str, ...] = ()
+
+
+class Pattern(Protocol):
+    """What parameters can match."""
+
+    @property
+    def text(self) -> str:
+        """The canonical text, which is parsed to a pattern of the same meaning."""
+
+    def matches(self, parameter: ParameterFacts) -> bool:
+        """Whether a parameter is meant."""
+
+
+@attrs.frozen
+class Glob:
+    """A glob over names: `*` matches dots too, and upper and lower case differ."""
+
+    text: str
+
+    def matches(self, parameter: ParameterFacts) -> bool:
+        """Whether the whole name matches."""
+        return fnmatch.fnmatchcase(parameter.name, self.text)
+
+
+_COMPARISONS: Mapping[str, Callable[[int, int], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+
+
+@attrs.frozen
+class Dimensions:
+    """A comparison of the number of dimensions: `ndim>=2`."""
+
+    comparison: str
+    number: int
+
+    @property
+    def text(self) -> str:
+        """The canonical text."""
+        return f"ndim{self.comparison}{self.number}"
+
+    def matches(self, parameter: ParameterFacts) -> bool:
+        """Whether the comparison holds."""
+        return _COMPARISONS[self.comparison](len(parameter.shape), self.number)
+
+
+@attrs.frozen
+class Shape:
+    """A shape, in which None is any size: `shape=(10, *)`."""
+
+    sizes: tuple[int | None, ...]
+
+    @property
+    def text(self) -> str:
+        """The canonical text."""
+        sizes = ", ".join("*" if size is None else str(size) for size in self.sizes)
+        return f"shape=({sizes},)" if len(self.sizes) == 1 else f"shape=({sizes})"
+
+    def matches(self, parameter: ParameterFacts) -> bool:
+        """Whether each size is the one that is asked for."""
+        return len(parameter.shape) == len(self.sizes) and all(
+            wanted in (None, size) for wanted, size in zip(self.sizes, parameter.shape, strict=True)
+        )
+
+
+@attrs.frozen
+class Type:
+    """A glob over the class of the module that holds the parameter, and over its base classes: `type=*Norm*`."""
+
+    glob: str
+
+    @property
+    def text(self) -> str:
+        """The canonical text."""
+        return f"type={self.glob}"
+
+    def matches(self, parameter: ParameterFacts) -> bool:
+        """Whether one of the classes matches."""
+        return any(fnmatch.fnmatchcase(name, self.glob) for name in parameter.types)
+
+
+@attrs.frozen
+class Not:
+    """All that a pattern does not match."""
+
+    pattern: Pattern
+
+    @property
+    def text(self) -> str:
+        """The canonical text."""
+        return f"!{_inner(self.pattern, AllOf, AnyOf)}"
+
+    def matches(self, parameter: ParameterFacts) -> bool:
+        """Whether the pattern does not match."""
+        return not self.pattern.matches(parameter)
+
+
+@attrs.frozen
+class AllOf:
+    """What all of several patterns match."""
+
+    patterns: tuple[Pattern, ...]
+
+    @property
+    def text(self) -> str:
+        """The canonical text."""
+        return " & ".join(_inner(pattern, AnyOf) for pattern in self.patterns)
+
+    def matches(self, parameter: ParameterFacts) -> bool:
+        """Whether all match."""
+        return all(pattern.matches(parameter) for pattern in self.patterns)
+
+
+@attrs.frozen
+class AnyOf:
+    """What one of several patterns matches."""
+
+    patterns: tuple[Pattern, ...]
+
+    @property
+    def text(self) -> str:
+        """The canonical text."""
+        return " | ".join(pattern.text for pattern in self.patterns)
+
+    def matches(self, parameter: ParameterFacts) -> bool:
+        """Whether one matches."""
+        return any(pattern.matches(parameter) for pattern in self.patterns)
+
+
+def _inner(pattern: Pattern, *looser: type) -> str:
+    return f"({pattern.text})" if isinstance(pattern, looser) else pattern.text
+
+
+@functools.lru_cache(maxsize=1024)
+def parse_pattern(text: str) -> Pattern:
+    """Reads a pattern.
+
+    The terms are globs over names (`*.bias`), `ndim>=2` (or `==`, `!=`, `<`, `<=`, `>`), `shape=(10, *)` and
+    `type=Linear`. `!` before a term negates it, `&` joins terms that must all hold, and `|` those of which one must;
+    `&` binds more tightly than `|`, and parentheses group.
+
+    Raises:
+        ConfigError: With the place of what is wrong.
+
+    Example:
+        >>> pattern = parse_pattern("ndim >= 2 & !(*embed* | head.*)")
+        >>> pattern.text
+        'ndim>=2 & !(*embed* | head.*)'
+        >>> [pattern.matches(ParameterFacts(name, (8, 8))) for name in ("block.weight", "head.weight")]
+        [True, False]
+    """
+    if len(text) > MAX_LENGTH:
+        raise ConfigError(f"the pattern {shown(text)} is too long: {MAX_LENGTH} characters are allowed")
+    parser = _Parser(text)
+    pattern = parser.any_of()
+    if not parser.at_end():
+        raise parser.error("there is no '(' before this ')'" if parser.next() == ")" else "'&' or '|' is missing")
+    return pattern
+
+
+def split_patterns(text: str) -> list[str]:
+    """A list of patterns in one text, cut at the commas outside of parentheses and brackets.
+
+    Example:
+        >>> split_patterns("stem.*, shape=(10, *)")
+        ['stem.*', 'shape=(10, *)']
+    """
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "([") - (character in ")]")
+        if character == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts]
+
+
+def pattern_texts(value: object, setting: str, example: str) -> list[str]:
+    """The texts of a setting that is one text with commas, or a list of texts.
+
+    Raises:
+        ConfigError: If it is something else, or a text is empty.
+    """
+    is_list = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+    texts = [value] if isinstance(value, str) else list(value) if is_list else []  # type: ignore[call-overload]  # is_list
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise ConfigError(f"{setting} is a list of patterns over parameters, such as {example!r}, not {shown(value)}")
+    parts = [part for text in texts for part in split_patterns(text)]
+    if not all(parts):
+        raise ConfigError(f"{setting}: a pattern of {shown(value)} is empty; write, for example, {example!r}")
+    return parts
+
+
+class _Parser:
+    """Reads one pattern from left to right."""
+
+    _NDIM = re.compile(r"ndim\s*(==|!=|<=|>=|<|>|=)\s*(\d{1,3})(?=\s*(?:[&|)]|$))", re.ASCII)
+    _SHAPE = re.compile(r"shape\s*={1,2}\s*\(((?:\s*(?:\*|\d{1,18})\s*,)*\s*(?:\*|\d{1,18})?\s*)\)", re.ASCII)
+    _TYPE = re.compile(r"type\s*={1,2}\s*", re.ASCII)
+    _GLOB = re.compile(r"(?:\[!?\]?[^\]]*\]|[^\s&|()!=<>])+")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        self._depth = 0
+
+    def next(self) -> str:
+        """The next character that is not blank, or nothing."""
+        while self._text[self._at : self._at + 1].isspace():
+            self._at += 1
+        return self._text[self._at : self._at + 1]
+
+    def at_end(self) -> bool:
+        """Whether only blanks are left."""
+        return not self.next()
+
+    def error(self, why: str) -> ConfigError:
+        """What is wrong at this place."""
+        where = "at the end" if self.at_end() else f"at {shown(self._text[self._at :])}"
+        return ConfigError(
+            f"{shown(self._text)} is not a pattern: {where}, {why}; write, for example, '*.bias' or 'ndim>=2 & !head.*'"
+        )
+
+    def any_of(self) -> Pattern:
+        """Patterns joined by `|`."""
+        return self._joined("|", self._all_of, AnyOf)
+
+    def _all_of(self) -> Pattern:
+        return self._joined("&", self._one, AllOf)
+
+    def _joined(
+        self, sign: str, read: Callable[[], Pattern], join: Callable[[tuple[Pattern, ...]], Pattern]
+    ) -> Pattern:
+        found = [read()]
+        while self.next() == sign:
+            self._at += 1
+            found.append(read())
+        return found[0] if len(found) == 1 else join(tuple(found))
+
+    def _one(self) -> Pattern:
+        sign = self.next()
+        if sign not in ("!", "("):
+            return self._term()
+        self._at += 1
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise self.error(f"more than {MAX_DEPTH} levels are nested")
+        if sign == "!":
+            pattern: Pattern = Not(self._one())
+        else:
+            pattern = self.any_of()
+            if self.next() != ")":
+                raise self.error("')' is missing" if self.at_end() else "'&', '|' or ')' is missing")
+            self._at += 1
+        self._depth -= 1
+        return pattern
+
+    def _term(self) -> Pattern:
+        if found := self._take(self._NDIM):
+            return Dimensions("==" if found[1] == "=" else found[1], int(found[2]))
+        if found := self._take(self._SHAPE):
+            sizes = [size.strip() for size in found[1].split(",")]
+            return Shape(tuple(None if size == "*" else int(size) for size in sizes if size))
+        is_type = self._take(self._TYPE) is not None
+        glob = self._take(self._GLOB)
+        if glob is None:
+            raise self.error("the name of a class is missing" if is_type else "a term is missing")
+        if self.next() in ("=", "<", ">"):
+            raise self.error(f"{glob[0]} cannot be compared; ndim>=2, shape=(10, *) and type=Linear can")
+        return Type(glob[0]) if is_type else Glob(glob[0])
+
+    def _take(self, expression: re.Pattern[str]) -> re.Match[str] | None:
+        self.next()
+        found = expression.match(self._text, self._at)
+        if found:
+            self._at = found.end()
+        return found
