@@ -326,7 +326,7 @@ def _plan_optimization(
         spec.param_groups,
         objective.trainable(),
         chosen["model"].label,
-        {**runtime, "interval": stepping.interval},
+        {**runtime, "interval": stepping.interval, "span": stepping.span},
         sparse_parameters(objective),
     )
     return plan, stepping

@@ -12,6 +12,7 @@ import torch
 
 from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
 from lossreg.registry.build import ResolvedComponent
+from lossreg.registry.nested import interval_of, monitor_of
 from lossreg.training.optim.optimizer import OptimizerPlan, StandIns, check_step
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ class Stepping:
     epochs: int
     steps_per_epoch: int
 
+    @property
+    def span(self) -> int:
+        """How many epochs or steps, whichever it counts, the run has."""
+        return self.epochs * (self.steps_per_epoch if self.interval == "step" else 1)
+
 
 def choose_stepping(
     choice: Choice | None,
@@ -64,7 +70,7 @@ def choose_stepping(
         return Stepping(requested or "epoch", None, epochs, steps_per_epoch)
     _check_interval(choice.resolved)
     component = choice.component
-    monitor = component.monitor
+    monitor = monitor_of(choice.resolved)
     if monitor is not None and monitor not in metrics:
         raise ConfigError(
             f"scheduler {component.name} follows the metric {monitor!r}, which this run does not have; "
@@ -72,7 +78,8 @@ def choose_stepping(
         )
     if monitor is not None and requested == "step":
         raise ConfigError(f"scheduler {component.name} follows {monitor}, which there is once an epoch")
-    return Stepping(requested or component.interval, monitor, epochs, steps_per_epoch)
+    own: Interval = "epoch" if monitor is not None else interval_of(choice.resolved)
+    return Stepping(requested or own, monitor, epochs, steps_per_epoch)
 
 
 def _check_interval(value: Any) -> None:
