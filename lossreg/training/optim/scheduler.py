@@ -205,8 +205,16 @@ def preview_rates(
     if is_object or stepping.monitor is not None:
         return None
     optimizer = plan.build(StandIns(device, plan.sparse))
+    constant = learning_rate(optimizer)
+    if constant is None and choice is not None:
+        raise ConfigError(
+            f"optimizer {plan.choice.label} sets its own rate (lr is None), which scheduler {choice.label} cannot "
+            "change; give it an lr, or leave the scheduler out"
+        )
+    if constant is None:
+        return None
     if choice is None:
-        rates = [EpochRates(learning_rate(optimizer), learning_rate(optimizer))] * stepping.epochs
+        rates = [EpochRates(constant, constant)] * stepping.epochs
     else:
         schedule = Schedule(build_scheduler(choice, optimizer, plan.runtime), stepping, choice.label, may_skip=True)
         if schedule.counts_steps and stepping.epochs * stepping.steps_per_epoch > MAX_PREVIEW:
@@ -224,11 +232,11 @@ def _walk(schedule: Schedule, optimizer: Optimizer) -> list[EpochRates]:
     done = 0
     try:
         for epoch in range(schedule.stepping.epochs):
-            first = learning_rate(optimizer)
+            first = float(optimizer.param_groups[0]["lr"])
             for _ in range(between):
                 done += 1
                 schedule.between_steps()
-            rates.append(EpochRates(first, learning_rate(optimizer)))
+            rates.append(EpochRates(first, float(optimizer.param_groups[0]["lr"])))
             done += 1
             schedule.after_epoch(epoch, {})
     except Exception as error:
@@ -243,9 +251,10 @@ def _walk(schedule: Schedule, optimizer: Optimizer) -> list[EpochRates]:
     return rates
 
 
-def learning_rate(optimizer: Optimizer) -> float:
-    """The learning rate of the first parameter group."""
-    return float(optimizer.param_groups[0]["lr"])
+def learning_rate(optimizer: Optimizer) -> float | None:
+    """The learning rate of the first parameter group; None if the optimizer sets its own (timm's Adafactor)."""
+    rate = optimizer.param_groups[0]["lr"]
+    return None if rate is None else float(rate)
 
 
 def zero_rate_warning(rates: Sequence[EpochRates] | None) -> str | None:
