@@ -161,7 +161,7 @@ class Warmup(SequentialLR):
         self,
         optimizer: torch.optim.Optimizer,
         schedule: Schedule | None = None,
-        length: int | str = 5,
+        length: int | str = "10%",
         start_factor: float = 1.0 / 3,
         span: int | None = None,
         interval: Literal["epoch", "step"] = "epoch",

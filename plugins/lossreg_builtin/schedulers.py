@@ -166,7 +166,7 @@ SCHEDULERS = [
         "warmup",
         "lossreg_builtin.compose:Warmup",
         "Raises the rate before another schedule begins: warmup(cosine(), length=5)",
-        defaults={"schedule": None, "length": 5, "start_factor": 1.0 / 3},
+        defaults={"schedule": None, "length": "10%", "start_factor": 1.0 / 3},
         runtime_args=_COMPOSED,
         composes=True,
         nested="schedule",
