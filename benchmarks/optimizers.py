@@ -93,15 +93,15 @@ def main() -> None:
             print(f"{module} is not installed\n")
             continue
         registries = lossreg.load_registries()
-        with contextlib.redirect_stdout(None):
-            rows = [(name, *outcome(spec, registries, usual)) for name, spec in specs(module, registries)]
-        version = importlib.metadata.version(LIBRARIES[module])
-        runs = sum(ok for _, ok, _ in rows)
-        print(f"### {LIBRARIES[module]} {version}: {runs} of {len(rows)} run\n")
-        print("| Optimizer | Test accuracy, or why it does not run |\n|---|---|")
-        for name, _, text in rows:
-            print(f"| `{name}` | {text.replace('|', chr(92) + '|')} |")
-        print()
+        print(f"{LIBRARIES[module]} {importlib.metadata.version(LIBRARIES[module])}\n")
+        print("| Optimizer | Test accuracy, or why it does not run |\n|---|---|", flush=True)
+        results = []
+        for name, spec in specs(module, registries):
+            with contextlib.redirect_stdout(None):  # some print what they think of their parameters
+                runs, text = outcome(spec, registries, usual)
+            print(f"| `{name}` | {text.replace('|', chr(92) + '|')} |", flush=True)
+            results.append(runs)
+        print(f"\n{sum(results)} of {len(results)} run\n", flush=True)
 
 
 if __name__ == "__main__":

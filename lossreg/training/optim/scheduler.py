@@ -208,7 +208,7 @@ def preview_rates(
     constant = learning_rate(optimizer)
     if constant is None and choice is not None:
         raise ConfigError(
-            f"optimizer {plan.choice.label} sets its own rate (lr is None), which scheduler {choice.label} cannot "
+            f"optimizer {plan.choice.label} sets its own rate (it has no lr), which scheduler {choice.label} cannot "
             "change; give it an lr, or leave the scheduler out"
         )
     if constant is None:
@@ -253,7 +253,7 @@ def _walk(schedule: Schedule, optimizer: Optimizer) -> list[EpochRates]:
 
 def learning_rate(optimizer: Optimizer) -> float | None:
     """The learning rate of the first parameter group; None if the optimizer sets its own (timm's Adafactor)."""
-    rate = optimizer.param_groups[0]["lr"]
+    rate = optimizer.param_groups[0].get("lr")
     return None if rate is None else float(rate)
 
 
