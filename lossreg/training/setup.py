@@ -378,7 +378,7 @@ def _plan_optimization(
         selection.group_optimizers,
         objective,
         chosen["model"].label,
-        {**runtime, "interval": stepping.interval},
+        {**runtime, "interval": stepping.interval, "span": stepping.span},
     )
     return plan, stepping
 

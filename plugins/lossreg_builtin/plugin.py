@@ -7,6 +7,8 @@ recorded, and a later torch with other defaults changes no run. Where they diffe
 from __future__ import annotations
 
 from lossreg import Dataset, Loss, Model, Optimizer, Scheduler, hookimpl
+from lossreg_builtin.optimizers import OPTIMIZERS
+from lossreg_builtin.schedulers import SCHEDULERS
 
 
 @hookimpl
@@ -51,51 +53,14 @@ def lossreg_losses() -> list[Loss]:
 
 @hookimpl
 def lossreg_optimizers() -> list[Optimizer]:
-    """SGD and Adam."""
-    return [
-        Optimizer(
-            "sgd",
-            "torch.optim:SGD",
-            "Stochastic gradient descent with momentum",
-            defaults={
-                "lr": 0.01,
-                "momentum": 0.9,
-                "dampening": 0.0,
-                "weight_decay": 0.0,
-                "nesterov": False,
-                "maximize": False,
-            },
-            runtime_args={"fused": "fused"},
-        ),
-        Optimizer(
-            "adam",
-            "torch.optim:Adam",
-            "Adam (Kingma and Ba 2015)",
-            defaults={
-                "lr": 1e-3,
-                "betas": (0.9, 0.999),
-                "eps": 1e-8,
-                "weight_decay": 0.0,
-                "amsgrad": False,
-                "maximize": False,
-            },
-            runtime_args={"fused": "fused"},
-        ),
-    ]
+    """All of torch's."""
+    return OPTIMIZERS
 
 
 @hookimpl
 def lossreg_schedulers() -> list[Scheduler]:
-    """LambdaLR."""
-    return [
-        Scheduler(
-            "lambda_lr",
-            "lossreg_builtin.lambda_lr:LambdaLR",
-            'Multiplies the base rate by an expression, such as lr_lambda="epoch // 2"',
-            required=("lr_lambda",),
-            runtime_args={"interval": "interval", "epochs": "epochs", "steps_per_epoch": "steps_per_epoch"},
-        )
-    ]
+    """All of torch's, and a warm-up."""
+    return SCHEDULERS
 
 
 @hookimpl

@@ -1,0 +1,182 @@
+"""The table of optimizers; nothing here imports torch."""
+
+from __future__ import annotations
+
+from lossreg import Optimizer
+
+_FUSED = {"fused": "fused"}
+
+OPTIMIZERS = [
+    Optimizer(
+        "sgd",
+        "torch.optim:SGD",
+        "Stochastic gradient descent with momentum",
+        defaults={
+            "lr": 0.01,
+            "momentum": 0.9,
+            "dampening": 0.0,
+            "weight_decay": 0.0,
+            "nesterov": False,
+            "maximize": False,
+        },
+        runtime_args=_FUSED,
+    ),
+    Optimizer(
+        "adam",
+        "torch.optim:Adam",
+        "Adam (Kingma and Ba 2015)",
+        defaults={
+            "lr": 1e-3,
+            "betas": (0.9, 0.999),
+            "eps": 1e-8,
+            "weight_decay": 0.0,
+            "amsgrad": False,
+            "maximize": False,
+        },
+        runtime_args=_FUSED,
+    ),
+    Optimizer(
+        "adamw",
+        "torch.optim:AdamW",
+        "Adam with decoupled weight decay (Loshchilov and Hutter 2019)",
+        defaults={
+            "lr": 1e-3,
+            "betas": (0.9, 0.999),
+            "eps": 1e-8,
+            "weight_decay": 0.01,
+            "amsgrad": False,
+            "maximize": False,
+        },
+        runtime_args=_FUSED,
+    ),
+    Optimizer(
+        "adadelta",
+        "torch.optim:Adadelta",
+        "Adadelta (Zeiler 2012)",
+        defaults={"lr": 1.0, "rho": 0.9, "eps": 1e-6, "weight_decay": 0.0, "maximize": False},
+    ),
+    Optimizer(
+        "adafactor",
+        "torch.optim:Adafactor",
+        "Adafactor: Adam with second moments in rows and columns (Shazeer and Stern 2018)",
+        defaults={
+            "lr": 0.01,
+            "beta2_decay": -0.8,
+            "eps": (None, 1e-3),
+            "d": 1.0,
+            "weight_decay": 0.0,
+            "maximize": False,
+        },
+    ),
+    Optimizer(
+        "adagrad",
+        "torch.optim:Adagrad",
+        "Adagrad (Duchi, Hazan and Singer 2011)",
+        defaults={
+            "lr": 0.01,
+            "lr_decay": 0.0,
+            "weight_decay": 0.0,
+            "initial_accumulator_value": 0.0,
+            "eps": 1e-10,
+            "maximize": False,
+        },
+        runtime_args=_FUSED,
+    ),
+    Optimizer(
+        "adamax",
+        "torch.optim:Adamax",
+        "Adam with the infinity norm (Kingma and Ba 2015)",
+        defaults={"lr": 2e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0, "maximize": False},
+    ),
+    Optimizer(
+        "asgd",
+        "torch.optim:ASGD",
+        "SGD that also averages its weights (Polyak and Juditsky 1992)",
+        defaults={"lr": 0.01, "lambd": 1e-4, "alpha": 0.75, "t0": 1e6, "weight_decay": 0.0, "maximize": False},
+    ),
+    Optimizer(
+        "lbfgs",
+        "torch.optim:LBFGS",
+        "L-BFGS, which computes the loss several times in a step; for whole batches",
+        defaults={
+            "lr": 1.0,
+            "max_iter": 20,
+            "max_eval": None,
+            "tolerance_grad": 1e-7,
+            "tolerance_change": 1e-9,
+            "history_size": 100,
+            "line_search_fn": None,
+            "maximize": False,
+        },
+        closure=True,
+    ),
+    Optimizer(
+        "muon",
+        "torch.optim:Muon",
+        "Muon: momentum made orthogonal, for the matrices of hidden layers (Jordan 2024)",
+        defaults={
+            "lr": 1e-3,
+            "weight_decay": 0.1,
+            "momentum": 0.95,
+            "nesterov": True,
+            "ns_coefficients": (3.4445, -4.775, 2.0315),
+            "eps": 1e-7,
+            "ns_steps": 5,
+            "adjust_lr_fn": None,
+        },
+        routes="hidden_matrices",
+    ),
+    Optimizer(
+        "nadam",
+        "torch.optim:NAdam",
+        "Adam with Nesterov momentum (Dozat 2016)",
+        defaults={
+            "lr": 2e-3,
+            "betas": (0.9, 0.999),
+            "eps": 1e-8,
+            "weight_decay": 0.0,
+            "momentum_decay": 4e-3,
+            "decoupled_weight_decay": False,
+            "maximize": False,
+        },
+    ),
+    Optimizer(
+        "radam",
+        "torch.optim:RAdam",
+        "Rectified Adam (Liu et al. 2020)",
+        defaults={
+            "lr": 1e-3,
+            "betas": (0.9, 0.999),
+            "eps": 1e-8,
+            "weight_decay": 0.0,
+            "decoupled_weight_decay": False,
+            "maximize": False,
+        },
+    ),
+    Optimizer(
+        "rmsprop",
+        "torch.optim:RMSprop",
+        "RMSprop (Hinton 2012)",
+        defaults={
+            "lr": 0.01,
+            "alpha": 0.99,
+            "eps": 1e-8,
+            "weight_decay": 0.0,
+            "momentum": 0.0,
+            "centered": False,
+            "maximize": False,
+        },
+    ),
+    Optimizer(
+        "rprop",
+        "torch.optim:Rprop",
+        "Resilient propagation, by the signs of gradients; for whole batches (Riedmiller and Braun 1993)",
+        defaults={"lr": 0.01, "etas": (0.5, 1.2), "step_sizes": (1e-6, 50.0), "maximize": False},
+    ),
+    Optimizer(
+        "sparse_adam",
+        "torch.optim:SparseAdam",
+        "Adam for the sparse gradients of nn.Embedding(sparse=True), and for nothing else",
+        defaults={"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "maximize": False},
+    ),
+]
