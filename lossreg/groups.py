@@ -18,6 +18,7 @@ from lossreg.values import decimal_comma_hint, shown
 NO_DECAY = "no_decay"
 LAYER_DECAY = "layer_decay"
 REST = "rest"  # of an optimizer's spec, read by the runner: what trains the parameters that it is not for
+SCHEDULER = "scheduler"  # the same: the scheduler that moves its rates alone
 
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _FACTOR = re.compile(rf"x({_NUMBER})", re.ASCII)

@@ -15,7 +15,7 @@ from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import RunSpec
 from lossreg.training.batch_statistics import BatchStatistics
-from lossreg.training.choosing import Choices, choose
+from lossreg.training.choosing import choose
 from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.data.load import load_split
 from lossreg.training.data.splits import Split, StreamedSplit
@@ -35,13 +35,17 @@ from lossreg.training.optim.freezing import plan_freezing
 from lossreg.training.optim.layout import layout_failure
 from lossreg.training.optim.optimizer import OptimizerPlan, build_optimizer, try_step
 from lossreg.training.optim.routing import describe_groups, optimizer_facts, plan_optimizer, rest_warning
-from lossreg.training.optim.scheduler import (
-    Schedule,
-    Stepping,
-    build_scheduler,
-    choose_stepping,
-    preview_rates,
-    zero_rate_warning,
+from lossreg.training.optim.scheduler import choose_stepping
+from lossreg.training.optim.schedules import (
+    PlannedSchedule,
+    build_schedules,
+    describe_schedules,
+    followed_metrics,
+    plan_schedules,
+    preview_schedules,
+    rate_warnings,
+    rates_of_first,
+    scheduler_facts,
 )
 from lossreg.training.parts import Fit, Optimization, Parts, Samples
 from lossreg.training.seeds import seed_construction
@@ -84,8 +88,8 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     runtime = _runtime(spec, samples)
     objective = _build_objective(chosen, spec, device, samples, runtime, request.registries, closure=closure)
     freezing = plan_freezing(spec, objective, chosen["model"].label)
-    plan, stepping = _plan_optimization(selection, chosen, spec, samples, objective, runtime)
-    choices = _choices(spec, samples, chosen, stepping)
+    plan, schedules = _plan_optimization(selection, chosen, spec, samples, objective, runtime)
+    choices = choose(spec, _metrics(spec, samples), followed_metrics(plan, schedules))
     mismatch = mismatch_of({field: choice.label for field, choice in chosen.items()})
     check = functools.partial(
         check_contract,
@@ -104,7 +108,7 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     fit = _fit(chosen, samples, objective, layout, probe, runtime, mismatch)
     # torch's fused SGD does not take a gradient that comes later.
     unfused = fit.objective.precision.scaler() is not None or bool(freezing.epochs)
-    optimization = _optimization(chosen, device, fit.objective, plan, stepping, closure=closure, unfused=unfused)
+    optimization = _optimization(chosen, device, fit.objective, plan, schedules, closure=closure, unfused=unfused)
     weights = _weights(chosen, spec, device, processes, samples, fit, optimization)
     if spec.compile:
         check_compiler(device)
@@ -353,12 +357,6 @@ def _metrics(spec: RunSpec, samples: Samples) -> list[str]:
     return metric_names(samples.data.task, eval_train=spec.eval_train, evaluated=evaluated)
 
 
-def _choices(spec: RunSpec, samples: Samples, chosen: Mapping[str, Choice], stepping: Stepping) -> Choices:
-    """What is chosen by metrics."""
-    label = chosen["scheduler"].label if "scheduler" in chosen else "none"
-    return choose(spec, _metrics(spec, samples), label, stepping.monitor)
-
-
 def _plan_optimization(
     selection: Selection,
     chosen: Mapping[str, Choice],
@@ -366,8 +364,8 @@ def _plan_optimization(
     samples: Samples,
     objective: Objective,
     runtime: Runtime,
-) -> tuple[OptimizerPlan, Stepping]:
-    """Decides what the optimizer is built from, and when the scheduler steps."""
+) -> tuple[OptimizerPlan, list[PlannedSchedule]]:
+    """Decides what the optimizers are built from, which schedulers move their rates, and when these step."""
     metrics = _metrics(spec, samples)
     stepping = choose_stepping(
         chosen.get("scheduler"), spec.scheduler_interval, metrics, spec.epochs, samples.plan.steps
@@ -380,7 +378,7 @@ def _plan_optimization(
         chosen["model"].label,
         {**runtime, "interval": stepping.interval, "span": stepping.span},
     )
-    return plan, stepping
+    return plan, plan_schedules(plan, chosen.get("scheduler"), stepping, spec.scheduler_interval, metrics)
 
 
 def _optimization(
@@ -388,26 +386,29 @@ def _optimization(
     device: torch.device,
     objective: Objective,
     plan: OptimizerPlan,
-    stepping: Stepping,
+    schedules: list[PlannedSchedule],
     *,
     closure: bool,
     unfused: bool,
 ) -> Optimization:
     """Builds optimizer and scheduler, after trials with throw-away weights."""
-    scheduler_choice = chosen.get("scheduler")
     scaler = objective.precision.scaler()
     plan = try_step(plan, device, unfused=unfused)
-    rates = preview_rates(plan, scheduler_choice, stepping, device)
+    previews = preview_schedules(plan, schedules, device)
     optimizer, warning = build_optimizer(plan)
-    scheduler = build_scheduler(scheduler_choice, optimizer, plan.runtime)
+    warnings = filter(None, (warning, rest_warning(chosen["optimizer"], plan)))
     facts = optimizer_facts(chosen["optimizer"], plan)
-    if scheduler_choice is not None:
-        facts["scheduler"] = scheduler_choice.facts({**plan.runtime, "optimizer": optimizer})
-    label = "none" if scheduler_choice is None else scheduler_choice.label
-    schedule = Schedule(scheduler, stepping, label, may_skip=scaler is not None)
-    groups = describe_groups(plan)
-    warnings = [*filter(None, (warning, rest_warning(chosen["optimizer"], plan)))]
-    return Optimization(optimizer, closure, scaler, schedule, rates, facts, groups, "; ".join(warnings) or None)
+    return Optimization(
+        optimizer,
+        closure,
+        scaler,
+        schedule=build_schedules(schedules, plan, optimizer, may_skip=scaler is not None),
+        rates=rates_of_first(schedules, previews),
+        facts=facts | scheduler_facts(chosen["optimizer"], plan, schedules, optimizer),
+        groups=describe_groups(plan),
+        schedules=describe_schedules(plan, schedules, previews),
+        warnings=[*warnings, *rate_warnings(plan, schedules, previews)],
+    )
 
 
 def _weights(
@@ -438,7 +439,7 @@ def _warnings(chosen: Mapping[str, Choice], plan: BatchPlan, fit: Fit, optimizat
     yield from fit.warnings
     if not plan.is_whole:
         yield from _cut_warnings(chosen, plan, fit)
-    yield from filter(None, (optimization.warning, zero_rate_warning(optimization.rates)))
+    yield from optimization.warnings
 
 
 def _cut_warnings(chosen: Mapping[str, Choice], plan: BatchPlan, fit: Fit) -> Iterator[str]:
