@@ -127,6 +127,22 @@ def preset_of(text: str) -> ParamGroup | None:
     return ParamGroup(f"{LAYER_DECAY}({decay!r})", layer_decay=decay)
 
 
+def has_own_scheduler(optimizer: ComponentSpec | None, groups: tuple[ParamGroup, ...] = ()) -> bool:
+    """Whether an optimizer, its `rest` or that of a group has a scheduler of its own.
+
+    Example:
+        >>> has_own_scheduler(ComponentSpec.parse("muon(rest=adamw(scheduler=cosine))"))
+        True
+    """
+    params = dict(optimizer.params) if optimizer is not None else {}
+    rest = params.get(REST)
+    return (
+        SCHEDULER in params
+        or (isinstance(rest, ComponentSpec) and has_own_scheduler(rest))
+        or any(has_own_scheduler(group.optimizer) for group in groups)
+    )
+
+
 def _group(pattern: object, options: object) -> ParamGroup:
     if not isinstance(pattern, str) or not pattern.strip():
         raise ConfigError(f"param_groups: {shown(pattern)} is not a pattern over names of parameters, such as '*.bias'")

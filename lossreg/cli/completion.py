@@ -195,7 +195,7 @@ def _complete_nested(entry: RegistryEntry[Any], incomplete: str, inside: str) ->
 
 def complete_groups(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Completes parameter groups: a preset, and behind `PATTERN: ` an optimizer."""
-    pattern, colon, written = incomplete.partition(":")
+    _, colon, written = incomplete.partition(":")
     if not colon:
         return _beginning((NO_DECAY, LAYER_DECAY), incomplete)
     spec = written.lstrip()

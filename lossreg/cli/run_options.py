@@ -25,7 +25,7 @@ from lossreg.cli.completion import (
 from lossreg.cli.config_file import load_config
 from lossreg.cli.dotted import DOTTED, FLAGS, WAITING, Edit, default_model, edited, split_dotted
 from lossreg.errors import ConfigError, LossregError
-from lossreg.groups import preset_of
+from lossreg.groups import has_own_scheduler, preset_of
 from lossreg.names import normalize
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.guesses import Owner, find_owner
@@ -312,7 +312,9 @@ def _check_working_directory() -> None:
 def _without_effect_removed(config: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """What a file says, without what belongs to a part of it that an option undoes."""
     undone = set()
-    if "scheduler" in options and options["scheduler"] is None:
+    settings = {**config, **options}
+    is_counted = has_own_scheduler(settings.get("optimizer"), settings.get("param_groups", ()))
+    if "scheduler" in options and options["scheduler"] is None and not is_counted:
         undone.add("scheduler_interval")
     if "patience" in options and options["patience"] is None:
         undone.add("monitor")

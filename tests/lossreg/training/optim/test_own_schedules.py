@@ -240,6 +240,20 @@ def test_a_run_is_repeated_from_its_record(lossreg_command: Command, tmp_path: P
     assert "its scheduler gone.warmup is missing" in lossreg_command("plan", "-c", "first").err
 
 
+def test_undoing_the_scheduler_of_a_file_leaves_the_interval_of_others(
+    lossreg_command: Command, tmp_path: Path
+) -> None:
+    """`--sched none` takes the file's interval with it, unless an optimizer has a scheduler that counts it."""
+    (tmp_path / "run.toml").write_text(
+        'model = "mlp"\nscheduler = "cosine"\nscheduler_interval = "step"\nlimit_train = 64\n'
+        '[param_groups]\n"ndim>=2" = "adam(scheduler=cosine)"\n'
+    )
+    options = ("plan", "-c", "run.toml", "--sched", "none", "--json")
+    assert json.loads(lossreg_command(*options).out)["spec"]["scheduler_interval"] == "step"
+    without = lossreg_command(*options, "--param-groups", "ndim>=2: adam")
+    assert json.loads(without.out)["spec"]["scheduler_interval"] is None
+
+
 def test_the_state_of_each_round_trips(run: Run) -> None:
     """Optimizers and schedulers that take the states of others go on with the rates of those."""
     states: list[bytes] = []
