@@ -19,6 +19,7 @@ from lossreg.training.hardware.distributed import Processes
 from lossreg.training.hardware.memory_format import Layout
 from lossreg.training.loss.objective import Objective
 from lossreg.training.loss.reduction import Reduction
+from lossreg.training.optim.needs import Needs
 from lossreg.training.optim.scheduler import EpochRates, Schedule
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Optimization:
 
     Attributes:
         optimizer: The optimizer.
-        closure: Whether its step takes a closure.
+        needs: What it needs of the loop.
         scaler: Scales float16 gradients, or None.
         schedule: The scheduler, and when it steps.
         rates: The learning rates to come, or None if they are not known.
@@ -83,7 +84,7 @@ class Optimization:
     """
 
     optimizer: Optimizer
-    closure: bool
+    needs: Needs
     scaler: torch.amp.GradScaler | None
     schedule: Schedule
     rates: list[EpochRates] | None
@@ -160,6 +161,7 @@ class Parts:
             "loaders": {name: _loader(split) for name, split in splits.items()},
             "layout": {"memory_format": self.fit.layout.name, "reason": self.fit.layout.reason},
             "reduction": self.fit.reduction.rule,
+            "optimizer_needs": self.optimization.needs.to_json(),
             "data": {
                 "task": data.task,
                 "in_shape": list(data.in_shape),

@@ -11,6 +11,7 @@ import attrs
 import torch
 
 from lossreg.run_spec import RunSpec
+from lossreg.training.optim.needs import Needs
 from lossreg.values import finite
 
 MAX_RATES = 100  # lines of learning rates in a plan's text
@@ -127,6 +128,7 @@ def _facts(plan: Plan) -> list[str]:
         f"{'samples':<20}{data['train']} train, {data['test']} test; {data['task']}",
         f"{'steps':<20}{facts['steps_per_epoch']} an epoch",
         f"{'model parameters':<20}{facts['parameters']:,}",
+        f"{'optimizer needs':<20}{Needs.from_json(facts['optimizer_needs'])}",
         f"{'contract':<20}fits: output {tuple(contract['output_shape'])} goes to the loss "
         f"{_change(contract['input'])}, targets {_change(contract['target'])}",
     ]

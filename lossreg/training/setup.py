@@ -28,6 +28,7 @@ from lossreg.training.loss.finite import check_first_loss
 from lossreg.training.loss.objective import Objective
 from lossreg.training.loss.reduction import Reduction, reduction_of
 from lossreg.training.optim.layout import layout_failure
+from lossreg.training.optim.needs import declared_needs
 from lossreg.training.optim.optimizer import (
     OptimizerPlan,
     build_optimizer,
@@ -35,6 +36,7 @@ from lossreg.training.optim.optimizer import (
     sparse_parameters,
     try_step,
 )
+from lossreg.training.optim.probe import find_needs
 from lossreg.training.optim.scheduler import (
     Schedule,
     Stepping,
@@ -43,6 +45,7 @@ from lossreg.training.optim.scheduler import (
     preview_rates,
     zero_rate_warning,
 )
+from lossreg.training.optim.support import check_support, needs_warning, why_contiguous
 from lossreg.training.parts import Fit, Optimization, Parts, Samples
 from lossreg.training.seeds import seed_construction
 from lossreg.training.selection import (
@@ -78,10 +81,12 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     selection = select(request)
     samples = _load_samples(selection.data, spec, device, processes, quiet=quiet or not processes.is_main)
     chosen = _all_chosen(selection, samples.data, request.registries)
-    closure = selection.optimizer.component is not None and selection.optimizer.component.closure
+    declared = declared_needs(selection.optimizer.component)
     runtime = _runtime(spec, samples)
-    objective = _build_objective(chosen, spec, device, samples, runtime, request.registries, closure=closure)
+    objective = _build_objective(chosen, spec, device, samples, runtime, request.registries, closure=declared.closure)
     plan, stepping = _plan_optimization(chosen, spec, samples, objective, runtime)
+    plan = find_needs(plan, device)
+    check_support(plan, spec, objective.precision, processes)
     mismatch = mismatch_of({field: choice.label for field, choice in chosen.items()})
     check = functools.partial(
         check_contract,
@@ -94,10 +99,11 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
         request.registries.losses,
         eval_train=spec.eval_train,
     )
-    layout = choose_layout(spec.layout, objective.model, samples.splits["train"].head(1)[0], device, closure=closure)
+    contiguous = why_contiguous(plan.needs)
+    layout = choose_layout(spec.layout, objective.model, samples.splits["train"].head(1)[0], device, contiguous)
     layout, probe = _settle_layout(layout, spec, objective.model, samples, check, plan)
     fit = _fit(chosen, samples, objective, layout, probe, runtime, mismatch)
-    optimization = _optimization(chosen, spec, device, fit.objective, plan, stepping, closure=closure)
+    optimization = _optimization(chosen, spec, device, fit.objective, plan, stepping)
     if spec.compile:
         check_compiler(device)
     return Parts(
@@ -184,6 +190,7 @@ def _runtime(spec: RunSpec, samples: Samples) -> Runtime:
         "epochs": spec.epochs,
         "steps_per_epoch": steps,
         "total_steps": steps * spec.epochs,
+        "num_samples": len(samples.splits["train"]),
         **samples.data.facts(),
     }
 
@@ -326,7 +333,7 @@ def _plan_optimization(
         spec.param_groups,
         objective.trainable(),
         chosen["model"].label,
-        {**runtime, "interval": stepping.interval},
+        {**runtime, "interval": stepping.interval, "model": objective.model},
         sparse_parameters(objective),
     )
     return plan, stepping
@@ -339,8 +346,6 @@ def _optimization(
     objective: Objective,
     plan: OptimizerPlan,
     stepping: Stepping,
-    *,
-    closure: bool,
 ) -> Optimization:
     """Builds optimizer and scheduler, after trials with throw-away weights."""
     scheduler_choice = chosen.get("scheduler")
@@ -349,12 +354,12 @@ def _optimization(
     rates = preview_rates(plan, scheduler_choice, stepping, device)
     optimizer, warning = build_optimizer(plan, spec.param_groups)
     scheduler = build_scheduler(scheduler_choice, optimizer, plan.runtime)
-    facts = {"optimizer": plan.choice.facts({**plan.runtime, "params": plan.params()})}
+    facts = {"optimizer": plan.facts()}
     if scheduler_choice is not None:
         facts["scheduler"] = scheduler_choice.facts({**plan.runtime, "optimizer": optimizer})
     label = "none" if scheduler_choice is None else scheduler_choice.label
     schedule = Schedule(scheduler, stepping, label, may_skip=scaler is not None)
-    return Optimization(optimizer, closure, scaler, schedule, rates, facts, warning)
+    return Optimization(optimizer, plan.needs, scaler, schedule, rates, facts, warning)
 
 
 def _warnings(chosen: Mapping[str, Choice], plan: BatchPlan, fit: Fit, optimization: Optimization) -> Iterator[str]:
@@ -363,7 +368,8 @@ def _warnings(chosen: Mapping[str, Choice], plan: BatchPlan, fit: Fit, optimizat
     yield from fit.warnings
     if not plan.is_whole:
         yield from _cut_warnings(chosen, plan, fit)
-    yield from filter(None, (optimization.warning, zero_rate_warning(optimization.rates)))
+    unreadable = needs_warning(optimization.needs, chosen["optimizer"].label)
+    yield from filter(None, (optimization.warning, unreadable, zero_rate_warning(optimization.rates)))
 
 
 def _cut_warnings(chosen: Mapping[str, Choice], plan: BatchPlan, fit: Fit) -> Iterator[str]:

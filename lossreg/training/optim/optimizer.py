@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
+from lossreg.training.optim.needs import Needs, asks_for, declared_needs, has_modes, set_gradients, take_step
 from lossreg.training.optim.param_groups import OptimizerGroup, check_options, group_names
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ class OptimizerPlan:
         has_patterns: Whether there are patterns, so that the optimizer is given groups instead of parameters.
         runtime: Runtime name -> value.
         sparse: The ids of the parameters whose gradients are sparse.
+        names: The name of each parameter, by its id.
+        needs: What the optimizer needs; before a trial what it declares.
     """
 
     choice: Choice
@@ -40,6 +44,8 @@ class OptimizerPlan:
     has_patterns: bool
     runtime: Mapping[str, Any]
     sparse: frozenset[int] = frozenset()
+    names: Mapping[int, str] = attrs.field(factory=dict)
+    needs: Needs = attrs.field(factory=Needs)
 
     @property
     def parameters(self) -> list[Parameter]:
@@ -66,12 +72,42 @@ class OptimizerPlan:
             LossregError: If it cannot be built.
         """
         params = self.params(replace)
-        built = self.choice.build(params, runtime={**self.runtime, "params": params})
+        runtime = {**self.runtime, "params": params, "named_params": self._named(params)}
+        if replace is not None and "model" in runtime:
+            runtime["model"] = getattr(replace, "model", runtime["model"])
+        first = params if self.needs.first is None else runtime.get(self.needs.first, params)
+        built = self.choice.build(first, runtime=runtime)
         if self.choice.given is not None and makes(built, torch.optim.Optimizer):
-            built = built(params)
+            built = built(first)
         if not isinstance(built, torch.optim.Optimizer):
             raise ConfigError(f"the optimizer {built!r} is neither a torch.optim.Optimizer nor makes one")
         return built
+
+    def _named(self, params: list[Any]) -> list[Any]:
+        """The same parameters or groups, as pairs of name and parameter; a stand-in has the name of one like it."""
+        if self.has_patterns:
+            return [{**group, "params": self._pairs(group["params"])} for group in params]
+        return self._pairs(params)
+
+    def _pairs(self, parameters: list[Parameter]) -> list[tuple[str, Parameter]]:
+        left = {id(parameter): parameter for parameter in self.parameters}
+        pairs: list[tuple[str, Parameter]] = []
+        for parameter in parameters:
+            alike = (key for key, one in left.items() if (one.ndim, one.dtype) == (parameter.ndim, parameter.dtype))
+            known = id(parameter) if id(parameter) in left else next(alike, None)
+            pairs.append((self.names.get(known or 0, f"weight{len(pairs)}"), parameter))
+            left.pop(known or 0, None)
+        return pairs
+
+    def facts(self) -> dict[str, Any] | None:
+        """For the run record: full id, all parameters and provenance; None for an object."""
+        runtime = {**self.runtime, "params": self.params(), "named_params": "by name", "model": "the model"}
+        return self.choice.facts(runtime)
+
+    @property
+    def takes_model(self) -> bool:
+        """Whether the optimizer is given the model itself."""
+        return self.needs.first == "model" or asks_for(self.choice.resolved, "model")
 
 
 def plan_optimizer(
@@ -95,8 +131,15 @@ def plan_optimizer(
     Raises:
         LossregError: If a pattern or its options are wrong.
     """
+    names = {id(parameter): name for name, parameter in parameters.items()}
+    needs = declared_needs(choice.component)
     if not patterns:
-        return OptimizerPlan(choice, [OptimizerGroup({}, list(parameters.values()))], False, runtime, sparse)
+        whole = [OptimizerGroup({}, list(parameters.values()))]
+        return OptimizerPlan(choice, whole, False, runtime, sparse, names, needs)
+    if needs.first == "model":
+        raise ConfigError(
+            f"param_groups has no effect on {choice.label}, which takes the model; it makes its own groups"
+        )
     try:
         options = _options(choice, patterns, runtime)
         rest, *matched = group_names(parameters, patterns, model)
@@ -104,7 +147,8 @@ def plan_optimizer(
         error.setting = "param_groups"
         raise
     groups = [OptimizerGroup(one, group) for one, group in zip(options, matched, strict=True)]
-    return OptimizerPlan(choice, [OptimizerGroup({}, rest), *groups] if rest else groups, True, runtime, sparse)
+    groups = [OptimizerGroup({}, rest), *groups] if rest else groups
+    return OptimizerPlan(choice, groups, True, runtime, sparse, names, needs)
 
 
 def _options(choice: Choice, patterns: tuple[ParamGroup, ...], runtime: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -137,7 +181,8 @@ def try_step(plan: OptimizerPlan, device: torch.device, *, scaled: bool) -> Opti
     """
     if plan.choice.resolved is None:
         return plan
-    if not scaled and "fused" in plan.choice.component.runtime_args.values():
+    # Nor with a closure: what is not fused is found in the gradients of the first step, which only come in it.
+    if not scaled and not plan.needs.closure and asks_for(plan.choice.resolved, "fused"):
         fused = attrs.evolve(plan, runtime={**plan.runtime, "fused": True})
         try:
             _step_once(fused, device)
@@ -150,21 +195,23 @@ def try_step(plan: OptimizerPlan, device: torch.device, *, scaled: bool) -> Opti
 
 
 def _step_once(plan: OptimizerPlan, device: torch.device) -> None:
-    stand_ins = StandIns(device, plan.sparse)
+    stand_ins = stand_ins_of(plan, device)
     optimizer = plan.build(stand_ins)
     try:
         with torch.random.fork_rng(), torch.enable_grad():
-            if plan.choice.component.closure:
-                # torch annotates closures to return a float; the loop's returns a tensor.
-                optimizer.step(stand_ins.backward)  # type: ignore[arg-type]  # see above
-            else:
-                stand_ins.backward()
-                optimizer.step()
+            if has_modes(optimizer):
+                optimizer.train()  # type: ignore[attr-defined]  # it has it
+            take_step(optimizer, plan.needs, stand_ins.backward)
     except Exception as error:
         label = plan.choice.label
         raise BuildError(
             f"optimizer {label} cannot step on {device}: {describe_error(error)}", component=label
         ) from error
+
+
+def stand_ins_of(plan: OptimizerPlan, device: torch.device) -> StandIns:
+    """Throw-away weights for a plan: small ones, or a copy of the model where the optimizer takes that."""
+    return ModelCopy(plan, device) if plan.takes_model else StandIns(device, plan.sparse)
 
 
 class StandIns:
@@ -197,7 +244,12 @@ class StandIns:
         values = torch.linspace(-1, 1, 2**ndim).reshape((2,) * ndim)
         return Parameter(values.to(self._device, dtype).contiguous(memory_format=layout))
 
-    def backward(self) -> Tensor:
+    @property
+    def parameters(self) -> list[Parameter]:
+        """All of them."""
+        return [parameter for parameter, _ in self._made]
+
+    def backward(self, *, create_graph: bool = False) -> Tensor:
         """Gives them new gradients, those of the sum of their squares, and returns it; a closure, as the loop's."""
         total = torch.zeros((), device=self._device)
         for parameter, is_sparse in self._made:
@@ -205,14 +257,65 @@ class StandIns:
             rows = torch.arange(len(parameter), device=self._device) if is_sparse else None
             used = parameter if rows is None else torch.nn.functional.embedding(rows, parameter, sparse=True)
             total = total + used.abs().square().sum()
-        total.backward()
+        if create_graph:
+            set_gradients(total, self.parameters)
+        else:
+            total.backward()
         return total.detach()
+
+
+class ModelCopy(StandIns):
+    """The parameters of a copy of the model, in place of the model's own; those of the loss are copied beside it.
+
+    Args:
+        plan: The optimizer.
+        device: Where they are.
+
+    Raises:
+        BuildError: If the model cannot be copied.
+    """
+
+    def __init__(self, plan: OptimizerPlan, device: torch.device) -> None:
+        super().__init__(device, plan.sparse)
+        self._sparse_ids = plan.sparse
+        model = plan.runtime["model"]
+        try:
+            self.model = copy.deepcopy(model)
+        except Exception as error:
+            label = plan.choice.label
+            raise BuildError(
+                f"optimizer {label} takes the model, which cannot be copied for a trial: {describe_error(error)}",
+                component=label,
+            ) from error
+        own = dict(self.model.named_parameters())
+        self._copies = {id(parameter): own[name] for name, parameter in model.named_parameters()}
+
+    def __call__(self, parameters: list[Parameter]) -> list[Parameter]:
+        """The copies of a group's parameters."""
+        made = [
+            self._copies[id(one)] if id(one) in self._copies else Parameter(one.detach().clone()) for one in parameters
+        ]
+        self._made += [(one, id(old) in self._sparse_ids) for one, old in zip(made, parameters, strict=True)]
+        return made
 
 
 def _memory_format(parameter: Parameter) -> torch.memory_format:
     is_plain = parameter.ndim != 4 or parameter.is_contiguous()
     is_last = not is_plain and parameter.is_contiguous(memory_format=torch.channels_last)
     return torch.channels_last if is_last else torch.contiguous_format
+
+
+def copy_optimizer(optimizer: Optimizer) -> Optimizer:
+    """A copy with weights of its own, and without hooks.
+
+    Not `copy.deepcopy` of the object, for which torch leaves out the attributes that it does not know. A scheduler has
+    put a function in the place of `step` that steps the original.
+    """
+    twin: Optimizer = object.__new__(type(optimizer))
+    vars(twin).update(copy.deepcopy({k: v for k, v in vars(optimizer).items() if k != "step"}, {id(optimizer): twin}))
+    for hooks in ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks"):
+        getattr(twin, hooks, {}).clear()
+    return twin
 
 
 def sparse_parameters(module: torch.nn.Module) -> frozenset[int]:
@@ -231,8 +334,13 @@ def build_optimizer(plan: OptimizerPlan, patterns: tuple[ParamGroup, ...]) -> tu
         LossregError: If it cannot be built, or an object holds none of the parameters.
     """
     optimizer = plan.build()
+    if plan.needs.modes and not has_modes(optimizer):
+        raise ConfigError(
+            f"optimizer {plan.choice.label} declares modes=True, but has no train() and eval(), which switch between "
+            "the weights that are trained and those that are evaluated"
+        )
     if plan.choice.given is None:
-        return optimizer, None
+        return optimizer, _left_out(optimizer, plan) if plan.takes_model else None
     for group in patterns:
         unknown = [name for name, _ in group.options if name not in optimizer.defaults]
         if unknown:
@@ -240,7 +348,8 @@ def build_optimizer(plan: OptimizerPlan, patterns: tuple[ParamGroup, ...]) -> tu
                 f"param_groups: {group.pattern!r}: {type(optimizer).__name__} has no option {unknown[0]!r}; it "
                 f"has {', '.join(optimizer.defaults)}"
             )
-    check_step(optimizer, plan.choice.label, "closure=True")
+    if not plan.needs.closure:
+        check_step(optimizer, plan.choice.label, "closure=True")
     return optimizer, _left_out(optimizer, plan)
 
 

@@ -1,0 +1,305 @@
+"""What an optimizer leaves unsaid, found out with throw-away weights before a run.
+
+Each way to take a step is tried, and compared with the others where a wrong one would not fail: an optimizer that
+climbs along the gradients that it finds (SAM) steps without them, too, but elsewhere.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
+from lossreg.registry.build import ResolvedComponent
+from lossreg.training.optim.needs import PROBED, Needs, declared_needs, has_modes, set_gradients, take_step
+from lossreg.training.optim.optimizer import OptimizerPlan, copy_optimizer, stand_ins_of
+from lossreg.training.optim.param_groups import OptimizerGroup
+from lossreg.training.selection import Choice
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+STEPS = 12  # some compute second derivatives only in every tenth step
+
+
+@attrs.frozen(eq=False)
+class Trial:
+    """Some steps in one way.
+
+    Attributes:
+        needs: The way.
+        optimizer: What stepped; None if it failed.
+        weights: The throw-away weights after the steps.
+        moved: Whether they changed.
+        passes: How often each step computed gradients; None if that differs.
+        error: What went wrong, or None.
+    """
+
+    needs: Needs
+    optimizer: Optimizer | None
+    weights: tuple[Parameter, ...]
+    moved: bool
+    passes: int | None
+    error: Exception | None = None
+
+    def is_like(self, other: Trial) -> bool:
+        """Whether another way led to the same weights."""
+        pairs = zip(self.weights, other.weights, strict=True)
+        return all(torch.equal(mine.nan_to_num(), theirs.nan_to_num()) for mine, theirs in pairs)
+
+
+@attrs.frozen(eq=False)
+class Subject:
+    """A throw-away optimizer with what gives its weights gradients."""
+
+    optimizer: Optimizer
+    backward: Any
+
+
+def find_needs(plan: OptimizerPlan, device: torch.device) -> OptimizerPlan:
+    """Tries out what the optimizer's record leaves unsaid.
+
+    Args:
+        plan: The optimizer.
+        device: Where it steps.
+
+    Returns:
+        The plan with all that the optimizer needs.
+
+    Raises:
+        LossregError: If the optimizer can step in no way, lacks the modes that it declares, or wraps an optimizer that
+            it does not support.
+    """
+    _check_wrapped(plan, device)
+    component, given = plan.choice.component, plan.choice.given
+    if component is None and not isinstance(given, type):  # a function is called once: what it made is the object
+        plan = attrs.evolve(plan, choice=attrs.evolve(plan.choice, given=plan.build()))
+    unsaid = tuple(field for field in PROBED if component is None or getattr(component, field) is None)
+    if not unsaid:
+        return plan
+    trial = _chosen_trial(plan, unsaid, device)
+    if trial is None:  # an object that cannot be copied
+        return plan
+    optimizer = trial.optimizer
+    assert optimizer is not None  # noqa: S101  # what failed is not chosen
+    modes = _switches(optimizer, trial.weights) if "modes" in unsaid else plan.needs.modes
+    needs = attrs.evolve(trial.needs, modes=modes, found=unsaid, passes=trial.passes, unreadable=_unreadable(optimizer))
+    return attrs.evolve(plan, needs=needs)
+
+
+def plan_alone(resolved: ResolvedComponent[Any], runtime: Mapping[str, Any]) -> OptimizerPlan:
+    """An optimizer outside of a run, for a small linear model.
+
+    Args:
+        resolved: The optimizer.
+        runtime: Runtime name -> value.
+    """
+    model = torch.nn.Linear(3, 2, bias=False)  # some take nothing but matrices
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return OptimizerPlan(
+        Choice(resolved.spec.name.rpartition(".")[2], resolved),
+        [OptimizerGroup({}, [*model.parameters()])],
+        False,
+        {**runtime, "model": model},
+        names=names,
+        needs=declared_needs(resolved.entry.component),
+    )
+
+
+def _chosen_trial(plan: OptimizerPlan, unsaid: tuple[str, ...], device: torch.device) -> Trial | None:
+    """The way in which the optimizer steps as it should."""
+    refused: LossregError | None = None
+    failure: Exception | None = None
+    firsts: list[tuple[str, ...]] = [plan.needs.needs]
+    if "needs" in unsaid and plan.choice.resolved is not None:
+        firsts += [("named_params",)] if plan.has_patterns else [("named_params",), ("model",)]
+    for first in firsts:
+        shaped = attrs.evolve(plan, needs=attrs.evolve(plan.needs, needs=first))
+        try:
+            make = _maker(shaped, device)
+        except LossregError as error:
+            if not isinstance(error, BuildError):
+                raise
+            refused = refused or error
+            continue
+        if make is None:
+            return None
+        trials = [*_trials(shaped.needs, unsaid, make)]
+        chosen = _best(trials)
+        if chosen is not None:
+            return chosen
+        failure = failure or trials[0].error
+    if failure is None:
+        assert refused is not None  # noqa: S101  # each of them failed in one way or the other
+        raise refused
+    label = plan.choice.label
+    raise BuildError(
+        f"optimizer {label} cannot step on {device}: {describe_error(failure)}", component=label
+    ) from failure
+
+
+def _trials(needs: Needs, unsaid: tuple[str, ...], make: Callable[[], Subject]) -> Iterator[Trial]:
+    """The ways to take a step that contradict no declaration, the usual one first; no more than are needed."""
+    closures = [False, True] if "closure" in unsaid and not needs.closure else [needs.closure]
+    graphs = [False, True] if "create_graph" in unsaid else [needs.create_graph]
+    for graph in graphs:
+        for closure in closures:
+            before = [False, True] if closure and "needs" in unsaid and not needs.gradients else [needs.gradients]
+            done = []
+            for gradients in before:
+                words = (*needs.needs, "gradients") if gradients and not needs.gradients else needs.needs
+                way = attrs.evolve(needs, closure=closure, create_graph=graph, needs=words)
+                done.append(_try(way, make))
+            yield from done
+            if any(trial.error is None and trial.moved for trial in done):
+                return
+
+
+def _best(trials: list[Trial]) -> Trial | None:
+    """The first way that moves the weights; with gradients before a closure where these make a difference."""
+    worked = [trial for trial in trials if trial.error is None]
+    moving = [trial for trial in worked if trial.moved] or worked
+    if not moving:
+        return None
+    best = moving[0]
+    for other in moving[1:]:
+        if other.needs.gradients and best.needs.closure and not other.is_like(best):
+            return other
+    return best
+
+
+def _try(needs: Needs, make: Callable[[], Subject]) -> Trial:
+    """Takes the steps; the gradients of a step are there in the next, as in the loop."""
+    passes = set()
+    with torch.random.fork_rng(), torch.enable_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the optimizer of the run gives them
+        torch.manual_seed(0)
+        try:
+            subject = make()
+            optimizer = subject.optimizer
+            weights = tuple(one for group in optimizer.param_groups for one in group["params"])
+            before = [one.detach().clone() for one in weights]
+            if has_modes(optimizer):
+                optimizer.train()  # type: ignore[attr-defined]  # it has it
+            for _ in range(STEPS):
+                passes.add(take_step(optimizer, needs, subject.backward))
+        except Exception as error:
+            return Trial(needs, None, (), moved=False, passes=None, error=error)
+        finally:
+            _drop_gradients(locals().get("weights", ()))
+    moved = any(not torch.equal(one, old) for one, old in zip(weights, before, strict=True))
+    return Trial(needs, optimizer, weights, moved, passes.pop() if len(passes) == 1 else None)
+
+
+def _drop_gradients(weights: tuple[Parameter, ...]) -> None:
+    """A gradient that can be differentiated refers to the weights, and they to it."""
+    for weight in weights:
+        weight.grad = None
+
+
+def _maker(plan: OptimizerPlan, device: torch.device) -> Callable[[], Subject] | None:
+    """What makes throw-away optimizers; None for an object that cannot be copied.
+
+    Raises:
+        LossregError: If the optimizer cannot be built.
+    """
+    if isinstance(plan.choice.given, torch.optim.Optimizer):
+        return _copier(plan.choice.given)
+
+    def make() -> Subject:
+        stand_ins = stand_ins_of(plan, device)
+        return Subject(plan.build(stand_ins), stand_ins.backward)
+
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the optimizer of the run gives them
+        make()
+    return make
+
+
+def _copier(optimizer: Optimizer) -> Callable[[], Subject] | None:
+    """Copies of an object, which holds the weights of the run."""
+    try:
+        copy_optimizer(optimizer)
+    except Exception:  # whatever an object of foreign code refuses
+        return None
+
+    def make() -> Subject:
+        twin = copy_optimizer(optimizer)
+        weights = [one for group in twin.param_groups for one in group["params"]]
+
+        def backward(*, create_graph: bool = False) -> Tensor:
+            total = torch.stack([0.5 * one.abs().square().sum() for one in weights]).sum()
+            for one in weights:
+                one.grad = None
+            if create_graph:
+                set_gradients(total, weights)
+            else:
+                total.backward()
+            return total.detach()
+
+        return Subject(twin, backward)
+
+    return make
+
+
+def _switches(optimizer: Any, weights: tuple[Parameter, ...]) -> bool:
+    """Whether `eval()` gives other weights, and `train()` gives those that were there back."""
+    if not has_modes(optimizer):
+        return False
+    trained = [one.detach().clone() for one in weights]
+    try:
+        with torch.no_grad():
+            optimizer.eval()
+            differs = any(not torch.equal(one, old) for one, old in zip(weights, trained, strict=True))
+            optimizer.train()
+    except Exception:  # they are methods of something else
+        return False
+    return differs
+
+
+def _unreadable(optimizer: Optimizer) -> str | None:
+    """Why torch's safe reading refuses what an optimizer saves, or None."""
+    file = io.BytesIO()
+    try:
+        torch.save(optimizer.state_dict(), file)
+        file.seek(0)
+        torch.load(file, weights_only=True)
+    except Exception as error:
+        what = re.search(r"GLOBAL ([\w.]+) was not an allowed", str(error))
+        return f"it holds {what[1]}" if what else describe_error(error)[:200]
+    return None
+
+
+def _check_wrapped(plan: OptimizerPlan, device: torch.device) -> None:
+    """Checks that the optimizers that this one wraps are such as it supports.
+
+    Raises:
+        ConfigError: If one is not.
+    """
+    resolved = plan.choice.resolved
+    for inner in _nested(tuple(resolved.params.values())) if resolved is not None else ():
+        choice = attrs.evolve(plan.choice, label=inner.spec.name.rpartition(".")[2], resolved=inner, given=None)
+        needs = find_needs(attrs.evolve(plan, choice=choice, needs=declared_needs(inner.entry.component)), device).needs
+        for field, supported in plan.choice.component.wrapped.items():
+            if getattr(needs, field) != supported:
+                name = plan.choice.component.name
+                raise ConfigError(
+                    f"optimizer {name} wraps {choice.label}, which has {field}={getattr(needs, field)}; {name} "
+                    f"supports optimizers with {field}={supported} only"
+                )
+
+
+def _nested(value: Any) -> Iterator[ResolvedComponent[Any]]:
+    if isinstance(value, ResolvedComponent):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _nested(item)
