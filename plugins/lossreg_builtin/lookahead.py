@@ -29,12 +29,12 @@ class Lookahead(Wrapper):
     Example:
         >>> import lossreg
         >>> weight = torch.nn.Parameter(torch.ones(1))
-        >>> optimizer = lossreg.optimizers.build("lookahead(optimizer=sgd(lr=0.1, momentum=0.0), k=2)", [weight])
+        >>> optimizer = lossreg.optimizers.build("lookahead(optimizer=sgd(lr=0.5, momentum=0.0), k=2)", [weight])
         >>> for _ in range(2):
         ...     weight.grad = torch.ones(1)
         ...     optimizer.step()
-        >>> weight.item()  # half of the way from 1 to 0.8
-        0.9
+        >>> weight.item()  # half of the way from 1 to 0
+        0.5
     """
 
     def __init__(self, params: Any, optimizer: torch.optim.Optimizer, k: int = 5, alpha: float = 0.5) -> None:  # noqa: ARG002  # the kind's factories take parameters first

@@ -191,6 +191,8 @@ def _try(needs: Needs, make: Callable[[], Subject]) -> Trial:
                 optimizer.train()  # type: ignore[attr-defined]  # it has it
             for _ in range(STEPS):
                 passes.add(take_step(optimizer, needs, subject.backward))
+                if not all(one.isfinite().all() for one in weights):  # so small a problem can be too simple (Shampoo)
+                    break
         except Exception as error:
             return Trial(needs, None, (), moved=False, passes=None, error=error)
         finally:
