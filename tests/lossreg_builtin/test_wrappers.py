@@ -53,7 +53,7 @@ def test_lookahead_is_algorithm_1() -> None:
 def test_sam_is_algorithm_1() -> None:
     """Three steps of SAM over momentum SGD take the gradient at w + rho g / |g|, over all parameters together."""
     one, two = (nn.Parameter(torch.tensor(START, dtype=torch.float64) * factor) for factor in (1, -2))
-    optimizer = lossreg.optimizers.build("sam(optimizer=sgd(lr=0.1, momentum=0.5), rho=0.3)", [one, two])
+    optimizer: Any = lossreg.optimizers.build("sam(optimizer=sgd(lr=0.1, momentum=0.5), rho=0.3)", [one, two])
 
     def closure() -> Tensor:
         optimizer.zero_grad()
@@ -71,7 +71,7 @@ def test_sam_is_algorithm_1() -> None:
     momentum = torch.zeros_like(hand)
     for _ in range(3):
         before = (0.5 * (SCALES * hand[:3] ** 2).sum() + (hand[3:] ** 4).sum()).item()
-        assert optimizer.step(closure).item() == pytest.approx(before, rel=1e-12)  # type: ignore[arg-type, union-attr]  # torch annotates a float
+        assert optimizer.step(closure).item() == pytest.approx(before, rel=1e-12)
         g = gradient(hand)
         momentum = 0.5 * momentum + gradient(hand + 0.3 * g / g.norm())
         hand = hand - 0.1 * momentum
@@ -146,7 +146,7 @@ def test_a_wrapper_has_the_modes_of_what_it_wraps() -> None:
 
     registries.optimizers.register("switching")(Switching)
     weights = [nn.Parameter(torch.zeros(1))]
-    wrapper = registries.optimizers.build("lookahead(optimizer=switching)", weights)
+    wrapper: Any = registries.optimizers.build("lookahead(optimizer=switching)", weights)
     wrapper.train()
     wrapper.eval()
     assert calls == ["train", "eval"]

@@ -334,7 +334,9 @@ def build_optimizer(plan: OptimizerPlan, patterns: tuple[ParamGroup, ...]) -> tu
         LossregError: If it cannot be built, or an object holds none of the parameters.
     """
     optimizer = plan.build()
-    if plan.needs.modes and not has_modes(optimizer):
+    if has_modes(optimizer):
+        optimizer.train()  # type: ignore[attr-defined]  # it has it; some refuse to step before
+    elif plan.needs.modes:
         raise ConfigError(
             f"optimizer {plan.choice.label} declares modes=True, but has no train() and eval(), which switch between "
             "the weights that are trained and those that are evaluated"

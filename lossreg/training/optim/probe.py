@@ -19,7 +19,7 @@ from torch.nn import Parameter
 
 from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
 from lossreg.registry.build import ResolvedComponent
-from lossreg.training.optim.needs import PROBED, Needs, declared_needs, has_modes, set_gradients, take_step
+from lossreg.training.optim.needs import PROBED, Backward, Needs, declared_needs, has_modes, set_gradients, take_step
 from lossreg.training.optim.optimizer import OptimizerPlan, copy_optimizer, stand_ins_of
 from lossreg.training.optim.param_groups import OptimizerGroup
 from lossreg.training.selection import Choice
@@ -62,6 +62,15 @@ class Subject:
 
     optimizer: Optimizer
     backward: Any
+
+    def backward_of(self, step: int) -> Backward:
+        """The same with a loss that goes up and down from step to step: what goes by the loss shows it."""
+
+        def backward(*, create_graph: bool = False) -> Tensor:
+            loss: Tensor = self.backward(create_graph=create_graph)
+            return loss + 10.0 * (step % 4)
+
+        return backward
 
 
 def find_needs(plan: OptimizerPlan, device: torch.device) -> OptimizerPlan:
@@ -150,6 +159,7 @@ def _trials(needs: Needs, unsaid: tuple[str, ...], make: Callable[[], Subject]) 
     """The ways to take a step that contradict no declaration, the usual one first; no more than are needed."""
     closures = [False, True] if "closure" in unsaid and not needs.closure else [needs.closure]
     graphs = [False, True] if "create_graph" in unsaid else [needs.create_graph]
+    moved = False
     for graph in graphs:
         for closure in closures:
             before = [False, True] if closure and "needs" in unsaid and not needs.gradients else [needs.gradients]
@@ -159,20 +169,24 @@ def _trials(needs: Needs, unsaid: tuple[str, ...], make: Callable[[], Subject]) 
                 way = attrs.evolve(needs, closure=closure, create_graph=graph, needs=words)
                 done.append(_try(way, make))
             yield from done
-            if any(trial.error is None and trial.moved for trial in done):
-                return
+            moved = moved or any(trial.error is None and trial.moved for trial in done)
+        if moved:
+            return
 
 
 def _best(trials: list[Trial]) -> Trial | None:
-    """The first way that moves the weights; with gradients before a closure where these make a difference."""
-    worked = [trial for trial in trials if trial.error is None]
+    """The first way that moves the weights; with a closure, or gradients before it, where these make a difference.
+
+    A closure does where the loss itself decides on the step, as for EmoNavi, which steps without, too.
+    """
+    worked = [trial for trial in trials if trial.error is None and trial.passes != 0]  # 0: it ignores closures
     moving = [trial for trial in worked if trial.moved] or worked
     if not moving:
         return None
     best = moving[0]
     for other in moving[1:]:
-        if other.needs.gradients and best.needs.closure and not other.is_like(best):
-            return other
+        if (other.needs.gradients <= best.needs.closure) and not other.is_like(best):
+            best = other
     return best
 
 
@@ -186,11 +200,11 @@ def _try(needs: Needs, make: Callable[[], Subject]) -> Trial:
             subject = make()
             optimizer = subject.optimizer
             weights = tuple(one for group in optimizer.param_groups for one in group["params"])
-            before = [one.detach().clone() for one in weights]
             if has_modes(optimizer):
                 optimizer.train()  # type: ignore[attr-defined]  # it has it
-            for _ in range(STEPS):
-                passes.add(take_step(optimizer, needs, subject.backward))
+            before = [one.detach().clone() for one in weights]
+            for step in range(STEPS):
+                passes.add(take_step(optimizer, needs, subject.backward_of(step)))
                 if not all(one.isfinite().all() for one in weights):  # so small a problem can be too simple (Shampoo)
                     break
         except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import json
 import weakref
 from collections import deque
@@ -52,6 +53,22 @@ class WithClosure(Plain):
             raise ValueError("it takes a closure")
         loss = closure()
         super().step()
+        return loss
+
+
+class ByLoss(Plain):
+    """Steps by the loss where it is told, and as if it were 1 where it is not, as EmoNavi does."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """A step."""
+        loss = 1.0
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure().item()
+        for one in self.weights:
+            if one.grad is not None:
+                one.sub_(one.grad, alpha=loss * self.param_groups[0]["lr"])
         return loss
 
 
@@ -143,7 +160,7 @@ class Queued(Plain):
 
 
 ALL = {
-    "plain": Plain, "with_closure": WithClosure, "climbs_first": ClimbsFirst, "newton": Newton,
+    "plain": Plain, "with_closure": WithClosure, "by_loss": ByLoss, "climbs_first": ClimbsFirst, "newton": Newton,
     "switching": Switching, "named": Named, "of_model": OfModel, "queued": Queued,
 }  # fmt: skip
 
@@ -176,6 +193,7 @@ def plan(table: Callable[..., Data], registries: lossreg.Registries) -> Planned:
     [
         ("plain", {}),
         ("with_closure", {"closure": True}),
+        ("by_loss", {"closure": True}),
         ("climbs_first", {"closure": True, "needs": ["gradients"], "passes": 2}),
         ("newton", {"create_graph": True}),
         ("switching", {"modes": True}),
@@ -407,3 +425,65 @@ def test_an_object_with_a_scheduler_and_hooks_is_tried_on_a_copy(plan: Planned) 
     assert torch.equal(model.weight, before)
     assert calls == []
     assert optimizer.state == {}
+
+
+def test_an_optimizer_with_modes_trains_in_the_mode_of_training(
+    run: Run, table: Callable[..., Data], registries: lossreg.Registries
+) -> None:
+    """An optimizer that refuses to step before `train()` is called is trained."""
+    assert run(data=table(), model=nn.Linear(4, 3), optimizer="switching", epochs=1, registries=registries).metrics
+
+
+def test_a_class_for_a_parameter_is_a_nested_optimizer(plan: Planned, registries: lossreg.Registries) -> None:
+    """`type[Optimizer]` gets what makes the nested optimizer, with its parameters."""
+    made: list[Any] = []
+
+    class Wraps(Plain):
+        def __init__(self, params: Any, base: type[torch.optim.Optimizer]) -> None:
+            super().__init__(params)
+            made.append(base(self.param_groups, momentum=0.5))  # type: ignore[call-arg]  # SGD's
+
+    registries.optimizers.register("wraps")(Wraps)
+    plan("wraps(base=sgd(lr=0.25))")
+    assert {type(one) for one in made} == {torch.optim.SGD}
+    assert made[-1].defaults["momentum"] == 0.5
+    assert made[-1].defaults["lr"] == 0.25
+
+
+def test_an_optimizer_may_take_what_it_wraps_first(plan: Planned, registries: lossreg.Registries) -> None:
+    """`needs="optimizer"` makes the first parameter one that is written in the spec."""
+    wrapped: list[Any] = []
+
+    def wrap(optimizer: torch.optim.Optimizer, k: int = 2) -> torch.optim.Optimizer:
+        wrapped.append((type(optimizer), k))
+        return optimizer
+
+    registries.optimizers.register("wrap", needs="optimizer")(wrap)
+    plan("wrap(optimizer=adam, k=3)")
+    assert set(wrapped) == {(torch.optim.Adam, 3)}
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("AdaHessian", {"create_graph": True}),
+        ("SophiaH", {"create_graph": True}),
+        ("AliG", {"closure": True}),
+        ("EmoNavi", {"closure": True}),
+        ("AdamMini", {"needs": ["model"]}),
+        ("ScheduleFreeAdamW", {"modes": True}),
+        ("SAM", {"closure": True, "needs": ["gradients"]}),
+        ("AdaShift", {"unreadable": "it holds collections.deque"}),
+        ("Shampoo", {}),
+    ],
+)
+def test_optimizers_of_pytorch_optimizer_are_found_to_need_what_they_need(
+    plan: Planned, registries: lossreg.Registries, name: str, found: dict[str, Any]
+) -> None:
+    """By class alone, what their documentation says."""
+    if importlib.util.find_spec("pytorch_optimizer") is None:
+        pytest.skip("pytorch_optimizer is not installed")
+    registries.optimizers.register("foreign", f"pytorch_optimizer:{name}")
+    needs = plan("foreign(base_optimizer=sgd)" if name == "SAM" else "foreign").facts["optimizer_needs"]
+    usual = {"closure": False, "modes": False, "create_graph": False, "needs": [], "unreadable": None}
+    assert {key: needs[key] for key in usual} == {**usual, **found}
