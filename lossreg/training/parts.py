@@ -22,6 +22,7 @@ from lossreg.training.hardware.memory_format import Layout
 from lossreg.training.loss.objective import Objective
 from lossreg.training.loss.reduction import Reduction
 from lossreg.training.optim.freezing import Freezing
+from lossreg.training.optim.needs import Needs
 from lossreg.training.optim.scheduler import EpochRates, Schedule
 
 if TYPE_CHECKING:
@@ -82,23 +83,23 @@ class Optimization:
 
     Attributes:
         optimizer: The optimizer.
-        closure: Whether its step takes a closure.
+        needs: What it needs of the loop.
         scaler: Scales float16 gradients, or None.
         schedule: The scheduler, and when it steps.
         rates: The learning rates to come, or None if they are not known.
         facts: Of optimizer and scheduler.
         groups: What each group of parameters is trained with.
-        warning: A sentence to show before the run, or None.
+        warnings: Sentences to show before the run.
     """
 
     optimizer: Optimizer
-    closure: bool
+    needs: Needs
     scaler: torch.amp.GradScaler | None
     schedule: Schedule
     rates: list[EpochRates] | None
     facts: Facts
     groups: list[dict[str, Any]]
-    warning: str | None
+    warnings: list[str]
 
 
 @attrs.frozen(eq=False)
@@ -177,6 +178,7 @@ class Parts:
             "loaders": {name: _loader(split) for name, split in splits.items()},
             "layout": {"memory_format": self.fit.layout.name, "reason": self.fit.layout.reason},
             "reduction": self.fit.reduction.rule,
+            "optimizer_needs": self.optimization.needs.to_json(),
             "weights": self.weights.describe(),
             "data": {
                 "task": data.task,

@@ -10,7 +10,7 @@ import attrs
 import torch
 
 from lossreg.data import Data
-from lossreg.errors import ConfigError, ContractError, DataError, LossregError, describe_error
+from lossreg.errors import BuildError, ConfigError, ContractError, DataError, LossregError, describe_error
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import RunSpec
@@ -33,7 +33,9 @@ from lossreg.training.loss.objective import Objective
 from lossreg.training.loss.reduction import Reduction, reduction_of
 from lossreg.training.optim.freezing import plan_freezing
 from lossreg.training.optim.layout import layout_failure
+from lossreg.training.optim.needs import declared_needs
 from lossreg.training.optim.optimizer import OptimizerPlan, build_optimizer, try_step
+from lossreg.training.optim.probe import find_needs, make_once
 from lossreg.training.optim.routing import describe_groups, optimizer_facts, plan_optimizer, rest_warning
 from lossreg.training.optim.scheduler import (
     Schedule,
@@ -43,6 +45,7 @@ from lossreg.training.optim.scheduler import (
     preview_rates,
     zero_rate_warning,
 )
+from lossreg.training.optim.support import check_support, needs_warnings, why_contiguous
 from lossreg.training.parts import Fit, Optimization, Parts, Samples
 from lossreg.training.seeds import seed_construction
 from lossreg.training.selection import (
@@ -80,12 +83,14 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     selection = select(request)
     samples = _load_samples(selection.data, spec, device, processes, quiet=quiet or not processes.is_main)
     chosen = _all_chosen(selection, samples.data, request.registries)
-    closure = selection.optimizer.component is not None and selection.optimizer.component.closure
+    declared = declared_needs(selection.optimizer.component)
     runtime = _runtime(spec, samples)
-    objective = _build_objective(chosen, spec, device, samples, runtime, request.registries, closure=closure)
+    objective = _build_objective(chosen, spec, device, samples, runtime, request.registries, closure=declared.closure)
     freezing = plan_freezing(spec, objective, chosen["model"].label)
     plan, stepping = _plan_optimization(selection, chosen, spec, samples, objective, runtime)
     choices = _choices(spec, samples, chosen, stepping)
+    plan, is_known = _needs_of_dense(plan, device)
+    check_support(plan, spec, objective.precision, processes)
     mismatch = mismatch_of({field: choice.label for field, choice in chosen.items()})
     check = functools.partial(
         check_contract,
@@ -98,13 +103,17 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
         request.registries.losses,
         eval_train=spec.eval_train,
     )
-    layout = choose_layout(spec.layout, objective.model, samples.splits["train"].head(1)[0], device, closure=closure)
+    contiguous = why_contiguous(plan)
+    layout = choose_layout(spec.layout, objective.model, samples.splits["train"].head(1)[0], device, contiguous)
     layout, probe = _settle_layout(layout, spec, objective.model, samples, check, plan)
     plan = plan.with_sparse(probe.sparse, objective.trainable())
+    if not is_known:
+        plan = find_needs(plan, device)
+        check_support(plan, spec, objective.precision, processes)
     fit = _fit(chosen, samples, objective, layout, probe, runtime, mismatch)
     # torch's fused SGD does not take a gradient that comes later.
     unfused = fit.objective.precision.scaler() is not None or bool(freezing.epochs)
-    optimization = _optimization(chosen, device, fit.objective, plan, stepping, closure=closure, unfused=unfused)
+    optimization = _optimization(chosen, device, fit.objective, plan, stepping, unfused=unfused)
     weights = _weights(chosen, spec, device, processes, samples, fit, optimization)
     if spec.compile:
         check_compiler(device)
@@ -216,6 +225,7 @@ def _runtime(spec: RunSpec, samples: Samples) -> Runtime:
         "epochs": spec.epochs,
         "steps_per_epoch": steps,
         "total_steps": steps * spec.epochs,
+        "num_samples": len(samples.splits["train"]),
         **samples.data.facts(),
     }
 
@@ -378,9 +388,21 @@ def _plan_optimization(
         selection.group_optimizers,
         objective,
         chosen["model"].label,
-        {**runtime, "interval": stepping.interval},
+        {**runtime, "interval": stepping.interval, "model": objective.model},
     )
     return plan, stepping
+
+
+def _needs_of_dense(plan: OptimizerPlan, device: torch.device) -> tuple[OptimizerPlan, bool]:
+    """The plan with what the optimizers need where gradients are dense, and whether they can step on such.
+
+    Whether gradients are sparse is shown by the first batch, and that comes later: in a layout which goes by the needs.
+    """
+    plan = make_once(plan)
+    try:
+        return find_needs(plan, device), True
+    except BuildError:
+        return plan, False
 
 
 def _optimization(
@@ -390,7 +412,6 @@ def _optimization(
     plan: OptimizerPlan,
     stepping: Stepping,
     *,
-    closure: bool,
     unfused: bool,
 ) -> Optimization:
     """Builds optimizer and scheduler, after trials with throw-away weights."""
@@ -406,8 +427,8 @@ def _optimization(
     label = "none" if scheduler_choice is None else scheduler_choice.label
     schedule = Schedule(scheduler, stepping, label, may_skip=scaler is not None)
     groups = describe_groups(plan)
-    warnings = [*filter(None, (warning, rest_warning(chosen["optimizer"], plan)))]
-    return Optimization(optimizer, closure, scaler, schedule, rates, facts, groups, "; ".join(warnings) or None)
+    sentences = filter(None, [warning, *needs_warnings(plan), rest_warning(chosen["optimizer"], plan)])
+    return Optimization(optimizer, plan.all_needs, scaler, schedule, rates, facts, groups, [*sentences])
 
 
 def _weights(
@@ -438,7 +459,8 @@ def _warnings(chosen: Mapping[str, Choice], plan: BatchPlan, fit: Fit, optimizat
     yield from fit.warnings
     if not plan.is_whole:
         yield from _cut_warnings(chosen, plan, fit)
-    yield from filter(None, (optimization.warning, zero_rate_warning(optimization.rates)))
+    yield from optimization.warnings
+    yield from filter(None, [zero_rate_warning(optimization.rates)])
 
 
 def _cut_warnings(chosen: Mapping[str, Choice], plan: BatchPlan, fit: Fit) -> Iterator[str]:

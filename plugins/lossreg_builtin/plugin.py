@@ -6,7 +6,12 @@ recorded, and a later torch with other defaults changes no run. Where they diffe
 
 from __future__ import annotations
 
+from typing import Any
+
 from lossreg import Dataset, Loss, Model, Optimizer, Scheduler, hookimpl
+
+#: What torch's optimizers need that step by gradients alone.
+_PLAIN: dict[str, Any] = {"closure": False, "modes": False, "needs": (), "create_graph": False, "layout": "any"}
 
 
 @hookimpl
@@ -51,7 +56,7 @@ def lossreg_losses() -> list[Loss]:
 
 @hookimpl
 def lossreg_optimizers() -> list[Optimizer]:
-    """SGD and Adam."""
+    """SGD, Adam, and optimizers that wrap another one."""
     return [
         Optimizer(
             "sgd",
@@ -66,6 +71,7 @@ def lossreg_optimizers() -> list[Optimizer]:
                 "maximize": False,
             },
             runtime_args={"fused": "fused"},
+            **_PLAIN,
         ),
         Optimizer(
             "adam",
@@ -80,6 +86,33 @@ def lossreg_optimizers() -> list[Optimizer]:
                 "maximize": False,
             },
             runtime_args={"fused": "fused"},
+            **_PLAIN,
+        ),
+        Optimizer(
+            "lookahead",
+            "lossreg_builtin.lookahead:Lookahead",
+            "Slow weights that follow another optimizer (Zhang et al. 2019)",
+            defaults={"k": 5, "alpha": 0.5},
+            required=("optimizer",),
+        ),
+        Optimizer(
+            "sam",
+            "lossreg_builtin.sam:SAM",
+            "Another optimizer steps with the gradient of a worse place nearby (Foret et al. 2021)",
+            defaults={"rho": 0.05},
+            required=("optimizer",),
+            closure=True,
+            needs=(),
+            create_graph=False,
+            wrapped={"closure": False, "create_graph": False},
+        ),
+        Optimizer(
+            "cautious",
+            "lossreg_builtin.cautious:Cautious",
+            "Only what of another optimizer's step goes down along the gradient (Liang et al. 2024)",
+            required=("optimizer",),
+            closure=False,
+            wrapped={"closure": False},
         ),
     ]
 

@@ -26,7 +26,7 @@ def test_the_built_in_names() -> None:
     names = {kind: sorted(r.name for r in BUILTIN if r.component.kind == kind) for kind in KINDS}
     assert names == {
         "loss": ["cross_entropy", "dice", "l1", "mse"],
-        "optimizer": ["adam", "sgd"],
+        "optimizer": ["adam", "cautious", "lookahead", "sam", "sgd"],
         "scheduler": ["lambda_lr"],
         "model": ["mlp", "mnist_cnn"],
         "dataset": ["diabetes", "digits", "fashion_mnist", "kmnist", "mnist"],

@@ -15,7 +15,7 @@ from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.build import ResolvedComponent
 from lossreg.training.choosing import watched
 from lossreg.training.optim.given import make
-from lossreg.training.optim.optimizer import OptimizerPlan, StandIns, check_step
+from lossreg.training.optim.optimizer import OptimizerPlan, check_step, stand_ins_of
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -200,7 +200,9 @@ def preview_rates(
     is_object = plan.choice.given is not None or (choice is not None and choice.given is not None)
     if is_object or stepping.monitor is not None:
         return None
-    optimizer = plan.build(StandIns(device, plan.sparse))
+    optimizer = plan.build(stand_ins_of(plan, device))
+    if choice is None and math.isnan(learning_rate(optimizer)):
+        return None
     if choice is None:
         rates = [EpochRates(learning_rate(optimizer), learning_rate(optimizer))] * stepping.epochs
     else:
@@ -242,8 +244,8 @@ def _walk(schedule: Schedule, optimizer: Optimizer) -> list[EpochRates]:
 
 
 def learning_rate(optimizer: Optimizer) -> float:
-    """The learning rate of the first parameter group."""
-    return float(optimizer.param_groups[0]["lr"])
+    """The learning rate of the first parameter group; NaN where an optimizer has none (A2Grad)."""
+    return float(optimizer.param_groups[0].get("lr", math.nan))
 
 
 def zero_rate_warning(rates: Sequence[EpochRates] | None) -> str | None:

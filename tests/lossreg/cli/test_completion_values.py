@@ -33,7 +33,7 @@ def test_files_are_left_to_the_shell(line: str, ask: Ask) -> None:
     ("shell", "words", "values"),
     [
         ("bash", ["run", "--opt", "=", "ad"], ["adam"]),
-        ("bash", ["run", "--opt", "="], ["adam", "sgd"]),
+        ("bash", ["run", "--opt", "="], ["adam", "cautious", "lookahead", "sam", "sgd"]),
         ("bash", ["run", "--opt=ad"], ["adam"]),
         ("zsh", ["run", "--opt=ad"], ["--opt=adam"]),
         ("fish", ["run", "--opt=ad"], ["--opt=adam"]),

@@ -23,7 +23,7 @@ COMMANDS = ("run", "plan", "list", "show", "plugins", "new")
 KINDS = ("loss", "optimizer", "scheduler", "model", "dataset")
 BUILTIN = {
     "loss": {"l1", "mse", "cross_entropy", "dice"},
-    "optimizer": {"sgd", "adam"},
+    "optimizer": {"sgd", "adam", "lookahead", "sam", "cautious"},
     "scheduler": {"lambda_lr"},
     "model": {"mnist_cnn", "mlp"},
     "dataset": {"digits", "diabetes", "mnist", "fashion_mnist", "kmnist"},

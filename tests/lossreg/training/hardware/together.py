@@ -36,6 +36,10 @@ CASES: dict[str, dict[str, Any]] = {
         "scheduler_interval": "step",
     },
     "closure": {"data": "diabetes", "loss": "mse", "optimizer": "lbfgs", "batch_size": 100, "limit_train": None},
+    "sam": {
+        "data": "diabetes", "loss": "mse", "optimizer": "sam(optimizer=sgd(lr=1e-6), rho=0.05)", "batch_size": 100,
+        "limit_train": None,
+    },
     "learned": {"loss": "tempered"},
     "moving": {"loss": "tempered", "weights": "ema(0.9)"},
     "mean": {"loss": "cross_entropy", "weights": "swa(start=0)"},
