@@ -25,6 +25,7 @@ RUNTIME_NAMES = frozenset(
         "num_samples",  # of the training split
         "interval",  # "epoch" or "step": what one step of the scheduler counts
         "epochs",
+        "span",  # how many of these a scheduler has: the run's, or those of its part of a composed schedule
         "fused",  # True where the optimizer can step in one kernel on the run's device
         "total_steps",
         "steps_per_epoch",
@@ -86,6 +87,8 @@ class Component:
             `{"T_max": "epochs"}`.
         required: Parameters that the user must set; shells complete them, with those above, without an import.
         aliases: Further names that lead here.
+        nested: The parameter that nested specs without a name fill, as in `warmup(cosine(), length=5)`; with `*` before
+            it (`"*schedulers"`) it takes any number of them.
         deprecated: What to use instead (`"use dice"`); the component works, and warns once.
 
     Raises:
@@ -109,6 +112,9 @@ class Component:
     )
     required: tuple[str, ...] = attrs.field(default=(), converter=_names, validator=_words_only, kw_only=True)
     aliases: tuple[str, ...] = attrs.field(default=(), converter=_names, validator=_words_only, kw_only=True)
+    nested: str | None = attrs.field(
+        default=None, validator=_is_a(str, types.NoneType, what="the name of a parameter, or None"), kw_only=True
+    )
     deprecated: str | None = attrs.field(
         default=None, validator=_is_a(str, types.NoneType, what="one line of text, or None"), kw_only=True
     )
@@ -288,7 +294,10 @@ class Scheduler(Component):
 
     Attributes:
         interval: When it steps: after each `"epoch"` or after each `"step"` of the optimizer.
-        monitor: The metric that its `step` takes (`"test_loss"` for ReduceLROnPlateau), or None.
+        monitor: The metric that its `step` takes (`"test_loss"` for ReduceLROnPlateau), or None. A parameter of the
+            factory that is called `monitor` may name another one.
+        composes: Whether it decides how long each nested scheduler runs. Its factory is given a function in place of
+            each of them, which builds it for a span: `schedule(span)`.
     """
 
     kind: ClassVar[str] = "scheduler"
@@ -296,6 +305,7 @@ class Scheduler(Component):
 
     interval: Literal["epoch", "step"] = attrs.field(default="epoch", kw_only=True, validator=_one_of("epoch", "step"))
     monitor: str | None = attrs.field(default=None, kw_only=True)
+    composes: bool = attrs.field(default=False, kw_only=True, validator=_one_of(True, False))
 
 
 @attrs.frozen

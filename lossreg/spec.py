@@ -9,7 +9,7 @@ import keyword
 import math
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import attrs
@@ -216,6 +216,14 @@ def thawed(value: Value) -> Any:
     return value
 
 
+def _specs(specs: Iterable[ComponentSpec]) -> tuple[ComponentSpec, ...]:
+    specs = tuple(specs)
+    for spec in specs:
+        if not isinstance(spec, ComponentSpec):
+            raise SpecError(f"{shown(spec)} is not a spec, and needs the name of a parameter", text=shown(spec))
+    return specs
+
+
 def holds_spec(value: object) -> bool:
     """Whether a value is a nested spec, or a list that holds one."""
     return any(map(holds_spec, value)) if isinstance(value, tuple) else isinstance(value, ComponentSpec)
@@ -228,6 +236,8 @@ class ComponentSpec:
     Attributes:
         name: A short name or a full id.
         params: The parameters that the user set, as pairs sorted by key; lists are tuples.
+        nested: Specs that stand first, without a name: `warmup(cosine(), length=5)`. Which parameter they are for, only
+            the component knows; what is written to disk names it.
 
     Raises:
         SpecError: If a value has no literal form (an object, NaN).
@@ -242,18 +252,21 @@ class ComponentSpec:
 
     name: str = attrs.field(converter=_spec_name)
     params: tuple[tuple[str, Value], ...] = attrs.field(default=(), converter=frozen_params)
+    nested: tuple[ComponentSpec, ...] = attrs.field(default=(), converter=_specs)
     text: str = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         arguments = params_text(self.params)
+        if self.nested:
+            arguments = ", ".join(filter(None, (*(spec.text for spec in self.nested), arguments)))
         object.__setattr__(self, "text", f"{self.name}({arguments})" if arguments else self.name)
 
     @classmethod
     def parse(cls, text: str) -> ComponentSpec:
         """Reads a spec text: `name` or `name(key=literal, ...)`.
 
-        Literals are numbers, strings, True, False, None, inf, lists of literals and nested specs. The text is parsed
-        against an allow-list and never evaluated.
+        Literals are numbers, strings, True, False, None, inf, lists of literals and nested specs. Nested specs may also
+        stand first, without a name. The text is parsed against an allow-list and never evaluated.
 
         Raises:
             SpecError: If the text is not a spec.
@@ -264,11 +277,11 @@ class ComponentSpec:
 
     def with_name(self, name: str) -> ComponentSpec:
         """The same parameters under another name (a full id)."""
-        return ComponentSpec(name, self.params)
+        return ComponentSpec(name, self.params, self.nested)
 
     def with_params(self, params: Mapping[str, Value]) -> ComponentSpec:
         """The same component with some parameters replaced or added."""
-        return ComponentSpec(self.name, {**dict(self.params), **params})
+        return ComponentSpec(self.name, {**dict(self.params), **params}, self.nested)
 
     def __eq__(self, other: object) -> bool:
         # By text, since 1 == 1.0 == True and each builds something else.
@@ -284,7 +297,7 @@ class ComponentSpec:
         return f"ComponentSpec.parse({self.text!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ComponentSpec, (self.name, self.params)
+        return ComponentSpec, (self.name, self.params, self.nested)
 
 
 def params_text(params: tuple[tuple[str, Value], ...]) -> str:
@@ -314,7 +327,12 @@ def _parse_spec(text: str) -> ComponentSpec:
     if match is None:
         raise _not_a_spec(text, "it is too long" if len(text) > MAX_LENGTH else "")
     name, arguments = match.groups()
-    return ComponentSpec(name, _arguments(arguments, text) if arguments else ())
+    if not arguments:
+        return ComponentSpec(name)
+    call = _parse_call(arguments, text)
+    nested = tuple(_nested(node, arguments, text) for node in call.args)
+    params = {key: _value(value, key, text) for key, value in _keywords(call, text).items()}
+    return ComponentSpec(name, params, nested)
 
 
 def _parse_expression(source: str, text: str) -> ast.expr:
@@ -332,20 +350,28 @@ def _parse_expression(source: str, text: str) -> ast.expr:
     raise _not_a_spec(text, f"it is nested more than {MAX_DEPTH} levels deep")
 
 
-def _arguments(source: str, text: str) -> dict[str, Value]:
-    return {key: _value(value, key, text) for key, value in _keywords(source, text).items()}
-
-
-def _keywords(source: str, text: str) -> dict[str, ast.expr]:
-    """The arguments of a call without the name that is called."""
+def _parse_call(source: str, text: str) -> ast.Call:
+    """The arguments of a call without the name that is called, as a call."""
     call = _parse_expression(f"_{source}", text)
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
         raise _not_a_spec(text, "")
-    if call.args:
-        written = ast.get_source_segment(f"_{source}", call.args[0]) or _unparsed(call.args[0], text)
-        expression = expression_of(written)
-        key = f"key={written}" if expression is None else f"lr_lambda={expression!r}"
-        raise _not_a_spec(text, f"{shortened(written)} stands without a name; write {shortened(key)}")
+    return call
+
+
+def _nested(node: ast.expr, source: str, text: str) -> ComponentSpec:
+    """The spec that stands without a name among the arguments `source` of a spec."""
+    written = ast.get_source_segment(f"_{source}", node) or _unparsed(node, text)
+    expression = expression_of(written)
+    is_component = isinstance(node, ast.Name | ast.Attribute | ast.Call) and expression is None
+    value = _value(node, "a nested spec", text) if is_component else None
+    if isinstance(value, ComponentSpec):
+        return value
+    key = f"key={written}" if expression is None else f"lr_lambda={expression!r}"
+    raise _not_a_spec(text, f"{shortened(written)} stands without a name; write {shortened(key)}")
+
+
+def _keywords(call: ast.Call, text: str) -> dict[str, ast.expr]:
+    """The arguments of a call that have a name."""
     params: dict[str, ast.expr] = {}
     for argument in call.keywords:
         if argument.arg is None:
@@ -415,7 +441,11 @@ def parse_params(text: str) -> tuple[tuple[str, Value], ...]:
     if len(text) > MAX_LENGTH:
         raise _not_a_spec(text, "it is too long")
     source = f"({text})"
-    written = {key: ast.get_source_segment(f"_{source}", value) or "" for key, value in _keywords(source, text).items()}
+    call = _parse_call(source, text)
+    if call.args:
+        argument = ast.get_source_segment(f"_{source}", call.args[0]) or _unparsed(call.args[0], text)
+        raise _not_a_spec(text, f"{shortened(argument)} stands without a name; write {shortened(f'key={argument}')}")
+    written = {key: ast.get_source_segment(f"_{source}", value) or "" for key, value in _keywords(call, text).items()}
     params = {}
     for key, value in written.items():
         try:
@@ -448,4 +478,4 @@ def parse_value(text: str) -> Value:
         raise
     except SpecError:
         return text
-    return text if isinstance(value, ComponentSpec) and not value.params and "(" not in text else value
+    return text if isinstance(value, ComponentSpec) and "(" not in text else value

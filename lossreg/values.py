@@ -51,7 +51,7 @@ def decimal_comma_hint(text: str) -> str:
 
     Example:
         >>> decimal_comma_hint("1,5"), decimal_comma_hint("1.5"), decimal_comma_hint("1,2,3")
-        ("; a number has a decimal point: write 1.5", '', '')
+        ('; a number has a decimal point: write 1.5', '', '')
     """
     whole, comma, decimals = text.strip().partition(",")
     sign, digits = whole[: whole[:1] in ("+", "-")], whole[whole[:1] in ("+", "-") :]

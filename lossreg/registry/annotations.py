@@ -137,7 +137,7 @@ def from_text(expected: Any, value: object) -> object:
     if typing.get_origin(expected) is typing.Annotated:
         return from_text(typing.get_args(expected)[0], value)
     if isinstance(value, ComponentSpec):
-        if value.params:
+        if value.params or value.nested:
             return MISSING
         value = value.name
     if isinstance(expected, enum.EnumMeta):

@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
-from lossreg.components import Component
+from lossreg.components import Component, Scheduler
 from lossreg.errors import SpecError, UnknownNameError, UnknownParameterError
 from lossreg.registry.entry import RegistryEntry
 from lossreg.spec import ComponentSpec, holds_spec, value_text
@@ -69,13 +69,15 @@ class ResolvedComponent(Generic[C]):
             BuildError: If a factory fails.
         """
         arguments = self.arguments(runtime)
+        component: Component = self.entry.component
+        composes = isinstance(component, Scheduler) and component.composes
         for key in self.params:
             value = arguments[key]
             if isinstance(value, ResolvedComponent) and self.entry.takes_maker(key):
                 arguments[key] = functools.partial(value.make, runtime)
             elif isinstance(value, ResolvedComponent | tuple):
-                arguments[key] = _built(value, positional, runtime)
-        return self.entry.construct(self.entry.component.first_arguments(positional, runtime), arguments)
+                arguments[key] = _built(value, positional, runtime, composes=composes)
+        return self.entry.construct(component.first_arguments(positional, runtime), arguments)
 
     def make(self, runtime: Mapping[str, Any], /, *positional: Any, **params: Any) -> Any:
         """Builds the component for a factory that wraps it and calls it as a class, with parameters that this one sets.
@@ -99,8 +101,8 @@ def build(registry: Lookup, spec: str | ComponentSpec, positional: tuple[Any, ..
     if not isinstance(parsed, ComponentSpec):
         raise SpecError(f"what is built is a name or a spec text such as 'dice(smooth=1)', not {shown(spec)}", text="")
     entry = registry[parsed.name]
-    if parsed.params:
-        params = _joined(entry.name, parsed.params, params)
+    if parsed.params or parsed.nested:
+        params = _joined(entry.name, _written(entry, parsed), params)
     return resolve_params(registry, entry, params).build(*positional, runtime={})
 
 
@@ -113,7 +115,8 @@ def resolve(registry: Lookup, spec: ComponentSpec) -> ResolvedComponent[Any]:
         UnknownParameterError: If a parameter is unknown.
         ParameterError: If a value does not fit.
     """
-    return resolve_params(registry, registry[spec.name], dict(spec.params))
+    entry = registry[spec.name]
+    return resolve_params(registry, entry, _written(entry, spec))
 
 
 def resolve_params(registry: Lookup, entry: RegistryEntry[C], written: Mapping[str, Any]) -> ResolvedComponent[C]:
@@ -123,6 +126,35 @@ def resolve_params(registry: Lookup, entry: RegistryEntry[C], written: Mapping[s
         if holds_spec(value):  # it is no word for a member of an Enum or the like
             params[key] = _resolved_as(key, registry, value)
     return ResolvedComponent(entry, written, params)
+
+
+def _written(entry: RegistryEntry[Any], spec: ComponentSpec) -> dict[str, Any]:
+    """The parameters of a spec, with those that stand without a name under the one that the component declares."""
+    params = dict(spec.params)
+    if not spec.nested:
+        return params
+    declared, first = entry.component.nested, spec.nested[0].text
+    if declared is None:
+        raise UnknownParameterError(
+            f"{entry.name}: {first} stands without a name; write key={first}. {entry.describe()}",
+            component=entry.name,
+            parameter=first,
+        )
+    key = declared.removeprefix("*")
+    if key in params:
+        raise UnknownParameterError(
+            f"{entry.name}: {key} is given twice: as {first}, which stands without a name, and as "
+            f"{key}={value_text(params[key])}",
+            component=entry.name,
+            parameter=key,
+        )
+    if key == declared and len(spec.nested) > 1:
+        raise UnknownParameterError(
+            f"{entry.name}: {spec.nested[1].text} stands without a name, but {key} is one component, which is {first}",
+            component=entry.name,
+            parameter=key,
+        )
+    return {**params, key: spec.nested[0] if key == declared else spec.nested}
 
 
 def _is_resolved(value: object) -> bool:
@@ -145,11 +177,17 @@ def _resolved(registry: Lookup, value: Any) -> Any:
     return tuple(_resolved(registry, item) for item in value) if isinstance(value, tuple) else value
 
 
-def _built(value: Any, positional: tuple[Any, ...], runtime: Mapping[str, Any]) -> Any:
-    """The value with nested components built with the same positional arguments."""
+def _built(value: Any, positional: tuple[Any, ...], runtime: Mapping[str, Any], *, composes: bool) -> Any:
+    """The value with nested components built with the same positional arguments, or as functions that build them."""
     if isinstance(value, ResolvedComponent):
-        return value.build(*positional, runtime=runtime)
-    return tuple(_built(item, positional, runtime) for item in value) if isinstance(value, tuple) else value
+        if not composes:
+            return value.build(*positional, runtime=runtime)
+        from lossreg.registry.nested import Nested  # it imports this module
+
+        return Nested(value, positional, runtime)
+    if isinstance(value, tuple):
+        return tuple(_built(item, positional, runtime, composes=composes) for item in value)
+    return value
 
 
 def _as_spec(value: Any) -> Any:
@@ -158,10 +196,10 @@ def _as_spec(value: Any) -> Any:
     return tuple(map(_as_spec, value)) if isinstance(value, tuple) else value
 
 
-def _joined(component: str, written: tuple[tuple[str, Any], ...], params: Mapping[str, Any]) -> dict[str, Any]:
-    for key, _ in written:
+def _joined(component: str, written: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    for key in written:
         if key in params:
             raise UnknownParameterError(
                 f"{component}: {key} is given in the spec and as an argument", component=component, parameter=key
             )
-    return {**dict(written), **params}
+    return {**written, **params}

@@ -232,8 +232,8 @@ def load_registries(
 
     Example:
         >>> builtins = load_registries(allow=[])
-        >>> builtins.schedulers.names()
-        ['lambda_lr']
+        >>> builtins.models.names()
+        ['mlp', 'mnist_cnn']
     """
     importlib.invalidate_caches()  # a notebook sees what was just installed
     if not isinstance(strict, bool):

@@ -79,7 +79,7 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
 
     def short_name(self, entry: RegistryEntry[C]) -> str:
         """The shortest name that resolves to this component."""
-        candidates = self._by_name[entry.name]
+        candidates = self._named(entry.name)
         wins = len(candidates) == 1 or entry.provenance.plugin == BUILTIN
         return entry.name if wins else entry.id
 
@@ -234,7 +234,7 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
         key = normalize(name)
         if key in self._by_id:
             return [self._by_id[key]]
-        found = self._by_name.get(key, [])
+        found = self._named(key)
         return found[:1] if found and found[0].provenance.plugin == BUILTIN else found
 
     def __iter__(self) -> Iterator[str]:
@@ -261,7 +261,14 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
 
     def rivals(self, entry: RegistryEntry[C]) -> list[RegistryEntry[C]]:
         """The other components of the same short name."""
-        return [other for other in self._by_name[entry.name] if other is not entry]
+        return [other for other in self._named(entry.name) if other is not entry]
+
+    def _named(self, name: str) -> list[RegistryEntry[C]]:
+        """Those that a short name can mean; an alias of a built-in gives way to a component of that name."""
+        found = self._by_name.get(name, [])
+        if found and found[0].provenance.plugin == BUILTIN and found[0].name != name:
+            return [entry for entry in found if entry.name == name] or found
+        return found
 
     def _ambiguous(self, name: str, candidates: list[RegistryEntry[C]]) -> AmbiguousNameError:
         offers = " and ".join(f"{c.id} ({c.provenance})" for c in candidates)

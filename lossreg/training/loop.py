@@ -202,8 +202,10 @@ def _step_row(run: Run, step: TrainingStep | AveragedStep, loss: Tensor, mean: _
 def _finite(loss: float, run: Run, mean: _RunningMean) -> float:
     if math.isfinite(loss):
         return loss
+    rate = learning_rate(run.optimizer)
+    shown = "" if rate is None else f" (lr {rate:g})"
     why = (
-        f"at epoch {run.epoch}, step {run.step} (lr {learning_rate(run.optimizer):g}); a lower learning rate may help"
+        f"at epoch {run.epoch}, step {run.step}{shown}; a lower learning rate may help"
         if run.epoch > 0 or mean.began_well
         else "in the first step, before the weights were changed: model, loss or samples of that batch are the cause"
     )

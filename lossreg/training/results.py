@@ -232,5 +232,8 @@ def _rates(plan: Plan) -> list[str]:
 def _unknown_rates(plan: Plan) -> str:
     if plan.contract["monitor"]:
         return f"follows {plan.contract['monitor']}"
+    optimizer = plan.components.get("optimizer")
+    if optimizer is not None and optimizer["params"].get("lr") is None:
+        return "set by the optimizer"
     steps = plan.spec.epochs * plan.facts["steps_per_epoch"]
     return f"not tried beforehand: {steps:,} steps"

@@ -388,7 +388,7 @@ def _plan_optimization(
         selection.group_optimizers,
         objective,
         chosen["model"].label,
-        {**runtime, "interval": stepping.interval, "model": objective.model},
+        {**runtime, "interval": stepping.interval, "span": stepping.span, "model": objective.model},
     )
     return plan, stepping
 

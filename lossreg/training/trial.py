@@ -14,14 +14,15 @@ from torch import Tensor
 
 from lossreg.components import Component, Loss
 from lossreg.data import Task
-from lossreg.errors import ConfigError, LossregError, UnknownParameterError, describe_error
+from lossreg.errors import BuildError, ConfigError, LossregError, UnknownParameterError, describe_error
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.build import ResolvedComponent, resolve_params
 from lossreg.registry.entry import RegistryEntry
 from lossreg.training.loss.adapter import LossAdapter, adapt
+from lossreg.training.loss.gradients import SparseGradient
 from lossreg.training.optim.modes import has_modes, set_training_mode
 from lossreg.training.optim.needs import take_step
-from lossreg.training.optim.optimizer import stand_ins_of
+from lossreg.training.optim.optimizer import OptimizerPlan, stand_ins_of
 from lossreg.training.optim.probe import find_needs, plan_alone
 
 Batch = tuple[Tensor, Tensor]
@@ -30,7 +31,8 @@ _CLASSES = 3
 _EPOCHS = 4
 _RUNTIME = {
     "num_classes": _CLASSES, "out_features": _CLASSES, "in_features": 4, "in_channels": 1,
-    "epochs": _EPOCHS, "steps_per_epoch": 2, "total_steps": 2 * _EPOCHS, "interval": "epoch", "num_samples": 8,
+    "epochs": _EPOCHS, "steps_per_epoch": 2, "total_steps": 2 * _EPOCHS, "interval": "epoch", "span": _EPOCHS,
+    "num_samples": 8,
 }  # fmt: skip
 
 
@@ -53,8 +55,12 @@ def try_component(entry: RegistryEntry[Component]) -> list[str]:
 
 def describe_needs(resolved: ResolvedComponent[Any]) -> str:
     """What an optimizer is found to need, or why that cannot be found, for a person."""
+    plan, cpu = plan_alone(resolved, _RUNTIME), torch.device("cpu")
     try:
-        needs = find_needs(plan_alone(resolved, _RUNTIME), torch.device("cpu")).needs
+        try:
+            needs = find_needs(plan, cpu).needs
+        except BuildError:
+            needs = find_needs(_of_sparse(plan), cpu).needs
     except UnknownParameterError as error:
         return f"not tried: {error.message.partition('. ')[0]}"
     except LossregError as error:
@@ -76,6 +82,31 @@ def _build(entry: RegistryEntry[Component], *positional: Any, **params: Any) -> 
 
 def _optimizer_problems(entry: RegistryEntry[Component]) -> Iterator[str]:
     plan = plan_alone(resolve_params({}, entry, {}), _RUNTIME)
+    try:
+        problems = [*_step_problems(plan)]
+    except Exception:
+        taken = _takes_sparse(plan)
+        if taken is None:
+            raise
+        problems = taken
+    yield from problems
+
+
+def _takes_sparse(plan: OptimizerPlan) -> list[str] | None:
+    """What is wrong with an optimizer of sparse gradients (SparseAdam); None if it takes these no more than others."""
+    try:
+        return [*_step_problems(_of_sparse(plan))]
+    except Exception:  # the error with dense ones is the one to tell
+        return None
+
+
+def _of_sparse(plan: OptimizerPlan) -> OptimizerPlan:
+    """A plan of an optimizer alone whose weight has a sparse gradient."""
+    return plan.with_sparse([SparseGradient("weight", 1)], {"weight": plan.parameters[0]})
+
+
+def _step_problems(plan: OptimizerPlan) -> Iterator[str]:
+    """What is wrong with what an optimizer needs, and with two steps."""
     try:
         plan = find_needs(plan, torch.device("cpu"))
     except ConfigError as error:

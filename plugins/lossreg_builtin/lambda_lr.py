@@ -107,6 +107,18 @@ def different_text(own: str | None, other: str | None) -> ExpressionError:
     )
 
 
+def check_same_texts(lambdas: list[Callable[[int], float]], state_dict: dict[str, Any]) -> None:
+    """Checks that a state was saved by the same expressions.
+
+    Raises:
+        ExpressionError: If it was saved by another one.
+    """
+    for own, state in zip(lambdas, state_dict["lr_lambdas"], strict=True):
+        text, saved = getattr(own, "text", None), (state or {}).get("text")
+        if text != saved:
+            raise different_text(text, saved)
+
+
 class LambdaLR(torch.optim.lr_scheduler.LambdaLR):
     """Multiplies each group's base learning rate by a function of the epoch (or step).
 
@@ -152,8 +164,5 @@ class LambdaLR(torch.optim.lr_scheduler.LambdaLR):
         Raises:
             ExpressionError: If it was saved by another expression; nothing is changed then.
         """
-        for own, state in zip(self.lr_lambdas, state_dict["lr_lambdas"], strict=True):
-            text, saved = getattr(own, "text", None), (state or {}).get("text")
-            if text != saved:
-                raise different_text(text, saved)
+        check_same_texts(self.lr_lambdas, state_dict)
         super().load_state_dict(state_dict)

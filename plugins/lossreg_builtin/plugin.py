@@ -6,12 +6,9 @@ recorded, and a later torch with other defaults changes no run. Where they diffe
 
 from __future__ import annotations
 
-from typing import Any
-
 from lossreg import Dataset, Loss, Model, Optimizer, Scheduler, hookimpl
-
-#: What torch's optimizers need that step by gradients alone.
-_PLAIN: dict[str, Any] = {"closure": False, "modes": False, "needs": (), "create_graph": False, "layout": "any"}
+from lossreg_builtin.optimizers import OPTIMIZERS
+from lossreg_builtin.schedulers import SCHEDULERS
 
 
 @hookimpl
@@ -56,79 +53,14 @@ def lossreg_losses() -> list[Loss]:
 
 @hookimpl
 def lossreg_optimizers() -> list[Optimizer]:
-    """SGD, Adam, and optimizers that wrap another one."""
-    return [
-        Optimizer(
-            "sgd",
-            "torch.optim:SGD",
-            "Stochastic gradient descent with momentum",
-            defaults={
-                "lr": 0.01,
-                "momentum": 0.9,
-                "dampening": 0.0,
-                "weight_decay": 0.0,
-                "nesterov": False,
-                "maximize": False,
-            },
-            runtime_args={"fused": "fused"},
-            **_PLAIN,
-        ),
-        Optimizer(
-            "adam",
-            "torch.optim:Adam",
-            "Adam (Kingma and Ba 2015)",
-            defaults={
-                "lr": 1e-3,
-                "betas": (0.9, 0.999),
-                "eps": 1e-8,
-                "weight_decay": 0.0,
-                "amsgrad": False,
-                "maximize": False,
-            },
-            runtime_args={"fused": "fused"},
-            **_PLAIN,
-        ),
-        Optimizer(
-            "lookahead",
-            "lossreg_builtin.lookahead:Lookahead",
-            "Slow weights that follow another optimizer (Zhang et al. 2019)",
-            defaults={"k": 5, "alpha": 0.5},
-            required=("optimizer",),
-        ),
-        Optimizer(
-            "sam",
-            "lossreg_builtin.sam:SAM",
-            "Another optimizer steps with the gradient of a worse place nearby (Foret et al. 2021)",
-            defaults={"rho": 0.05},
-            required=("optimizer",),
-            closure=True,
-            needs=(),
-            create_graph=False,
-            wrapped={"closure": False, "create_graph": False},
-        ),
-        Optimizer(
-            "cautious",
-            "lossreg_builtin.cautious:Cautious",
-            "Only what of another optimizer's step goes down along the gradient (Liang et al. 2024)",
-            required=("optimizer",),
-            closure=False,
-            wrapped={"closure": False},
-        ),
-    ]
+    """All of torch's, and optimizers that wrap another one."""
+    return OPTIMIZERS
 
 
 @hookimpl
 def lossreg_schedulers() -> list[Scheduler]:
-    """LambdaLR."""
-    return [
-        Scheduler(
-            "lambda_lr",
-            "lossreg_builtin.lambda_lr:LambdaLR",
-            'Multiplies the base rate by an expression, such as lr_lambda="epoch // 2"',
-            required=("lr_lambda",),
-            runtime_args={"interval": "interval", "epochs": "epochs", "steps_per_epoch": "steps_per_epoch"},
-        )
-    ]
+    """All of torch's, and a warm-up."""
+    return SCHEDULERS
 
 
 @hookimpl

@@ -26,11 +26,18 @@ def test_the_built_in_names() -> None:
     names = {kind: sorted(r.name for r in BUILTIN if r.component.kind == kind) for kind in KINDS}
     assert names == {
         "loss": ["cross_entropy", "dice", "l1", "mse"],
-        "optimizer": ["adam", "cautious", "lookahead", "sam", "sgd"],
-        "scheduler": ["lambda_lr"],
+        "optimizer": [
+            "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "asgd", "cautious", "lbfgs", "lookahead",
+            "muon", "nadam", "radam", "rmsprop", "rprop", "sam", "sgd", "sparse_adam",
+        ],
+        "scheduler": [
+            "chained", "constant_lr", "cosine_annealing_lr", "cosine_annealing_warm_restarts", "cyclic_lr",
+            "exponential_lr", "lambda_lr", "linear_lr", "multi_step_lr", "multiplicative_lr", "one_cycle_lr",
+            "polynomial_lr", "reduce_lr_on_plateau", "sequential_lr", "step_lr", "warmup",
+        ],
         "model": ["mlp", "mnist_cnn"],
         "dataset": ["diabetes", "digits", "fashion_mnist", "kmnist", "mnist"],
-    }
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("entry", BUILTIN, ids=lambda r: r.id)

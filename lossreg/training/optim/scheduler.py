@@ -13,6 +13,7 @@ import torch
 from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.build import ResolvedComponent
+from lossreg.registry.nested import interval_of, monitor_of
 from lossreg.training.choosing import watched
 from lossreg.training.optim.given import make
 from lossreg.training.optim.optimizer import OptimizerPlan, check_step, stand_ins_of
@@ -43,6 +44,11 @@ class Stepping:
     epochs: int
     steps_per_epoch: int
 
+    @property
+    def span(self) -> int:
+        """How many epochs or steps, whichever it counts, the run has."""
+        return self.epochs * (self.steps_per_epoch if self.interval == "step" else 1)
+
 
 def choose_stepping(
     choice: Choice | None,
@@ -67,7 +73,8 @@ def choose_stepping(
         return Stepping(requested or "epoch", None, epochs, steps_per_epoch)
     _check_interval(choice.resolved)
     component = choice.component
-    monitor = None if component.monitor is None else watched(component.monitor, metrics)
+    followed = monitor_of(choice.resolved)
+    monitor = None if followed is None else watched(followed, metrics)
     if monitor is not None and monitor not in metrics:
         raise ConfigError(
             f"scheduler {component.name} follows the metric {monitor!r}, which this run does not have; "
@@ -75,7 +82,8 @@ def choose_stepping(
         )
     if monitor is not None and requested == "step":
         raise ConfigError(f"scheduler {component.name} follows {monitor}, which there is once an epoch")
-    return Stepping(requested or component.interval, monitor, epochs, steps_per_epoch)
+    own: Interval = "epoch" if monitor is not None else interval_of(choice.resolved)
+    return Stepping(requested or own, monitor, epochs, steps_per_epoch)
 
 
 def _check_interval(value: Any) -> None:
@@ -201,10 +209,16 @@ def preview_rates(
     if is_object or stepping.monitor is not None:
         return None
     optimizer = plan.build(stand_ins_of(plan, device))
-    if choice is None and math.isnan(learning_rate(optimizer)):
+    constant = learning_rate(optimizer)
+    if constant is None and choice is not None:
+        raise ConfigError(
+            f"optimizer {plan.choice.label} sets its own rate (it has no lr), which scheduler {choice.label} cannot "
+            "change; give it an lr, or leave the scheduler out"
+        )
+    if constant is None:
         return None
     if choice is None:
-        rates = [EpochRates(learning_rate(optimizer), learning_rate(optimizer))] * stepping.epochs
+        rates = [EpochRates(constant, constant)] * stepping.epochs
     else:
         schedule = Schedule(build_scheduler(choice, optimizer, plan.runtime), stepping, choice.label, may_skip=True)
         if schedule.counts_steps and stepping.epochs * stepping.steps_per_epoch > MAX_PREVIEW:
@@ -222,11 +236,11 @@ def _walk(schedule: Schedule, optimizer: Optimizer) -> list[EpochRates]:
     done = 0
     try:
         for epoch in range(schedule.stepping.epochs):
-            first = learning_rate(optimizer)
+            first = float(optimizer.param_groups[0]["lr"])
             for _ in range(between):
                 done += 1
                 schedule.between_steps()
-            rates.append(EpochRates(first, learning_rate(optimizer)))
+            rates.append(EpochRates(first, float(optimizer.param_groups[0]["lr"])))
             done += 1
             schedule.after_epoch(epoch, {})
     except BaseException as error:
@@ -243,9 +257,10 @@ def _walk(schedule: Schedule, optimizer: Optimizer) -> list[EpochRates]:
     return rates
 
 
-def learning_rate(optimizer: Optimizer) -> float:
-    """The learning rate of the first parameter group; NaN where an optimizer has none (A2Grad)."""
-    return float(optimizer.param_groups[0].get("lr", math.nan))
+def learning_rate(optimizer: Optimizer) -> float | None:
+    """The learning rate of the first parameter group; None if the optimizer sets its own (timm's Adafactor)."""
+    rate = optimizer.param_groups[0].get("lr")
+    return None if rate is None else float(rate)
 
 
 def zero_rate_warning(rates: Sequence[EpochRates] | None) -> str | None:

@@ -50,7 +50,8 @@ class Progress:
 
     def lossreg_logged(self, run: Run, record: Mapping[str, Any]) -> None:
         """Shows a step."""
-        text = f"lr {record['lr']:g}  train_loss {record['train_loss']:.4f}"
+        rate = "of its own" if record["lr"] is None else f"{record['lr']:g}"
+        text = f"lr {rate}  train_loss {record['train_loss']:.4f}"
         if self._bar is None:
             self._line(f"epoch {record['epoch']}  step {record['step']}  {text}")
         else:

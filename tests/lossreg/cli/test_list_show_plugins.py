@@ -23,11 +23,18 @@ COMMANDS = ("run", "plan", "list", "show", "plugins", "new")
 KINDS = ("loss", "optimizer", "scheduler", "model", "dataset")
 BUILTIN = {
     "loss": {"l1", "mse", "cross_entropy", "dice"},
-    "optimizer": {"sgd", "adam", "lookahead", "sam", "cautious"},
-    "scheduler": {"lambda_lr"},
+    "optimizer": {
+        "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "asgd", "cautious", "lbfgs", "lookahead",
+        "muon", "nadam", "radam", "rmsprop", "rprop", "sam", "sgd", "sparse_adam",
+    },
+    "scheduler": {
+        "chained", "constant_lr", "cosine_annealing_lr", "cosine_annealing_warm_restarts", "cyclic_lr",
+        "exponential_lr", "lambda_lr", "linear_lr", "multi_step_lr", "multiplicative_lr", "one_cycle_lr",
+        "polynomial_lr", "reduce_lr_on_plateau", "sequential_lr", "step_lr", "warmup",
+    },
     "model": {"mnist_cnn", "mlp"},
     "dataset": {"digits", "diabetes", "mnist", "fashion_mnist", "kmnist"},
-}
+}  # fmt: skip
 
 # Runs code where importing anything heavy is loud, even if somebody catches the exception.
 BLOCKER = """

@@ -176,9 +176,8 @@ def run_table(run: Run, table: Callable[..., Data], tmp_path: Path) -> Run:
 
 @pytest.fixture
 def registries() -> lossreg.Registries:
-    """The built-ins with LBFGS, OneCycleLR and ReduceLROnPlateau, as a plugin would offer them."""
+    """The built-ins with OneCycleLR and ReduceLROnPlateau, as a plugin would offer them."""
     made = lossreg.load_registries(allow=[])
-    made.optimizers.register("lbfgs", "torch.optim:LBFGS", closure=True, defaults={"max_iter": 4})
     made.schedulers.register(
         "one_cycle", "torch.optim.lr_scheduler:OneCycleLR", interval="step", runtime_args={"total_steps": "total_steps"}
     )

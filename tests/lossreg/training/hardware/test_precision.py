@@ -123,10 +123,8 @@ def test_float16_steps_that_overflow_are_left_out(run: Run) -> None:
 
 def test_float16_with_a_closure_is_refused(run: Run) -> None:
     """A gradient scaler cannot serve an optimizer with a closure, which is said before the run."""
-    registries = lossreg.load_registries(allow=[])
-    registries.optimizers.register("lbfgs", "torch.optim:LBFGS", closure=True)
     with pytest.raises(lossreg.ConfigError, match="precision 16 scales gradients"):
-        run(precision="16", optimizer="lbfgs", registries=registries)
+        run(precision="16", optimizer="lbfgs")
 
 
 def test_a_whole_number_is_a_precision() -> None:

@@ -35,9 +35,12 @@ CASES: dict[str, dict[str, Any]] = {
         "loss": "l1", "optimizer": "adam(eps=0.01)", "scheduler": "lambda_lr(lr_lambda='1 / (1 + step)')",
         "scheduler_interval": "step",
     },
-    "closure": {"data": "diabetes", "loss": "mse", "optimizer": "lbfgs", "batch_size": 100, "limit_train": None},
+    "closure": {
+        "data": "diabetes", "loss": "mse", "optimizer": "lbfgs(max_iter=3)", "batch_size": 100,
+        "limit_train": None,
+    },
     "sam": {
-        "data": "diabetes", "loss": "mse", "optimizer": "sam(optimizer=sgd(lr=1e-6), rho=0.05)", "batch_size": 100,
+        "data": "diabetes", "loss": "mse", "optimizer": "sam(sgd(lr=1e-6), rho=0.05)", "batch_size": 100,
         "limit_train": None,
     },
     "learned": {"loss": "tempered"},
@@ -120,7 +123,6 @@ def main() -> None:
     torch.set_default_dtype(torch.float64)
     digits, diabetes = (in_float64(lossreg.datasets.build(name)) for name in ("digits", "diabetes"))
     rank = dist.get_rank() if dist.is_initialized() else 0
-    lossreg.optimizers.register("lbfgs", "torch.optim:LBFGS", closure=True, defaults={"max_iter": 3})
     lossreg.losses.register("tempered", target="index", averages="sample")(Tempered)
     usual: dict[str, Any] = {
         "data": digits, "model": "mnist_cnn", "epochs": 2, "limit_train": 129, "limit_test": 70, "precision": "32",

@@ -84,7 +84,7 @@ def test_a_closure_optimizer_steps_as_by_hand(
     inputs = float64.train[0][:354, 0, 8:18, 14]  # a column of each image
     samples = inputs, inputs.square().sum(dim=1, keepdim=True)
     data = Data(samples, samples, "regression", (10,), out_features=1)
-    usual = {"data": data, "loss": "mse", "optimizer": "lbfgs", "epochs": 2, "registries": registries}
+    usual = {"data": data, "loss": "mse", "optimizer": "lbfgs(max_iter=4)", "epochs": 2, "registries": registries}
     hand, ours, accumulated = (nn.Linear(10, 1) for _ in range(3))
     for model in (ours, accumulated):
         model.load_state_dict(hand.state_dict())

@@ -31,10 +31,8 @@ def bag(*, sparse: bool = True) -> nn.Module:
 
 @pytest.fixture(scope="module", autouse=True)
 def _registered() -> None:
-    lossreg.optimizers.register("sparse_adam", "torch.optim:SparseAdam")
     lossreg.optimizers.register("strict_closure", closure=True)(StrictClosure)
     lossreg.optimizers.register("four_dimensional")(FourDimensional)
-    lossreg.schedulers.register("one_cycle_lr", "torch.optim.lr_scheduler:OneCycleLR", interval="step")
 
 
 class StrictClosure(torch.optim.Optimizer):
