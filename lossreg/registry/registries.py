@@ -232,8 +232,8 @@ def load_registries(
 
     Example:
         >>> builtins = load_registries(allow=[])
-        >>> builtins.models.names()
-        ['mlp', 'mnist_cnn']
+        >>> builtins.losses.names()
+        ['cross_entropy', 'dice', 'l1', 'mse']
     """
     importlib.invalidate_caches()  # a notebook sees what was just installed
     if not isinstance(strict, bool):

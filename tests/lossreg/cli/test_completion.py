@@ -92,7 +92,7 @@ def test_a_name_of_another_kind_is_not_offered(ask: Ask) -> None:
 
 def test_names_come_with_their_summaries_where_the_shell_shows_them(ask: Ask) -> None:
     """In zsh each name comes with its summary."""
-    answer = ask("zsh", ["lossreg", "run", "--opt", "ad"])
+    answer = ask("zsh", ["lossreg", "run", "--opt", "adam"])
     assert answer.splitlines()[:3] == ["plain", "adam", "Adam (Kingma and Ba 2015)"]
 
 
@@ -211,7 +211,7 @@ def test_each_shell_gets_a_script(shell: str, tmp_path: Path) -> None:
         (["lossreg", "run", "--loss", "d"], "dice"),
         (["lossreg", "run", "--loss", "dice", "--loss.s"], "--loss.smooth"),
         (["lossreg", "run", "--loss", "'dice(smooth=1)'", "--loss.r"], "--loss.reduction"),
-        (["lossreg", "show", "scheduler", "l"], "lambda_lr"),
+        (["lossreg", "show", "scheduler", "la"], "lambda_lr"),
     ],
 )
 def test_bash_completes_once_the_line_of_the_help_is_in_its_start_file(

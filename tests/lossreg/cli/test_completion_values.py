@@ -32,11 +32,11 @@ def test_files_are_left_to_the_shell(line: str, ask: Ask) -> None:
 @pytest.mark.parametrize(
     ("shell", "words", "values"),
     [
-        ("bash", ["run", "--opt", "=", "ad"], ["adam"]),
-        ("bash", ["run", "--opt", "="], ["adam", "cautious", "lookahead", "sam", "sgd"]),
-        ("bash", ["run", "--opt=ad"], ["adam"]),
-        ("zsh", ["run", "--opt=ad"], ["--opt=adam"]),
-        ("fish", ["run", "--opt=ad"], ["--opt=adam"]),
+        ("bash", ["run", "--opt", "=", "sg"], ["sgd"]),
+        ("bash", ["run", "--model", "="], ["mlp", "mnist_cnn"]),
+        ("bash", ["run", "--opt=sg"], ["sgd"]),
+        ("zsh", ["run", "--opt=sg"], ["--opt=sgd"]),
+        ("fish", ["run", "--opt=sg"], ["--opt=sgd"]),
         ("bash", ["run", "--loss", "dice", "--loss.reduction", "=", "m"], ["mean"]),
         ("zsh", ["run", "--loss", "dice", "--loss.reduction=m"], ["--loss.reduction=mean"]),
         ("bash", ["run", "-p", "no", ":", "bu"], ["builtin"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 import lossreg
 
 if TYPE_CHECKING:
-    from tests.conftest import Command
+    from tests.lossreg.conftest import CommandWith
     from tests.lossreg.training.conftest import Run
 
 
@@ -65,16 +66,16 @@ def test_a_schedule_of_no_rate_is_refused(table: Any, registries: lossreg.Regist
     assert plan.learning_rates == [(0.5, 0.5), (0.25, 0.25)]
 
 
-def test_progress_shows_no_rate(lossreg_command: Command, tmp_path: Any) -> None:
+def test_progress_shows_no_rate(command_with: CommandWith, tmp_path: Path) -> None:
     """The lines of a run in a terminal do without the rate."""
     (tmp_path / "relative.py").write_text(
         "import lossreg, torch\n\n@lossreg.optimizers.register('own')\nclass Own(torch.optim.SGD):\n"
         "    def __init__(self, params, lr: float | None = None):\n        super().__init__(params, lr=0.1)\n"
         "        self.param_groups[0]['lr'] = lr\n    def step(self, closure=None):\n        pass\n"
     )
-    outcome = lossreg_command(
+    outcome = command_with(
         "run", "-p", "./relative.py", "--opt", "own", "--data", "diabetes", "--epochs", "1", "--limit-train", "8",
-        "--limit-test", "4", "--log-every", "1", "--device", "cpu", "--out", "run",
+        "--limit-test", "4", "--log-every", "1", "--device", "cpu", "--out", "run", path=tmp_path, cwd=tmp_path,
     )  # fmt: skip
-    assert outcome.code == 0, outcome.err
-    assert "lr of its own" in outcome.err
+    assert outcome.returncode == 0, outcome.stderr
+    assert "lr of its own" in outcome.stderr
