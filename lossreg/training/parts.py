@@ -22,6 +22,7 @@ from lossreg.training.hardware.memory_format import Layout
 from lossreg.training.loss.objective import Objective
 from lossreg.training.loss.reduction import Reduction
 from lossreg.training.optim.freezing import Freezing
+from lossreg.training.optim.needs import Needs
 from lossreg.training.optim.scheduler import EpochRates, Schedule
 from lossreg.training.optim.schedules import JointSchedule
 
@@ -83,7 +84,7 @@ class Optimization:
 
     Attributes:
         optimizer: The optimizer.
-        closure: Whether its step takes a closure.
+        needs: What it needs of the loop.
         scaler: Scales float16 gradients, or None.
         schedule: The scheduler, and when it steps; or several as one.
         rates: The learning rates to come, or None if they are not known.
@@ -94,7 +95,7 @@ class Optimization:
     """
 
     optimizer: Optimizer
-    closure: bool
+    needs: Needs
     scaler: torch.amp.GradScaler | None
     schedule: Schedule | JointSchedule
     rates: list[EpochRates] | None
@@ -180,6 +181,7 @@ class Parts:
             "loaders": {name: _loader(split) for name, split in splits.items()},
             "layout": {"memory_format": self.fit.layout.name, "reason": self.fit.layout.reason},
             "reduction": self.fit.reduction.rule,
+            "optimizer_needs": self.optimization.needs.to_json(),
             "weights": self.weights.describe(),
             "data": {
                 "task": data.task,

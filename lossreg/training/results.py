@@ -12,6 +12,7 @@ import torch
 
 from lossreg.run_spec import RunSpec
 from lossreg.spec import texts_of
+from lossreg.training.optim.needs import Needs
 from lossreg.values import finite
 
 MAX_NAMES = 8  # names of parameters in a line of a plan's text
@@ -156,6 +157,7 @@ def _facts(plan: Plan) -> list[str]:
         *_choosing(facts),
         f"{'steps':<20}{facts['steps_per_epoch']} an epoch",
         f"{'model parameters':<20}{facts['parameters']:,}",
+        f"{'optimizer needs':<20}{Needs.from_json(facts['optimizer_needs'])}",
         *_frozen(facts["frozen"], facts["parameters"]),
         *_groups(facts["groups"]),
         f"{'contract':<20}fits: output {tuple(contract['output_shape'])} goes to the loss "

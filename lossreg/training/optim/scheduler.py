@@ -16,7 +16,7 @@ from lossreg.registry.build import ResolvedComponent
 from lossreg.registry.nested import interval_of, monitor_of
 from lossreg.training.choosing import watched
 from lossreg.training.optim.given import make
-from lossreg.training.optim.optimizer import OptimizerPlan, StandIns, check_step
+from lossreg.training.optim.optimizer import OptimizerPlan, check_step, stand_ins_of
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -208,7 +208,7 @@ def preview_rates(
     is_object = plan.choice.given is not None or (choice is not None and choice.given is not None)
     if is_object or stepping.monitor is not None:
         return None
-    optimizer = plan.build(StandIns(device, plan.sparse))
+    optimizer = plan.build(stand_ins_of(plan, device))
     constant = learning_rate(optimizer)
     if constant is None and choice is not None:
         raise ConfigError(
