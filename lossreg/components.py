@@ -19,7 +19,10 @@ KINDS = ("loss", "optimizer", "scheduler", "model", "dataset")
 RUNTIME_NAMES = frozenset(
     {
         "params",
+        "named_params",  # pairs of name and parameter: those that are trained
         "optimizer",
+        "model",  # the module that is trained
+        "num_samples",  # of the training split
         "interval",  # "epoch" or "step": what one step of the scheduler counts
         "epochs",
         "span",  # how many of these a scheduler has: the run's, or those of its part of a composed schedule
@@ -139,6 +142,15 @@ class Component:
         """The parameters that are declared; the factory may have more."""
         return [*self.required, *self.defaults, *self.runtime_args]
 
+    def first_arguments(self, given: tuple[Any, ...], runtime: Mapping[str, Any]) -> tuple[Any, ...]:  # noqa: ARG002  # a kind may go by it
+        """What the factory takes before its parameters.
+
+        Args:
+            given: What the kind's factories take first.
+            runtime: Runtime name -> value.
+        """
+        return given
+
     @classmethod
     def contract_fields(cls) -> list[str]:
         """The fields that this kind adds to the common ones."""
@@ -181,26 +193,99 @@ class Loss(Component):
     )
 
 
+def _needs(names: Iterable[str] | None) -> Any:
+    return None if names is None else _names(names)
+
+
+def _check_needs(component: Component, attribute: Any, value: object) -> None:
+    if value is None:
+        return
+    _words_only(component, attribute, value)
+    words: Any = value
+    for word in words:
+        if word not in NEEDS:
+            raise ComponentError(f"{component.what} has needs={word!r}; it is one of {' | '.join(NEEDS)}")
+    firsts = [word for word in words if word != "gradients"]
+    if len(firsts) > 1:
+        raise ComponentError(
+            f"{component.what} has needs={firsts!r}; its factory takes one of these first, the others by runtime_args"
+        )
+
+
+def _check_wrapped(component: Component, attribute: Any, value: Any) -> None:
+    for field, supported in value.items():
+        if field not in ("closure", "modes", "create_graph") or not isinstance(supported, bool):
+            raise ComponentError(
+                f"{component.what} has {attribute.name}={shown(value)}; it maps closure, modes or create_graph to True "
+                "or False"
+            )
+
+
+#: What an optimizer can need beside parameters and their gradients.
+NEEDS: Mapping[str, str] = {
+    "named_params": "its factory takes pairs of name and parameter in place of the parameters",
+    "model": "its factory takes the model in place of the parameters",
+    "optimizer": "its factory takes the optimizer that it wraps in place of the parameters",
+    "gradients": "its step takes a closure, and the gradients are there before it",
+}
+
+
 @attrs.frozen
 class Optimizer(Component):
     """An optimizer. Its factory is called as `factory(params, **parameters)`.
 
+    What a field leaves unsaid (None) is found out before a run, with throw-away weights.
+
     Attributes:
         closure: Whether its `step` needs a closure that computes the loss again (LBFGS).
+        modes: Whether it has `train()` and `eval()`, which switch the weights between those that it trains and those
+            that are evaluated and kept (the schedule-free ones).
+        needs: What it needs beside parameters and gradients: words of `NEEDS`, or an empty list.
+        create_graph: Whether gradients must be differentiable themselves (AdaHessian).
+        layout: `"contiguous"` if it cannot step on weights in channels_last, `"any"` if it can.
+        wrapped: What the optimizers that it wraps must declare, or be found to be: `{"closure": False}`.
         routes: Which parameters it is for: `"all"`; `"matrices"`, those of two dimensions, or `"weights"`, of two or
             more; `"hidden_matrices"` or `"hidden_weights"`, the same without embeddings, the last layer, and the
             parameters of a loss (Muon). Another optimizer trains the rest, which `rest=` in a run's spec names.
+
+    Example:
+        >>> Optimizer("sam", "my_optim:SAM", needs="gradients", closure=True).contract()["needs"]
+        ('gradients',)
     """
 
     kind: ClassVar[str] = "optimizer"
     positional_args: ClassVar[int] = 1
 
-    closure: bool = attrs.field(default=False, kw_only=True, validator=_one_of(True, False))
+    closure: bool | None = attrs.field(default=None, kw_only=True, validator=_one_of(True, False, None))
+    modes: bool | None = attrs.field(default=None, kw_only=True, validator=_one_of(True, False, None))
+    needs: tuple[str, ...] | None = attrs.field(default=None, kw_only=True, converter=_needs, validator=_check_needs)
+    create_graph: bool | None = attrs.field(default=None, kw_only=True, validator=_one_of(True, False, None))
+    layout: Literal["any", "contiguous"] | None = attrs.field(
+        default=None, kw_only=True, validator=_one_of("any", "contiguous", None)
+    )
+    wrapped: Mapping[str, bool] = attrs.field(
+        factory=dict, kw_only=True, converter=_values,
+        validator=[_is_a(Mapping, what="a mapping from fields to values"), _check_wrapped],
+    )  # fmt: skip
     routes: Routes = attrs.field(
         default="all",
         kw_only=True,
         validator=_one_of("all", "matrices", "weights", "hidden_matrices", "hidden_weights"),
     )
+
+    def first_arguments(self, given: tuple[Any, ...], runtime: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The parameters, or what takes their place; outside of a run what is given."""
+        for word in self.needs or ():
+            if word == "optimizer":
+                return ()
+            if word in runtime:
+                return (runtime[word],)
+        return given
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if self.needs and "gradients" in self.needs and self.closure is False:
+            raise ComponentError(f"{self.what} has needs='gradients' and closure=False; such a step takes a closure")
 
 
 @attrs.frozen

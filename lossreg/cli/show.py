@@ -16,7 +16,7 @@ from lossreg.cli.plugin_options import plugin_options
 from lossreg.components import KINDS
 from lossreg.errors import ConfigError
 from lossreg.names import normalize
-from lossreg.registry.build import resolve
+from lossreg.registry.build import ResolvedComponent, resolve
 from lossreg.registry.entry import RegistryEntry
 from lossreg.spec import ComponentSpec, texts_of
 from lossreg.suggestions import did_you_mean
@@ -58,6 +58,7 @@ def show_command(kind: str, name: str | None, as_json: bool) -> None:
     facts = {
         **component_json(registry, entry),
         "spec": resolved.spec.text,
+        "found": _found(resolved),
         "source": _source(entry),
         "signature": entry.describe(),
         "parameters": _parameters(entry, texts_of(resolved.spec.params)),
@@ -117,6 +118,16 @@ def _parameters(entry: RegistryEntry[Any], written: Mapping[str, str]) -> list[d
     return [*rows, *({"name": name, "type": "", "supplied_by_runner": None, "set": written[name]} for name in further)]
 
 
+def _found(resolved: ResolvedComponent[Any]) -> str | None:
+    """What a trial finds of what the record of an optimizer leaves unsaid."""
+    component = resolved.entry.component
+    if component.kind != "optimizer" or None not in component.contract().values():
+        return None
+    from lossreg.training.trial import describe_needs  # it imports torch
+
+    return describe_needs(resolved)
+
+
 def _source(entry: RegistryEntry[Any]) -> str | None:
     try:
         factory = inspect.unwrap(entry.factory)
@@ -135,6 +146,7 @@ def _text(facts: dict[str, Any]) -> str:
         ("factory", facts["factory"]),
         *([("source", facts["source"])] if facts["source"] else []),
         ("contract", ", ".join(f"{key}={value}" for key, value in facts["contract"].items()) or "none"),
+        *([("found", facts["found"])] if facts["found"] else []),
     ]
     lines = [
         f"{facts['name']}: {facts['summary']}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -71,9 +72,23 @@ class ResolvedComponent(Generic[C]):
         component: Component = self.entry.component
         composes = isinstance(component, Scheduler) and component.composes
         for key in self.params:
-            if isinstance(arguments[key], ResolvedComponent | tuple):
-                arguments[key] = _built(arguments[key], positional, runtime, composes=composes)
-        return self.entry.construct(positional, arguments)
+            value = arguments[key]
+            if isinstance(value, ResolvedComponent) and self.entry.takes_maker(key):
+                arguments[key] = functools.partial(value.make, runtime)
+            elif isinstance(value, ResolvedComponent | tuple):
+                arguments[key] = _built(value, positional, runtime, composes=composes)
+        return self.entry.construct(component.first_arguments(positional, runtime), arguments)
+
+    def make(self, runtime: Mapping[str, Any], /, *positional: Any, **params: Any) -> Any:
+        """Builds the component for a factory that wraps it and calls it as a class, with parameters that this one sets.
+
+        Args:
+            runtime: Runtime name -> value.
+            positional: What the kind's factory takes first.
+            params: Parameters that win over those of the spec.
+        """
+        wrapped = ResolvedComponent(self.entry, self.written, {**self.params, **params})
+        return wrapped.build(*positional, runtime=runtime)
 
     def expanded(self, runtime: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters that a build with this runtime has, the factory's own defaults included."""

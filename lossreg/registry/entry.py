@@ -86,7 +86,15 @@ class RegistryEntry(Generic[C]):
         """The parameters of the factory."""
         from lossreg.registry.parameters import Signature  # listing names does without
 
-        return Signature.of(self.factory, self.component.positional_args)
+        wraps = "optimizer" in (
+            getattr(self.component, "needs", None) or ()
+        )  # what it wraps is a parameter like others
+        return Signature.of(self.factory, 0 if wraps else self.component.positional_args)
+
+    def takes_maker(self, parameter: str) -> bool:
+        """Whether a parameter takes a class or function that makes a component, not the component."""
+        found = self.signature.parameters.get(parameter)
+        return found is not None and found.takes_maker
 
     def describe(self) -> str:
         """`dice(smooth: float = 1e-05, reduction: str = 'mean')`."""

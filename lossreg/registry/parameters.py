@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+import typing
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -71,6 +72,11 @@ class Parameter:
             case str():
                 return str
         return Any
+
+    @property
+    def takes_maker(self) -> bool:
+        """Whether it is annotated as a class, `type[Optimizer]`, and as nothing else."""
+        return typing.get_origin(self.annotation) is type
 
     def fits(self, value: object) -> bool:
         """Whether a value fits; None does where it is the default."""

@@ -16,7 +16,7 @@ from lossreg.training.evaluate import evaluate_epoch, evaluate_test
 from lossreg.training.hardware.compile import CompiledObjective
 from lossreg.training.hardware.distributed import data_parallel
 from lossreg.training.optim.scheduler import learning_rate
-from lossreg.training.optim.step import TrainingStep
+from lossreg.training.optim.step import SecondOrderStep, TrainingStep
 from lossreg.training.seeds import seed_process
 
 if TYPE_CHECKING:
@@ -87,14 +87,16 @@ def _warn_of_overflow(parts: Parts, row: Mapping[str, Any]) -> None:
 
 def training_step(parts: Parts) -> TrainingStep | AveragedStep:
     """What makes the steps of a run."""
-    step = TrainingStep(
+    needs = parts.optimization.needs
+    step = (SecondOrderStep if needs.create_graph else TrainingStep)(
         objective=_computation(parts),
         parameters=list(parts.objective.trainable().values()),
         optimizer=parts.optimization.optimizer,
         reduction=parts.fit.reduction,
         processes=parts.processes,
         is_whole=parts.samples.plan.is_whole,
-        closure=parts.optimization.closure,
+        closure=needs.closure,
+        gradients_first=needs.gradients,
         clip=parts.spec.clip_grad_norm,
         scaler=parts.optimization.scaler,
     )

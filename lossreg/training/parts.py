@@ -22,7 +22,9 @@ from lossreg.training.hardware.memory_format import Layout
 from lossreg.training.loss.objective import Objective
 from lossreg.training.loss.reduction import Reduction
 from lossreg.training.optim.freezing import Freezing
+from lossreg.training.optim.needs import Needs
 from lossreg.training.optim.scheduler import EpochRates, Schedule
+from lossreg.training.optim.schedules import JointSchedule
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -82,23 +84,25 @@ class Optimization:
 
     Attributes:
         optimizer: The optimizer.
-        closure: Whether its step takes a closure.
+        needs: What it needs of the loop.
         scaler: Scales float16 gradients, or None.
-        schedule: The scheduler, and when it steps.
+        schedule: The scheduler, and when it steps; or several as one.
         rates: The learning rates to come, or None if they are not known.
         facts: Of optimizer and scheduler.
         groups: What each group of parameters is trained with.
-        warning: A sentence to show before the run, or None.
+        schedules: Which scheduler moves which groups; nothing where one moves all.
+        warnings: Sentences to show before the run.
     """
 
     optimizer: Optimizer
-    closure: bool
+    needs: Needs
     scaler: torch.amp.GradScaler | None
-    schedule: Schedule
+    schedule: Schedule | JointSchedule
     rates: list[EpochRates] | None
     facts: Facts
     groups: list[dict[str, Any]]
-    warning: str | None
+    schedules: list[dict[str, Any]]
+    warnings: list[str]
 
 
 @attrs.frozen(eq=False)
@@ -177,6 +181,7 @@ class Parts:
             "loaders": {name: _loader(split) for name, split in splits.items()},
             "layout": {"memory_format": self.fit.layout.name, "reason": self.fit.layout.reason},
             "reduction": self.fit.reduction.rule,
+            "optimizer_needs": self.optimization.needs.to_json(),
             "weights": self.weights.describe(),
             "data": {
                 "task": data.task,
@@ -189,6 +194,7 @@ class Parts:
             "choosing": dict(self.choices.deciders),
             "steps_per_epoch": self.samples.plan.steps,
             "groups": self.optimization.groups,
+            "schedules": self.optimization.schedules,
             "frozen": self.freezing.describe(self.objective),
             "parameters": sum(parameter.numel() for parameter in self.objective.model.parameters()),
             "versions": {

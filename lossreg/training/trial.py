@@ -14,11 +14,16 @@ from torch import Tensor
 
 from lossreg.components import Component, Loss
 from lossreg.data import Task
-from lossreg.errors import LossregError, describe_error
+from lossreg.errors import BuildError, ConfigError, LossregError, UnknownParameterError, describe_error
 from lossreg.plugins.isolation import is_from_outside
+from lossreg.registry.build import ResolvedComponent, resolve_params
 from lossreg.registry.entry import RegistryEntry
 from lossreg.training.loss.adapter import LossAdapter, adapt
-from lossreg.training.optim.modes import set_training_mode
+from lossreg.training.loss.gradients import SparseGradient
+from lossreg.training.optim.modes import has_modes, set_training_mode
+from lossreg.training.optim.needs import take_step
+from lossreg.training.optim.optimizer import OptimizerPlan, stand_ins_of
+from lossreg.training.optim.probe import find_needs, plan_alone
 
 Batch = tuple[Tensor, Tensor]
 
@@ -27,6 +32,7 @@ _EPOCHS = 4
 _RUNTIME = {
     "num_classes": _CLASSES, "out_features": _CLASSES, "in_features": 4, "in_channels": 1,
     "epochs": _EPOCHS, "steps_per_epoch": 2, "total_steps": 2 * _EPOCHS, "interval": "epoch", "span": _EPOCHS,
+    "num_samples": 8,
 }  # fmt: skip
 
 
@@ -47,6 +53,24 @@ def try_component(entry: RegistryEntry[Component]) -> list[str]:
         return [f"it failed when it was tried: {describe_error(error)}"]
 
 
+def describe_needs(resolved: ResolvedComponent[Any]) -> str:
+    """What an optimizer is found to need, or why that cannot be found, for a person."""
+    plan, cpu = plan_alone(resolved, _RUNTIME), torch.device("cpu")
+    try:
+        try:
+            needs = find_needs(plan, cpu).needs
+        except BuildError:
+            needs = find_needs(_of_sparse(plan), cpu).needs
+    except UnknownParameterError as error:
+        return f"not tried: {error.message.partition('. ')[0]}"
+    except LossregError as error:
+        return f"not found: {error.message}"
+    unreadable = (
+        "" if needs.unreadable is None else f"; torch.load(weights_only=True) refuses its state: {needs.unreadable}"
+    )
+    return f"{needs}{unreadable}"
+
+
 def _can_be_built(entry: RegistryEntry[Component]) -> bool:
     supplied = {name for name, runtime in entry.component.runtime_args.items() if runtime in _RUNTIME}
     return entry.signature.required <= {*entry.component.defaults, *supplied}
@@ -57,48 +81,52 @@ def _build(entry: RegistryEntry[Component], *positional: Any, **params: Any) -> 
 
 
 def _optimizer_problems(entry: RegistryEntry[Component]) -> Iterator[str]:
+    plan = plan_alone(resolve_params({}, entry, {}), _RUNTIME)
     try:
-        problems = [*_step_problems(entry, sparse=False)]
+        problems = [*_step_problems(plan)]
     except Exception:
-        taken = _takes_sparse(entry)
+        taken = _takes_sparse(plan)
         if taken is None:
             raise
         problems = taken
     yield from problems
 
 
-def _takes_sparse(entry: RegistryEntry[Component]) -> list[str] | None:
+def _takes_sparse(plan: OptimizerPlan) -> list[str] | None:
     """What is wrong with an optimizer of sparse gradients (SparseAdam); None if it takes these no more than others."""
     try:
-        return [*_step_problems(entry, sparse=True)]
+        return [*_step_problems(_of_sparse(plan))]
     except Exception:  # the error with dense ones is the one to tell
         return None
 
 
-def _step_problems(entry: RegistryEntry[Component], *, sparse: bool) -> Iterator[str]:
-    """What is wrong with two steps on dense gradients, or on sparse ones."""
-    weight = torch.nn.Parameter(torch.tensor([[1.0, -2.0], [0.5, 3.0]]))  # some take nothing but matrices
-    optimizer = _build(entry, [weight])
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        yield f"its factory returns a {type(optimizer).__name__}, not a torch.optim.Optimizer"
+def _of_sparse(plan: OptimizerPlan) -> OptimizerPlan:
+    """A plan of an optimizer alone whose weight has a sparse gradient."""
+    return plan.with_sparse([SparseGradient("weight", 1)], {"weight": plan.parameters[0]})
+
+
+def _step_problems(plan: OptimizerPlan) -> Iterator[str]:
+    """What is wrong with what an optimizer needs, and with two steps."""
+    try:
+        plan = find_needs(plan, torch.device("cpu"))
+    except ConfigError as error:
+        yield f"{error.message[0].lower()}{error.message[1:]}"
+        return
+    stand_ins = stand_ins_of(plan, torch.device("cpu"))
+    optimizer = plan.build(stand_ins)
+    if plan.needs.modes and not has_modes(optimizer):
+        yield "modes=True is declared, but it has no train() and eval()"
         return
     set_training_mode(optimizer)
-    before = weight.detach().clone()
-
-    def closure() -> float:
-        optimizer.zero_grad()
-        used = torch.nn.functional.embedding(torch.arange(2), weight, sparse=True) if sparse else weight
-        loss = used.square().sum()
-        loss.backward()
-        return loss  # type: ignore[return-value]  # torch's own take a tensor, too
-
+    before = [weight.detach().clone() for weight in stand_ins.parameters]
     for _ in range(2):
-        closure()
-        optimizer.step(closure) if getattr(entry.component, "closure", False) else optimizer.step()
-    if not weight.isfinite().all():
+        take_step(optimizer, plan.needs, stand_ins.backward)
+    if not all(weight.isfinite().all() for weight in stand_ins.parameters):
         yield "two steps with its defaults lead to weights that are not finite"
-    elif torch.equal(weight, before):
+    elif all(map(torch.equal, stand_ins.parameters, before)):
         yield "two steps with its defaults change no weight"
+    if plan.needs.unreadable is not None:
+        yield f"torch.load(weights_only=True) refuses its state: {plan.needs.unreadable}"
 
 
 def _scheduler_problems(entry: RegistryEntry[Component]) -> Iterator[str]:

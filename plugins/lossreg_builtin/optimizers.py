@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lossreg import Optimizer
 
 _FUSED = {"fused": "fused"}
+#: What torch's optimizers need beside gradients.
+_NOTHING: dict[str, Any] = {"modes": False, "needs": (), "create_graph": False}
 
 OPTIMIZERS = [
     Optimizer(
@@ -20,6 +24,9 @@ OPTIMIZERS = [
             "maximize": False,
         },
         runtime_args=_FUSED,
+        closure=False,
+        layout="any",
+        **_NOTHING,
     ),
     Optimizer(
         "adam",
@@ -34,6 +41,9 @@ OPTIMIZERS = [
             "maximize": False,
         },
         runtime_args=_FUSED,
+        closure=False,
+        layout="any",
+        **_NOTHING,
     ),
     Optimizer(
         "adamw",
@@ -48,12 +58,18 @@ OPTIMIZERS = [
             "maximize": False,
         },
         runtime_args=_FUSED,
+        closure=False,
+        layout="any",
+        **_NOTHING,
     ),
     Optimizer(
         "adadelta",
         "torch.optim:Adadelta",
         "Adadelta (Zeiler 2012)",
         defaults={"lr": 1.0, "rho": 0.9, "eps": 1e-6, "weight_decay": 0.0, "maximize": False},
+        closure=False,
+        layout="any",
+        **_NOTHING,
     ),
     Optimizer(
         "adafactor",
@@ -67,6 +83,8 @@ OPTIMIZERS = [
             "weight_decay": 0.0,
             "maximize": False,
         },
+        closure=False,
+        **_NOTHING,
     ),
     Optimizer(
         "adagrad",
@@ -81,18 +99,27 @@ OPTIMIZERS = [
             "maximize": False,
         },
         runtime_args=_FUSED,
+        closure=False,
+        layout="any",
+        **_NOTHING,
     ),
     Optimizer(
         "adamax",
         "torch.optim:Adamax",
         "Adam with the infinity norm (Kingma and Ba 2015)",
         defaults={"lr": 2e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0, "maximize": False},
+        closure=False,
+        layout="any",
+        **_NOTHING,
     ),
     Optimizer(
         "asgd",
         "torch.optim:ASGD",
         "SGD that also averages its weights (Polyak and Juditsky 1992)",
         defaults={"lr": 0.01, "lambd": 1e-4, "alpha": 0.75, "t0": 1e6, "weight_decay": 0.0, "maximize": False},
+        closure=False,
+        layout="any",
+        **_NOTHING,
     ),
     Optimizer(
         "lbfgs",
@@ -109,6 +136,7 @@ OPTIMIZERS = [
             "maximize": False,
         },
         closure=True,
+        **_NOTHING,
     ),
     Optimizer(
         "muon",
@@ -125,6 +153,8 @@ OPTIMIZERS = [
             "adjust_lr_fn": None,
         },
         routes="hidden_matrices",
+        closure=False,
+        **_NOTHING,
     ),
     Optimizer(
         "nadam",
@@ -139,6 +169,9 @@ OPTIMIZERS = [
             "decoupled_weight_decay": False,
             "maximize": False,
         },
+        closure=False,
+        layout="any",
+        **_NOTHING,
     ),
     Optimizer(
         "radam",
@@ -152,6 +185,9 @@ OPTIMIZERS = [
             "decoupled_weight_decay": False,
             "maximize": False,
         },
+        closure=False,
+        layout="any",
+        **_NOTHING,
     ),
     Optimizer(
         "rmsprop",
@@ -166,17 +202,54 @@ OPTIMIZERS = [
             "centered": False,
             "maximize": False,
         },
+        closure=False,
+        layout="any",
+        **_NOTHING,
     ),
     Optimizer(
         "rprop",
         "torch.optim:Rprop",
         "Resilient propagation, by the signs of gradients; for whole batches (Riedmiller and Braun 1993)",
         defaults={"lr": 0.01, "etas": (0.5, 1.2), "step_sizes": (1e-6, 50.0), "maximize": False},
+        closure=False,
+        layout="any",
+        **_NOTHING,
     ),
     Optimizer(
         "sparse_adam",
         "torch.optim:SparseAdam",
         "Adam for the sparse gradients of nn.Embedding(sparse=True), and for nothing else",
         defaults={"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "maximize": False},
+        closure=False,
+        **_NOTHING,
+    ),
+    Optimizer(
+        "lookahead",
+        "lossreg_builtin.lookahead:Lookahead",
+        "Slow weights that follow another optimizer (Zhang et al. 2019)",
+        defaults={"k": 5, "alpha": 0.5},
+        required=("optimizer",),
+        nested="optimizer",
+    ),
+    Optimizer(
+        "sam",
+        "lossreg_builtin.sam:SAM",
+        "Another optimizer steps with the gradient of a worse place nearby (Foret et al. 2021)",
+        defaults={"rho": 0.05},
+        required=("optimizer",),
+        nested="optimizer",
+        closure=True,
+        needs=(),
+        create_graph=False,
+        wrapped={"closure": False, "create_graph": False},
+    ),
+    Optimizer(
+        "cautious",
+        "lossreg_builtin.cautious:Cautious",
+        "Only what of another optimizer's step goes down along the gradient (Liang et al. 2024)",
+        required=("optimizer",),
+        nested="optimizer",
+        closure=False,
+        wrapped={"closure": False},
     ),
 ]

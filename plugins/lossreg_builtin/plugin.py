@@ -53,7 +53,7 @@ def lossreg_losses() -> list[Loss]:
 
 @hookimpl
 def lossreg_optimizers() -> list[Optimizer]:
-    """All of torch's."""
+    """All of torch's, and optimizers that wrap another one."""
     return OPTIMIZERS
 
 

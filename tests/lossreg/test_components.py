@@ -212,6 +212,12 @@ def test_what_no_runner_supplies_is_refused(supplied: object) -> None:
 
 # Contracts
 
+#: What an optimizer declares that leaves all to a trial.
+UNSAID: dict[str, object] = {
+    "closure": None, "modes": None, "needs": None, "create_graph": None, "layout": None, "wrapped": {},
+    "routes": "all",
+}  # fmt: skip
+
 
 @pytest.mark.parametrize(
     ("kind", "fields", "contract"),
@@ -222,8 +228,9 @@ def test_what_no_runner_supplies_is_refused(supplied: object) -> None:
             {"target": "dense", "input": "probabilities", "averages": "element"},
             {"target": "dense", "input": "probabilities", "averages": "element"},
         ),
-        ("optimizer", {}, {"closure": False, "routes": "all"}),
-        ("optimizer", {"closure": True, "routes": "matrices"}, {"closure": True, "routes": "matrices"}),
+        ("optimizer", {}, UNSAID),
+        ("optimizer", {"closure": True, "needs": "gradients"}, {**UNSAID, "closure": True, "needs": ("gradients",)}),
+        ("optimizer", {"closure": True, "routes": "matrices"}, {**UNSAID, "closure": True, "routes": "matrices"}),
         ("scheduler", {}, {"interval": "epoch", "monitor": None, "composes": False}),
         (
             "scheduler",
@@ -252,8 +259,12 @@ def test_a_contract_holds_what_the_kind_adds(kind: str, fields: dict[str, object
         ("loss", "averages", "none"),
         ("loss", "averages", True),
         ("optimizer", "closure", "yes"),
-        ("optimizer", "closure", None),
+        ("optimizer", "closure", 2),
+        ("optimizer", "modes", "train"),
+        ("optimizer", "create_graph", "yes"),
+        ("optimizer", "layout", "channels_last"),
         ("optimizer", "routes", "some"),
+        ("optimizer", "routes", None),
         ("scheduler", "interval", "batch"),
         ("scheduler", "interval", None),
     ],

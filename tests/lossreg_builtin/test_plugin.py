@@ -27,8 +27,8 @@ def test_the_built_in_names() -> None:
     assert names == {
         "loss": ["cross_entropy", "dice", "l1", "mse"],
         "optimizer": [
-            "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "asgd", "lbfgs", "muon", "nadam", "radam",
-            "rmsprop", "rprop", "sgd", "sparse_adam",
+            "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "asgd", "cautious", "lbfgs", "lookahead",
+            "muon", "nadam", "radam", "rmsprop", "rprop", "sam", "sgd", "sparse_adam",
         ],
         "scheduler": [
             "chained", "constant_lr", "cosine_annealing_lr", "cosine_annealing_warm_restarts", "cyclic_lr",

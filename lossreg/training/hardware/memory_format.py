@@ -39,7 +39,7 @@ class Layout:
 
 
 def choose_layout(
-    request: Request, model: torch.nn.Module, inputs: torch.Tensor, device: torch.device, *, closure: bool
+    request: Request, model: torch.nn.Module, inputs: torch.Tensor, device: torch.device, contiguous: str | None
 ) -> Layout:
     """Decides on the layout that is tried first: the one that is requested, else that in which a model is fastest.
 
@@ -48,7 +48,7 @@ def choose_layout(
         model: The model.
         inputs: Some of its inputs, `(N, *in_shape)`.
         device: Where it computes.
-        closure: Whether the optimizer's step takes a closure.
+        contiguous: Why weights have to stay contiguous, or None.
 
     Raises:
         ConfigError: If channels_last is requested for inputs that are not images.
@@ -63,8 +63,8 @@ def choose_layout(
         return Layout(torch.channels_last if is_last else torch.contiguous_format, "as requested")
     if inputs.ndim != 4 or not any(isinstance(module, torch.nn.Conv2d) for module in model.modules()):
         return Layout(torch.contiguous_format, "no two-dimensional convolution of images")
-    if closure:  # LBFGS takes views of gradients that only the usual layout has
-        return Layout(torch.contiguous_format, "the optimizer takes a closure")
+    if contiguous is not None:
+        return Layout(torch.contiguous_format, contiguous)
     if device.type not in ("cpu", "cuda"):
         return Layout(torch.contiguous_format, f"channels-last is not known to be faster on {device.type}")
     return Layout(torch.channels_last, "two-dimensional convolutions are faster in it")

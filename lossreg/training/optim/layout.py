@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import functools
 import warnings
 
 import torch
@@ -12,7 +12,8 @@ from torch.optim import Optimizer
 from lossreg.errors import describe_error
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.training.optim.modes import set_training_mode
-from lossreg.training.optim.optimizer import OptimizerPlan
+from lossreg.training.optim.needs import set_gradients, take_step
+from lossreg.training.optim.optimizer import OptimizerPlan, copy_optimizer
 
 STEPS = 2  # some look at the weights only when they have a state
 
@@ -26,6 +27,13 @@ def layout_failure(plan: OptimizerPlan) -> str | None:
     Args:
         plan: The optimizer, and the parameters in the layout in question.
     """
+    return next(filter(None, map(_member_failure, plan.members)), None)
+
+
+def _member_failure(plan: OptimizerPlan) -> str | None:
+    component = plan.choice.component
+    if component is not None and component.layout == "any":
+        return None
     if all(parameter.is_contiguous() for parameter in plan.parameters):
         return None
     failure = _step(plan, torch.preserve_format)
@@ -51,17 +59,21 @@ def _step(plan: OptimizerPlan, memory_format: torch.memory_format) -> BaseExcept
                 held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             set_training_mode(optimizer)
             for _ in range(STEPS):
-                for parameter in held:
-                    parameter.grad = torch.full_like(parameter, 0.01)
-                if plan.choice.component is not None and plan.choice.component.closure:
-                    optimizer.step(lambda: torch.zeros(()))  # type: ignore[arg-type, return-value]  # torch takes a tensor
-                else:
-                    optimizer.step()
+                take_step(optimizer, plan.needs, functools.partial(_backward, held))
     except BaseException as error:
         if is_from_outside(error):
             raise
         return error
     return None
+
+
+def _backward(held: list[Parameter], *, create_graph: bool = False) -> torch.Tensor:
+    if create_graph:
+        set_gradients(torch.stack([0.01 * parameter.square().sum() for parameter in held]).sum(), held)
+    else:
+        for parameter in held:
+            parameter.grad = torch.full_like(parameter, 0.01)
+    return torch.zeros(())
 
 
 def _smallest(parameters: list[Parameter]) -> list[Parameter]:
@@ -78,7 +90,7 @@ def _copied(parameter: Parameter, memory_format: torch.memory_format) -> Paramet
 
 def _copied_optimizer(optimizer: Optimizer, memory_format: torch.memory_format) -> Optimizer:
     """An optimizer with copies of its parameters."""
-    twin = copy.deepcopy(optimizer)
+    twin = copy_optimizer(optimizer)
     for group in twin.param_groups:
         for parameter in group["params"]:
             parameter.data = parameter.data.clone(memory_format=memory_format)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -18,7 +20,8 @@ from lossreg.plugins.isolation import is_from_outside
 from lossreg.training.loss.gradients import SparseGradient
 from lossreg.training.optim.given import make
 from lossreg.training.optim.joint import JointOptimizer
-from lossreg.training.optim.modes import set_training_mode
+from lossreg.training.optim.modes import has_modes, set_training_mode
+from lossreg.training.optim.needs import Needs, asks_for, set_gradients, take_step, union
 from lossreg.training.optim.param_groups import OptimizerGroup
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ class OptimizerPlan:
         groups: The parameters, with the options of each group; one group without options where there are no patterns.
         has_patterns: Whether there are patterns, so that the optimizer is given groups instead of parameters.
         runtime: Runtime name -> value.
+        needs: What this optimizer needs; before a trial what it declares.
+        made: What a function made that was given; it is called once.
         sparse: Ids of parameters -> their gradients, where these are sparse.
         others: The plans of the optimizers that step together with this one, for other parameters.
     """
@@ -47,6 +52,8 @@ class OptimizerPlan:
     groups: list[OptimizerGroup]
     has_patterns: bool
     runtime: Mapping[str, Any]
+    needs: Needs = attrs.field(factory=Needs)
+    made: Optimizer | None = None
     sparse: Sparse = attrs.field(factory=dict)
     others: tuple[OptimizerPlan, ...] = ()
 
@@ -66,6 +73,21 @@ class OptimizerPlan:
         """All parameters, optimizer by optimizer and group by group."""
         own = [parameter for group in self.groups for parameter in group.parameters]
         return [*own, *(parameter for other in self.others for parameter in other.parameters)]
+
+    @property
+    def names(self) -> dict[int, str]:
+        """The name of each parameter of this optimizer, by its id."""
+        return {id(one): name for group in self.groups for one, name in zip(group.parameters, group.names, strict=True)}
+
+    @property
+    def all_needs(self) -> Needs:
+        """What the loop gives to all optimizers."""
+        return union([member.needs for member in self.members])
+
+    @property
+    def takes_model(self) -> bool:
+        """Whether an optimizer is given the model itself."""
+        return any(one.needs.first == "model" or asks_for(one.choice.resolved, "model") for one in self.members)
 
     def params(self, replace: Replace | None = None) -> list[Any]:
         """What the optimizer is built from: parameters, or groups of them."""
@@ -88,13 +110,36 @@ class OptimizerPlan:
         """
         if self.others:
             return JointOptimizer([member.build(replace) for member in self.members])
+        if self.made is not None:
+            return self.made
         params = self.params(replace)
-        built = self.choice.build(params, runtime={**self.runtime, "params": params})
+        runtime = {**self.runtime, "params": params, "named_params": self._named(params)}
+        if replace is not None and "model" in runtime:
+            runtime["model"] = getattr(replace, "model", runtime["model"])
+        first = params if self.needs.first is None else runtime.get(self.needs.first, params)
+        built = self.choice.build(first, runtime=runtime)
         if self.choice.given is not None and makes(built, torch.optim.Optimizer):
             built = make(built, params, self.choice.label, "optimizer", "parameters")
         if not isinstance(built, torch.optim.Optimizer):
             raise ConfigError(f"the optimizer {built!r} is neither a torch.optim.Optimizer nor makes one")
         return built
+
+    def _named(self, params: list[Any]) -> list[Any]:
+        """The same parameters or groups, as pairs of name and parameter; a stand-in has the name of one like it."""
+        if self.has_patterns:
+            return [{**group, "params": self._pairs(group["params"])} for group in params]
+        return self._pairs(params)
+
+    def _pairs(self, parameters: list[Parameter]) -> list[tuple[str, Parameter]]:
+        names = self.names
+        left = {id(parameter): parameter for parameter in self.parameters}
+        pairs: list[tuple[str, Parameter]] = []
+        for parameter in parameters:
+            alike = (key for key, one in left.items() if (one.ndim, one.dtype) == (parameter.ndim, parameter.dtype))
+            known = id(parameter) if id(parameter) in left else next(alike, None)
+            pairs.append((names.get(known or 0, f"weight{len(pairs)}"), parameter))
+            left.pop(known or 0, None)
+        return pairs
 
 
 def try_step(plan: OptimizerPlan, device: torch.device, *, unfused: bool) -> OptimizerPlan:
@@ -122,13 +167,15 @@ def try_step(plan: OptimizerPlan, device: torch.device, *, unfused: bool) -> Opt
     if plan.choice.resolved is None:
         _check_sparse(plan, device)
         return plan
-    if not unfused and "fused" in plan.choice.component.runtime_args.values():
+    # Nor with a closure: what is not fused is found in the gradients of the first step, which only come in it.
+    if not unfused and not plan.needs.closure and asks_for(plan.choice.resolved, "fused"):
         fused = attrs.evolve(plan, runtime={**plan.runtime, "fused": True})
-        if _step_failure(fused, device) is None:  # else it does without, or the second trial says why it cannot
-            return fused
+        with contextlib.suppress(BuildError):  # some refuse to be built so
+            if _step_failure(fused, device) is None:  # else it does without, or the second trial says why it cannot
+                return fused
     failure = _step_failure(plan, device)
     if failure is not None:
-        raise _cannot_step(plan, device, failure) from failure
+        raise cannot_step(plan, device, failure) from failure
     return plan
 
 
@@ -138,10 +185,17 @@ def _check_sparse(plan: OptimizerPlan, device: torch.device) -> None:
         return
     failure = _step_failure(plan, device)
     if failure is not None and _step_failure(attrs.evolve(plan, sparse={}), device) is None:
-        raise _cannot_step(plan, device, failure) from failure
+        raise cannot_step(plan, device, failure) from failure
 
 
-def _cannot_step(plan: OptimizerPlan, device: torch.device, failure: BaseException) -> BuildError:
+def cannot_step(plan: OptimizerPlan, device: torch.device, failure: BaseException) -> BuildError:
+    """The error of an optimizer that fails in a trial.
+
+    Args:
+        plan: The optimizer.
+        device: Where it was tried.
+        failure: What it raised.
+    """
     label = plan.choice.label
     message = f"optimizer {label} cannot step on {device}: {describe_error(failure)}"
     if plan.sparse:
@@ -157,10 +211,11 @@ def _cannot_step(plan: OptimizerPlan, device: torch.device, failure: BaseExcepti
 
 def _step_failure(plan: OptimizerPlan, device: torch.device) -> BaseException | None:
     """Why an optimizer cannot step on stand-ins of the parameters, or None; errors of building it are raised."""
-    stand_ins = StandIns(device, plan.sparse)
+    stand_ins = stand_ins_of(plan, device)
     optimizer = plan.build(stand_ins)
     if plan.choice.component is None:
-        check_step(optimizer, plan.choice.label, "closure=True")
+        if not plan.needs.closure:
+            check_step(optimizer, plan.choice.label, "closure=True")
         try:
             optimizer = stand_ins.twin(optimizer, plan.parameters)
         except Exception:  # what holds something that cannot be copied is not tried
@@ -168,17 +223,17 @@ def _step_failure(plan: OptimizerPlan, device: torch.device) -> BaseException | 
     set_training_mode(optimizer)
     try:
         with torch.random.fork_rng(), torch.enable_grad():
-            if plan.choice.component is not None and plan.choice.component.closure:
-                # torch annotates closures to return a float; the loop's returns a tensor.
-                optimizer.step(stand_ins.backward)  # type: ignore[arg-type]  # see above
-            else:
-                stand_ins.backward()
-                optimizer.step()
+            take_step(optimizer, plan.needs, stand_ins.backward)
     except BaseException as error:
         if is_from_outside(error):
             raise
         return error
     return None
+
+
+def stand_ins_of(plan: OptimizerPlan, device: torch.device) -> StandIns:
+    """Throw-away weights for a plan: small ones, or a copy of the model where an optimizer takes that."""
+    return ModelCopy(plan, device) if plan.takes_model else StandIns(device, plan.sparse)
 
 
 class StandIns:
@@ -212,7 +267,7 @@ class StandIns:
         memo: dict[int, Any] = {id(parameter): self([parameter])[0] for parameter in parameters}
         memo |= {id(made): made for made, _ in self._made}  # what it was built from already
         memo[id(optimizer.state)] = defaultdict(dict)
-        return copy.deepcopy(optimizer, memo)
+        return copy_optimizer(optimizer, memo)
 
     def _dimensions(self, parameter: Parameter) -> int:
         gradient = self._sparse.get(id(parameter))
@@ -222,20 +277,64 @@ class StandIns:
         values = torch.linspace(-1, 1, 2**ndim).reshape((2,) * ndim)
         return Parameter(values.to(self._device, dtype).contiguous(memory_format=layout))
 
-    def backward(self) -> Tensor:
+    @property
+    def parameters(self) -> list[Parameter]:
+        """All of them."""
+        return [parameter for parameter, _ in self._made]
+
+    def backward(self, *, create_graph: bool = False) -> Tensor:
         """Gives them new gradients, those of the sum of their squares, and returns it; a closure, as the loop's."""
         total = torch.zeros((), device=self._device)
-        for parameter, _ in self._made:
+        for parameter in self.parameters:
             parameter.grad = None
             total = total + parameter.abs().square().sum()
-        total.backward()
+        if create_graph:
+            set_gradients(total, self.parameters)
+        else:
+            total.backward()
         for parameter, dimensions in self._made:
             if dimensions and parameter.grad is not None:
-                parameter.grad = _as_sparse(parameter.grad, dimensions)
+                parameter.grad = as_sparse(parameter.grad, dimensions)
         return total.detach()
 
 
-def _as_sparse(gradient: Tensor, dimensions: int) -> Tensor:
+class ModelCopy(StandIns):
+    """The parameters of a copy of the model, in place of the model's own; those of the loss are copied beside it.
+
+    Args:
+        plan: The optimizer.
+        device: Where they are.
+
+    Raises:
+        BuildError: If the model cannot be copied.
+    """
+
+    def __init__(self, plan: OptimizerPlan, device: torch.device) -> None:
+        super().__init__(device, plan.sparse)
+        model = plan.runtime["model"]
+        try:
+            self.model = copy.deepcopy(model)
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
+            label = plan.choice.label
+            raise BuildError(
+                f"optimizer {label} takes the model, which cannot be copied for a trial: {describe_error(error)}",
+                component=label,
+            ) from error
+        own = dict(self.model.named_parameters())
+        self._copies = {id(parameter): own[name] for name, parameter in model.named_parameters()}
+
+    def __call__(self, parameters: list[Parameter]) -> list[Parameter]:
+        """The copies of a group's parameters."""
+        made = [
+            self._copies[id(one)] if id(one) in self._copies else Parameter(one.detach().clone()) for one in parameters
+        ]
+        self._made += [(one, self._dimensions(old)) for one, old in zip(made, parameters, strict=True)]
+        return made
+
+
+def as_sparse(gradient: Tensor, dimensions: int) -> Tensor:
     """A gradient in the form that embeddings give: sparse and not coalesced."""
     made = gradient.to_sparse(dimensions)
     return torch.sparse_coo_tensor(made.indices(), made.values(), made.shape, check_invariants=False)
@@ -247,6 +346,24 @@ def _memory_format(parameter: Parameter) -> torch.memory_format:
     return torch.channels_last if is_last else torch.contiguous_format
 
 
+def copy_optimizer(optimizer: Optimizer, memo: Mapping[int, Any] = MappingProxyType({})) -> Optimizer:
+    """A copy with weights of its own, and without hooks.
+
+    Not `copy.deepcopy` of the object, for which torch leaves out the attributes that it does not know. A scheduler has
+    put a function in the place of `step` that steps the original.
+
+    Args:
+        optimizer: What is copied.
+        memo: The id of an object -> what has its place in the copy.
+    """
+    twin: Optimizer = object.__new__(type(optimizer))
+    own = {name: value for name, value in vars(optimizer).items() if name != "step"}
+    vars(twin).update(copy.deepcopy(own, {**memo, id(optimizer): twin}))
+    for hooks in ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks"):
+        getattr(twin, hooks, {}).clear()
+    return twin
+
+
 def build_optimizer(plan: OptimizerPlan) -> tuple[Optimizer, str | None]:
     """Builds the optimizer of the run.
 
@@ -254,12 +371,19 @@ def build_optimizer(plan: OptimizerPlan) -> tuple[Optimizer, str | None]:
         The optimizer, and a sentence to warn with, or None.
 
     Raises:
-        LossregError: If it cannot be built, or an object holds none of the parameters.
+        LossregError: If it cannot be built, lacks modes that it declares, or an object holds none of the parameters.
     """
     optimizer = plan.build()
+    built = optimizer.members if plan.others and isinstance(optimizer, JointOptimizer) else (optimizer,)
+    for member, one in zip(plan.members, built, strict=True):
+        if member.needs.modes and not has_modes(one):
+            raise ConfigError(
+                f"optimizer {member.choice.label} declares modes=True, but has no train() and eval(), which switch "
+                "between the weights that are trained and those that are evaluated"
+            )
     if plan.choice.given is None:
-        return optimizer, None
-    own = optimizer.members[0] if isinstance(optimizer, JointOptimizer) else optimizer
+        return optimizer, _left_out(optimizer, plan) if plan.takes_model else None
+    own = built[0]
     for group in plan.groups:
         unknown = [name for name in group.options if name not in own.defaults]
         if unknown:
@@ -267,7 +391,8 @@ def build_optimizer(plan: OptimizerPlan) -> tuple[Optimizer, str | None]:
                 f"param_groups: {group.pattern!r}: {type(own).__name__} has no option {unknown[0]!r}; it "
                 f"has {', '.join(own.defaults)}"
             )
-    check_step(own, plan.choice.label, "closure=True")
+    if not plan.needs.closure:
+        check_step(own, plan.choice.label, "closure=True")
     return optimizer, _left_out(optimizer, plan)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,8 +11,8 @@ import attrs
 import torch
 from torch.nn import Parameter
 
-from lossreg.errors import ConfigError, LossregError
-from lossreg.groups import NO_DECAY, ParamGroup, factor_of
+from lossreg.errors import BuildError, ConfigError, LossregError
+from lossreg.groups import NO_DECAY, SCHEDULER, ParamGroup, factor_of
 from lossreg.patterns import Glob, ParameterFacts, Pattern, parse_pattern
 from lossreg.registry.build import ResolvedComponent
 from lossreg.suggestions import close_matches
@@ -215,14 +216,21 @@ class _Options:
                 options["lr"] = (options["lr"] if "lr" in options else self._base("lr")) * (
                     self.presets.layer_decay**below
                 )
-            self._try(options, parameter)
+            self._try(options, parameter, name)
         except LossregError as error:
             error.message = f"param_groups: {where!r}: {error.message}"
             raise
         return options
 
     def _checked(self, options: dict[str, Any]) -> dict[str, Any]:
-        return options if self.choice.resolved is None else self.choice.resolved.entry.checked(options)
+        entry = None if self.choice.resolved is None else self.choice.resolved.entry
+        if SCHEDULER in options and (entry is None or SCHEDULER not in entry.signature.parameters):
+            name = self.choice.label if entry is None else entry.name
+            raise ConfigError(
+                f"{SCHEDULER} is that of a whole optimizer; for these parameters alone write an optimizer of their own "
+                f"in place of the options: {name}({SCHEDULER}=...)"
+            )
+        return options if entry is None else entry.checked(options)
 
     def _base(self, option: str) -> float:
         """The optimizer's own value of an option that is multiplied."""
@@ -239,13 +247,24 @@ class _Options:
             raise ConfigError(f"{option} of {self.choice.label} is {value!r}, which cannot be multiplied")
         return float(value)
 
-    def _try(self, options: Mapping[str, Any], parameter: Parameter) -> None:
+    def _try(self, options: Mapping[str, Any], parameter: Parameter, name: str) -> None:
         _check_rate(options)
         resolved = self.choice.resolved
         if options and resolved is not None:
-            params = {**resolved.params, **options}
-            trial = ResolvedComponent(resolved.entry, params, params)
-            trial.build([Parameter(torch.zeros((2,) * parameter.ndim))], runtime=self.runtime)
+            values = {**resolved.params, **options}
+            trial = ResolvedComponent(resolved.entry, values, values)
+            params = [Parameter(torch.zeros((2,) * parameter.ndim))]
+            pairs = [(name, params[0])]
+            runtime = {**self.runtime, "params": params, "named_params": pairs}
+            try:
+                trial.build(params, runtime=runtime)
+            except BuildError:
+                if resolved.entry.component.needs is not None:
+                    raise
+                with contextlib.suppress(BuildError):  # what was refused first is what is told
+                    trial.build(pairs, runtime=runtime)  # what takes pairs alone, and does not say so
+                    return
+                raise
 
 
 def _check_rate(options: Mapping[str, Any]) -> None:

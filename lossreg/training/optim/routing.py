@@ -13,6 +13,7 @@ from lossreg.components import Routes
 from lossreg.errors import ConfigError, LossregError
 from lossreg.groups import NO_DECAY, ParamGroup
 from lossreg.training.optim.layers import Parameters, is_embedding
+from lossreg.training.optim.needs import declared_needs
 from lossreg.training.optim.optimizer import OptimizerPlan, makes
 from lossreg.training.optim.param_groups import OptimizerGroup, Presets, match_parameters, sort_groups, takes
 
@@ -55,7 +56,7 @@ def plan_optimizer(
     named = objective.trainable()
     if not groups and choice.rest is None:
         group = OptimizerGroup({}, list(named.values()), tuple(named))
-        return OptimizerPlan(choice, [group], False, runtime)
+        return OptimizerPlan(choice, [group], False, runtime, declared_needs(choice.component))
     known, further = Parameters.of(objective), objective.further_names()
     try:
         first, *others = _plan_all(choice, groups, group_optimizers, named, known, further, model, runtime)
@@ -86,9 +87,16 @@ def _plan_all(
         raise ConfigError(f"param_groups: {NO_DECAY!r} has no effect: {labels} has no parameter 'weight_decay'")
     plans = []
     for member, names in members:
+        needs = declared_needs(member.component)
+        if needs.first == "model":
+            raise ConfigError(
+                f"param_groups has no effect on {member.label}, which takes the model; it makes its own groups"
+                if groups
+                else f"{member.label} takes the model, so it cannot be one of several optimizers; use it alone",
+            )
         sorted_groups = sort_groups(names, matched, presets, known, named, member, runtime)
         is_plain = not groups or (len(sorted_groups) == 1 and not sorted_groups[0].options)
-        plans.append(OptimizerPlan(member, sorted_groups, not is_plain, runtime))
+        plans.append(OptimizerPlan(member, sorted_groups, not is_plain, runtime, needs))
     return plans
 
 
@@ -159,12 +167,17 @@ def optimizer_facts(choice: Choice, plan: OptimizerPlan) -> dict[str, Any]:
     by_choice = {id(member.choice): member for member in plan.members}
     own = by_choice.pop(id(choice), plan)  # it may have no parameters
     return {
-        "optimizer": choice.facts({**own.runtime, "params": own.params()}),
+        "optimizer": _facts(choice, own),
         **{
-            f"optimizer.{number}": other.choice.facts({**other.runtime, "params": other.params()})
+            f"optimizer.{number}": _facts(other.choice, other)
             for number, other in enumerate(by_choice.values(), start=2)
         },
     }
+
+
+def _facts(choice: Choice, plan: OptimizerPlan) -> dict[str, Any] | None:
+    runtime = {**plan.runtime, "params": plan.params(), "named_params": "by name", "model": "the model"}
+    return choice.facts(runtime)
 
 
 def rest_warning(choice: Choice, plan: OptimizerPlan) -> str | None:

@@ -16,7 +16,7 @@ from lossreg.registry.build import ResolvedComponent
 from lossreg.registry.nested import interval_of, monitor_of
 from lossreg.training.choosing import watched
 from lossreg.training.optim.given import make
-from lossreg.training.optim.optimizer import OptimizerPlan, StandIns, check_step
+from lossreg.training.optim.optimizer import OptimizerPlan, check_step, stand_ins_of
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -208,7 +208,7 @@ def preview_rates(
     is_object = plan.choice.given is not None or (choice is not None and choice.given is not None)
     if is_object or stepping.monitor is not None:
         return None
-    optimizer = plan.build(StandIns(device, plan.sparse))
+    optimizer = plan.build(stand_ins_of(plan, device))
     constant = learning_rate(optimizer)
     if constant is None and choice is not None:
         raise ConfigError(
@@ -263,13 +263,14 @@ def learning_rate(optimizer: Optimizer) -> float | None:
     return None if rate is None else float(rate)
 
 
-def zero_rate_warning(rates: Sequence[EpochRates] | None) -> str | None:
-    """A sentence about epochs that cannot change the weights, or None."""
+def zero_rate_warning(rates: Sequence[EpochRates] | None, of: str | None = None) -> str | None:
+    """A sentence about epochs that cannot change the weights, or those of the optimizer that is named; or None."""
     still = [epoch for epoch, rates in enumerate(rates or []) if rates.first == rates.last == 0]
     if not still:
         return None
+    rate, weights = ("the learning rate", "the weights") if of is None else (f"the rate of {of}", "its weights")
     if len(still) == len(rates or []):
-        return "the learning rate is 0 in every epoch: the weights stay as they are"
+        return f"{rate} is 0 in every epoch: {weights} stay as they are"
     named = f"epoch {still[0]}" if len(still) == 1 else f"epochs {', '.join(map(str, still[:10]))}"
     more = f" and {len(still) - 10} more" if len(still) > 10 else ""
-    return f"the learning rate is 0 in {named}{more}: the weights stay as they are there"
+    return f"{rate} is 0 in {named}{more}: {weights} stay as they are there"

@@ -15,6 +15,7 @@ from lossreg.training.data.batch_plan import StepPlan
 from lossreg.training.data.reader import Batch
 from lossreg.training.hardware.distributed import Processes
 from lossreg.training.loss.reduction import Reduction
+from lossreg.training.optim.needs import set_gradients
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -37,6 +38,7 @@ class TrainingStep:
         processes: Those that train together.
         is_whole: Whether each step is one batch of this process alone.
         closure: Whether the optimizer's step takes a closure.
+        gradients_first: Whether there are gradients before a step with a closure.
         clip: The greatest norm of the gradients, or None.
         scaler: Scales float16 gradients, or None.
         gradient_norm: Of the last step, before it was clipped, 0-d; None if nothing is clipped.
@@ -51,6 +53,7 @@ class TrainingStep:
     closure: bool
     clip: float | None
     scaler: torch.amp.GradScaler | None
+    gradients_first: bool = False
     gradient_norm: Tensor | None = None
     _fresh: bool = True
     _sums: bool = attrs.field(init=False)
@@ -99,11 +102,14 @@ class TrainingStep:
         results: list[tuple[Tensor, int | Tensor]] = []
 
         def closure() -> Tensor:
-            share, weight = self._gradients(iter(batches), step)
+            with torch.enable_grad():  # AliG calls it without
+                share, weight = self._gradients(iter(batches), step)
             results.append((share, weight))
             # The optimizer decides by it, and must decide the same in every process.
             return self.processes.all_reduce(share.clone())
 
+        if self.gradients_first:
+            closure()
         # torch annotates closures to return a float; its own optimizers take the tensor.
         self.optimizer.step(closure)  # type: ignore[arg-type]  # see above
         return results[0]
@@ -124,8 +130,15 @@ class TrainingStep:
         if self.clip is not None:
             if self.scaler is not None:
                 self.scaler.unscale_(self.optimizer)
-            self.gradient_norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.clip)
+            self.gradient_norm = self._clip(self.clip)
         return result
+
+    def _scale_gradients(self, factor: Tensor) -> None:
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        torch._foreach_mul_(gradients, factor)
+
+    def _clip(self, clip: float) -> Tensor:
+        return torch.nn.utils.clip_grad_norm_(self.parameters, clip)
 
     def _micro_batches(self, batches: Iterator[Batch], step: StepPlan) -> tuple[Tensor, int]:
         """Gradients where it is known beforehand what share of the whole each micro-batch is."""
@@ -168,8 +181,7 @@ class TrainingStep:
             total, weights = total + loss.detach(), weights + weight
         weights = self.processes.all_reduce(weights)
         share = (weights > 0) / torch.where(weights > 0, weights, 1)
-        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        torch._foreach_mul_(gradients, share * self.processes.world_size)
+        self._scale_gradients(share * self.processes.world_size)
         return total * share, weights
 
     def _synchronised(self, last: bool) -> contextlib.AbstractContextManager[Any]:
@@ -182,6 +194,35 @@ class TrainingStep:
         if self.scaler is not None:
             loss = self.scaler.scale(loss)
         loss.backward()
+
+
+class SecondOrderStep(TrainingStep):
+    """A step for an optimizer that differentiates gradients (AdaHessian).
+
+    The gradients are part of a graph that refers to the weights, which refer to them: it ends with the step.
+    """
+
+    def _step(self, batches: Iterator[Batch], step: StepPlan) -> tuple[Tensor, int | Tensor]:
+        try:
+            return super()._step(batches, step)
+        finally:
+            for parameter in self.parameters:
+                parameter.grad = None
+
+    def _backward(self, loss: Tensor) -> None:
+        set_gradients(loss, self.parameters, add=True)
+
+    def _clip(self, clip: float) -> Tensor:
+        """Scales the gradients as `clip_grad_norm_` does, and what is differentiated of them with it."""
+        norm = torch.nn.utils.get_total_norm([one.grad for one in self.parameters if one.grad is not None]).detach()
+        self._scale_gradients(torch.clamp(clip / (norm + 1e-6), max=1.0))
+        return norm
+
+    def _scale_gradients(self, factor: Tensor) -> None:
+        """Not in place, where they are part of a graph."""
+        for parameter in self.parameters:
+            if parameter.grad is not None:
+                parameter.grad = parameter.grad * factor
 
 
 def _counted_down(micro_batches: tuple[int, ...]) -> Iterator[tuple[int, int]]:

@@ -24,8 +24,8 @@ KINDS = ("loss", "optimizer", "scheduler", "model", "dataset")
 BUILTIN = {
     "loss": {"l1", "mse", "cross_entropy", "dice"},
     "optimizer": {
-        "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "asgd", "lbfgs", "muon", "nadam", "radam",
-        "rmsprop", "rprop", "sgd", "sparse_adam",
+        "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "asgd", "cautious", "lbfgs", "lookahead",
+        "muon", "nadam", "radam", "rmsprop", "rprop", "sam", "sgd", "sparse_adam",
     },
     "scheduler": {
         "chained", "constant_lr", "cosine_annealing_lr", "cosine_annealing_warm_restarts", "cyclic_lr",

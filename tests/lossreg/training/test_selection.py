@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     ("arguments", "said"),
     [
         ({"scheduler": torch.optim.lr_scheduler.ReduceLROnPlateau}, "its step() needs metrics"),
-        ({"optimizer": torch.optim.LBFGS}, "its step() needs closure"),
         ({"optimizer": 5}, "5 is neither a torch.optim.Optimizer nor makes one"),
         ({"scheduler": 5}, "5 has no step()"),
         ({"loss": nn.CrossEntropyLoss}, "is a class; give an instance"),

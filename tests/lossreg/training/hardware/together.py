@@ -39,6 +39,10 @@ CASES: dict[str, dict[str, Any]] = {
         "data": "diabetes", "loss": "mse", "optimizer": "lbfgs(max_iter=3)", "batch_size": 100,
         "limit_train": None,
     },
+    "sam": {
+        "data": "diabetes", "loss": "mse", "optimizer": "sam(sgd(lr=1e-6), rho=0.05)", "batch_size": 100,
+        "limit_train": None,
+    },
     "learned": {"loss": "tempered"},
     "moving": {"loss": "tempered", "weights": "ema(0.9)"},
     "mean": {"loss": "cross_entropy", "weights": "swa(start=0)"},

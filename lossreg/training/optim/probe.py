@@ -1,0 +1,349 @@
+"""What an optimizer leaves unsaid, found out with throw-away weights before a run.
+
+Each way to take a step is tried, and compared with the others where a wrong one would not fail: an optimizer that
+climbs along the gradients that it finds (SAM) steps without them, too, but elsewhere.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
+from lossreg.plugins.isolation import is_from_outside
+from lossreg.registry.build import ResolvedComponent
+from lossreg.training.optim.modes import has_modes, set_training_mode
+from lossreg.training.optim.needs import PROBED, Backward, Needs, declared_needs, set_gradients, take_step
+from lossreg.training.optim.optimizer import OptimizerPlan, as_sparse, cannot_step, copy_optimizer, stand_ins_of
+from lossreg.training.optim.param_groups import OptimizerGroup
+from lossreg.training.selection import Choice
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+STEPS = 12  # some compute second derivatives only in every tenth step
+
+
+@attrs.frozen(eq=False)
+class Trial:
+    """Some steps in one way.
+
+    Attributes:
+        needs: The way.
+        optimizer: What stepped; None if it failed.
+        weights: The throw-away weights after the steps.
+        moved: Whether they changed.
+        passes: How often each step computed gradients; None if that differs.
+        error: What went wrong, or None.
+    """
+
+    needs: Needs
+    optimizer: Optimizer | None
+    weights: tuple[Parameter, ...]
+    moved: bool
+    passes: int | None
+    error: BaseException | None = None
+
+    def is_like(self, other: Trial) -> bool:
+        """Whether another way led to the same weights."""
+        pairs = zip(self.weights, other.weights, strict=True)
+        return all(torch.equal(mine.nan_to_num(), theirs.nan_to_num()) for mine, theirs in pairs)
+
+
+@attrs.frozen(eq=False)
+class Subject:
+    """A throw-away optimizer with what gives its weights gradients."""
+
+    optimizer: Optimizer
+    backward: Any
+
+    def backward_of(self, step: int) -> Backward:
+        """The same with a loss that goes up and down from step to step: what goes by the loss shows it."""
+
+        def backward(*, create_graph: bool = False) -> Tensor:
+            loss: Tensor = self.backward(create_graph=create_graph)
+            return loss + 10.0 * (step % 4)
+
+        return backward
+
+
+def make_once(plan: OptimizerPlan) -> OptimizerPlan:
+    """Calls a function that makes an optimizer: what it made is the optimizer from then on."""
+    given = plan.choice.given
+    if plan.made is not None or plan.choice.resolved is not None or isinstance(given, type):
+        return plan
+    (own, *_) = plan.members
+    return attrs.evolve(plan, made=own.build())
+
+
+def find_needs(plan: OptimizerPlan, device: torch.device) -> OptimizerPlan:
+    """Tries out what the records of the optimizers leave unsaid.
+
+    Args:
+        plan: The optimizer, and those that step together with it.
+        device: Where they step.
+
+    Returns:
+        The plan with all that each optimizer needs.
+
+    Raises:
+        LossregError: If an optimizer can step in no way, lacks the modes that it declares, or wraps an optimizer that
+            it does not support.
+    """
+    first, *others = [_find(member, device, is_alone=not plan.others) for member in plan.members]
+    return attrs.evolve(first, others=tuple(others))
+
+
+def _find(plan: OptimizerPlan, device: torch.device, *, is_alone: bool) -> OptimizerPlan:
+    """The plan of one optimizer with all that it needs."""
+    _check_wrapped(plan, device, is_alone=is_alone)
+    component = plan.choice.component
+    plan = make_once(plan)
+    unsaid = tuple(field for field in PROBED if component is None or getattr(component, field) is None)
+    if not unsaid:
+        return plan
+    trial = _chosen_trial(plan, unsaid, device, is_alone=is_alone)
+    if trial is None:  # an object that cannot be copied
+        return plan
+    optimizer = trial.optimizer
+    assert optimizer is not None  # noqa: S101  # what failed is not chosen
+    modes = _switches(optimizer, trial.weights) if "modes" in unsaid else plan.needs.modes
+    needs = attrs.evolve(trial.needs, modes=modes, found=unsaid, passes=trial.passes, unreadable=_unreadable(optimizer))
+    return attrs.evolve(plan, needs=needs)
+
+
+def plan_alone(resolved: ResolvedComponent[Any], runtime: Mapping[str, Any]) -> OptimizerPlan:
+    """An optimizer outside of a run, for a small linear model.
+
+    Args:
+        resolved: The optimizer.
+        runtime: Runtime name -> value.
+    """
+    model = torch.nn.Linear(3, 2, bias=False)  # some take nothing but matrices
+    return OptimizerPlan(
+        Choice(resolved.spec.name.rpartition(".")[2], resolved),
+        [OptimizerGroup({}, [*model.parameters()], ("weight",))],
+        False,
+        {**runtime, "model": model},
+        needs=declared_needs(resolved.entry.component),
+    )
+
+
+def _chosen_trial(
+    plan: OptimizerPlan, unsaid: tuple[str, ...], device: torch.device, *, is_alone: bool
+) -> Trial | None:
+    """The way in which the optimizer steps as it should."""
+    refused: LossregError | None = None
+    failure: BaseException | None = None
+    firsts: list[tuple[str, ...]] = [plan.needs.needs]
+    if "needs" in unsaid and plan.choice.resolved is not None:
+        takes_all = is_alone and not plan.has_patterns
+        firsts += [("named_params",), ("model",)] if takes_all else [("named_params",)]
+    for first in firsts:
+        shaped = attrs.evolve(plan, needs=attrs.evolve(plan.needs, needs=first))
+        try:
+            make = _maker(shaped, device)
+        except LossregError as error:
+            if not isinstance(error, BuildError):
+                raise
+            refused = refused or error
+            continue
+        if make is None:
+            return None
+        trials = [*_trials(shaped.needs, unsaid, make)]
+        chosen = _best(trials)
+        if chosen is not None:
+            return chosen
+        failure = failure or trials[0].error
+    if failure is None:
+        assert refused is not None  # noqa: S101  # each of them failed in one way or the other
+        raise refused
+    raise cannot_step(plan, device, failure) from failure
+
+
+def _trials(needs: Needs, unsaid: tuple[str, ...], make: Callable[[], Subject]) -> Iterator[Trial]:
+    """The ways to take a step that contradict no declaration, the usual one first; no more than are needed."""
+    closures = [False, True] if "closure" in unsaid and not needs.closure else [needs.closure]
+    graphs = [False, True] if "create_graph" in unsaid else [needs.create_graph]
+    moved = False
+    for graph in graphs:
+        for closure in closures:
+            before = [False, True] if closure and "needs" in unsaid and not needs.gradients else [needs.gradients]
+            done = []
+            for gradients in before:
+                words = (*needs.needs, "gradients") if gradients and not needs.gradients else needs.needs
+                way = attrs.evolve(needs, closure=closure, create_graph=graph, needs=words)
+                done.append(_try(way, make))
+            yield from done
+            moved = moved or any(trial.error is None and trial.moved for trial in done)
+        if moved:
+            return
+
+
+def _best(trials: list[Trial]) -> Trial | None:
+    """The first way that moves the weights; with a closure, or gradients before it, where these make a difference.
+
+    A closure does where the loss itself decides on the step, as for EmoNavi, which steps without, too.
+    """
+    worked = [trial for trial in trials if trial.error is None and trial.passes != 0]  # 0: it ignores closures
+    moving = [trial for trial in worked if trial.moved] or worked
+    if not moving:
+        return None
+    best = moving[0]
+    for other in moving[1:]:
+        if (other.needs.gradients <= best.needs.closure) and not other.is_like(best):
+            best = other
+    return best
+
+
+def _try(needs: Needs, make: Callable[[], Subject]) -> Trial:
+    """Takes the steps; the gradients of a step are there in the next, as in the loop."""
+    passes = set()
+    with torch.random.fork_rng(), torch.enable_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the optimizer of the run gives them
+        torch.manual_seed(0)
+        try:
+            subject = make()
+            optimizer = subject.optimizer
+            weights = tuple(one for group in optimizer.param_groups for one in group["params"])
+            set_training_mode(optimizer)
+            before = [one.detach().clone() for one in weights]
+            for step in range(STEPS):
+                passes.add(take_step(optimizer, needs, subject.backward_of(step)))
+                if not all(one.isfinite().all() for one in weights):  # so small a problem can be too simple (Shampoo)
+                    break
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
+            return Trial(needs, None, (), moved=False, passes=None, error=error)
+        finally:
+            _drop_gradients(locals().get("weights", ()))
+    moved = any(not torch.equal(one, old) for one, old in zip(weights, before, strict=True))
+    return Trial(needs, optimizer, weights, moved, passes.pop() if len(passes) == 1 else None)
+
+
+def _drop_gradients(weights: tuple[Parameter, ...]) -> None:
+    """A gradient that can be differentiated refers to the weights, and they to it."""
+    for weight in weights:
+        weight.grad = None
+
+
+def _maker(plan: OptimizerPlan, device: torch.device) -> Callable[[], Subject] | None:
+    """What makes throw-away optimizers; None for an object that cannot be copied.
+
+    Raises:
+        LossregError: If the optimizer cannot be built.
+    """
+    given = plan.choice.given if plan.made is None else plan.made
+    if isinstance(given, torch.optim.Optimizer):
+        return _copier(given, plan)
+
+    def make() -> Subject:
+        stand_ins = stand_ins_of(plan, device)
+        return Subject(plan.build(stand_ins), stand_ins.backward)
+
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the optimizer of the run gives them
+        make()
+    return make
+
+
+def _copier(optimizer: Optimizer, plan: OptimizerPlan) -> Callable[[], Subject] | None:
+    """Copies of an object, which holds the weights of the run."""
+    try:
+        copy_optimizer(optimizer)
+    except BaseException as error:  # whatever an object of foreign code refuses
+        if is_from_outside(error):
+            raise
+        return None
+    held = [one for group in optimizer.param_groups for one in group["params"]]
+    sparse = [plan.sparse[id(one)].dimensions if id(one) in plan.sparse else 0 for one in held]
+
+    def make() -> Subject:
+        twin = copy_optimizer(optimizer)
+        weights = [one for group in twin.param_groups for one in group["params"]]
+
+        def backward(*, create_graph: bool = False) -> Tensor:
+            total = torch.stack([0.5 * one.abs().square().sum() for one in weights]).sum()
+            for one in weights:
+                one.grad = None
+            if create_graph:
+                set_gradients(total, weights)
+            else:
+                total.backward()
+            for one, dimensions in zip(weights, sparse, strict=True):
+                if dimensions and one.grad is not None:
+                    one.grad = as_sparse(one.grad, dimensions)
+            return total.detach()
+
+        return Subject(twin, backward)
+
+    return make
+
+
+def _switches(optimizer: Any, weights: tuple[Parameter, ...]) -> bool:
+    """Whether `eval()` gives other weights, and `train()` gives those that were there back."""
+    if not has_modes(optimizer):
+        return False
+    trained = [one.detach().clone() for one in weights]
+    try:
+        with torch.no_grad():
+            optimizer.eval()
+            differs = any(not torch.equal(one, old) for one, old in zip(weights, trained, strict=True))
+            optimizer.train()
+    except BaseException as error:  # they are methods of something else
+        if is_from_outside(error):
+            raise
+        return False
+    return differs
+
+
+def _unreadable(optimizer: Optimizer) -> str | None:
+    """Why torch's safe reading refuses what an optimizer saves, or None."""
+    file = io.BytesIO()
+    try:
+        torch.save(optimizer.state_dict(), file)
+        file.seek(0)
+        torch.load(file, weights_only=True)
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
+        what = re.search(r"GLOBAL ([\w.]+) was not an allowed", str(error))
+        return f"it holds {what[1]}" if what else describe_error(error)[:200]
+    return None
+
+
+def _check_wrapped(plan: OptimizerPlan, device: torch.device, *, is_alone: bool) -> None:
+    """Checks that the optimizers that this one wraps are such as it supports.
+
+    Raises:
+        ConfigError: If one is not.
+    """
+    resolved = plan.choice.resolved
+    for inner in _nested(tuple(resolved.params.values())) if resolved is not None else ():
+        choice = attrs.evolve(plan.choice, label=inner.spec.name.rpartition(".")[2], resolved=inner, rest=None)
+        wrapped = attrs.evolve(plan, choice=choice, needs=declared_needs(inner.entry.component))
+        needs = _find(wrapped, device, is_alone=is_alone).needs
+        for field, supported in plan.choice.component.wrapped.items():
+            if getattr(needs, field) != supported:
+                name = plan.choice.component.name
+                raise ConfigError(
+                    f"optimizer {name} wraps {choice.label}, which has {field}={getattr(needs, field)}; {name} "
+                    f"supports optimizers with {field}={supported} only"
+                )
+
+
+def _nested(value: Any) -> Iterator[ResolvedComponent[Any]]:
+    if isinstance(value, ResolvedComponent):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _nested(item)

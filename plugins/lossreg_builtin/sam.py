@@ -1,0 +1,78 @@
+"""Sharpness-aware minimisation: another optimizer steps with the gradient of a worse place nearby."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from lossreg_builtin.wrapper import Closure, Wrapper
+
+_EPS = 1e-12  # the paper's own code divides by the norm plus this
+
+
+class SAM(Wrapper):
+    r"""Climbs from the weights by `rho` along the gradient, and steps from the weights with the gradient found there.
+
+    .. math:: g = \nabla L\!\left(w + \rho \frac{\nabla L(w)}{\lVert \nabla L(w) \rVert_2}\right)
+
+    The norm is that of all parameters together. Each step computes loss and gradients twice. What is clipped are both
+    gradients; that the first one is clipped changes nothing, since only its direction counts.
+
+    Args:
+        params: The parameters, which the other optimizer has.
+        optimizer: The optimizer that steps.
+        rho: How far it climbs, a distance between weights.
+
+    Source:
+        Foret, Kleiner, Mobahi and Neyshabur (2021), Sharpness-Aware Minimization for Efficiently Improving
+        Generalization, algorithm 1 with p = 2.
+
+    Example:
+        >>> import lossreg
+        >>> weight = torch.nn.Parameter(torch.ones(1))
+        >>> optimizer = lossreg.optimizers.build("sam(optimizer=sgd(lr=0.1, momentum=0.0), rho=0.5)", [weight])
+        >>> def closure():
+        ...     optimizer.zero_grad()
+        ...     loss = weight.square().sum()
+        ...     loss.backward()
+        ...     return loss
+        >>> optimizer.step(closure).item()
+        1.0
+        >>> round(weight.item(), 6)  # 1 - 0.1 * 2 * 1.5
+        0.7
+    """
+
+    def __init__(self, params: Any, optimizer: torch.optim.Optimizer, rho: float = 0.05) -> None:  # noqa: ARG002  # the kind's factories take parameters first
+        if not rho >= 0:
+            raise ValueError(f"rho={rho} is not a distance")
+        super().__init__(optimizer)
+        self.rho = rho
+
+    @torch.no_grad()
+    def step(self, closure: Closure) -> Any:  # type: ignore[override]  # it cannot do without; the loss is a tensor
+        """A step.
+
+        Args:
+            closure: Clears the gradients, computes loss and gradients, and returns the loss.
+
+        Returns:
+            The loss at the weights before the step.
+        """
+        with torch.enable_grad():
+            loss = closure()
+        moved = [parameter for parameter in self.parameters if parameter.grad is not None]
+        before = [parameter.clone() for parameter in moved]
+        if moved:
+            norms = [torch.linalg.vector_norm(one.grad).to(moved[0].device) for one in moved if one.grad is not None]
+            share = self.rho / (torch.linalg.vector_norm(torch.stack(norms)) + _EPS)
+            for parameter in moved:
+                parameter.add_(parameter.grad * share.to(parameter.device))
+        try:
+            with torch.enable_grad():
+                closure()
+        finally:  # a closure that is interrupted leaves no weights that are worse on purpose
+            for parameter, old in zip(moved, before, strict=True):
+                parameter.copy_(old)
+        self.optimizer.step()
+        return loss

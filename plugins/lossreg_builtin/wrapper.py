@@ -1,0 +1,62 @@
+"""What the optimizers have in common that wrap another one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+Closure = Callable[[], Tensor]
+
+
+class Wrapper(torch.optim.Optimizer):
+    """An optimizer that changes what another one does, with the groups of that one: schedulers move its rates.
+
+    Its `state_dict()` holds its own state and, as `base`, that of the other. It has `train()` and `eval()` if the other
+    has.
+
+    Args:
+        optimizer: The other optimizer.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        super().__init__([dict(group) for group in optimizer.param_groups], {})
+        self.optimizer = optimizer
+        self.defaults = optimizer.defaults
+        self.param_groups = optimizer.param_groups
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """All parameters, group by group."""
+        return [parameter for group in self.param_groups for parameter in group["params"]]
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("train", "eval") and "optimizer" in self.__dict__:
+            return getattr(self.optimizer, name)
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All attributes; torch's own leaves out what it does not know."""
+        return dict(self.__dict__)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Adds a group to the other optimizer."""
+        if "optimizer" in self.__dict__:
+            self.optimizer.add_param_group(param_group)
+        else:  # from torch's constructor, which wants groups of its own
+            super().add_param_group(param_group)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Its own state, and that of the other optimizer as `base`."""
+        return {**super().state_dict(), "base": self.optimizer.state_dict()}
+
+    @torch.no_grad()
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Loads what `state_dict()` gave."""
+        own = {key: value for key, value in state_dict.items() if key != "base"}
+        super().load_state_dict(own)
+        self.optimizer.load_state_dict(state_dict["base"])
+        self.param_groups = self.optimizer.param_groups
