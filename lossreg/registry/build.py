@@ -121,6 +121,9 @@ def resolve(registry: Lookup, spec: ComponentSpec) -> ResolvedComponent[Any]:
 
 def resolve_params(registry: Lookup, entry: RegistryEntry[C], written: Mapping[str, Any]) -> ResolvedComponent[C]:
     """The same for a component that is looked up already; its parameters may be any objects."""
+    declared = entry.component.nested
+    if declared is not None and isinstance(written.get(key := declared.removeprefix("*")), str):
+        written = {**written, key: ComponentSpec.parse(written[key])}  # as a dotted option gives it
     params = entry.checked(written)
     for key, value in params.items():
         if holds_spec(value):  # it is no word for a member of an Enum or the like

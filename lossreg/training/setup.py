@@ -468,7 +468,7 @@ def _cut_warnings(chosen: Mapping[str, Choice], plan: BatchPlan, fit: Fit) -> It
         why = (
             "declares nothing that says what it averages over (give a lossreg.Loss)"
             if chosen["loss"].component is None
-            else "is not a mean over samples or elements"
+            else "is not declared as a mean over samples or elements (averages)"
         )
         yield (
             f"the loss {chosen['loss'].label} {why}: each step is the mean of {plan.describe_cut()} weighted by their "

@@ -116,6 +116,7 @@ def check_contract(
             _check_shapes(one, targets[:1], data, mismatch, _LAST)
             _value(probe.adapter, one, targets[:1], mismatch, fitting)
         _check_evaluation(probe, inputs, output, mismatch)
+        _check_made(probe, objective, mismatch)
         for name, split in splits.items():
             if name != "train" or eval_train:
                 smallest = BatchPlan(len(split), plan.batch_size).smallest
@@ -123,6 +124,18 @@ def check_contract(
         shape = tuple(output.shape)
         output, targets = _of_several(probe, output, targets, splits["train"])
     return ProbeResult(shape, unused, sparse, probe.adapter, value.detach(), output.detach(), targets)
+
+
+def _check_made(probe: Objective, objective: Objective, mismatch: Mismatch) -> None:
+    """Checks that the forward pass of a copy makes no parameters: the optimizer would not have them."""
+    before = {name for name, _ in objective.named_parameters()}
+    made = [name for name, _ in probe.named_parameters() if name not in before]
+    if made:
+        names = ", ".join(name.removeprefix("model.") for name in made[:5]) + (", ..." if len(made) > 5 else "")
+        raise mismatch(
+            f"the forward pass makes parameters ({names}), which no optimizer would train: make them in __init__; "
+            "torch.nn's lazy modules, such as LazyLinear, find their sizes with the first batch"
+        )
 
 
 def _go_back(probe: Objective, value: Tensor, dtypes: str, mismatch: Mismatch) -> bool:

@@ -116,7 +116,8 @@ def plan_freezing(spec: RunSpec, objective: Objective, model: str) -> Freezing:
     facts = Parameters.of(objective).facts
     try:
         patterns = [one.text for one in parse_freezing(spec.freeze, "freeze")]
-        matched = {name for text in patterns for name in matching(text, facts, "freeze", f"parameter of {model}")}
+        what, further = f"parameter of {model}", objective.further_names()
+        matched = {name for text in patterns for name in matching(text, facts, "freeze", what, further)}
         if not any(one.requires_grad and name not in matched for name, one in objective.named().items()):
             raise ConfigError(f"freeze: {spec.freeze} freezes all of {model}: nothing is left to train")
     except LossregError as error:

@@ -169,7 +169,7 @@ def build_scheduler(choice: Choice | None, optimizer: Optimizer, runtime: Mappin
         return None
     scheduler = choice.build(optimizer, runtime={**runtime, "optimizer": optimizer})
     if choice.given is not None:
-        is_made = not callable(scheduler) or (hasattr(scheduler, "step") and not isinstance(scheduler, type))
+        is_made = _is_made(scheduler)
         scheduler = scheduler if is_made else make(scheduler, optimizer, choice.label, "scheduler", "optimizer")
         if not hasattr(scheduler, "step"):
             raise ConfigError(f"the scheduler {scheduler!r} has no step(), and makes nothing that has")
@@ -199,13 +199,14 @@ def preview_rates(
         device: Where the weights are.
 
     Returns:
-        The rates of each epoch, of the first parameter group; None if they cannot be known: a part is an object, the
-        scheduler follows a metric, or there are too many steps to try.
+        The rates of each epoch, of the first parameter group; None if they cannot be known: the optimizer is no
+        component, the scheduler is an object (not a function that makes one) or follows a metric, or there are too many
+        steps to try.
 
     Raises:
         LossregError: If a rate is of no use, or the scheduler fails on its way.
     """
-    is_object = plan.choice.given is not None or (choice is not None and choice.given is not None)
+    is_object = plan.choice.given is not None or (choice is not None and _is_made(choice.given))
     if is_object or stepping.monitor is not None:
         return None
     optimizer = plan.build(stand_ins_of(plan, device))
@@ -228,6 +229,11 @@ def preview_rates(
     if highest > torch.finfo(torch.float32).max:
         raise ConfigError(f"the learning rate reaches {highest:g}, which no float32 weight can be moved by")
     return rates
+
+
+def _is_made(given: object) -> bool:
+    """Whether a Python object is an optimizer or a scheduler, not a function or class that makes one."""
+    return given is not None and (not callable(given) or (hasattr(given, "step") and not isinstance(given, type)))
 
 
 def _walk(schedule: Schedule, optimizer: Optimizer) -> list[EpochRates]:

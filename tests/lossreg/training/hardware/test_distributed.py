@@ -161,7 +161,7 @@ def test_what_depends_on_the_share_is_warned_of(alone_and_together: tuple[Path, 
     """Batch Dice and batch normalisation are warned of, once, and only where there are several processes."""
     alone, together = ((folder / "warnings.txt").read_text() for folder in alone_and_together)
     assert alone == ""
-    assert together.count("the loss dice is not a mean over samples or elements") == 1
+    assert together.count("the loss dice is not declared as a mean over samples or elements") == 1
     assert together.count("has batch normalisation, which sees each of the shares of 2 processes") == 1
 
 

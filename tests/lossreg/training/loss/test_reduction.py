@@ -97,7 +97,7 @@ def test_train_loss_weighs_what_counts(run: Run, accumulate: int) -> None:
 @pytest.mark.parametrize(
     ("loss", "said"),
     [
-        ("dice", "the loss dice is not a mean over samples or elements"),
+        ("dice", "the loss dice is not declared as a mean over samples or elements"),
         (
             lambda *batch: nn.functional.cross_entropy(*batch),
             "declares nothing that says what it averages over (give a lossreg.Loss)",
