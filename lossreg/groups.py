@@ -18,6 +18,7 @@ from lossreg.values import decimal_comma_hint, shown
 NO_DECAY = "no_decay"
 LAYER_DECAY = "layer_decay"
 REST = "rest"  # of an optimizer's spec, read by the runner: what trains the parameters that it is not for
+SCHEDULER = "scheduler"  # the same: the scheduler that moves its rates alone
 
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _FACTOR = re.compile(rf"x({_NUMBER})", re.ASCII)
@@ -124,6 +125,22 @@ def preset_of(text: str) -> ParamGroup | None:
             "it, is greater than 0 and at most 1, such as layer_decay(0.75)"
         )
     return ParamGroup(f"{LAYER_DECAY}({decay!r})", layer_decay=decay)
+
+
+def has_own_scheduler(optimizer: ComponentSpec | None, groups: tuple[ParamGroup, ...] = ()) -> bool:
+    """Whether an optimizer, its `rest` or that of a group has a scheduler of its own.
+
+    Example:
+        >>> has_own_scheduler(ComponentSpec.parse("muon(rest=adamw(scheduler=cosine))"))
+        True
+    """
+    params = dict(optimizer.params) if optimizer is not None else {}
+    rest = params.get(REST)
+    return (
+        SCHEDULER in params
+        or (isinstance(rest, ComponentSpec) and has_own_scheduler(rest))
+        or any(has_own_scheduler(group.optimizer) for group in groups)
+    )
 
 
 def _group(pattern: object, options: object) -> ParamGroup:

@@ -16,6 +16,7 @@ from click.shell_completion import (
 )
 
 from lossreg.errors import ConfigError
+from lossreg.groups import LAYER_DECAY, NO_DECAY, REST, SCHEDULER
 from lossreg.names import normalize
 from lossreg.values import shown
 from lossreg.weights import Averaging
@@ -141,12 +142,15 @@ def complete_spec(kind: str, incomplete: str) -> list[CompletionItem[str]]:
             for name in registry.names()
             if name.startswith(normalize(incomplete))
         ]
-    if name not in registry or any(sign in inside for sign in "([{)]}"):
+    if name not in registry:
         return []
+    entry = registry[name]
+    nested = _complete_nested(entry, incomplete, inside)
+    if nested is not None or any(sign in inside for sign in "([{)]}"):
+        return nested or []
     before, _, last = inside.rpartition(",")
     last = last.lstrip()
     head = incomplete[: len(incomplete) - len(last)]
-    entry = registry[name]
     parameter, sign, value = last.partition("=")
     if sign:
         words = words_for(entry, parameter.strip())
@@ -154,12 +158,56 @@ def complete_spec(kind: str, incomplete: str) -> list[CompletionItem[str]]:
         quote = value[:1] if value[:1] in ("'", '"') else "'"
         return [CompletionItem(f"{head}{parameter}={_literal(word, quote, words)}") for word in fitting]
     taken = {part.partition("=")[0].strip() for part in before.split(",")}
-    free = [one for one in entry.component.known_parameters if one not in taken]
+    free = [one for one in parameters_of(entry) if one not in taken]
     return [CompletionItem(f"{head}{one}=") for one in free if one.startswith(last)]
+
+
+def parameters_of(entry: RegistryEntry[Any]) -> list[str]:
+    """The parameters that are declared, and those that the runner reads in their place."""
+    known = entry.component.known_parameters
+    return [*known, *(one for one in _read_by_the_runner(entry) if one not in known)]
+
+
+def _read_by_the_runner(entry: RegistryEntry[Any]) -> dict[str, str]:
+    """Parameters in an optimizer's spec that are not the factory's -> the kind of what they name."""
+    if entry.component.kind != "optimizer":
+        return {}
+    own = {SCHEDULER: "scheduler"} if SCHEDULER not in entry.component.known_parameters else {}
+    return own if entry.component.routes == "all" else {**own, REST: "optimizer"}
+
+
+def _complete_nested(entry: RegistryEntry[Any], incomplete: str, inside: str) -> list[CompletionItem[str]] | None:
+    """Completes the component behind `scheduler=`; None where the last argument is another one."""
+    depth = start = 0
+    for place, sign in enumerate(inside, start=1):
+        depth += (sign in "([{") - (sign in ")]}")
+        if depth < 0:
+            return None
+        if sign == "," and depth == 0:
+            start = place
+    parameter, sign, value = inside[start:].partition("=")
+    kind = _read_by_the_runner(entry).get(parameter.strip())
+    if not sign or kind is None:
+        return None
+    head = incomplete[: len(incomplete) - len(value)]
+    return [CompletionItem(f"{head}{item.value}", help=item.help) for item in complete_spec(kind, value)]
+
+
+def complete_groups(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Completes parameter groups: a preset, and behind `PATTERN: ` an optimizer."""
+    _, colon, written = incomplete.partition(":")
+    if not colon:
+        return _beginning((NO_DECAY, LAYER_DECAY), incomplete)
+    spec = written.lstrip()
+    head = incomplete[: len(incomplete) - len(spec)]
+    return [CompletionItem(f"{head}{item.value}", help=item.help) for item in complete_spec("optimizer", spec)]
 
 
 def complete_value(entry: RegistryEntry[Any], parameter: str, incomplete: str) -> list[CompletionItem[str]]:
     """Completes the value of a dotted option."""
+    kind = _read_by_the_runner(entry).get(parameter)
+    if kind is not None:
+        return complete_spec(kind, incomplete)
     return _beginning(words_for(entry, parameter), incomplete)
 
 

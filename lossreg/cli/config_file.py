@@ -113,8 +113,9 @@ def _repeated(record: RunRecord, registries: Registries, replaced: Collection[st
             _check_origin(origin, kind, record.file, registries)
     if not {"optimizer", "param_groups"} & set(replaced):
         for name, origin in record.components.items():
-            if name.startswith("optimizer."):  # one that stepped together with the first
-                _check_origin(origin, "optimizer", record.file, registries)
+            kind, dot, _ = name.partition(".")
+            if dot and kind in ("optimizer", "scheduler"):  # of several that stepped together
+                _check_origin(origin, kind, record.file, registries)
     _compare_participants(record, participants(registries.reports))
     _compare_versions(record)
     return {key: value for key, value in record.spec.items() if key not in record.objects}

@@ -10,7 +10,8 @@ import attrs
 import click
 
 from lossreg.errors import ConfigError, LossregError
-from lossreg.groups import REST
+from lossreg.groups import REST, SCHEDULER
+from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import COMPONENT_FIELDS, SETTINGS, RunSpec
 from lossreg.spec import ComponentSpec
@@ -112,12 +113,19 @@ def _edited(
     for edit in edits:
         if edit.parameter in values or edit.parameter in taken:
             raise ConfigError(f"{edit.flag}: {edit.parameter} of {entry.name} is given twice")
-        if edit.parameter == REST and field == "optimizer" and entry.component.routes != "all":
-            values[REST] = ComponentSpec.parse(edit.text)
+        if field == "optimizer" and _is_read_by_the_runner(edit.parameter, entry):
+            values[edit.parameter] = ComponentSpec.parse(edit.text)
             continue
         parameter = entry.signature.find(edit.parameter, entry.name, entry.component.defaults)
         values[edit.parameter] = parameter.read(edit.text, entry.name)
     return spec.with_params(values)
+
+
+def _is_read_by_the_runner(parameter: str, entry: RegistryEntry[Any]) -> bool:
+    """Whether a parameter of an optimizer's spec is not the factory's: it names another component."""
+    if parameter == SCHEDULER:
+        return parameter not in entry.signature.parameters
+    return parameter == REST and entry.component.routes != "all"
 
 
 def _base(field: str, settings: Mapping[str, Any], edit: Edit, registries: Registries) -> ComponentSpec:

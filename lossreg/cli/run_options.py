@@ -14,11 +14,18 @@ import attrs
 import click
 from click.shell_completion import CompletionItem
 
-from lossreg.cli.completion import complete_device, complete_spec, complete_value, complete_weights
+from lossreg.cli.completion import (
+    complete_device,
+    complete_groups,
+    complete_spec,
+    complete_value,
+    complete_weights,
+    parameters_of,
+)
 from lossreg.cli.config_file import load_config
 from lossreg.cli.dotted import DOTTED, FLAGS, WAITING, Edit, default_model, edited, split_dotted
 from lossreg.errors import ConfigError, LossregError
-from lossreg.groups import preset_of
+from lossreg.groups import has_own_scheduler, preset_of
 from lossreg.names import normalize
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.guesses import Owner, find_owner
@@ -132,7 +139,7 @@ class RunCommand(click.Command):
         if not dot or prefix.lstrip("-") not in FLAGS:
             return super().shell_complete(ctx, incomplete)
         entry = _entry(FLAGS[prefix.lstrip("-")], ctx.params)
-        names = [] if entry is None else entry.component.known_parameters
+        names = [] if entry is None else parameters_of(entry)
         offered = [f"{prefix}.{name}" for name in names]
         return [CompletionItem(option) for option in offered if option.startswith(incomplete)]
 
@@ -180,6 +187,8 @@ def _completer(name: str) -> Callable[..., list[CompletionItem[str]]] | None:
         return complete_device
     if name == "weights":
         return complete_weights
+    if name == "param_groups":
+        return complete_groups
     if name not in COMPONENT_FIELDS:
         return None
     return functools.partial(_complete_spec, COMPONENT_FIELDS[name])
@@ -303,7 +312,9 @@ def _check_working_directory() -> None:
 def _without_effect_removed(config: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """What a file says, without what belongs to a part of it that an option undoes."""
     undone = set()
-    if "scheduler" in options and options["scheduler"] is None:
+    settings = {**config, **options}
+    is_counted = has_own_scheduler(settings.get("optimizer"), settings.get("param_groups", ()))
+    if "scheduler" in options and options["scheduler"] is None and not is_counted:
         undone.add("scheduler_interval")
     if "patience" in options and options["patience"] is None:
         undone.add("monitor")

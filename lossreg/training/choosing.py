@@ -97,19 +97,18 @@ def watched(metric: str, metrics: Sequence[str]) -> str:
     return metric
 
 
-def choose(spec: RunSpec, metrics: Sequence[str], scheduler: str, followed: str | None) -> Choices:
+def choose(spec: RunSpec, metrics: Sequence[str], followed: Mapping[str, str]) -> Choices:
     """Decides which metrics choose.
 
     Args:
         spec: The settings.
         metrics: The metrics of an epoch's row.
-        scheduler: The scheduler as a person would name it.
-        followed: The metric that it follows, or None.
+        followed: Each scheduler that follows a metric, as a message names it -> the metric.
 
     Raises:
         ConfigError: If a metric does not exist, or a target is on the wrong side.
     """
-    deciders = {} if followed is None else {f"the scheduler {scheduler}": followed}
+    deciders = dict(followed)
     monitor = None
     if spec.patience is not None:
         monitor = spec.monitor or watched("validation_loss", metrics)

@@ -24,6 +24,7 @@ from lossreg.training.loss.reduction import Reduction
 from lossreg.training.optim.freezing import Freezing
 from lossreg.training.optim.needs import Needs
 from lossreg.training.optim.scheduler import EpochRates, Schedule
+from lossreg.training.optim.schedules import JointSchedule
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -85,20 +86,22 @@ class Optimization:
         optimizer: The optimizer.
         needs: What it needs of the loop.
         scaler: Scales float16 gradients, or None.
-        schedule: The scheduler, and when it steps.
+        schedule: The scheduler, and when it steps; or several as one.
         rates: The learning rates to come, or None if they are not known.
         facts: Of optimizer and scheduler.
         groups: What each group of parameters is trained with.
+        schedules: Which scheduler moves which groups; nothing where one moves all.
         warnings: Sentences to show before the run.
     """
 
     optimizer: Optimizer
     needs: Needs
     scaler: torch.amp.GradScaler | None
-    schedule: Schedule
+    schedule: Schedule | JointSchedule
     rates: list[EpochRates] | None
     facts: Facts
     groups: list[dict[str, Any]]
+    schedules: list[dict[str, Any]]
     warnings: list[str]
 
 
@@ -191,6 +194,7 @@ class Parts:
             "choosing": dict(self.choices.deciders),
             "steps_per_epoch": self.samples.plan.steps,
             "groups": self.optimization.groups,
+            "schedules": self.optimization.schedules,
             "frozen": self.freezing.describe(self.objective),
             "parameters": sum(parameter.numel() for parameter in self.objective.model.parameters()),
             "versions": {

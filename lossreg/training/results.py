@@ -216,7 +216,7 @@ def _change(how: str) -> str:
 def _rates(plan: Plan) -> list[str]:
     """The learning rates, with one line for epochs that follow each other and have the same."""
     if plan.learning_rates is None:
-        return [f"learning rate       {_unknown_rates(plan)}"]
+        return [f"{'learning rate':<20}{_unknown_rates(plan)}", *_further_rates(plan)]
     rows = []
     for (first, last), group in itertools.groupby(enumerate(plan.learning_rates), key=lambda pair: pair[1]):
         epochs = [epoch for epoch, _ in group]
@@ -226,14 +226,33 @@ def _rates(plan: Plan) -> list[str]:
         half = MAX_RATES // 2
         rows = [*rows[:half], ("...", f"{len(rows) - 2 * half:,} more lines (--json has all)"), *rows[-half:]]
     width = max(5, *(len(span) for span, _ in rows))
-    return [f"{'epoch':>{width}}  learning rate", *(f"{span:>{width}}  {rate}" for span, rate in rows)]
+    lines = [f"{'epoch':>{width}}  learning rate", *(f"{span:>{width}}  {rate}" for span, rate in rows)]
+    return [*lines, *_further_rates(plan)]
+
+
+def _further_rates(plan: Plan) -> list[str]:
+    """A line for each schedule but that of the first group."""
+    lines = []
+    for schedule in plan.facts["schedules"]:
+        if 0 not in schedule["groups"]:
+            rates = schedule["rates"]
+            how = _untried(plan, schedule["monitor"]) if rates is None else f"{rates[0]:g} to {rates[1]:g}"
+            optimizers = " and ".join(schedule["optimizers"])
+            lines.append(f"{'learning rate':<20}of {optimizers}, by {schedule['scheduler']}: {how}")
+    return lines
 
 
 def _unknown_rates(plan: Plan) -> str:
-    if plan.contract["monitor"]:
-        return f"follows {plan.contract['monitor']}"
+    monitors = [schedule["monitor"] for schedule in plan.facts["schedules"] if 0 in schedule["groups"]]
+    monitor = monitors[0] if monitors else plan.contract["monitor"]
     optimizer = plan.components.get("optimizer")
-    if optimizer is not None and optimizer["params"].get("lr") is None:
+    if monitor is None and optimizer is not None and optimizer["params"].get("lr") is None:
         return "set by the optimizer"
+    return _untried(plan, monitor)
+
+
+def _untried(plan: Plan, monitor: str | None) -> str:
+    if monitor is not None:
+        return f"follows {monitor}"
     steps = plan.spec.epochs * plan.facts["steps_per_epoch"]
     return f"not tried beforehand: {steps:,} steps"

@@ -12,7 +12,7 @@ import attrs
 from lossreg.components import Component, Loss
 from lossreg.data import Task
 from lossreg.errors import ConfigError, LossregError
-from lossreg.groups import REST, ParamGroup
+from lossreg.groups import REST, SCHEDULER, ParamGroup
 from lossreg.plugins.provenance import LOCAL, Provenance
 from lossreg.registry.build import ResolvedComponent, resolve, resolve_params
 from lossreg.registry.entry import RegistryEntry
@@ -55,6 +55,7 @@ class Choice:
         warning: A sentence to show before the run, or None.
         rest: Of an optimizer that is not for all parameters, the one that trains the rest; otherwise None.
         rest_is_named: Whether the spec names it.
+        scheduler: Of an optimizer, the scheduler that moves its rates alone; None where it follows that of the run.
     """
 
     label: str
@@ -63,6 +64,7 @@ class Choice:
     warning: str | None = None
     rest: Choice | None = None
     rest_is_named: bool = False
+    scheduler: Choice | None = None
 
     @property
     def component(self) -> Any:
@@ -74,8 +76,8 @@ class Choice:
         """The component as it is written to disk; an object has no text."""
         if self.resolved is None or self.given is not None:
             return None
-        spec = self.resolved.spec
-        return spec if self.rest is None else spec.with_params({REST: self.rest.spec})
+        read_here = {REST: self.rest, SCHEDULER: self.scheduler}
+        return self.resolved.spec.with_params({key: one.spec for key, one in read_here.items() if one is not None})
 
     def build(self, *positional: Any, runtime: Mapping[str, Any]) -> Any:
         """Builds the component, or gives the object.
@@ -140,7 +142,9 @@ def select(request: Request) -> Selection:
     groups = {
         group.pattern: _of_group(group, request.registries) for group in request.spec.param_groups if group.optimizer
     }
-    _check_closures([chosen["optimizer"], chosen["optimizer"].rest, *groups.values()])
+    optimizers = [chosen["optimizer"], chosen["optimizer"].rest, *groups.values()]
+    _check_closures(optimizers)
+    _check_interval(request.spec, [chosen["scheduler"], *(one.scheduler for one in optimizers if one is not None)])
     return Selection(**chosen, group_optimizers=groups)
 
 
@@ -174,13 +178,13 @@ def _named(field: str, spec: ComponentSpec, registries: Registries) -> Choice:
 
 
 def _named_optimizer(spec: ComponentSpec, registries: Registries) -> Choice:
-    """The optimizer; one that is not for all parameters with the one that trains the rest."""
+    """The optimizer of the run; one that is not for all parameters with the one that trains the rest."""
     params = dict(spec.params)
     written = params.pop(REST, None)
     entry = registries.optimizers.get(spec.name)
     if entry is None or entry.component.routes == "all":
-        return _named("optimizer", spec, registries)
-    choice = _named("optimizer", ComponentSpec(spec.name, params), registries)
+        return _scheduled_optimizer(spec, registries)
+    choice = _scheduled_optimizer(ComponentSpec(spec.name, params, spec.nested), registries)
     try:
         rest = ComponentSpec.parse(written) if isinstance(written, str) else written
     except LossregError as error:
@@ -192,15 +196,36 @@ def _named_optimizer(spec: ComponentSpec, registries: Registries) -> Choice:
         )
         wrong.setting = "optimizer"
         raise wrong
-    trains_rest = _named("optimizer", rest or ComponentSpec(DEFAULT_REST), registries)
+    trains_rest = _scheduled_optimizer(rest or ComponentSpec(DEFAULT_REST), registries)
     return attrs.evolve(choice, rest=trains_rest, rest_is_named=rest is not None)
+
+
+def _scheduled_optimizer(spec: ComponentSpec, registries: Registries) -> Choice:
+    """An optimizer, with a scheduler of its own if the spec names one."""
+    params = dict(spec.params)
+    entry = registries.optimizers.get(spec.name)
+    if entry is None or SCHEDULER not in params or SCHEDULER in entry.signature.parameters:
+        return _named("optimizer", spec, registries)
+    written = params.pop(SCHEDULER)
+    choice = _named("optimizer", ComponentSpec(spec.name, params, spec.nested), registries)
+    try:
+        scheduler = ComponentSpec.parse(written) if isinstance(written, str) else written
+        if not isinstance(scheduler, ComponentSpec):
+            raise ConfigError(
+                f"{shown(written)} is not a scheduler, such as cosine(); constant(factor=1.0) keeps the rate"
+            )
+        return attrs.evolve(choice, scheduler=_named("scheduler", scheduler, registries))
+    except LossregError as error:
+        error.message = f"{SCHEDULER} of {entry.name}: {error.message}"
+        error.setting = "optimizer"
+        raise
 
 
 def _of_group(group: ParamGroup, registries: Registries) -> Choice:
     """The optimizer that a group of parameters has of its own."""
     assert group.optimizer is not None  # noqa: S101  # the caller has looked
     try:
-        return _named("optimizer", group.optimizer, registries)
+        return _scheduled_optimizer(group.optimizer, registries)
     except LossregError as error:
         hint = "" if group.optimizer.params else " (options are written KEY=VALUE, ...)"
         error.message = f"param_groups: {group.pattern!r}{hint}: {error.message}"
@@ -219,6 +244,12 @@ def _check_closures(optimizers: Sequence[Choice | None]) -> None:
             )
             error.setting = "optimizer" if choice is present[0] else "param_groups"
             raise error
+
+
+def _check_interval(spec: RunSpec, schedulers: Sequence[Choice | None]) -> None:
+    """Checks that something counts what the settings say."""
+    if spec.scheduler_interval and not any(schedulers):
+        raise ConfigError("scheduler_interval (--sched-interval) has no effect without a scheduler")
 
 
 def _object(given: Any) -> Choice:
@@ -243,8 +274,6 @@ def check_effects(request: Request) -> None:
         ConfigError: If one is.
     """
     spec, objects = request.spec, request.objects
-    if spec.scheduler_interval and spec.scheduler is None and "scheduler" not in objects:
-        raise ConfigError("scheduler_interval (--sched-interval) has no effect without a scheduler")
     WeightsChoice.parse(spec.weights).first_epoch(spec.epochs)
     if spec.monitor is not None and spec.patience is None:
         raise ConfigError(

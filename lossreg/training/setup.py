@@ -15,7 +15,7 @@ from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import RunSpec
 from lossreg.training.batch_statistics import BatchStatistics
-from lossreg.training.choosing import Choices, choose
+from lossreg.training.choosing import choose
 from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.data.load import load_split
 from lossreg.training.data.splits import Split, StreamedSplit
@@ -37,13 +37,17 @@ from lossreg.training.optim.needs import declared_needs
 from lossreg.training.optim.optimizer import OptimizerPlan, build_optimizer, try_step
 from lossreg.training.optim.probe import find_needs, make_once
 from lossreg.training.optim.routing import describe_groups, optimizer_facts, plan_optimizer, rest_warning
-from lossreg.training.optim.scheduler import (
-    Schedule,
-    Stepping,
-    build_scheduler,
-    choose_stepping,
-    preview_rates,
-    zero_rate_warning,
+from lossreg.training.optim.scheduler import choose_stepping
+from lossreg.training.optim.schedules import (
+    PlannedSchedule,
+    build_schedules,
+    describe_schedules,
+    followed_metrics,
+    plan_schedules,
+    preview_schedules,
+    rate_warnings,
+    rates_of_first,
+    scheduler_facts,
 )
 from lossreg.training.optim.support import check_support, needs_warnings, why_contiguous
 from lossreg.training.parts import Fit, Optimization, Parts, Samples
@@ -87,8 +91,8 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     runtime = _runtime(spec, samples)
     objective = _build_objective(chosen, spec, device, samples, runtime, request.registries, closure=declared.closure)
     freezing = plan_freezing(spec, objective, chosen["model"].label)
-    plan, stepping = _plan_optimization(selection, chosen, spec, samples, objective, runtime)
-    choices = _choices(spec, samples, chosen, stepping)
+    plan, schedules = _plan_optimization(selection, chosen, spec, samples, objective, runtime)
+    choices = choose(spec, _metrics(spec, samples), followed_metrics(plan, schedules))
     plan, is_known = _needs_of_dense(plan, device)
     check_support(plan, spec, objective.precision, processes)
     mismatch = mismatch_of({field: choice.label for field, choice in chosen.items()})
@@ -113,7 +117,7 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     fit = _fit(chosen, samples, objective, layout, probe, runtime, mismatch)
     # torch's fused SGD does not take a gradient that comes later.
     unfused = fit.objective.precision.scaler() is not None or bool(freezing.epochs)
-    optimization = _optimization(chosen, device, fit.objective, plan, stepping, unfused=unfused)
+    optimization = _optimization(chosen, device, fit.objective, plan, schedules, unfused=unfused)
     weights = _weights(chosen, spec, device, processes, samples, fit, optimization)
     if spec.compile:
         check_compiler(device)
@@ -363,12 +367,6 @@ def _metrics(spec: RunSpec, samples: Samples) -> list[str]:
     return metric_names(samples.data.task, eval_train=spec.eval_train, evaluated=evaluated)
 
 
-def _choices(spec: RunSpec, samples: Samples, chosen: Mapping[str, Choice], stepping: Stepping) -> Choices:
-    """What is chosen by metrics."""
-    label = chosen["scheduler"].label if "scheduler" in chosen else "none"
-    return choose(spec, _metrics(spec, samples), label, stepping.monitor)
-
-
 def _plan_optimization(
     selection: Selection,
     chosen: Mapping[str, Choice],
@@ -376,8 +374,8 @@ def _plan_optimization(
     samples: Samples,
     objective: Objective,
     runtime: Runtime,
-) -> tuple[OptimizerPlan, Stepping]:
-    """Decides what the optimizer is built from, and when the scheduler steps."""
+) -> tuple[OptimizerPlan, list[PlannedSchedule]]:
+    """Decides what the optimizers are built from, which schedulers move their rates, and when these step."""
     metrics = _metrics(spec, samples)
     stepping = choose_stepping(
         chosen.get("scheduler"), spec.scheduler_interval, metrics, spec.epochs, samples.plan.steps
@@ -390,7 +388,7 @@ def _plan_optimization(
         chosen["model"].label,
         {**runtime, "interval": stepping.interval, "span": stepping.span, "model": objective.model},
     )
-    return plan, stepping
+    return plan, plan_schedules(plan, chosen.get("scheduler"), stepping, spec.scheduler_interval, metrics)
 
 
 def _needs_of_dense(plan: OptimizerPlan, device: torch.device) -> tuple[OptimizerPlan, bool]:
@@ -410,25 +408,28 @@ def _optimization(
     device: torch.device,
     objective: Objective,
     plan: OptimizerPlan,
-    stepping: Stepping,
+    schedules: list[PlannedSchedule],
     *,
     unfused: bool,
 ) -> Optimization:
     """Builds optimizer and scheduler, after trials with throw-away weights."""
-    scheduler_choice = chosen.get("scheduler")
     scaler = objective.precision.scaler()
     plan = try_step(plan, device, unfused=unfused)
-    rates = preview_rates(plan, scheduler_choice, stepping, device)
+    previews = preview_schedules(plan, schedules, device)
     optimizer, warning = build_optimizer(plan)
-    scheduler = build_scheduler(scheduler_choice, optimizer, plan.runtime)
+    warnings = filter(None, (warning, *needs_warnings(plan), rest_warning(chosen["optimizer"], plan)))
     facts = optimizer_facts(chosen["optimizer"], plan)
-    if scheduler_choice is not None:
-        facts["scheduler"] = scheduler_choice.facts({**plan.runtime, "optimizer": optimizer})
-    label = "none" if scheduler_choice is None else scheduler_choice.label
-    schedule = Schedule(scheduler, stepping, label, may_skip=scaler is not None)
-    groups = describe_groups(plan)
-    sentences = filter(None, [warning, *needs_warnings(plan), rest_warning(chosen["optimizer"], plan)])
-    return Optimization(optimizer, plan.all_needs, scaler, schedule, rates, facts, groups, [*sentences])
+    return Optimization(
+        optimizer,
+        plan.all_needs,
+        scaler,
+        schedule=build_schedules(schedules, plan, optimizer, may_skip=scaler is not None),
+        rates=rates_of_first(schedules, previews),
+        facts=facts | scheduler_facts(chosen["optimizer"], plan, schedules, optimizer),
+        groups=describe_groups(plan),
+        schedules=describe_schedules(plan, schedules, previews),
+        warnings=[*warnings, *rate_warnings(plan, schedules, previews)],
+    )
 
 
 def _weights(
@@ -460,7 +461,6 @@ def _warnings(chosen: Mapping[str, Choice], plan: BatchPlan, fit: Fit, optimizat
     if not plan.is_whole:
         yield from _cut_warnings(chosen, plan, fit)
     yield from optimization.warnings
-    yield from filter(None, [zero_rate_warning(optimization.rates)])
 
 
 def _cut_warnings(chosen: Mapping[str, Choice], plan: BatchPlan, fit: Fit) -> Iterator[str]:

@@ -92,7 +92,7 @@ SCHEDULERS = [
     ),
     Scheduler(
         "cyclic_lr",
-        f"{_TORCH}:CyclicLR",
+        "lossreg_builtin.cycles:CyclicLR",
         "Up and down between base_lr and max_lr, with the momentum the other way",
         required=("base_lr", "max_lr"),
         defaults={
@@ -109,7 +109,7 @@ SCHEDULERS = [
     ),
     Scheduler(
         "one_cycle_lr",
-        f"{_TORCH}:OneCycleLR",
+        "lossreg_builtin.cycles:OneCycleLR",
         "Up to max_lr and down to almost 0, with the momentum the other way (Smith and Topin 2018)",
         required=("max_lr",),
         defaults={

@@ -66,15 +66,18 @@ BY_HAND: dict[str, Make] = {
     "exponential(gamma=0.9)": lambda o: torch_s.ExponentialLR(o, 0.9),
     "multiplicative(lr_lambda='1 - 1 / (epoch + 9)')": lambda o: torch_s.MultiplicativeLR(o, lambda e: 1 - 1 / (e + 9)),
     "cosine_warm_restarts(T_0=3, T_mult=2)": lambda o: torch_s.CosineAnnealingWarmRestarts(o, 3, 2),
-    "cyclic(base_lr=0.01, max_lr=0.1, step_size_up=3)": lambda o: torch_s.CyclicLR(o, 0.01, 0.1, step_size_up=3),
-    "one_cycle(max_lr=0.1)": lambda o: torch_s.OneCycleLR(o, 0.1, total_steps=SPAN),
+    # The second group's rate is 0.3 of the first's, and stays it.
+    "cyclic(base_lr=0.01, max_lr=0.1, step_size_up=3)": lambda o: torch_s.CyclicLR(
+        o, [0.01, 0.003], [0.1, 0.03], step_size_up=3
+    ),
+    "one_cycle(max_lr=0.1)": lambda o: torch_s.OneCycleLR(o, [0.1, 0.03], total_steps=SPAN),
     "warmup(cosine(), length=5)": warmed(lambda o: torch_s.CosineAnnealingLR(o, SPAN - 5), 5),
     "warmup(length=5, start_factor=0.1)": warmed(lambda o: torch_s.ConstantLR(o, 1.0), 5, 0.1),
     "warmup(exponential(gamma=0.8), length='10%')": warmed(lambda o: torch_s.ExponentialLR(o, 0.8), 2),
     "warmup(lambda_lr(lr_lambda='1 - epoch / epochs'), length=4)": warmed(
         lambda o: torch_s.LambdaLR(o, lambda epoch: 1 - epoch / 16), 4
     ),
-    "warmup(one_cycle(max_lr=0.2), length=4)": warmed(lambda o: torch_s.OneCycleLR(o, 0.2, total_steps=16), 4),
+    "warmup(one_cycle(max_lr=0.2), length=4)": warmed(lambda o: torch_s.OneCycleLR(o, [0.2, 0.06], total_steps=16), 4),
     "sequential(linear(start_factor=0.1, total_iters=5), cosine(), milestones=[5])": sequential(
         [lambda o: torch_s.LinearLR(o, 0.1, total_iters=5), lambda o: torch_s.CosineAnnealingLR(o, SPAN - 5)], [5]
     ),
@@ -147,7 +150,9 @@ def test_a_schedule_s_momentum_ends_with_it() -> None:
         "sequential(constant(factor=1.0), one_cycle(max_lr=0.2), one_cycle(max_lr=0.4), cosine, milestones=[2, 8, 14])"
     )
     rows = walked(named(text, optimizer()))
-    first, second = (walked(torch_s.OneCycleLR(optimizer(), peak, total_steps=6), 6) for peak in (0.2, 0.4))
+    first, second = (
+        walked(torch_s.OneCycleLR(optimizer(), [peak, 0.3 * peak], total_steps=6), 6) for peak in (0.2, 0.4)
+    )
     assert rows[2:8] == [pytest.approx(row) for row in first]
     assert rows[8:14] == [pytest.approx(row) for row in second]
     assert {row[2:] for row in (*rows[:2], *rows[14:])} == {(0.9, 0.9)}
@@ -257,3 +262,37 @@ def test_a_schedule_is_composed_outside_of_a_run() -> None:
         lossreg.schedulers.build("warmup(cosine(), length=5)", optimizer())
     with pytest.raises(lossreg.ConfigError, match="is a part of a span that is not known; write a number"):
         lossreg.schedulers.build("warmup(cosine(T_max=5), length='10%')", optimizer())
+
+
+@pytest.mark.parametrize(
+    ("text", "torch_s_own"),
+    [
+        (
+            "one_cycle(max_lr=0.2, total_steps=8)",
+            lambda o: torch_s.OneCycleLR(o, [0.2, 0.02], total_steps=8),
+        ),
+        (
+            "cyclic(base_lr=0.01, max_lr=0.1, step_size_up=3)",
+            lambda o: torch_s.CyclicLR(o, [0.01, 0.001], [0.1, 0.01], step_size_up=3),
+        ),
+    ],
+)
+def test_a_cycle_keeps_the_ratio_of_the_groups_rates(
+    text: str, torch_s_own: Callable[[torch.optim.Optimizer], torch.optim.lr_scheduler.LRScheduler]
+) -> None:
+    """The rates that are set are the first group's; one that began at a tenth of it has a tenth at every step."""
+
+    def rates(build: Callable[[torch.optim.Optimizer], Any]) -> list[list[float]]:
+        weights = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": rate} for rate in (0.5, 0.05)]
+        optimizer = torch.optim.SGD(weights, momentum=0.9)
+        scheduler = build(optimizer)
+        walked = []
+        for _ in range(7):
+            walked.append([group["lr"] for group in optimizer.param_groups])
+            optimizer.step()
+            scheduler.step()
+        return walked
+
+    own = rates(lambda optimizer: lossreg.schedulers.build(text, optimizer))
+    assert own == [pytest.approx(pair, rel=1e-12) for pair in rates(torch_s_own)]
+    assert all(second == pytest.approx(first / 10) for first, second in own)

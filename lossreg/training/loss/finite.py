@@ -32,7 +32,9 @@ def check_first_loss(
     Raises:
         ContractError: If not; it names what is not finite.
     """
-    weights = class_weights_of(objective.adapter, probe.output)
+    # What declares nothing may mean something else by `weight`.
+    is_declared = objective.adapter.takes_index
+    weights = class_weights_of(objective.adapter, probe.output, probe.targets) if is_declared else None
     if weights is not None:
         _check_class_weights(weights, splits, mismatch)
     if torch.isfinite(probe.value):

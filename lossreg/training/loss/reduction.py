@@ -76,7 +76,8 @@ def reduction_of(
     A loss with class indices that averages over elements and has `ignore_index`, or `weight` with one number for each
     class, divides by the weights of the targets that count, as `torch.nn.CrossEntropyLoss` does. `reduction="sum"`
     makes a loss a sum. All of this is compared with the values of the loss on a batch and on two parts of it; where
-    they say otherwise, they are believed.
+    they say otherwise, they are believed. A loss that declares nothing and has `ignore_index` or `weight`, such as an
+    object of `torch.nn.NLLLoss`, divides by the weights if its values for targets of all classes say so.
 
     Args:
         adapter: The loss, and what is done before it.
@@ -86,8 +87,10 @@ def reduction_of(
         may_be_ignored: Whether a target may be the loss's `ignore_index`.
     """
     sums = getattr(adapter.criterion, "reduction", None) == "sum"
+    ignored = adapter.ignore_index if may_be_ignored else None
+    weights = class_weights_of(adapter, output, targets)
     if adapter.averages is None and not sums:
-        return Reduction(None)
+        return _undeclared(adapter, tried, output, targets, weights, ignored)
     values = _Values.of(tried, output, targets)
     if adapter.averages is None and values is None:
         return Reduction(None)
@@ -95,8 +98,6 @@ def reduction_of(
         expected: list[Reduction] = [Reduction("sum")]
     else:
         expected = [Reduction("samples")]
-        ignored = adapter.ignore_index if may_be_ignored else None
-        weights = class_weights_of(adapter, output)
         if adapter.averages == "element" and not (ignored is None and weights is None):
             weighted = _weighted(weights, ignored)
             total = tried.summed()
@@ -109,6 +110,28 @@ def reduction_of(
     if adapter.averages is None:
         return Reduction(None)  # `reduction` is about something else, such as classes
     return _corrected(adapter, values, sums=sums)
+
+
+def _undeclared(
+    adapter: LossAdapter,
+    tried: LossAdapter,
+    output: Tensor,
+    targets: Tensor,
+    weights: Tensor | None,
+    ignored: int | None,
+) -> Reduction:
+    """What a loss without a declaration divides by: the weights of its targets, if its values show it."""
+    if targets.is_floating_point() or (weights is None and ignored is None):
+        return Reduction(None)
+    shown = torch.arange(targets.numel(), device=targets.device).reshape(targets.shape) % output.shape[1]
+    if ignored is not None:
+        shown.flatten()[::8] = ignored  # fewer than a third: no part has nothing else
+    values, weighted = _Values.of(tried, output, shown), _weighted(weights, ignored)
+    if values is None or not values.agree(weighted):
+        return Reduction(None)
+    total = tried.summed()
+    is_total = total is not None and _is_total(total, tried, weighted, output, shown)
+    return attrs.evolve(weighted, summed=adapter.summed()) if is_total else weighted
 
 
 def _weighted(weights: Tensor | None, ignored: int | None) -> Reduction:
@@ -186,8 +209,9 @@ class _Values:
         return abs(made - self.whole) <= TOLERANCE * max(map(abs, (self.whole, *self.parts)))
 
 
-def class_weights_of(adapter: LossAdapter, output: Tensor) -> Tensor | None:
-    """The weight of each class, `(C,)`, or None."""
+def class_weights_of(adapter: LossAdapter, output: Tensor, targets: Tensor) -> Tensor | None:
+    """The weight of each class, `(C,)`, or None; for class probabilities, a mean is over samples all the same."""
     weights = getattr(adapter.criterion, "weight", None)
-    takes_index = adapter.takes_index and adapter.target == "unchanged"
+    is_index = adapter.takes_index or adapter.averages is None
+    takes_index = is_index and adapter.target == "unchanged" and not targets.is_floating_point()
     return weights if takes_index and isinstance(weights, Tensor) and weights.shape == output.shape[1:2] else None

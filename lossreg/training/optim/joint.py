@@ -30,6 +30,7 @@ class JointOptimizer(Optimizer):
     """
 
     members: tuple[Optimizer, ...]
+    _parts: tuple[JointOptimizer, ...] = ()
 
     def __init__(self, members: Sequence[Optimizer]) -> None:
         first, *others = members
@@ -46,6 +47,16 @@ class JointOptimizer(Optimizer):
             calls = [getattr(member, mode) for member in self.members if callable(getattr(member, mode, None))]
             if calls:
                 setattr(self, mode, _CallAll(calls))
+
+    def part(self, members: Sequence[int]) -> JointOptimizer:
+        """Some of the members as one, for a scheduler that moves their rates alone; the whole steps them.
+
+        Args:
+            members: Their places.
+        """
+        part = JointOptimizer([self.members[place] for place in members])
+        self._parts = (*self._parts, part)
+        return part
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Steps all members, once the closure, if there is one, has computed the loss and the gradients.
@@ -95,6 +106,8 @@ class JointOptimizer(Optimizer):
     def _join(self) -> None:
         """Takes the members' groups, which they may have replaced."""
         self.param_groups = [group for member in self.members for group in member.param_groups]
+        for part in self._parts:
+            part._join()
 
     @property
     def state(self) -> Any:

@@ -12,7 +12,7 @@ import torch
 from torch.nn import Parameter
 
 from lossreg.errors import BuildError, ConfigError, LossregError
-from lossreg.groups import NO_DECAY, ParamGroup, factor_of
+from lossreg.groups import NO_DECAY, SCHEDULER, ParamGroup, factor_of
 from lossreg.patterns import Glob, ParameterFacts, Pattern, parse_pattern
 from lossreg.registry.build import ResolvedComponent
 from lossreg.suggestions import close_matches
@@ -223,7 +223,14 @@ class _Options:
         return options
 
     def _checked(self, options: dict[str, Any]) -> dict[str, Any]:
-        return options if self.choice.resolved is None else self.choice.resolved.entry.checked(options)
+        entry = None if self.choice.resolved is None else self.choice.resolved.entry
+        if SCHEDULER in options and (entry is None or SCHEDULER not in entry.signature.parameters):
+            name = self.choice.label if entry is None else entry.name
+            raise ConfigError(
+                f"{SCHEDULER} is that of a whole optimizer; for these parameters alone write an optimizer of their own "
+                f"in place of the options: {name}({SCHEDULER}=...)"
+            )
+        return options if entry is None else entry.checked(options)
 
     def _base(self, option: str) -> float:
         """The optimizer's own value of an option that is multiplied."""

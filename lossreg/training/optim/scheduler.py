@@ -263,13 +263,14 @@ def learning_rate(optimizer: Optimizer) -> float | None:
     return None if rate is None else float(rate)
 
 
-def zero_rate_warning(rates: Sequence[EpochRates] | None) -> str | None:
-    """A sentence about epochs that cannot change the weights, or None."""
+def zero_rate_warning(rates: Sequence[EpochRates] | None, of: str | None = None) -> str | None:
+    """A sentence about epochs that cannot change the weights, or those of the optimizer that is named; or None."""
     still = [epoch for epoch, rates in enumerate(rates or []) if rates.first == rates.last == 0]
     if not still:
         return None
+    rate, weights = ("the learning rate", "the weights") if of is None else (f"the rate of {of}", "its weights")
     if len(still) == len(rates or []):
-        return "the learning rate is 0 in every epoch: the weights stay as they are"
+        return f"{rate} is 0 in every epoch: {weights} stay as they are"
     named = f"epoch {still[0]}" if len(still) == 1 else f"epochs {', '.join(map(str, still[:10]))}"
     more = f" and {len(still) - 10} more" if len(still) > 10 else ""
-    return f"the learning rate is 0 in {named}{more}: the weights stay as they are there"
+    return f"{rate} is 0 in {named}{more}: {weights} stay as they are there"
