@@ -71,6 +71,7 @@ def lossreg_models() -> list[Model]:
             "mnist_cnn",
             "lossreg_builtin.mnist_cnn:MnistCNN",
             "Two convolutions and two linear layers for 28x28 images",
+            defaults={"channels": (32, 64), "hidden": 64, "kernel_size": 3, "activation": False},
             runtime_args={"in_channels": "in_channels", "num_classes": "num_classes"},
         ),
         Model(

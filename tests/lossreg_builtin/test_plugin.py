@@ -89,3 +89,35 @@ def test_mnist_cnn_has_the_tutorial_s_layers() -> None:
 def test_names_and_the_expression_language_agree() -> None:
     """The words that no component may have as a name are those of the expression language."""
     assert EXPRESSION_WORDS == WORDS
+
+
+def test_mnist_cnn_takes_its_widths() -> None:
+    """With other widths, kernels and a ReLU behind each convolution it is the network written out."""
+    model = lossreg.models.build("mnist_cnn(channels=[4, 6], hidden=5, kernel_size=5, activation=true)")
+    plain = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 5), torch.nn.ReLU(), torch.nn.MaxPool2d(2), torch.nn.Conv2d(4, 6, 5), torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2), torch.nn.Flatten(), torch.nn.Linear(96, 5), torch.nn.ReLU(), torch.nn.Linear(5, 10),
+    )  # fmt: skip
+    for own, other in zip(plain.parameters(), model.parameters(), strict=True):
+        own.data.copy_(other.data)
+    images = torch.rand(3, 1, 28, 28)
+    torch.testing.assert_close(model(images), plain(images))
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("mnist_cnn(channels=[8])", "channels are two numbers"),
+        ("mnist_cnn(hidden=0)", "at least 1 wide"),
+        ("mnist_cnn(kernel_size=10)", "1 to 9 for 28x28 images, not 10"),
+    ],
+)
+def test_mnist_cnn_refuses_what_does_not_fit(spec: str, said: str) -> None:
+    """Widths below 1, one width for two convolutions, and kernels that are too large are errors."""
+    with pytest.raises(lossreg.BuildError, match=said):
+        lossreg.models.build(spec)
+
+
+def test_the_largest_kernel_leaves_one_pixel() -> None:
+    """A kernel of 9 is allowed, and gives one number for each class."""
+    assert lossreg.models.build("mnist_cnn(kernel_size=9)")(torch.rand(2, 1, 28, 28)).shape == (2, 10)
