@@ -155,6 +155,8 @@ def test_the_error_of_a_scheduler_object_is_named_in_the_run(run: Callable[..., 
                 raise ZeroDivisionError("the schedule broke")
             return [0.1 for _ in self.optimizer.param_groups]
 
+    model = bag(sparse=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with pytest.raises(ZeroDivisionError) as caught:
-        run(data=sentences(), model=bag(sparse=False), scheduler=Breaks, epochs=4)
+        run(data=sentences(), model=model, optimizer=optimizer, scheduler=Breaks(optimizer), epochs=4)
     assert any("raised by the scheduler" in note and "Breaks" in note for note in caught.value.__notes__)
