@@ -136,7 +136,7 @@ def test_parameters_are_completed_behind_the_dot(shell: str, ask: Ask) -> None:
         ("lossreg run --optimizer adam --opt.", {"--opt.lr", "--opt.betas"}, {"--opt.momentum"}),
         ("lossreg run --opt builtin.adam --opt.", {"--opt.lr", "--opt.betas"}, {"--opt.momentum"}),
         ("lossreg run --sched lambda_lr --sched.", {"--sched.lr_lambda"}, {"--sched.lr"}),
-        ("lossreg run --model.", {"--model.in_channels", "--model.num_classes"}, {"--model.hidden"}),
+        ("lossreg run --model.", {"--model.in_channels", "--model.channels"}, {"--model.in_features"}),
         ("lossreg run --data diabetes --model.", {"--model.hidden"}, {"--model.num_classes"}),
         ("lossreg run --model mlp --model.", {"--model.hidden"}, {"--model.num_classes"}),
         ("lossreg run --data mnist --data.", {"--data.root"}, {"--data.lr"}),
