@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 import shutil
@@ -25,6 +26,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 for number, handler in ((signal.SIGINT, signal.default_int_handler), (getattr(signal, "SIGHUP", None), signal.SIG_DFL)):
     if number is not None and signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, handler)
+
+
+gc.disable()  # while tests are collected: nothing of that is garbage
+
+
+def pytest_collection_finish() -> None:
+    """Leaves what was imported and collected out of the garbage collections of the tests."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @attrs.frozen

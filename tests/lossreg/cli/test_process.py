@@ -55,7 +55,7 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     assert stderr == b""
 
 
-def test_the_error_of_somebody_else_s_code_shows_its_traceback(tmp_path: Path) -> None:
+def test_the_error_of_somebody_else_s_code_shows_its_traceback(warm_python: str, tmp_path: Path) -> None:
     """A model that breaks in mid-training ends with exit code 1, its author's traceback, and what was done so far."""
     code = """
 import sys, torch, lossreg
@@ -74,7 +74,7 @@ class Fragile(torch.nn.Module):
 lossreg.models.register("fragile")(Fragile)
 main(["run", "--model", "fragile", "--epochs", "5", "--limit-train", "128", "--limit-test", "8", "--out", sys.argv[1]])
 """
-    command = [sys.executable, "-c", code, str(tmp_path / "out")]
+    command = [warm_python, "-c", code, str(tmp_path / "out")]
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert result.returncode == 1
     assert "Traceback" in result.stderr
