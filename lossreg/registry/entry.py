@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import attrs
 
 from lossreg.components import Component
-from lossreg.errors import BuildError, LossregError, describe_error
+from lossreg.errors import BuildError, LossregError, UnknownParameterError, describe_error
 from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
 from lossreg.plugins.provenance import Provenance
 
@@ -125,7 +125,13 @@ class RegistryEntry(Generic[C]):
         if runtime:
             values |= {key: runtime[value] for key, value in component.runtime_args.items() if value in runtime}
         values |= params
-        self.signature.check_complete(values, component.name, component.defaults)
+        try:
+            self.signature.check_complete(values, component.name, component.defaults)
+        except UnknownParameterError as error:
+            nested = (component.nested or "").removeprefix("*")
+            if error.parameter == nested:
+                error.message += f"; {nested} may stand first, without its name: {component.name}(NAME(...), ...)"
+            raise
         return values
 
     def expanded(self, arguments: Mapping[str, Any]) -> dict[str, Any]:

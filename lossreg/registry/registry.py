@@ -283,7 +283,7 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
         from lossreg.spec import registering_hint  # only errors need it
 
         names = self.names()
-        known = {*names, *self._by_id}
+        known = {*names, *self._by_id, *(word for word, entries in self._by_name.items() if entries)}  # aliases, too
         listed = names if len(names) <= 20 else [*names[:20], f"... {len(names) - 20} more"]
         lines = [
             f"no {self.kind} named {shown(name)}.{did_you_mean(normalize(name), sorted(known))} "
@@ -292,7 +292,7 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
         hint = registering_hint(name)
         lines += [hint.replace(". ", "  ", 1)] if hint else []
         lines += [
-            f"  {kind} {shown(name)} exists; it is not a {self.kind}"
+            f"  {kind} {shown(name)} exists; it is not {'an' if self.kind == 'optimizer' else 'a'} {self.kind}"
             for kind in KINDS
             if kind != self.kind and name in self._owner.of(kind)
         ]

@@ -132,7 +132,12 @@ def _check_metric(setting: str, metric: str, metrics: Sequence[str]) -> None:
     if metric in metrics:
         return
     kind, _, rest = metric.partition("_")
-    if kind == VALIDATION and f"{TEST}_{rest}" in metrics:
+    meant = f"{VALIDATION}_{rest}" if kind in ("val", "valid", "dev") else None
+    if meant in metrics:
+        hint = f"it is called {meant} here"
+    elif meant is not None and f"{TEST}_{rest}" in metrics:
+        hint = f"it has no validation split, which --validate 0.1 cuts off; the metric is {meant} then"
+    elif kind == VALIDATION and f"{TEST}_{rest}" in metrics:
         hint = "it has no validation split, which --validate 0.1 cuts off"
     elif kind == TEST and f"{VALIDATION}_{rest}" in metrics:
         hint = f"its test split is read once, at the end; {VALIDATION}_{rest} is what to choose by"

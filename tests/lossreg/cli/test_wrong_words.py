@@ -245,3 +245,26 @@ def test_the_doctor_names_pip_where_that_can_remove(monkeypatch: pytest.MonkeyPa
     for folder in ("/venv/site-packages/", None):
         advice = removal({"folder": folder, "distribution": "acme-losses"})
         assert advice == f"remove with {sys.executable} -m pip uninstall acme-losses"
+
+
+# Names of nested parts, of metrics and of other kinds
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        ("plan --opt lookahead", ("lookahead needs optimizer.", "without its name: lookahead(NAME(...), ...)")),
+        ("plan --sched sequential(milestones=[3])", ("needs schedulers", "sequential_lr(NAME(...), ...)")),
+        ("plan --opt cross_entropy", ("loss 'cross_entropy' exists; it is not an optimizer",)),
+        ("plan --sched cosinee", ("Did you mean 'cosine'",)),
+        (
+            "plan --patience 3 --monitor val_loss",
+            ("'val_loss'", "--validate 0.1 cuts off; the metric is validation_loss then"),
+        ),
+        ("plan --patience 3 --monitor val_loss --validate 0.1", ("'val_loss'", "it is called validation_loss here")),
+        ("plan --target valid_accuracy>=0.9 --validate 0.1", ("it is called validation_accuracy here",)),
+    ],
+)
+def test_what_was_meant_is_told(lossreg_command: Command, line: str, parts: tuple[str, ...]) -> None:
+    """A wrapper alone, a part of another kind, a misspelt alias and a metric as other trainers call it."""
+    refused(lossreg_command(*line.split()), *parts)
