@@ -283,10 +283,13 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
         from lossreg.spec import registering_hint  # only errors need it
 
         names = self.names()
-        known = {*names, *self._by_id, *(word for word, entries in self._by_name.items() if entries)}  # aliases, too
+        known = {*names, *self._by_id}
+        aliases = (word for word, entries in self._by_name.items() if entries and word not in known)
+        written = normalize(name)
+        meant = did_you_mean(written, sorted(known)) or did_you_mean(written, sorted(aliases))
         listed = names if len(names) <= 20 else [*names[:20], f"... {len(names) - 20} more"]
         lines = [
-            f"no {self.kind} named {shown(name)}.{did_you_mean(normalize(name), sorted(known))} "
+            f"no {self.kind} named {shown(name)}.{meant} "
             f"{PLURALS[self.kind].capitalize()}: {', '.join(listed) or 'none'} (lossreg list {self.kind})"
         ]
         hint = registering_hint(name)
