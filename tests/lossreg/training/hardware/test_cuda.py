@@ -23,6 +23,10 @@ from lossreg.training.state import Run
 pytestmark = [
     pytest.mark.cuda,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU with CUDA on this machine"),
+    # What torch says of its own parts: the mode that finds waiting, its compiler's imports, and a hint.
+    pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype feature:UserWarning"),
+    pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores:UserWarning"),
 ]
 
 SMALL = {"epochs": 2, "limit_train": 500, "limit_test": 100, "log_every": 10**6}
