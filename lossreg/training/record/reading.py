@@ -7,7 +7,7 @@ missing, text is made printable, and what cannot be used at all is one error of 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from lossreg.errors import ConfigError
 from lossreg.run_spec import COMPONENT_FIELDS
 from lossreg.training.record.files import json_object, read_regular_file
 from lossreg.training.record.owner import describe_unfinished, is_gone
-from lossreg.training.record.run_json import NAME, RunRecord, read_run_record
+from lossreg.training.record.run_json import NAME, RunRecord, pick_fields, read_run_record
 from lossreg.values import one_line
 
 METRICS = "metrics.jsonl"
@@ -28,6 +28,11 @@ _MAX_DEPTH = 8  # tables and lists within each other; run.json has four
 _MAX_NUMBER = 1e300  # beyond it, what is computed with a number overflows
 
 STATUSES = ("running", "finished", "stopped", "failed", "interrupted")
+_FIELDS = frozenset(
+    b"format status reason stopped_by objects spec versions device process started seconds epochs_done best_epoch "
+    b"chosen_on metrics command".split()
+)
+_FIELDS_AND_PARAMS = _FIELDS | {b"components"}
 LOST = "lost"  # the status of a run that run.json calls running, and whose process is gone
 
 
@@ -54,6 +59,8 @@ class RunSummary:
         seconds: From the start of the run until run.json was written; None if that is not known.
         reason: Why it failed, was stopped or is lost; else None.
         command: The command line, if it was recorded.
+        built: Component -> its part of run.json, with the parameters it was built with; nothing of it is checked.
+            Empty in a summary that was read without parameters.
     """
 
     directory: Path
@@ -72,6 +79,12 @@ class RunSummary:
     seconds: float | None
     reason: str | None
     command: str | None
+    built: Mapping[str, Mapping[str, Any]] = attrs.field(repr=False)
+
+    def param(self, field: str, name: str) -> str | None:
+        """The text of a parameter that a component was built with, also if it was not set; None if it has none."""
+        params = self.built.get(field, {}).get("params")
+        return setting_text(params[name]) if isinstance(params, dict) and name in params else None
 
     @property
     def labels(self) -> dict[str, str]:
@@ -100,16 +113,17 @@ class PastRun(RunSummary):
     notes: tuple[str, ...]
 
 
-def read_summary(directory: str | Path) -> RunSummary:
-    """Reads run.json alone, which is cheap.
+def read_summary(directory: str | Path, *, params: bool = False) -> RunSummary:
+    """Reads what a list needs of run.json, which is cheap.
 
     Args:
         directory: A run directory, or the run.json in it.
+        params: Whether the parameters of components will be asked for (`param`).
 
     Raises:
         ConfigError: If there is no run directory of this name, it has no run.json, or that cannot be read.
     """
-    place, content = _record(directory)
+    place, content = _record(directory, _FIELDS_AND_PARAMS if params else _FIELDS)
     return RunSummary(**_summary(place, content))
 
 
@@ -134,8 +148,8 @@ def short_text(text: str) -> str:
     return f"{name.rpartition('.')[2]}{bracket}{rest}"
 
 
-def _record(directory: str | Path) -> tuple[Path, dict[str, Any]]:
-    """The directory of a run, and what its run.json holds."""
+def _record(directory: str | Path, names: Collection[bytes] | None = None) -> tuple[Path, dict[str, Any]]:
+    """The directory of a run, and what its run.json holds, or at least the fields of these names."""
     place = Path(directory)
     if place.name == NAME and not os.path.isdir(place):  # noqa: PTH112  # a Path raises for what cannot be a name
         place = place.parent
@@ -148,7 +162,7 @@ def _record(directory: str | Path) -> tuple[Path, dict[str, Any]]:
     if len(data) > MAX_RECORD:
         raise _unusable(place, f"cannot be read: it is longer than {MAX_RECORD:,} bytes")
     try:
-        return place, json_object(data)
+        return place, (pick_fields(data, names) if names else None) or json_object(data)
     except ValueError as error:
         raise _unusable(place, f"is not a whole run.json: {error}") from error
 
@@ -179,7 +193,7 @@ def _summary(place: Path, content: Mapping[str, Any]) -> dict[str, Any]:
         "directory": place,
         "status": status,
         "created": _time(content.get("started")),
-        "spec": {one_line(name): setting_text(value) for name, value in record.spec.items()},
+        "spec": _Texts(record.spec),
         "components": components,
         "objects": tuple(field for field in COMPONENT_FIELDS if field in objects),
         "versions": _texts(record.versions),
@@ -192,6 +206,7 @@ def _summary(place: Path, content: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": seconds if seconds is not None and seconds >= 0 else None,
         "reason": reason,
         "command": _command(content.get("command")),
+        "built": record.components,
     }
 
 
@@ -200,6 +215,27 @@ def _checked(content: Mapping[str, Any], place: Path) -> RunRecord:
         return read_run_record(content, place / NAME)
     except ConfigError as error:
         raise ConfigError(one_line(error.message)) from error
+
+
+class _Texts(Mapping[str, str]):
+    """A table's values as texts, made when they are asked for: a list of runs asks for few."""
+
+    def __init__(self, table: Mapping[str, Any]) -> None:
+        self._table = table
+
+    def __getitem__(self, name: str) -> str:
+        if name in self._table and name.isprintable():
+            return setting_text(self._table[name])
+        return setting_text(self._table[next((raw for raw in self._table if one_line(raw) == name), name)])
+
+    def __iter__(self) -> Iterator[str]:
+        return map(one_line, self._table)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 def _status(content: Mapping[str, Any]) -> tuple[str, str | None]:
@@ -250,10 +286,7 @@ def _row(value: Any) -> dict[str, Any]:
     """The numbers and texts of a row; what is neither is None."""
     if not isinstance(value, dict):
         return {}
-    return {
-        name if name.isprintable() else one_line(name): one_line(cell) if isinstance(cell, str) else _number(cell)
-        for name, cell in value.items()
-    }
+    return {one_line(name): one_line(cell) if type(cell) is str else _number(cell) for name, cell in value.items()}
 
 
 def _number(value: Any) -> Any:
