@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ READABLE = (1, 2)
 
 #: What `stopped_by` says of a run that a setting ended: a repeat ends in the same way.
 ENDS_ITSELF = ("patience", "target")
+_BEGIN, _BEFORE, _END = b'{\n  "format": ', b'{\n  "', b"\n}"
 _ENDING = ("reason", "stopped_by", "epochs_done")
 
 
@@ -32,6 +33,34 @@ def write_run_record(directory: Path, content: Mapping[str, Any]) -> None:
     with replacing(directory / NAME) as partial:
         text = json.dumps({"format": FORMAT, **content}, indent=2, allow_nan=False)
         partial.write_text(f"{text}\n", encoding="utf-8")
+
+
+def pick_fields(data: bytes, names: Collection[bytes]) -> dict[str, Any] | None:
+    r"""Some fields of a run.json that is as `write_run_record` wrote it; of a large model, the others are most of it.
+
+    Each field begins on a line of its own, indented by two blanks as nothing else is: no string holds a line break.
+
+    Args:
+        data: What the file holds.
+        names: The fields.
+
+    Returns:
+        Those of the fields that there are; None for a text that is laid out otherwise.
+
+    Example:
+        >>> pick_fields(b'{\n  "format": 2,\n  "groups": [],\n  "device": "cpu"\n}\n', [b"device"])
+        {'device': 'cpu'}
+    """
+    data = data.rstrip()
+    if not data.startswith(_BEGIN) or not data.endswith(_END):
+        return None
+    fields = data[len(_BEFORE) : -len(_END)].split(_BEFORE[1:])
+    wanted = [field.removesuffix(b",") for field in fields if field.partition(b'"')[0] in names]
+    try:
+        picked: dict[str, Any] = json.loads(b'{"' + b',"'.join(wanted) + b"}" if wanted else b"{}")
+    except (ValueError, RecursionError):
+        return None
+    return picked
 
 
 @attrs.frozen

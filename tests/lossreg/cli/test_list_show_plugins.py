@@ -19,7 +19,7 @@ from lossreg.cli.main import cli
 if TYPE_CHECKING:
     from tests.conftest import Command
 
-COMMANDS = ("run", "plan", "list", "show", "plugins", "new")
+COMMANDS = ("run", "plan", "runs", "list", "show", "plugins", "new")
 KINDS = ("loss", "optimizer", "scheduler", "model", "dataset")
 BUILTIN = {
     "loss": {"l1", "mse", "cross_entropy", "dice"},
@@ -42,7 +42,7 @@ import sys
 
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "torchvision", "numpy", "sklearn", "matplotlib", "rich", "tqdm"):
+        if name.partition(".")[0] in ("torch", "torchvision", "numpy", "sklearn", "matplotlib", "rich"):
             sys.stderr.write(f"imported: {name}\\n")
             raise ModuleNotFoundError(name)
 
