@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lossreg.components import Dataset, Loss, Model, Optimizer, Scheduler
+    from lossreg.components import Dataset, Loss, Model, Observer, Optimizer, Scheduler
     from lossreg.data import Data
     from lossreg.errors import (
         AmbiguousNameError,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         ExpressionError,
         InstallationError,
         LossregError,
+        MissingLibraryError,
         ParameterError,
         PluginError,
         RunDirectoryError,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         load_registries,
         losses,
         models,
+        observers,
         optimizers,
         schedulers,
     )
@@ -72,7 +74,9 @@ __all__ = [
     "InstallationError",
     "Loss",
     "LossregError",
+    "MissingLibraryError",
     "Model",
+    "Observer",
     "Optimizer",
     "ParameterError",
     "Plan",
@@ -95,6 +99,7 @@ __all__ = [
     "load_registries",
     "losses",
     "models",
+    "observers",
     "optimizers",
     "plan",
     "run",
@@ -102,14 +107,14 @@ __all__ = [
 ]
 
 _MODULES = {
-    "components": ("Dataset", "Loss", "Model", "Optimizer", "Scheduler"),
+    "components": ("Dataset", "Loss", "Model", "Observer", "Optimizer", "Scheduler"),
     "data": ("Data",),
     "errors": tuple(name for name in __all__ if name.endswith("Error")),
     "expression": ("Expression",),
     "hookspecs": ("hookimpl",),
     "registry.entry": ("RegistryEntry",),
     "registry.registries": (
-        "Registries", "datasets", "load_registries", "losses", "models", "optimizers", "schedulers",
+        "Registries", "datasets", "load_registries", "losses", "models", "observers", "optimizers", "schedulers",
     ),
     "registry.registry": ("Registry",),
     "run_spec": ("RunSpec",),

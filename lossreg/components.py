@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Literal
 import attrs
 
 from lossreg.errors import ComponentError
-from lossreg.names import check_name
+from lossreg.names import check_name, with_article
 from lossreg.values import shown
 
-KINDS = ("loss", "optimizer", "scheduler", "model", "dataset")
+KINDS = ("loss", "optimizer", "scheduler", "model", "dataset", "observer")
 
 #: What a runner can supply to a factory's parameter.
 RUNTIME_NAMES = frozenset(
@@ -121,7 +121,7 @@ class Component:
 
     def __attrs_post_init__(self) -> None:
         for name in (self.name, *self.aliases):
-            check_name(name, f"a {self.kind}")
+            check_name(name, with_article(self.kind))
         factory = self.factory
         if not (callable(factory) or (isinstance(factory, str) and _TARGET.fullmatch(factory))):
             raise ComponentError(f"{self.what} has factory={factory!r}; write 'module:attribute' or give a callable")
@@ -326,3 +326,30 @@ class Dataset(Component):
     kind: ClassVar[str] = "dataset"
 
     model: str = attrs.field(kw_only=True)
+
+
+def _check_seconds(component: Component, attribute: Any, value: object) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (is_number and 0 <= value < float("inf")):  # type: ignore[operator]  # it is a number
+        raise ComponentError(
+            f"{component.what} has {attribute.name}={shown(value)}; it is a finite number of seconds, 0 or more"
+        )
+
+
+@attrs.frozen
+class Observer(Component):
+    """What watches a run, such as a tracker. Its factory returns an object with methods named like the run hooks.
+
+    The factory is called before the run and writes nothing: the run directory is known when `lossreg_run_started(run)`
+    is called. An error in one of the methods is one warning; the observer is not called again, and the run goes on.
+
+    Attributes:
+        blocking: False if its methods are called in a thread of their own, in order, while the training goes on; True
+            if the training waits for each: for one that reads the weights, or stops the run at a certain step.
+        wait: How many seconds the end of a run waits for such a thread; what is not done by then is left out.
+    """
+
+    kind: ClassVar[str] = "observer"
+
+    blocking: bool = attrs.field(default=False, kw_only=True, validator=_one_of(True, False))
+    wait: float = attrs.field(default=30.0, kw_only=True, validator=_check_seconds)

@@ -90,6 +90,12 @@ class BuildError(LossregError, ValueError):
     component: str
 
 
+class MissingLibraryError(LossregError, ImportError):
+    """A component needs a library that is not installed. Attribute: `library`."""
+
+    library: str
+
+
 class SpecError(LossregError, ValueError):
     """A spec is not well formed. Attributes: `text`, what was written; `why`, what is wrong with it, or empty."""
 

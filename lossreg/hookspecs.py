@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from lossreg.components import Dataset, Loss, Model, Optimizer, Scheduler
+from lossreg.components import Dataset, Loss, Model, Observer, Optimizer, Scheduler
 
 if TYPE_CHECKING:
     from lossreg.training.results import RunResult
@@ -29,12 +29,13 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 #: Component hook -> what it returns.
-COMPONENT_HOOKS: Mapping[str, type[Loss | Optimizer | Scheduler | Model | Dataset]] = {
+COMPONENT_HOOKS: Mapping[str, type[Loss | Optimizer | Scheduler | Model | Dataset | Observer]] = {
     "lossreg_losses": Loss,
     "lossreg_optimizers": Optimizer,
     "lossreg_schedulers": Scheduler,
     "lossreg_models": Model,
     "lossreg_datasets": Dataset,
+    "lossreg_observers": Observer,
 }
 
 
@@ -129,6 +130,28 @@ def lossreg_datasets() -> Iterable[Dataset]:  # type: ignore[empty-body]  # a ho
         @lr.hookimpl
         def lossreg_datasets():
             return [lr.Dataset("iris", "lossreg_iris.data:load", summary="150 flowers, 3 classes", model="mlp")]
+    """
+
+
+@hookspec
+def lossreg_observers() -> Iterable[Observer]:  # type: ignore[empty-body]  # a hook specification has no body
+    """Offers observers, which `--observe` picks by name.
+
+    A complete plugin; the factory returns an object with methods named like the run hooks below, which need no mark:
+
+        import lossreg as lr
+
+        class Csv:
+            def __init__(self, name: str = "epochs.csv"):
+                self.name = name
+
+            def lossreg_epoch_finished(self, run, record):
+                with open(run.directory / self.name, "a") as file:
+                    print(record["epoch"], record["train_loss"], sep=",", file=file)
+
+        @lr.hookimpl
+        def lossreg_observers():
+            return [lr.Observer("csv", Csv, summary="A line of comma-separated values for each epoch")]
     """
 
 

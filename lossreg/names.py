@@ -42,6 +42,16 @@ def canonical(name: str) -> str:
     return _SEPARATORS.sub("_", name.strip().lower())
 
 
+def with_article(noun: str) -> str:
+    """A noun with its article.
+
+    Example:
+        >>> with_article("loss"), with_article("observer")
+        ('a loss', 'an observer')
+    """
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
 def snake_case(name: str, kind: str) -> str:
     """The name of a class or function as a component's: in snake case, without the word for its kind at its end.
 

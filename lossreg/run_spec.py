@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -51,6 +51,9 @@ COMPONENT_FIELDS: Mapping[str, str] = {
 }
 
 
+#: Where the settings name observers, of which there may be several.
+OBSERVE = "observe"
+
 #: Other words for a setting -> the setting: its flag, and what other trainers call it.
 SYNONYMS: Mapping[str, str] = {
     "opt": "optimizer",
@@ -85,6 +88,11 @@ SYNONYMS: Mapping[str, str] = {
     "validation_fraction": "validate",
     "early_stopping_patience": "patience",
     "n_iter_no_change": "patience",
+    "logger": "observe",
+    "loggers": "observe",
+    "tracker": "observe",
+    "report_to": "observe",
+    "log_with": "observe",
 }
 
 
@@ -134,6 +142,38 @@ class _Groups(Check):
         """Their converter has checked them."""
 
 
+@attrs.frozen
+class _Components(Check):
+    """Several components."""
+
+    kind: ClassVar[Kind] = "components"
+
+    optional: bool = True
+    metavar: str | None = "SPEC"
+
+    def check(self, name: str, value: Any) -> None:
+        """Checks that each is one, and that none is there twice."""
+        for place, one in enumerate(value):
+            if not isinstance(one, ComponentSpec):
+                raise ConfigError(
+                    f"{name} is a list of spec texts such as 'name(key=value)'; {shown(one)} is not a spec text"
+                )
+            if one in value[:place]:
+                raise ConfigError(f"{name}: {one.text} is given twice")
+
+
+def _all_parsed(value: str | ComponentSpec | Iterable[str | ComponentSpec] | None) -> Any:
+    """One spec, or a list of them; nothing for None and for the word `none` alone."""
+    if value is None:
+        return ()
+    if isinstance(value, Mapping) or not isinstance(value, str | ComponentSpec | Iterable):
+        raise ConfigError(f"observe is a list of spec texts such as 'name(key=value)', not {shown(value)}")
+    given = (value,) if isinstance(value, str | ComponentSpec) else tuple(value)
+    if len(given) == 1 and isinstance(given[0], str) and normalize(given[0]) == "none":
+        return ()
+    return tuple(map(_parsed, given))
+
+
 def _freeze(value: Any) -> Any:
     return freezing_text(plain_or_none(value), "freeze")
 
@@ -149,7 +189,7 @@ def _precision(value: Precision | int) -> Any:
 
 @attrs.frozen(kw_only=True)
 class RunSpec:
-    """All that decides a run: five components and the settings of the loop.
+    """All that decides a run: its components and the settings of the loop.
 
     Raises:
         ConfigError: If a setting has a wrong type or is out of range.
@@ -360,6 +400,12 @@ class RunSpec:
     log_every: int = attrs.field(
         default=100, converter=plain, validator=Whole(1), metadata=described("Steps between two log rows.")
     )
+    observe: tuple[ComponentSpec, ...] = attrs.field(
+        default=(),
+        converter=_all_parsed,
+        validator=_Components(),
+        metadata=described("What watches the run, such as a tracker.", default="none"),
+    )
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any], where: str) -> RunSpec:
@@ -382,7 +428,8 @@ class RunSpec:
     def items(self) -> Iterator[tuple[str, Any]]:
         """The fields and their plain values: components as canonical text, as JSON and TOML hold them."""
         for field in attrs.fields(type(self)):
-            yield field.name, _plain(getattr(self, field.name))
+            value = getattr(self, field.name)
+            yield field.name, [spec.text for spec in value] if field.name == OBSERVE else _plain(value)
 
 
 def _plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ from lossreg.values import plain, shown
 
 _KEY = "lossreg.setting"  # where attrs keeps the description of a field
 
-Kind = Literal["component", "whole", "number", "choice", "switch", "text", "groups"]
+Kind = Literal["component", "components", "whole", "number", "choice", "switch", "text", "groups"]
 
 
 @attrs.frozen

@@ -13,7 +13,7 @@ import pytest
 
 import lossreg
 from lossreg.cli.main import COMMANDS, cli
-from lossreg.components import RUNTIME_NAMES, Dataset, Loss, Model, Optimizer, Scheduler
+from lossreg.components import RUNTIME_NAMES, Dataset, Loss, Model, Observer, Optimizer, Scheduler
 from lossreg.expression import WORDS
 from lossreg.plugins import plugin_settings as settings
 from lossreg.plugins.checks import HOOKS
@@ -23,6 +23,11 @@ from lossreg.training.arguments import RunArguments
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")}
+OWN_PACKAGES = (
+    (ROOT, "lossreg"),
+    (ROOT / "plugins", "lossreg_builtin"),
+    (ROOT / "plugins", "lossreg_observers"),
+)
 REFERENCE = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "reference").glob("*.rst")}
 MARKDOWN = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 ALL = "\n".join(PAGES.values())
@@ -66,7 +71,7 @@ def test_every_runtime_name_is_documented(name: str) -> None:
     assert f"`{name}`" in section("contracts.md", "Runtime arguments")
 
 
-@pytest.mark.parametrize("component", [Loss, Optimizer, Scheduler, Model, Dataset])
+@pytest.mark.parametrize("component", [Loss, Optimizer, Scheduler, Model, Dataset, Observer])
 def test_every_field_of_a_component_is_documented(component: type) -> None:
     """The page on contracts names each field of each kind of component."""
     text = section("contracts.md", "Components")
@@ -151,13 +156,12 @@ def test_run_and_plan_take_every_setting() -> None:
 
 
 def test_every_module_is_on_the_map() -> None:
-    """The page on architecture has each module of the core and of the built-in plugin, and no other."""
+    """The page on architecture has each module of the core and of our own plugins, and no other."""
     found = {
-        path.relative_to(root).as_posix()
-        for root, package in ((ROOT, "lossreg"), (ROOT / "plugins", "lossreg_builtin"))
-        for path in (root / package).rglob("*.py")
+        path.relative_to(root).as_posix() for root, package in OWN_PACKAGES for path in (root / package).rglob("*.py")
     }
-    assert set(re.findall(r"`((?:lossreg|lossreg_builtin)/[\w/]*\.py)`", PAGES["architecture.md"])) == found
+    named = re.findall(r"`((?:lossreg|lossreg_builtin|lossreg_observers)/[\w/]*\.py)`", PAGES["architecture.md"])
+    assert set(named) == found
 
 
 @pytest.mark.parametrize("word", [settings.PLUGINS_VARIABLE, settings.STRICT_VARIABLE, *settings.PROJECT_KEYS])
@@ -166,10 +170,10 @@ def test_every_setting_of_plugins_is_documented(word: str) -> None:
     assert f"`{word}`" in section("plugin-loading.md", "Which plugins load")
 
 
-@pytest.mark.parametrize("kind", ["loss", "optimizer", "scheduler", "model", "dataset"])
+@pytest.mark.parametrize("kind", ["loss", "optimizer", "scheduler", "model", "dataset", "observer"])
 def test_every_built_in_is_documented(kind: str) -> None:
     """Each built-in component is named in the docs."""
-    names = [r.name for r in default.of(kind).values() if r.provenance.plugin == "builtin"]
+    names = [r.name for r in default.of(kind).values() if r.provenance.distribution == "lossreg"]
     assert [name for name in names if f"`{name}`" not in ALL] == []
 
 

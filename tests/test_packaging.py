@@ -13,6 +13,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+OWN_PACKAGES = (
+    (ROOT, "lossreg"),
+    (ROOT / "plugins", "lossreg_builtin"),
+    (ROOT / "plugins", "lossreg_observers"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +33,14 @@ def source_files() -> set[str]:
     """The files of the import packages, as they are imported."""
     return {
         path.relative_to(root).as_posix()
-        for root, package in ((ROOT, "lossreg"), (ROOT / "plugins", "lossreg_builtin"))
+        for root, package in OWN_PACKAGES
         for path in (root / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
 
 
 def test_the_wheel_has_all_files_and_nothing_else(built: Path) -> None:
-    """The wheel holds the two import packages, py.typed among their files, the licence and its metadata."""
+    """The wheel holds the import packages, py.typed among their files, the licence and its metadata."""
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())

@@ -12,9 +12,10 @@ from typing import Any
 
 from lossreg.errors import ConfigError
 from lossreg.plugins.participants import Participant, participants
+from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.guesses import guess_parameter
 from lossreg.registry.registries import Registries
-from lossreg.run_spec import COMPONENT_FIELDS, RunSpec, check_keys
+from lossreg.run_spec import COMPONENT_FIELDS, OBSERVE, RunSpec, check_keys
 from lossreg.spec import ComponentSpec
 from lossreg.training.record.owner import describe_unfinished
 from lossreg.training.record.run_json import ENDS_ITSELF, NAME, RunRecord, read_run_record
@@ -116,12 +117,16 @@ def _repeated(record: RunRecord, registries: Registries, replaced: Collection[st
             kind, dot, _ = name.partition(".")
             if dot and kind in ("optimizer", "scheduler"):  # of several that stepped together
                 _check_origin(origin, kind, record.file, registries)
+    if OBSERVE not in replaced:
+        for name, origin in record.components.items():
+            if name.partition(".")[0] == "observer":
+                _check_installed(origin, "observer", record.file, registries)
     _compare_participants(record, participants(registries.reports))
     _compare_versions(record)
     return {key: value for key, value in record.spec.items() if key not in record.objects}
 
 
-def _check_origin(origin: dict[str, Any], kind: str, file: Path, registries: Registries) -> None:
+def _check_installed(origin: dict[str, Any], kind: str, file: Path, registries: Registries) -> RegistryEntry[Any]:
     """Checks that what a past run was made of is installed, and says where it came from if it is not."""
     full_id, source = str(origin.get("id")), origin.get("file")
     registry = registries.of(kind)
@@ -131,7 +136,12 @@ def _check_origin(origin: dict[str, Any], kind: str, file: Path, registries: Reg
         if source:
             came = f"the file {source} (-p {source})"
         raise ConfigError(f"{file} cannot be repeated: its {kind} {full_id} is missing; it came from {came}")
-    here = registry[full_id].provenance
+    return registry[full_id]
+
+
+def _check_origin(origin: dict[str, Any], kind: str, file: Path, registries: Registries) -> None:
+    """The same for what decides the weights, with a warning if it has changed."""
+    here, source = _check_installed(origin, kind, file, registries).provenance, origin.get("file")
     if here.sha256 != origin.get("sha256"):
         if here.file != source:
             logger.warning("%s takes the place of %s in %s: the weights may differ", here.file, source, file)

@@ -13,7 +13,7 @@ from lossreg.errors import ConfigError, LossregError
 from lossreg.groups import REST, SCHEDULER
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.registries import Registries
-from lossreg.run_spec import COMPONENT_FIELDS, SETTINGS, RunSpec
+from lossreg.run_spec import COMPONENT_FIELDS, OBSERVE, SETTINGS, RunSpec
 from lossreg.spec import ComponentSpec
 from lossreg.suggestions import did_you_mean
 
@@ -67,6 +67,9 @@ def split_dotted(args: Sequence[str], ctx: click.Context) -> tuple[list[str], li
             if text is None and flag in FLAGS:
                 ctx.meta[WAITING] = Edit(word, FLAGS[flag], parameter.replace("-", "_"), "")
             continue
+        if flag == OBSERVE:
+            written = f'--{OBSERVE} "NAME({parameter.replace("-", "_")}=...)"'
+            raise click.UsageError(f"--{flag}.{parameter}: there may be several observers; write {written}", ctx)
         if flag not in FLAGS:
             hint = did_you_mean(f"--{flag}", [f"--{known}" for known in FLAGS]).replace("'", "")
             raise click.UsageError(f"--{flag}.{parameter}: there is no component --{flag}.{hint}", ctx)

@@ -14,7 +14,7 @@ from lossreg.cli.output import columns, component_json
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.components import KINDS
 from lossreg.errors import ConfigError
-from lossreg.names import canonical, normalize
+from lossreg.names import canonical, normalize, with_article
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.registry import PLURALS
 from lossreg.suggestions import did_you_mean
@@ -64,7 +64,7 @@ def kinds_of(name: str) -> list[str]:
 def _known_as(name: str) -> str:
     """A sentence on the components of a name that was written for a kind, or nothing."""
     kinds = kinds_of(name)
-    return f"There is a {kinds[0]} {name}: lossreg show {kinds[0]} {name}." if kinds else ""
+    return f"There is {with_article(kinds[0])} {name}: lossreg show {kinds[0]} {name}." if kinds else ""
 
 
 @click.command("list")
@@ -85,8 +85,8 @@ def list_command(
 ) -> None:
     """List components: all of them, those of a KIND, or those whose name fits a PATTERN.
 
-    KIND is loss, optimizer, scheduler, model or dataset (or losses, opt, ...). PATTERN may have * and ?, and is
-    compared with the name and the full id.
+    KIND is loss, optimizer, scheduler, model, dataset or observer (or losses, opt, ...). PATTERN may have * and ?, and
+    is compared with the name and the full id.
 
     \b
     Examples:

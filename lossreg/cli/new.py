@@ -25,7 +25,7 @@ from lossreg.cli.list import check_kind, complete_kind
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.components import KINDS
 from lossreg.errors import AmbiguousNameError, ComponentError, ConfigError, UnknownNameError
-from lossreg.names import canonical, check_name
+from lossreg.names import canonical, check_name, with_article
 from lossreg.plugins.entry_points import entry_points
 from lossreg.plugins.provenance import LOCAL
 from lossreg.registry.registries import default
@@ -33,13 +33,14 @@ from lossreg.registry.registry import BUILTIN
 
 logger = logging.getLogger("lossreg")
 
-#: Kind -> what follows the flag's dot to set one parameter of the example.
+#: Kind -> a parameter of the example, and another value than its default.
 EXAMPLES: Mapping[str, str] = {
     "loss": "gamma 1.5",
     "optimizer": "lr 0.001",
     "scheduler": "warmup 5",
     "model": "hidden 256",
     "dataset": "noise 0.2",
+    "observer": "digits 3",
 }
 
 FLAGS: Mapping[str, str] = {
@@ -48,6 +49,7 @@ FLAGS: Mapping[str, str] = {
     "scheduler": "--sched",
     "model": "--model",
     "dataset": "--data",
+    "observer": "--observe",
 }
 
 #: File of the new folder -> its template; both are filled in.
@@ -188,6 +190,14 @@ class Names:
         line = f"{start} {self.attribute}"
         return line if len(line) <= 88 else f"{start} (\n    {self.attribute},\n)"
 
+    def _example(self) -> str:
+        """Options that set a parameter; of observers there may be several, so theirs stand in the text."""
+        flag, name = FLAGS[self.kind], self.written()
+        if self.kind == "observer":
+            parameter, value = EXAMPLES[self.kind].split()
+            return f'{flag} "{name}({parameter}={value})"'
+        return f"{flag} {name} {flag}.{EXAMPLES[self.kind]}"
+
     def values(self) -> dict[str, str]:
         """What a template can name."""
         return {
@@ -197,7 +207,8 @@ class Names:
             "attribute": self.attribute,
             "import_attribute": self._import(),
             "flag": FLAGS[self.kind],
-            "example": EXAMPLES[self.kind],
+            "a_kind": with_article(self.kind).capitalize(),
+            "example": self._example(),
             "name": self.written(),
             "oldest_lossreg": oldest(lossreg.__version__),
         }

@@ -30,7 +30,7 @@ from lossreg.names import normalize
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.guesses import Owner, find_owner
 from lossreg.registry.registries import Registries
-from lossreg.run_spec import COMPONENT_FIELDS, RUN_KEYS, SETTINGS, RunSpec, meant_setting
+from lossreg.run_spec import COMPONENT_FIELDS, OBSERVE, RUN_KEYS, SETTINGS, RunSpec, meant_setting
 from lossreg.settings import Setting
 from lossreg.spec import ComponentSpec
 from lossreg.suggestions import close_matches
@@ -60,6 +60,7 @@ _TYPES: Mapping[str, click.ParamType[Any]] = {"whole": click.INT, "number": _Num
 _MORE_HELP: Mapping[str, str] = {
     "param_groups": " Written 'PATTERN: KEY=VALUE, ...', 'PATTERN: OPTIMIZER' or "
     "'PRESET', as '*.bias: weight_decay=0'; may be given more than once.",
+    "observe": " A spec text such as 'tensorboard'; may be given more than once.",
 }
 
 
@@ -189,6 +190,8 @@ def _completer(name: str) -> Callable[..., list[CompletionItem[str]]] | None:
         return complete_weights
     if name == "param_groups":
         return complete_groups
+    if name == OBSERVE:
+        return functools.partial(_complete_spec, "observer")
     if name not in COMPONENT_FIELDS:
         return None
     return functools.partial(_complete_spec, COMPONENT_FIELDS[name])
@@ -228,7 +231,7 @@ def _option(name: str, setting: Setting) -> Callable[[F], F]:
         name,
         type=_type(setting),
         metavar=setting.metavar,
-        multiple=setting.kind == "groups",
+        multiple=setting.kind in ("groups", "components"),
         help=shown,
         shell_complete=_completer(name),
     )

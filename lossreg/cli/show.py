@@ -15,7 +15,7 @@ from lossreg.cli.output import columns, component_json
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.components import KINDS
 from lossreg.errors import ConfigError
-from lossreg.names import normalize
+from lossreg.names import normalize, with_article
 from lossreg.registry.build import ResolvedComponent, resolve
 from lossreg.registry.entry import RegistryEntry
 from lossreg.spec import ComponentSpec, texts_of
@@ -39,8 +39,8 @@ def _complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) 
 def show_command(kind: str, name: str | None, as_json: bool) -> None:
     """Show one component: where it comes from, its parameters with their defaults, its contract, its documentation.
 
-    KIND is loss, optimizer, scheduler, model or dataset, and may be left out where one component has the name; NAME is
-    a short name, a full id, or a spec text, whose parameters are checked.
+    KIND is loss, optimizer, scheduler, model, dataset or observer, and may be left out where one component has the
+    name; NAME is a short name, a full id, or a spec text, whose parameters are checked.
 
     \b
     Examples:
@@ -83,7 +83,7 @@ def _meant(kind: str, name: str | None) -> tuple[str, ComponentSpec]:
     if not kinds:
         raise ConfigError(f"nothing is named {shown(spec.name)}.{_close(spec.name)} Names: lossreg list")
     raise ConfigError(
-        f"{spec.name} is {' and '.join(f'a {kind}' for kind in kinds)}; say which: show {kinds[0]} {spec.name}"
+        f"{spec.name} is {' and '.join(map(with_article, kinds))}; say which: show {kinds[0]} {spec.name}"
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import attrs
 
@@ -185,14 +185,15 @@ def _load(point: EntryPoint) -> PluginReport:
     return PluginReport(point.provenance, "loaded", components, milliseconds(), problem, plugin)
 
 
-def check_settings(settings: PluginSettings, reports: Iterable[PluginReport]) -> None:
+def check_settings(settings: PluginSettings, reports: Collection[PluginReport]) -> None:
     """Checks that the settings do not block a built-in plugin, and that the plugins that they allow are installed.
 
     Raises:
         ConfigError: If they do, or one is not.
     """
     known = {canonical(name): name for r in reports for name in (r.provenance.plugin, r.provenance.distribution or "")}
-    for name in sorted(settings.block & {OWN_DISTRIBUTION, "builtin"}):
+    own = {r.provenance.plugin for r in reports if canonical(r.provenance.distribution or "") == OWN_DISTRIBUTION}
+    for name in sorted(settings.block & {OWN_DISTRIBUTION, *map(canonical, own)}):
         raise ConfigError(f"the plugin {name!r} belongs to lossreg itself and cannot be blocked")
     for purpose, names in (("allow", settings.allow or frozenset()), ("block", settings.required_block)):
         for name in sorted(names - known.keys()):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from lossreg.components import KINDS, Component, Dataset, Loss, Model, Optimizer, Scheduler
+from lossreg.components import KINDS, Component, Dataset, Loss, Model, Observer, Optimizer, Scheduler
 from lossreg.errors import ConfigError, PluginError
 from lossreg.names import canonical
 from lossreg.plugins.checks import hooks_of
@@ -46,7 +46,7 @@ def _registering_into(registries: Registries) -> Iterator[None]:
 
 
 class Registries:
-    """Five registries and the plugins that filled them.
+    """A registry of each kind and the plugins that filled them.
 
     Plugins are loaded when a name is first looked up, once, under a lock; registering a component never loads them.
 
@@ -59,6 +59,7 @@ class Registries:
         schedulers: Registry of learning-rate schedulers.
         models: Registry of models.
         datasets: Registry of data sets.
+        observers: Registry of observers.
     """
 
     def __init__(self, settings: PluginSettings | None = None) -> None:
@@ -72,6 +73,7 @@ class Registries:
         self.schedulers: Registry[Scheduler, torch.optim.lr_scheduler.LRScheduler] = Registry(Scheduler, self)
         self.models: Registry[Model, torch.nn.Module] = Registry(Model, self)
         self.datasets: Registry[Dataset, Data] = Registry(Dataset, self)
+        self.observers: Registry[Observer, object] = Registry(Observer, self)
 
     def of(self, kind: str) -> Registry[Any, Any]:
         """The registry of a kind (`"loss"`)."""
@@ -267,3 +269,4 @@ optimizers = default.optimizers
 schedulers = default.schedulers
 models = default.models
 datasets = default.datasets
+observers = default.observers

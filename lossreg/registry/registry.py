@@ -9,7 +9,7 @@ import attrs
 
 from lossreg.components import KINDS, Component
 from lossreg.errors import AmbiguousNameError, ComponentError, UnknownNameError
-from lossreg.names import normalize, snake_case
+from lossreg.names import normalize, snake_case, with_article
 from lossreg.plugins.local import is_same, local_provenance
 from lossreg.plugins.provenance import PluginReport, Provenance
 from lossreg.registry.entry import RegistryEntry
@@ -216,7 +216,7 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
 
     def __getitem__(self, name: str) -> RegistryEntry[C]:
         if not isinstance(name, str):
-            what = f"a {self.kind} is looked up by its name, a text, not by {shown(name)}"
+            what = f"{with_article(self.kind)} is looked up by its name, a text, not by {shown(name)}"
             raise UnknownNameError(what, kind=self.kind, name=shown(name), suggestions=())
         found = self._candidates(name)
         if len(found) == 1:
@@ -295,7 +295,7 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
         hint = registering_hint(name)
         lines += [hint.replace(". ", "  ", 1)] if hint else []
         lines += [
-            f"  {kind} {shown(name)} exists; it is not {'an' if self.kind == 'optimizer' else 'a'} {self.kind}"
+            f"  {kind} {shown(name)} exists; it is not {with_article(self.kind)}"
             for kind in KINDS
             if kind != self.kind and name in self._owner.of(kind)
         ]

@@ -12,10 +12,11 @@ from typing import Any, Unpack
 
 from lossreg.errors import ConfigError, LossregError
 from lossreg.registry.registries import Registries, default
-from lossreg.training.arguments import RunArguments, check_call, shows_settings, split_arguments
+from lossreg.training.arguments import RunArguments, check_call, shows_settings, split_arguments, split_observers
 from lossreg.training.hardware.distributed import Processes
 from lossreg.training.hooks import RunHooks
 from lossreg.training.loop import train
+from lossreg.training.observing import build_observers
 from lossreg.training.record.directory import RUNS, RunDirectory, absolute_path
 from lossreg.training.record.progress import Progress
 from lossreg.training.record.recorder import Recorder
@@ -23,7 +24,7 @@ from lossreg.training.results import Plan, RunResult
 from lossreg.training.selection import Request, class_name
 from lossreg.training.setup import set_up
 from lossreg.training.state import Run
-from lossreg.training.stops import SignalGuard, exits_as_failures
+from lossreg.training.stops import SignalGuard, exits_as_failures, signal_name
 
 logger = logging.getLogger("lossreg")
 
@@ -48,7 +49,8 @@ def run(
     Args:
         out: The run directory, absent or empty; None is `runs/<time>-<model>-<loss>-<optimizer>`.
         quiet: Whether nothing is shown on stderr but warnings.
-        observers: Objects with methods named like the run hooks (`lossreg_epoch_finished(run, record)`).
+        observers: Objects with methods named like the run hooks (`lossreg_epoch_finished(run, record)`), whose errors
+            are errors of the run; those in `observe` only cost a warning.
         registries: Where names are looked up; None is `lossreg.losses` and its siblings.
         settings: The components and the settings of the loop; `lossreg.RunSpec` describes each.
 
@@ -65,8 +67,9 @@ def run(
     """
     check_call(registries, out, quiet, observers)
     chosen = default if registries is None else registries
-    spec, objects = split_arguments(settings, "run", chosen)
-    return run_request(Request(spec, objects, chosen), out=out, quiet=quiet, observers=observers)
+    named, observing = split_observers(settings)
+    spec, objects = split_arguments(named, "run", chosen)
+    return run_request(Request(spec, objects, chosen, observing), out=out, quiet=quiet, observers=observers)
 
 
 @shows_settings
@@ -91,8 +94,9 @@ def plan(*, registries: Registries | None = None, **settings: Unpack[RunArgument
     """
     check_call(registries)
     chosen = default if registries is None else registries
-    spec, objects = split_arguments(settings, "plan", chosen)
-    return plan_request(Request(spec, objects, chosen))
+    named, observing = split_observers(settings)
+    spec, objects = split_arguments(named, "plan", chosen)
+    return plan_request(Request(spec, objects, chosen, observing))
 
 
 def run_request(
@@ -141,6 +145,7 @@ def _check_main_guard() -> None:
 def plan_request(request: Request) -> Plan:
     """Checks what was asked for; see `plan`."""
     with exits_as_failures():
+        build_observers(request)  # what cannot be built is found here too; none is called
         parts = set_up(request, Processes(), quiet=True)
     facts = parts.describe()
     parts.freezing.end(parts.objective)
@@ -172,10 +177,11 @@ def _prepare(
         with processes.fail_together(), exits_as_failures():
             if is_named and processes.is_main:
                 directory = RunDirectory.claim(place)
+            isolated = build_observers(request) if processes.is_main else []
             parts = set_up(request, processes, quiet=quiet)
             if processes.is_main:
                 directory = directory or RunDirectory.claim_default(parts.labels, place)
-                hooks = RunHooks([Recorder(directory, parts, signals), *observers], request.registries)
+                hooks = RunHooks([Recorder(directory, parts, signals), *observers], request.registries, isolated)
     except BaseException:
         if directory is not None:
             directory.release()
@@ -187,7 +193,7 @@ def _prepare(
         directory.path if directory else Path(),  # the main process knows it
         parts,
         participants=hooks.participants,
-        observers=tuple(class_name(one) for one in observers if not isinstance(one, Progress)),
+        observers=tuple(class_name(one) for one in (*observers, *request.observers) if not isinstance(one, Progress)),
     )
     return run, hooks
 
@@ -196,6 +202,7 @@ def _train(run: Run, hooks: RunHooks) -> RunResult:
     processes = run.parts.processes
     started = time.perf_counter()
     contained = functools.partial(exits_as_failures, lambda: (run.epoch, run.step))
+    hurried = False
     try:
         with contained():
             hooks.call("lossreg_run_started", run=run)
@@ -204,6 +211,7 @@ def _train(run: Run, hooks: RunHooks) -> RunResult:
             hooks.call("lossreg_run_finished", run=run, result=result)
     except BaseException as error:
         failure = processes.explain(error, run.epoch, run.step)
+        hurried = signal_name(failure) is not None
         if not isinstance(failure, LossregError):
             failure.add_note(f"lossreg: at epoch {run.epoch}, step {run.step}; files in {run.directory}")
         with contained():
@@ -213,6 +221,7 @@ def _train(run: Run, hooks: RunHooks) -> RunResult:
         raise
     finally:
         run.parts.close()
+        hooks.close(hurried=hurried)
     return result
 
 

@@ -14,6 +14,7 @@ from lossreg.registry.guesses import guess_parameter
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import (
     COMPONENT_FIELDS,
+    OBSERVE,
     RUN_KEYS,
     FrozenMode,
     Interval,
@@ -71,6 +72,7 @@ class RunArguments(TypedDict, total=False):
     eval_train: bool
     weights: str
     log_every: int
+    observe: str | ComponentSpec | Iterable[object] | None
 
 
 def split_arguments(
@@ -106,6 +108,21 @@ def split_arguments(
     if "device" in settings:
         settings["device"] = _device(settings["device"])
     return RunSpec(**settings), objects
+
+
+def split_observers(settings: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[object, ...]]:
+    """Separates the observers that are Python objects from those that a spec can name.
+
+    Returns:
+        The settings without the objects, and the objects.
+    """
+    given = settings.get(OBSERVE)
+    if isinstance(given, str | ComponentSpec | Mapping | None) or not isinstance(given, Iterable):
+        return dict(settings), ()
+    listed = list(given)
+    named = [one for one in listed if isinstance(one, str | ComponentSpec)]
+    objects = tuple(one for one in listed if not isinstance(one, str | ComponentSpec))
+    return {**settings, OBSERVE: named}, objects
 
 
 def _guess(arguments: Mapping[str, Any], registries: Registries) -> Callable[[str], str]:

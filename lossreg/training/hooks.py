@@ -1,18 +1,17 @@
-"""Calling the run hooks: of observers, whose errors end the run, and of plugins, each in isolation."""
+"""Calling the run hooks: of the run's own observers, whose errors end it, and in isolation of others and of plugins."""
 
 from __future__ import annotations
 
-import inspect
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lossreg.errors import ConfigError, RunFailedError, describe_error
-from lossreg.hookspecs import PREFIX
-from lossreg.plugins.checks import HOOKS
+from lossreg.errors import RunFailedError, describe_error
 from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
 from lossreg.plugins.manager import implementations
 from lossreg.plugins.participants import RUN_HOOKS, participants
+from lossreg.training.observing import HURRIED, IsolatedObserver, check_observer, copied
 from lossreg.training.selection import class_name
 
 if TYPE_CHECKING:
@@ -25,12 +24,14 @@ logger = logging.getLogger("lossreg")
 class RunHooks:
     """Calls observers and plugins when something happens in a run.
 
-    An observer is any object with methods named like the run hooks; its errors are the run's errors. A plugin whose
-    hook raises costs one warning line and is not called again in this run; the run goes on.
+    An observer is any object with methods named like the run hooks; its errors are the run's errors, unless it is
+    isolated. An isolated one, or a plugin, whose hook raises costs one warning line and is not called again in this
+    run; the run goes on.
 
     Args:
         observers: Called first, in this order.
         registries: Hold the plugins, and say whether their faults are errors.
+        isolated: Called next.
 
     Attributes:
         participants: The plugins and files whose hooks are called.
@@ -39,9 +40,12 @@ class RunHooks:
         ConfigError: If an observer has a method of the hooks' prefix that is not a run hook, or none at all.
     """
 
-    def __init__(self, observers: Sequence[object], registries: Registries) -> None:
+    def __init__(
+        self, observers: Sequence[object], registries: Registries, isolated: Sequence[IsolatedObserver] = ()
+    ) -> None:
         for observer in observers:
-            _check_observer(observer)
+            check_observer(observer, repr(observer))
+        self._isolated = isolated
         self._observers: dict[str, list[tuple[str, Callable[..., Any]]]] = {
             hook: [(class_name(one), getattr(one, hook)) for one in observers if hasattr(one, hook)]
             for hook in RUN_HOOKS
@@ -60,6 +64,7 @@ class RunHooks:
         """No hooks: those of a process that does not keep the record."""
         hooks = cls.__new__(cls)
         hooks.participants = ()
+        hooks._isolated = ()
         hooks._observers = {hook: [] for hook in RUN_HOOKS}
         hooks._plugins = {hook: [] for hook in RUN_HOOKS}
         return hooks
@@ -74,9 +79,11 @@ class RunHooks:
         run: Run = arguments["run"]
         for observer, call in self._observers[hook]:
             reason = run.stop_reason
-            call(**_copied(arguments))
+            call(**copied(arguments))
             if run.stop_reason is not reason:
                 run.stopped_by = observer
+        for isolated in self._isolated:
+            isolated.call(hook, copied(arguments))
         for plugin, label, call in self._plugins[hook]:
             if plugin in self._silenced:
                 continue
@@ -85,10 +92,20 @@ class RunHooks:
             if run.stop_reason is not reason:
                 run.stopped_by = label
 
+    def close(self, *, hurried: bool) -> None:
+        """Waits until the isolated observers are done with the run, each for as long as it may take.
+
+        Args:
+            hurried: Whether a signal ended the run.
+        """
+        ended = time.monotonic()
+        for isolated in self._isolated:
+            isolated.close(ended, HURRIED if hurried else None)
+
     def _call_plugin(self, plugin: str, hook: str, call: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
         try:
             with StdoutToStderr():
-                call(**_copied(arguments))
+                call(**copied(arguments))
         except BaseException as error:  # a plugin must not end a user's run
             if is_from_outside(error):
                 raise
@@ -97,22 +114,3 @@ class RunHooks:
                 raise RunFailedError(f"plugin {plugin!r} failed in {hook} (strict): {reason}") from error
             self._silenced.add(plugin)
             logger.warning("plugin %r failed in %s and is left out of this run: %s", plugin, hook, reason)
-
-
-def _copied(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments with a row of its own for each that is called: what one writes into it, no other reads."""
-    return {name: dict(value) if name == "record" else value for name, value in arguments.items()}
-
-
-def _check_observer(observer: object) -> None:
-    methods = [name for name in dir(observer) if name.startswith(PREFIX)]
-    unknown = [name for name in methods if name not in RUN_HOOKS]
-    if unknown or not methods:
-        wrong = f"has {unknown[0]}, which is not a run hook" if unknown else "has no method named like a run hook"
-        raise ConfigError(f"the observer {observer!r} {wrong}; run hooks: {', '.join(RUN_HOOKS)}")
-    for name in methods:
-        try:
-            inspect.signature(getattr(observer, name)).bind(**dict.fromkeys(HOOKS[name]))
-        except TypeError as error:
-            takes = ", ".join(HOOKS[name])
-            raise ConfigError(f"the observer {observer!r}: {name} is called with {takes}: {error}") from error

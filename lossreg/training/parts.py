@@ -121,6 +121,7 @@ class Parts:
         weights: Which weights are evaluated, kept and saved.
         choices: What is chosen by metrics.
         freezing: Which parameters are frozen, and until when.
+        observers: Facts of the observers that are named.
         warnings: Sentences to show before the run starts.
     """
 
@@ -135,6 +136,7 @@ class Parts:
     weights: Weights
     choices: Choices
     freezing: Freezing
+    observers: Facts
     warnings: list[str]
 
     @property
@@ -145,7 +147,7 @@ class Parts:
     @property
     def components(self) -> dict[str, Any]:
         """Field -> all parameters and provenance of what was built by name."""
-        facts = {**self.samples.facts, **self.fit.facts, **self.optimization.facts}
+        facts = {**self.samples.facts, **self.fit.facts, **self.optimization.facts, **self.observers}
         return {field: of_field for field, of_field in facts.items() if of_field is not None}
 
     @property

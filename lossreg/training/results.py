@@ -10,8 +10,8 @@ from typing import Any
 import attrs
 import torch
 
-from lossreg.run_spec import RunSpec
-from lossreg.spec import texts_of
+from lossreg.run_spec import OBSERVE, RunSpec
+from lossreg.spec import ComponentSpec, texts_of
 from lossreg.training.optim.needs import Needs
 from lossreg.values import finite
 
@@ -121,16 +121,26 @@ def _components(plan: Plan) -> list[str]:
     """A line for each setting, with all parameters of a component."""
     lines = []
     for field, text in plan.spec.items():
-        component = plan.components.get(field)
-        if component is None:
-            lines.append(f"{field:<20}{_setting(text)}")
+        if field == OBSERVE:
+            each = [
+                _component(plan.components[f"observer.{number}"], spec)
+                for number, spec in enumerate(plan.spec.observe, start=1)
+            ]
+            lines += [f"{field:<20}{one}" for one in each or ["none"]]
             continue
-        params = {key: _shown(value) for key, value in component["params"].items()}
-        params |= texts_of(getattr(plan.spec, field).params)  # as they can be pasted back
-        arguments = ", ".join(f"{key}={value}" for key, value in params.items())
-        source = f"{component['distribution']} {component['version']}" if component["distribution"] else "this process"
-        lines.append(f"{field:<20}{component['id']}({arguments})  [{source}]")
+        component = plan.components.get(field)
+        shown = _setting(text) if component is None else _component(component, getattr(plan.spec, field))
+        lines.append(f"{field:<20}{shown}")
     return lines
+
+
+def _component(facts: Mapping[str, Any], spec: ComponentSpec) -> str:
+    """A component with all its parameters and its origin."""
+    params = {key: _shown(value) for key, value in facts["params"].items()}
+    params |= texts_of(spec.params)  # as they can be pasted back
+    arguments = ", ".join(f"{key}={value}" for key, value in params.items())
+    source = f"{facts['distribution']} {facts['version']}" if facts["distribution"] else "this process"
+    return f"{facts['id']}({arguments})  [{source}]"
 
 
 def _shown(value: object) -> str:

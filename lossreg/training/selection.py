@@ -18,7 +18,7 @@ from lossreg.registry.build import ResolvedComponent, resolve, resolve_params
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.registries import Registries
 from lossreg.registry.registry import BUILTIN
-from lossreg.run_spec import COMPONENT_FIELDS, RunSpec
+from lossreg.run_spec import COMPONENT_FIELDS, OBSERVE, RunSpec
 from lossreg.spec import ComponentSpec
 from lossreg.values import shown
 from lossreg.weights import WeightsChoice
@@ -37,11 +37,13 @@ class Request:
         spec: What is named, and the settings of the loop.
         objects: Field -> a Python object to use instead of a name.
         registries: Where names are looked up.
+        observers: Python objects that observe the run in addition to those that the spec names.
     """
 
     spec: RunSpec
     objects: Mapping[str, Any]
     registries: Registries
+    observers: tuple[object, ...] = ()
 
 
 @attrs.frozen(eq=False)
@@ -148,6 +150,22 @@ def select(request: Request) -> Selection:
     return Selection(**chosen, group_optimizers=groups)
 
 
+def select_observers(request: Request) -> list[Choice]:
+    """Looks the observers up that are named.
+
+    Raises:
+        LossregError: If a name or a parameter is wrong, or two of them are the same; its attribute `setting` says which
+            field it is about.
+    """
+    chosen: list[Choice] = []
+    for spec in request.spec.observe:
+        choice = _choice(OBSERVE, "observer", spec, request.registries)
+        if any(choice.spec == other.spec for other in chosen):
+            raise ConfigError(f"{OBSERVE}: {choice.label} is given twice", setting=OBSERVE)
+        chosen.append(choice)
+    return chosen
+
+
 def select_loss(selection: Selection, task: Task, registries: Registries) -> Choice:
     """The loss, which is the task's own if none was named."""
     return selection.loss or _named("loss", ComponentSpec(TASK_LOSS[task]), registries)
@@ -162,7 +180,11 @@ def declaration_of(criterion: object, registries: Registries) -> Loss | None:
 
 
 def _named(field: str, spec: ComponentSpec, registries: Registries) -> Choice:
-    registry = registries.of(COMPONENT_FIELDS[field])
+    return _choice(field, COMPONENT_FIELDS[field], spec, registries)
+
+
+def _choice(field: str, kind: str, spec: ComponentSpec, registries: Registries) -> Choice:
+    registry = registries.of(kind)
     try:
         resolved = resolve(registry, spec)
     except LossregError as error:

@@ -14,6 +14,7 @@ from lossreg.errors import BuildError, ConfigError, ContractError, DataError, Lo
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import RunSpec
+from lossreg.spec import ComponentSpec
 from lossreg.training.batch_statistics import BatchStatistics
 from lossreg.training.choosing import choose
 from lossreg.training.data.batch_plan import BatchPlan
@@ -31,6 +32,7 @@ from lossreg.training.loss.contract import Mismatch, ProbeResult, check_contract
 from lossreg.training.loss.finite import check_first_loss
 from lossreg.training.loss.objective import Objective
 from lossreg.training.loss.reduction import Reduction, reduction_of
+from lossreg.training.observing import observer_facts
 from lossreg.training.optim.freezing import plan_freezing
 from lossreg.training.optim.layout import layout_failure
 from lossreg.training.optim.needs import declared_needs
@@ -61,6 +63,7 @@ from lossreg.training.selection import (
     declaration_of,
     select,
     select_loss,
+    select_observers,
 )
 from lossreg.training.weights import Weights, choose_weights
 from lossreg.validation import Cut
@@ -85,6 +88,7 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     device = _device(spec, processes)
     check_effects(request)
     selection = select(request)
+    observers = select_observers(request)
     samples = _load_samples(selection.data, spec, device, processes, quiet=quiet or not processes.is_main)
     chosen = _all_chosen(selection, samples.data, request.registries)
     declared = declared_needs(selection.optimizer.component)
@@ -122,7 +126,7 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     if spec.compile:
         check_compiler(device)
     return Parts(
-        spec=_full_spec(spec, selection, chosen),
+        spec=attrs.evolve(_full_spec(spec, selection, chosen), observe=_specs(observers)),
         labels={field: choice.label for field, choice in chosen.items()},
         objects={field: class_name(part) for field, part in request.objects.items()},
         device=device,
@@ -133,7 +137,9 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
         weights=weights,
         choices=choices,
         freezing=freezing,
+        observers=observer_facts(observers, spec.epochs),
         warnings=[
+            *filter(None, [choice.warning for choice in observers]),
             *_warnings(chosen, samples.plan, fit, optimization),
             *filter(None, [weights.warning, choices.warning]),
         ],
@@ -157,6 +163,10 @@ def _full_spec(spec: RunSpec, selection: Selection, chosen: Mapping[str, Choice]
         for group in spec.param_groups
     )
     return attrs.evolve(spec, **named, param_groups=groups)
+
+
+def _specs(observers: list[Choice]) -> list[str | ComponentSpec]:
+    return [choice.spec for choice in observers if choice.spec is not None]
 
 
 def _load_samples(choice: Choice, spec: RunSpec, device: torch.device, processes: Processes, *, quiet: bool) -> Samples:

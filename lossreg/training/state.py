@@ -9,7 +9,7 @@ import attrs
 import torch
 
 from lossreg.plugins.participants import Participant
-from lossreg.run_spec import RunSpec
+from lossreg.run_spec import OBSERVE, RunSpec
 from lossreg.training.choosing import Best
 from lossreg.training.stops import check_reason
 
@@ -67,6 +67,15 @@ class Run:
     def optimizer(self) -> torch.optim.Optimizer:
         """The optimizer."""
         return self.parts.optimization.optimizer
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings, and under `optimizer.lr` and the like all parameters of the components, as plain values."""
+        given = {field: self.parts.objects.get(field, value) for field, value in self.spec.items() if field != OBSERVE}
+        for name, facts in self.parts.components.items():
+            if not name.startswith("observer."):
+                given |= {f"{name}.{key}": value for key, value in facts["params"].items()}
+        return given
 
     @property
     def kept_epoch(self) -> int | None:

@@ -14,12 +14,20 @@ from torch import Tensor
 
 from lossreg.components import Component, Loss
 from lossreg.data import Task
-from lossreg.errors import BuildError, ConfigError, LossregError, UnknownParameterError, describe_error
+from lossreg.errors import (
+    BuildError,
+    ConfigError,
+    LossregError,
+    MissingLibraryError,
+    UnknownParameterError,
+    describe_error,
+)
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.build import ResolvedComponent, resolve_params
 from lossreg.registry.entry import RegistryEntry
 from lossreg.training.loss.adapter import LossAdapter, adapt
 from lossreg.training.loss.gradients import SparseGradient
+from lossreg.training.observing import check_observer
 from lossreg.training.optim.modes import has_modes, set_training_mode
 from lossreg.training.optim.needs import take_step
 from lossreg.training.optim.optimizer import OptimizerPlan, stand_ins_of
@@ -45,6 +53,8 @@ def try_component(entry: RegistryEntry[Component]) -> list[str]:
     trial = _TRIALS.get(entry.component.kind)
     try:
         return list(trial(entry)) if trial is not None and _can_be_built(entry) else []
+    except MissingLibraryError:  # a matter of this installation, which says so when it is used
+        return []
     except LossregError as error:
         return [error.message]
     except BaseException as error:  # whatever a component does, the others are tried
@@ -258,8 +268,14 @@ def _reduction_problems(entry: RegistryEntry[Component], component: Loss, task: 
         yield "reduction='sum' is not the sum of what reduction='none' gives"
 
 
+def _observer_problems(entry: RegistryEntry[Component]) -> Iterator[str]:
+    check_observer(_build(entry), entry.id)
+    yield from ()
+
+
 _TRIALS: dict[str, Callable[[RegistryEntry[Component]], Iterator[str]]] = {
     "loss": _loss_problems,
     "optimizer": _optimizer_problems,
     "scheduler": _scheduler_problems,
+    "observer": _observer_problems,
 }

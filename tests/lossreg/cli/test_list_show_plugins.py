@@ -90,9 +90,9 @@ def test_a_kind_is_listed_in_json(lossreg_command: Command, kind: str) -> None:
 
 
 def test_all_kinds_are_listed_in_the_order_of_the_words(lossreg_command: Command) -> None:
-    """`list` alone gives a block for each of the five kinds."""
+    """`list` alone gives a block for each of the six kinds."""
     heads = [line for line in output(lossreg_command, "list").splitlines() if line and not line.startswith(" ")]
-    assert heads == ["losses", "optimizers", "schedulers", "models", "datasets"]
+    assert heads == ["losses", "optimizers", "schedulers", "models", "datasets", "observers"]
 
 
 def test_all_kinds_are_listed_in_json(lossreg_command: Command) -> None:

@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 
 Result = subprocess.CompletedProcess[str]
 
-KINDS = ("loss", "optimizer", "scheduler", "model", "dataset")
-FLAGS = {"loss": "--loss", "optimizer": "--opt", "scheduler": "--sched", "model": "--model", "dataset": "--data"}
+KINDS = ("loss", "optimizer", "scheduler", "model", "dataset", "observer")
+FLAGS = {
+    "loss": "--loss", "optimizer": "--opt", "scheduler": "--sched", "model": "--model", "dataset": "--data",
+    "observer": "--observe",
+}  # fmt: skip
+FIELDS = {"dataset": "data", "observer": "observer.1"}  # what run.json calls a component, where that is not its kind
 FILES = {
     ".gitignore",
     "README.md",
@@ -92,7 +96,7 @@ def look(python: str, made: Path) -> Result:
     code = """
 import json, lossreg
 from lossreg.registry.registries import default
-for kind in ("loss", "optimizer", "scheduler", "model", "dataset"):
+for kind in ("loss", "optimizer", "scheduler", "model", "dataset", "observer"):
     mine = default.of(kind)["mine"]
     own = {name: p.default for name, p in mine.signature.parameters.items() if name not in mine.component.runtime_args}
     print(json.dumps([kind, mine.component.defaults, own]))
@@ -201,7 +205,7 @@ def test_the_component_runs_by_name_once_installed(made: Path, jobs: dict[str, F
     result = jobs["run"].result()
     assert (result.returncode, result.stderr) == (0, "")
     record = json.loads((made / "run" / "run.json").read_text(encoding="utf-8"))
-    component = record["components"]["data" if kind == "dataset" else kind]
+    component = record["components"][FIELDS.get(kind, kind)]
     assert component["id"] == f"my_{kind}.mine"
     assert (component["distribution"], component["version"]) == (f"my-{kind}", "0.1.0")
 
@@ -269,10 +273,11 @@ def test_the_record_has_the_factory_s_own_defaults(jobs: dict[str, Future[Result
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_readme_sets_a_parameter_that_is_there(made: Path, jobs: dict[str, Future[Result]], kind: str) -> None:
-    """The README's dotted option is one of the component, with a value other than the default."""
+    """The README sets a parameter that the component has, to another value than the default."""
     readme = (made / f"my-{kind}" / "README.md").read_text(encoding="utf-8")
     flag = FLAGS[kind]
-    match = re.search(rf"^lossreg run {flag} mine {flag}\.(\w+) ([\d.]+)$", readme, re.MULTILINE)
+    way = r'"mine\((\w+)=([\d.]+)\)"' if kind == "observer" else rf"mine {flag}\.(\w+) ([\d.]+)"
+    match = re.search(rf"^lossreg run {flag} {way}$", readme, re.MULTILINE)
     assert match is not None
     assert looked(jobs, kind)[0][match[1]] != float(match[2])
 

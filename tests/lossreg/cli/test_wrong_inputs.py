@@ -41,6 +41,9 @@ def refused(command: Command, line: str, *parts: str) -> Outcome:
     return outcome
 
 
+KINDS = "loss, optimizer, scheduler, model, dataset, observer"
+
+
 @pytest.mark.parametrize("verb", ["run", "plan"])
 @pytest.mark.parametrize(
     ("written", "meant"),
@@ -497,7 +500,7 @@ def test_a_flag_without_effect_is_refused(lossreg_command: Command, line: str, p
 
 
 @pytest.mark.parametrize("interval", ["batch", "epochs", ""])
-def test_an_unknown_interval_is_refused_with_those_there_are(lossreg_command: Command, interval: str) -> None:
+def test_an_unknown_interval_is_refused_with_those_known(lossreg_command: Command, interval: str) -> None:
     """An interval other than `epoch` and `step` is refused with the two words."""
     line = f"run {LAMBDA} 1 --sched-interval '{interval}'"
     refused(lossreg_command, line, "--sched-interval", repr(interval), "'epoch', 'step'")
@@ -707,14 +710,16 @@ def test_an_extra_argument_is_refused(lossreg_command: Command, line: str, extra
 @pytest.mark.parametrize(
     ("line", "parts"),
     [
-        ("list lose", ("no kind 'lose'", "'loss'", "loss, optimizer, scheduler, model, dataset")),
-        ("list dice", ("no kind 'dice'", "lossreg show loss dice", "loss, optimizer, scheduler, model, dataset")),
+        ("list lose", ("no kind 'lose'", "'loss'", KINDS)),
+        ("list dice", ("no kind 'dice'", "lossreg show loss dice", KINDS)),
         ("list optim dice", ("no kind 'optim'", "'optimizer'")),
-        ("show modle mlp", ("no kind 'modle'", "'model'", "loss, optimizer, scheduler, model, dataset")),
-        ("show dice loss", ("no kind 'dice'", "loss, optimizer, scheduler, model, dataset")),
+        ("show modle mlp", ("no kind 'modle'", "'model'", KINDS)),
+        ("show dice loss", ("no kind 'dice'", KINDS)),
     ],
 )
-def test_an_unknown_kind_is_refused_with_the_five(lossreg_command: Command, line: str, parts: tuple[str, ...]) -> None:
+def test_an_unknown_kind_is_refused_with_those_known(
+    lossreg_command: Command, line: str, parts: tuple[str, ...]
+) -> None:
     """A word that is no kind is refused with those there are."""
     refused(lossreg_command, line, *parts)
 

@@ -1,0 +1,1 @@
+"""A tracker, as a stranger would write it."""
