@@ -151,13 +151,15 @@ def test_run_and_plan_take_every_setting() -> None:
 
 
 def test_every_module_is_on_the_map() -> None:
-    """The page on architecture has each module of the core and of the built-in plugin, and no other."""
+    """The page on architecture has each module of the core and of the built-in plugin once, and no other."""
     found = {
         path.relative_to(root).as_posix()
         for root, package in ((ROOT, "lossreg"), (ROOT / "plugins", "lossreg_builtin"))
         for path in (root / package).rglob("*.py")
     }
-    assert set(re.findall(r"`((?:lossreg|lossreg_builtin)/[\w/]*\.py)`", PAGES["architecture.md"])) == found
+    rows = [line for line in PAGES["architecture.md"].splitlines() if line.startswith("| `")]
+    listed = [module for row in rows for module in re.findall(r"`((?:lossreg|lossreg_builtin)/[\w/]*\.py)`", row)]
+    assert sorted(listed) == sorted(found)
 
 
 @pytest.mark.parametrize("word", [settings.PLUGINS_VARIABLE, settings.STRICT_VARIABLE, *settings.PROJECT_KEYS])

@@ -17,6 +17,7 @@ from torch.nn import Parameter
 
 from lossreg.errors import BuildError, ConfigError, describe_error
 from lossreg.plugins.isolation import is_from_outside
+from lossreg.registry.levels import GroupsByLevel, changed
 from lossreg.training.loss.gradients import SparseGradient
 from lossreg.training.optim.given import make
 from lossreg.training.optim.joint import JointOptimizer
@@ -94,10 +95,8 @@ class OptimizerPlan:
         if not self.has_patterns:
             (group,) = self.groups
             return group.parameters if replace is None else replace(group.parameters)
-        return [
-            {"params": group.parameters if replace is None else replace(group.parameters), **group.options}
-            for group in self.groups
-        ]
+        members = [group.parameters if replace is None else replace(group.parameters) for group in self.groups]
+        return GroupsByLevel.of(members, [group.by_level for group in self.groups])
 
     def build(self, replace: Replace | None = None) -> Optimizer:
         """Builds the optimizer, or takes the object.
@@ -127,7 +126,7 @@ class OptimizerPlan:
     def _named(self, params: list[Any]) -> list[Any]:
         """The same parameters or groups, as pairs of name and parameter; a stand-in has the name of one like it."""
         if self.has_patterns:
-            return [{**group, "params": self._pairs(group["params"])} for group in params]
+            return changed(params, self._pairs)
         return self._pairs(params)
 
     def _pairs(self, parameters: list[Parameter]) -> list[tuple[str, Parameter]]:

@@ -12,10 +12,12 @@ from torch.nn import Parameter
 from lossreg.components import Routes
 from lossreg.errors import ConfigError, LossregError
 from lossreg.groups import NO_DECAY, ParamGroup
+from lossreg.registry.levels import levels_of
+from lossreg.training.optim.group_options import takes
 from lossreg.training.optim.layers import Parameters, is_embedding
 from lossreg.training.optim.needs import declared_needs
 from lossreg.training.optim.optimizer import OptimizerPlan, makes
-from lossreg.training.optim.param_groups import OptimizerGroup, Presets, match_parameters, sort_groups, takes
+from lossreg.training.optim.param_groups import OptimizerGroup, Presets, match_parameters, sort_groups
 
 if TYPE_CHECKING:
     from lossreg.training.loss.objective import Objective
@@ -88,7 +90,8 @@ def _plan_all(
     plans = []
     for member, names in members:
         needs = declared_needs(member.component)
-        if needs.first == "model":
+        levels = [] if member.resolved is None else levels_of(member.resolved)
+        if any(declared_needs(level.entry.component).first == "model" for level in levels):
             raise ConfigError(
                 f"param_groups has no effect on {member.label}, which takes the model; it makes its own groups"
                 if groups
