@@ -139,17 +139,17 @@ def preset_of(text: str) -> ParamGroup | None:
 
 
 def has_own_scheduler(optimizer: ComponentSpec | None, groups: tuple[ParamGroup, ...] = ()) -> bool:
-    """Whether an optimizer, its `rest` or that of a group has a scheduler of its own.
+    """Whether an optimizer, its `rest`, what it wraps or that of a group has a scheduler of its own.
 
     Example:
         >>> has_own_scheduler(ComponentSpec.parse("muon(rest=adamw(scheduler=cosine))"))
         True
     """
     params = dict(optimizer.params) if optimizer is not None else {}
-    rest = params.get(REST)
+    inner = (*params.values(), *(optimizer.nested if optimizer is not None else ()))
     return (
         SCHEDULER in params
-        or (isinstance(rest, ComponentSpec) and has_own_scheduler(rest))
+        or any(isinstance(one, ComponentSpec) and has_own_scheduler(one) for one in inner)
         or any(has_own_scheduler(group.optimizer) for group in groups)
     )
 

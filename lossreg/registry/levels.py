@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lossreg.groups import REST, SCHEDULER
+from lossreg.spec import ComponentSpec
+
+if TYPE_CHECKING:
+    from lossreg.registry.entry import RegistryEntry
 
 Level = Any  # a ResolvedComponent, whose module imports this one
 
@@ -90,3 +96,54 @@ def nested_in(value: Any) -> Iterator[Level]:
     elif isinstance(value, tuple):
         for item in value:
             yield from nested_in(item)
+
+
+class Routed(NamedTuple):
+    """What the spec of an optimizer says of the parameters that it is not for.
+
+    Attributes:
+        spec: The spec without `rest`.
+        entry: The optimizer that is not for all parameters: the named one, or one that it wraps; None if there is none.
+        written: What `rest` is, wherever it is written: inside of what is wrapped, or outside.
+    """
+
+    spec: ComponentSpec
+    entry: RegistryEntry[Any] | None
+    written: tuple[Any, ...] = ()
+
+
+def routed(registry: Any, spec: ComponentSpec) -> Routed:
+    """Looks for an optimizer that is not for all parameters, and takes `rest` out; nothing is built or checked.
+
+    Args:
+        registry: That of optimizers.
+        spec: The optimizer, by a name that may not exist.
+    """
+    entry = registry.get(spec.name)
+    if entry is None:
+        return Routed(spec, None)
+    inner = None
+    params, nested = dict(spec.params), spec.nested
+    if entry.component.routes == "all":
+        found = _wrapped_spec(entry, spec)
+        if found is None:
+            return Routed(spec, None)
+        inner = routed(registry, found[1])
+        if inner.entry is None:
+            return Routed(spec, None)
+        params, nested = (params, (inner.spec,)) if found[0] is None else ({**params, found[0]: inner.spec}, nested)
+    written = (params.pop(REST),) if REST in params else ()
+    if inner is None:
+        return Routed(ComponentSpec(spec.name, params, nested), entry, written)
+    return Routed(ComponentSpec(spec.name, params, nested), inner.entry, (*written, *inner.written))
+
+
+def _wrapped_spec(entry: RegistryEntry[Any], spec: ComponentSpec) -> tuple[str | None, ComponentSpec] | None:
+    """The one optimizer that is nested in a spec, and the parameter that it stands behind, if it stands behind one."""
+    found: list[tuple[str | None, ComponentSpec]] = [(None, one) for one in spec.nested]
+    for key, value in spec.params:
+        if isinstance(value, str) and key == entry.component.nested:
+            value = ComponentSpec.parse(value)  # as a dotted option gives it
+        if isinstance(value, ComponentSpec) and key not in (REST, SCHEDULER):
+            found.append((key, value))
+    return found[0] if len(found) == 1 else None
