@@ -24,6 +24,7 @@ from lossreg.training.selection import Request, class_name
 from lossreg.training.setup import set_up
 from lossreg.training.state import Run
 from lossreg.training.stops import SignalGuard, exits_as_failures
+from lossreg.training.untouched import untouched
 
 logger = logging.getLogger("lossreg")
 
@@ -140,10 +141,10 @@ def _check_main_guard() -> None:
 
 def plan_request(request: Request) -> Plan:
     """Checks what was asked for; see `plan`."""
-    with exits_as_failures():
+    with exits_as_failures(), untouched(request.objects.values()):
         parts = set_up(request, Processes(), quiet=True)
-    facts = parts.describe()
-    parts.freezing.end(parts.objective)
+        facts = parts.describe()
+        parts.freezing.end(parts.objective)
     rates = parts.optimization.rates
     return Plan(
         spec=parts.spec,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Rule = Literal["samples", "weights", "sum"]
 
+_ENOUGH = 6  # samples of a batch of which a part, though an eighth of them is ignored, has a target that counts
 TOLERANCE = 1e-3  # of the greatest value: float32, in whatever order a loss adds up
 
 
@@ -123,9 +124,11 @@ def _undeclared(
     """What a loss without a declaration divides by: the weights of its targets, if its values show it."""
     if targets.is_floating_point() or (weights is None and ignored is None):
         return Reduction(None)
+    times = -(-_ENOUGH // len(targets))
+    output, targets = torch.cat([output] * times), torch.cat([targets] * times)
     shown = torch.arange(targets.numel(), device=targets.device).reshape(targets.shape) % output.shape[1]
     if ignored is not None:
-        shown.flatten()[::8] = ignored  # fewer than a third: no part has nothing else
+        shown.flatten()[::8] = ignored  # fewer than a third of that many: no part has nothing else
     values, weighted = _Values.of(tried, output, shown), _weighted(weights, ignored)
     if values is None or not values.agree(weighted):
         return Reduction(None)
