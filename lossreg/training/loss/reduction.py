@@ -91,7 +91,8 @@ def reduction_of(
     ignored = adapter.ignore_index if may_be_ignored else None
     weights = class_weights_of(adapter, output, targets)
     if adapter.averages is None and not sums:
-        return _undeclared(adapter, tried, output, targets, weights, ignored)
+        undeclared = _undeclared(adapter, tried, output, targets, weights, ignored)
+        return undeclared if undeclared.rule is not None else _named_mean(adapter, tried, output, targets)
     values = _Values.of(tried, output, targets)
     if adapter.averages is None and values is None:
         return Reduction(None)
@@ -135,6 +136,17 @@ def _undeclared(
     total = tried.summed()
     is_total = total is not None and _is_total(total, tried, weighted, output, shown)
     return attrs.evolve(weighted, summed=adapter.summed()) if is_total else weighted
+
+
+def _named_mean(adapter: LossAdapter, tried: LossAdapter, output: Tensor, targets: Tensor) -> Reduction:
+    """What a loss is that has `reduction="mean"` and no declaration: a sum, if its values show it."""
+    if getattr(adapter.criterion, "reduction", None) != "mean":
+        return Reduction(None)
+    values = _Values.of(tried, output, targets)
+    if values is None or values.agree(Reduction("samples")) or not values.agree(Reduction("sum")):
+        return Reduction(None)
+    said = "has reduction='mean', but its value for the first batch is the sum of its values for the parts of it"
+    return Reduction("sum", warning=f"{said}: it is trained as what it is")
 
 
 def _weighted(weights: Tensor | None, ignored: int | None) -> Reduction:

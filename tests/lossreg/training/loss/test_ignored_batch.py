@@ -57,7 +57,7 @@ def test_a_later_batch_that_is_ignored_is_told(run: Run) -> None:
 @pytest.mark.parametrize("loss", [nn.NLLLoss(), nn.CrossEntropyLoss(ignore_index=IGNORED), "cross_entropy"])
 @pytest.mark.parametrize("batch_size", [1, 4, 5, 8])
 def test_a_batch_that_is_ignored_is_left_out_by_losses_of_torch(run: Run, loss: Any, batch_size: int) -> None:
-    """torch's losses train, by batches of any size: such a batch has no part in the step and in the mean."""
+    """Losses of torch train, by batches of any size: such a batch has no part in the step and in the mean."""
     ignored = getattr(loss, "ignore_index", -100)
     targets = torch.full((64,), ignored)
     targets[:8] = torch.arange(8)
