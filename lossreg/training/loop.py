@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lossreg.errors import RunFailedError
 from lossreg.training.early_stopping import EarlyStopping
@@ -97,6 +98,7 @@ def training_step(parts: Parts) -> TrainingStep | AveragedStep:
         is_whole=parts.samples.plan.is_whole,
         closure=needs.closure,
         gradients_first=needs.gradients,
+        batch_norms=[one for one in parts.objective.modules() if isinstance(one, _BatchNorm)],
         clip=parts.spec.clip_grad_norm,
         scaler=parts.optimization.scaler,
     )

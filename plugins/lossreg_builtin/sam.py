@@ -56,7 +56,9 @@ class SAM(Wrapper):
         """A step.
 
         Args:
-            closure: Clears the gradients, computes loss and gradients, and returns the loss.
+            closure: Clears the gradients, computes loss and gradients, and returns the loss. If it has `again`, that is
+                called in the worse place: the closure of a run leaves the statistics of batch normalisation alone
+                there, as in the implementations of the paper.
 
         Returns:
             The loss at the weights before the step.
@@ -79,7 +81,7 @@ class SAM(Wrapper):
                 parameter.add_(parameter.grad * shares[rho].to(parameter.device))
         try:
             with torch.enable_grad():
-                closure()
+                getattr(closure, "again", closure)()  # statistics of batch normalisation are those of the weights alone
         finally:  # a closure that is interrupted leaves no weights that are worse on purpose
             for parameter, old in zip(moved, before, strict=True):
                 parameter.copy_(old)
