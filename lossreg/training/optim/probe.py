@@ -23,8 +23,10 @@ from lossreg.registry.build import ResolvedComponent
 from lossreg.registry.levels import nested_in
 from lossreg.training.optim.modes import has_modes, set_training_mode
 from lossreg.training.optim.needs import PROBED, Backward, Needs, declared_needs, set_gradients, take_step
-from lossreg.training.optim.optimizer import OptimizerPlan, as_sparse, cannot_step, copy_optimizer, stand_ins_of
+from lossreg.training.optim.optimizer import OptimizerPlan
 from lossreg.training.optim.param_groups import OptimizerGroup
+from lossreg.training.optim.stand_ins import as_sparse, copy_optimizer, stand_ins_of
+from lossreg.training.optim.trial_step import cannot_step
 from lossreg.training.selection import Choice
 
 if TYPE_CHECKING:
