@@ -63,7 +63,8 @@ from lossreg.training.selection import (
     select,
     select_loss,
 )
-from lossreg.training.weights import Weights, choose_weights
+from lossreg.training.weights import Weights
+from lossreg.training.weights_choice import choose_weights
 from lossreg.validation import Cut
 
 Runtime = Mapping[str, Any]  # runtime name -> what factories that ask for it get
