@@ -12,7 +12,8 @@ import attrs
 from lossreg.errors import ConfigError, SpecError
 from lossreg.names import normalize
 from lossreg.patterns import parse_pattern
-from lossreg.spec import ComponentSpec, Table, Value, frozen_params, params_text, parse_params
+from lossreg.spec import ComponentSpec, Table, Value, frozen_params, params_text
+from lossreg.spec_text import parse_params
 from lossreg.values import decimal_comma_hint, shown
 
 NO_DECAY = "no_decay"
