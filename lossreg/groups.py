@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -12,7 +12,8 @@ import attrs
 from lossreg.errors import ConfigError, SpecError
 from lossreg.names import normalize
 from lossreg.patterns import parse_pattern
-from lossreg.spec import ComponentSpec, Value, frozen_params, params_text, parse_params
+from lossreg.spec import ComponentSpec, Table, Value, frozen_params, params_text
+from lossreg.spec_text import parse_params
 from lossreg.values import decimal_comma_hint, shown
 
 NO_DECAY = "no_decay"
@@ -23,6 +24,7 @@ SCHEDULER = "scheduler"  # the same: the scheduler that moves its rates alone
 _NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _FACTOR = re.compile(rf"x({_NUMBER})", re.ASCII)
 _WRITTEN_FACTOR = re.compile(rf"=\s*x({_NUMBER})\s*(?=,|$)", re.ASCII)
+_OF_LEVEL = re.compile(r"(^|,)\s*([A-Za-z_]\w*)\.([A-Za-z_]\w*)\s*(?==(?!=))", re.ASCII)
 _SPEC = re.compile(r"[A-Za-z_][\w.\-]*\s*(\(.*\))?", re.ASCII | re.DOTALL)
 _LAYER_DECAY = re.compile(rf"{LAYER_DECAY}\s*(?:\((.*)\))?", re.ASCII | re.DOTALL)
 
@@ -33,7 +35,8 @@ class ParamGroup:
 
     Attributes:
         pattern: The canonical text of a pattern (`lossreg.patterns`), or a preset: `no_decay`, `layer_decay(0.75)`.
-        options: Parameters of the optimizer for this group, as pairs sorted by key; the text `x0.1` is a factor.
+        options: Parameters of the optimizer for this group, as pairs sorted by key; the text `x0.1` is a factor. Those
+            that say whose they are (`sam.rho=0.1`) are a table under that name.
         optimizer: The group's own optimizer, or None.
         layer_decay: The factor from each layer to the one below it, of the preset; otherwise None.
     """
@@ -74,9 +77,18 @@ def options_text(options: tuple[tuple[str, Value], ...]) -> str:
         >>> options_text((("lr", "x0.1"), ("weight_decay", 0)))
         'lr=x0.1, weight_decay=0'
     """
+    pairs = [pair for key, value in options for pair in _flat(key, value)]
     return ", ".join(
-        f"{key}={value}" if factor_of(value) is not None else params_text(((key, value),)) for key, value in options
+        f"{key}={value}" if factor_of(value) is not None else f"{key}{params_text((('', value),))}"
+        for key, value in pairs
     )
+
+
+def _flat(key: str, value: Value) -> list[tuple[str, Value]]:
+    """An option, or those that a table has for one optimizer, as `NAME.OPTION`."""
+    if isinstance(value, Table) and value and all(isinstance(one, str) and one.isidentifier() for one in value):
+        return [(f"{key}.{one}", inner) for one, inner in value.items()]
+    return [(key, value)]
 
 
 def parse_groups(value: Any) -> tuple[ParamGroup, ...]:
@@ -128,17 +140,17 @@ def preset_of(text: str) -> ParamGroup | None:
 
 
 def has_own_scheduler(optimizer: ComponentSpec | None, groups: tuple[ParamGroup, ...] = ()) -> bool:
-    """Whether an optimizer, its `rest` or that of a group has a scheduler of its own.
+    """Whether an optimizer, its `rest`, what it wraps or that of a group has a scheduler of its own.
 
     Example:
         >>> has_own_scheduler(ComponentSpec.parse("muon(rest=adamw(scheduler=cosine))"))
         True
     """
     params = dict(optimizer.params) if optimizer is not None else {}
-    rest = params.get(REST)
+    inner = (*params.values(), *(optimizer.nested if optimizer is not None else ()))
     return (
         SCHEDULER in params
-        or (isinstance(rest, ComponentSpec) and has_own_scheduler(rest))
+        or any(isinstance(one, ComponentSpec) and has_own_scheduler(one) for one in inner)
         or any(has_own_scheduler(group.optimizer) for group in groups)
     )
 
@@ -175,8 +187,8 @@ def _optimizer(pattern: str, spec: str | ComponentSpec) -> ComponentSpec:
 def _options(pattern: str, options: str | Mapping[str, Any]) -> tuple[tuple[str, Value], ...]:
     try:
         if isinstance(options, Mapping):
-            return frozen_params(options)
-        return parse_params(_WRITTEN_FACTOR.sub(r"='x\1'", options))
+            return frozen_params(_by_level(options.items()))
+        return _parsed(_WRITTEN_FACTOR.sub(r"='x\1'", options))
     except SpecError as error:
         written = f"param_groups: {shown(pattern)} has the options {shown(options)}"
         if error.why.endswith("is given twice"):
@@ -186,3 +198,37 @@ def _options(pattern: str, options: str | Mapping[str, Any]) -> tuple[tuple[str,
             f"{written}, which are neither KEY=VALUE, ... such as 'weight_decay=0, lr=0.1', nor an optimizer such as "
             f"'adam(lr=0.001)'{why and f': {why}'}"
         ) from error
+
+
+def _parsed(text: str) -> tuple[tuple[str, Value], ...]:
+    """Reads options, of which some may say whose they are: `sam.rho=0.1`."""
+    try:
+        return parse_params(text)
+    except SpecError:
+        if not _OF_LEVEL.search(text):
+            raise
+    written = [(name, option) for _, name, option in _OF_LEVEL.findall(text)]
+    _refuse_twice([f"{name}.{option}" for name, option in written])
+    joined = {f"{name}__{option}": f"{name}.{option}" for name, option in written}
+    pairs = parse_params(_OF_LEVEL.sub(r"\1\2__\3", text))
+    return frozen_params(_by_level((joined.get(key, key), value) for key, value in pairs))
+
+
+def _by_level(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    """Options, with those under `NAME.OPTION` in a table under the name."""
+    options: dict[Any, Any] = {}
+    for key, value in pairs:
+        name, dot, option = key.partition(".") if isinstance(key, str) else (key, "", "")
+        if not dot or not name or not option:
+            options[key] = value
+        elif isinstance(options.setdefault(name, {}), Mapping) and option not in options[name]:
+            options[name] = {**options[name], option: value}
+        else:
+            _refuse_twice([key, key])
+    return options
+
+
+def _refuse_twice(keys: list[str]) -> None:
+    for key in keys:
+        if keys.count(key) > 1:
+            raise SpecError(f"{key} is given twice", text=key, why=f"{key} is given twice")

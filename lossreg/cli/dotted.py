@@ -12,6 +12,7 @@ import click
 from lossreg.errors import ConfigError, LossregError
 from lossreg.groups import REST, SCHEDULER
 from lossreg.registry.entry import RegistryEntry
+from lossreg.registry.levels import routed
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import COMPONENT_FIELDS, OBSERVE, SETTINGS, RunSpec
 from lossreg.spec import ComponentSpec
@@ -113,10 +114,10 @@ def _edited(
         error.setting = field
         raise
     values: dict[str, Any] = {}
-    for edit in edits:
+    for edit in sorted(edits, key=lambda edit: edit.parameter == REST):  # which goes by what is wrapped
         if edit.parameter in values or edit.parameter in taken:
             raise ConfigError(f"{edit.flag}: {edit.parameter} of {entry.name} is given twice")
-        if field == "optimizer" and _is_read_by_the_runner(edit.parameter, entry):
+        if field == "optimizer" and _is_read_by_the_runner(edit.parameter, entry, spec.with_params(values), registries):
             values[edit.parameter] = ComponentSpec.parse(edit.text)
             continue
         parameter = entry.signature.find(edit.parameter, entry.name, entry.component.defaults)
@@ -124,11 +125,13 @@ def _edited(
     return spec.with_params(values)
 
 
-def _is_read_by_the_runner(parameter: str, entry: RegistryEntry[Any]) -> bool:
+def _is_read_by_the_runner(
+    parameter: str, entry: RegistryEntry[Any], spec: ComponentSpec, registries: Registries
+) -> bool:
     """Whether a parameter of an optimizer's spec is not the factory's: it names another component."""
     if parameter == SCHEDULER:
         return parameter not in entry.signature.parameters
-    return parameter == REST and entry.component.routes != "all"
+    return parameter == REST and routed(registries.optimizers, spec).entry is not None
 
 
 def _base(field: str, settings: Mapping[str, Any], edit: Edit, registries: Registries) -> ComponentSpec:

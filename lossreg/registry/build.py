@@ -11,6 +11,7 @@ import attrs
 from lossreg.components import Component, Scheduler
 from lossreg.errors import SpecError, UnknownNameError, UnknownParameterError
 from lossreg.registry.entry import RegistryEntry
+from lossreg.registry.levels import for_maker, for_wrapped
 from lossreg.spec import ComponentSpec, holds_spec, value_text
 from lossreg.values import shown
 
@@ -71,13 +72,18 @@ class ResolvedComponent(Generic[C]):
         arguments = self.arguments(runtime)
         component: Component = self.entry.component
         composes = isinstance(component, Scheduler) and component.composes
+        first = component.first_arguments(positional, runtime)
         for key in self.params:
             value = arguments[key]
+            if not isinstance(value, ResolvedComponent | tuple):
+                continue
+            its_runtime = dict(zip(runtime, for_wrapped(tuple(runtime.values())), strict=True))
             if isinstance(value, ResolvedComponent) and self.entry.takes_maker(key):
-                arguments[key] = functools.partial(value.make, runtime)
-            elif isinstance(value, ResolvedComponent | tuple):
-                arguments[key] = _built(value, positional, runtime, composes=composes)
-        return self.entry.construct(component.first_arguments(positional, runtime), arguments)
+                arguments[key] = functools.partial(value.make, its_runtime)
+                first = for_maker(first)
+            else:
+                arguments[key] = _built(value, for_wrapped(positional), its_runtime, composes=composes)
+        return self.entry.construct(first, arguments)
 
     def make(self, runtime: Mapping[str, Any], /, *positional: Any, **params: Any) -> Any:
         """Builds the component for a factory that wraps it and calls it as a class, with parameters that this one sets.

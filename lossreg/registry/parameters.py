@@ -22,7 +22,8 @@ from lossreg.registry.annotations import (
     takes_tensor,
     type_text,
 )
-from lossreg.spec import ComponentSpec, Table, Value, holds_spec, parse_value, thawed, value_text
+from lossreg.spec import ComponentSpec, Table, Value, holds_spec, thawed, value_text
+from lossreg.spec_text import parse_value
 from lossreg.suggestions import did_you_mean
 from lossreg.values import decimal_comma_hint, shortened, shown
 

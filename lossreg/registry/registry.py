@@ -280,7 +280,7 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
         )
 
     def _unknown(self, name: str) -> UnknownNameError:
-        from lossreg.spec import registering_hint  # only errors need it
+        from lossreg.spec_hints import registering_hint  # only errors need it
 
         names = self.names()
         known = {*names, *self._by_id}

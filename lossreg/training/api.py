@@ -25,6 +25,7 @@ from lossreg.training.selection import Request, class_name
 from lossreg.training.setup import set_up
 from lossreg.training.state import Run
 from lossreg.training.stops import SignalGuard, exits_as_failures, signal_name
+from lossreg.training.untouched import untouched
 
 logger = logging.getLogger("lossreg")
 
@@ -144,11 +145,11 @@ def _check_main_guard() -> None:
 
 def plan_request(request: Request) -> Plan:
     """Checks what was asked for; see `plan`."""
-    with exits_as_failures():
+    with exits_as_failures(), untouched(request.objects.values()):
         build_observers(request)  # what cannot be built is found here too; none is called
         parts = set_up(request, Processes(), quiet=True)
-    facts = parts.describe()
-    parts.freezing.end(parts.objective)
+        facts = parts.describe()
+        parts.freezing.end(parts.objective)
     rates = parts.optimization.rates
     return Plan(
         spec=parts.spec,

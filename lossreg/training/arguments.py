@@ -137,10 +137,22 @@ def _guess(arguments: Mapping[str, Any], registries: Registries) -> Callable[[st
     return guess
 
 
+_ONE_OF: Mapping[str, str] = {
+    "optimizer": "several optimizers are named by optimizer= and param_groups=, such as optimizer='adam', "
+    "param_groups={'ndim>=2': 'sgd(lr=0.02)'}",
+    "scheduler": "several schedulers are one spec, such as 'sequential(linear(), cosine(), milestones=[5])'",
+    "loss": "give one, such as a function that adds the others up",
+    "model": "give one, such as torch.nn.Sequential(*layers)",
+    "data": "give one lossreg.Data",
+}
+
+
 def _check_instance(field: str, given: object) -> None:
     """Checks that a part that a run does not make itself is an object, and not its class or the table of a file."""
     if isinstance(given, type) and field in ("model", "data", "loss"):
         raise ConfigError(f"the {field} {given.__module__}.{given.__qualname__} is a class; give an instance of it")
+    if isinstance(given, list | tuple | set):
+        raise ConfigError(f"{field} is a {type(given).__name__}; {_ONE_OF[field]}")
     if isinstance(given, Mapping):
         raise ConfigError(f"the {field} {shown(given)} is a mapping; write a text such as 'name(key=value, ...)'")
 

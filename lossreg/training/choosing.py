@@ -106,7 +106,7 @@ def choose(spec: RunSpec, metrics: Sequence[str], followed: Mapping[str, str]) -
         followed: Each scheduler that follows a metric, as a message names it -> the metric.
 
     Raises:
-        ConfigError: If a metric does not exist, or a target is on the wrong side.
+        ConfigError: If a metric does not exist, or a target is on the wrong side or beyond what the metric can be.
     """
     deciders = dict(followed)
     monitor = None
@@ -124,6 +124,7 @@ def choose(spec: RunSpec, metrics: Sequence[str], followed: Mapping[str, str]) -
                 f"write '{target.metric}{sign}{target.value:g}'",
                 setting="target",
             )
+        _check_reachable(target)
         deciders["target"] = target.metric
     return Choices(monitor, target, deciders)
 
@@ -148,4 +149,20 @@ def _check_metric(setting: str, metric: str, metrics: Sequence[str]) -> None:
     raise ConfigError(
         f"{setting} (--{setting}) names the metric {shown(metric)}, which this run does not have: {hint}",
         setting=setting,
+    )
+
+
+def _check_reachable(target: Target) -> None:
+    """Checks that the value of a target is one that its metric can have; that of a loss is any number."""
+    is_share = target.metric.endswith("accuracy")
+    if not is_share and not target.metric.endswith("mean_absolute_error"):
+        return
+    if target.value >= 0 and (target.value <= 1 or not is_share):
+        return
+    values = "a share from 0 to 1" if is_share else "0 or more"
+    meant = attrs.evolve(target, value=target.value / 100) if is_share and 1 < target.value <= 100 else None
+    raise ConfigError(
+        f"target (--target) is {target.text}, but {target.metric} is {values}"
+        f"{f': for {target.value:g}% write {meant.text!r}' if meant else ''}",
+        setting="target",
     )

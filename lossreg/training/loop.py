@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lossreg.errors import RunFailedError
 from lossreg.training.early_stopping import EarlyStopping
@@ -97,6 +98,7 @@ def training_step(parts: Parts) -> TrainingStep | AveragedStep:
         is_whole=parts.samples.plan.is_whole,
         closure=needs.closure,
         gradients_first=needs.gradients,
+        batch_norms=[one for one in parts.objective.modules() if isinstance(one, _BatchNorm)],
         clip=parts.spec.clip_grad_norm,
         scaler=parts.optimization.scaler,
     )
@@ -209,7 +211,15 @@ def _finite(loss: float, run: Run, mean: _RunningMean) -> float:
         if run.epoch > 0 or mean.began_well
         else "in the first step, before the weights were changed: model, loss or samples of that batch are the cause"
     )
-    raise RunFailedError(f"the training loss is {loss} {why}", epoch=run.epoch, step=run.step)
+    raise RunFailedError(f"the training loss is {loss} {why}{_ignoring(run.parts)}", epoch=run.epoch, step=run.step)
+
+
+def _ignoring(parts: Parts) -> str:
+    """The end of that message where a batch may have no target that counts."""
+    ignored = parts.objective.adapter.ignore_index
+    if ignored is None or not parts.samples.splits["train"].may_hold(ignored):
+        return ""
+    return f"; so is a batch whose targets are all ignored (ignore_index={ignored} of the loss), for its mean is 0 / 0"
 
 
 def _stops(run: Run) -> bool:

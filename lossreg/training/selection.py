@@ -16,6 +16,7 @@ from lossreg.groups import REST, SCHEDULER, ParamGroup
 from lossreg.plugins.provenance import LOCAL, Provenance
 from lossreg.registry.build import ResolvedComponent, resolve, resolve_params
 from lossreg.registry.entry import RegistryEntry
+from lossreg.registry.levels import Routed, levels_of, routed
 from lossreg.registry.registries import Registries
 from lossreg.registry.registry import BUILTIN
 from lossreg.run_spec import COMPONENT_FIELDS, OBSERVE, RunSpec
@@ -24,6 +25,14 @@ from lossreg.values import shown
 from lossreg.weights import WeightsChoice
 
 DEFAULT_REST = "adamw"
+
+#: What the parameters are called that an optimizer is for.
+ROUTED: Mapping[str, str] = {
+    "matrices": "matrices",
+    "weights": "parameters of two dimensions or more",
+    "hidden_matrices": "hidden matrices",
+    "hidden_weights": "hidden parameters of two dimensions or more",
+}
 
 #: The loss of a task, unless one is named.
 TASK_LOSS: Mapping[str, str] = {"classification": "cross_entropy", "segmentation": "cross_entropy", "regression": "mse"}
@@ -72,6 +81,12 @@ class Choice:
     def component(self) -> Any:
         """What the component declares, or None for an object that declares nothing."""
         return None if self.resolved is None else self.resolved.entry.component
+
+    @property
+    def routed(self) -> Any:
+        """What this optimizer declares, or one that it wraps, that is not for all parameters; None if all are."""
+        levels = [] if self.resolved is None else levels_of(self.resolved)
+        return next((one.entry.component for one in levels if one.entry.component.routes != "all"), None)
 
     @property
     def spec(self) -> ComponentSpec | None:
@@ -201,25 +216,29 @@ def _choice(field: str, kind: str, spec: ComponentSpec, registries: Registries) 
 
 def _named_optimizer(spec: ComponentSpec, registries: Registries) -> Choice:
     """The optimizer of the run; one that is not for all parameters with the one that trains the rest."""
-    params = dict(spec.params)
-    written = params.pop(REST, None)
-    entry = registries.optimizers.get(spec.name)
-    if entry is None or entry.component.routes == "all":
-        return _scheduled_optimizer(spec, registries)
-    choice = _scheduled_optimizer(ComponentSpec(spec.name, params, spec.nested), registries)
     try:
-        rest = ComponentSpec.parse(written) if isinstance(written, str) else written
+        found = routed(registries.optimizers, spec)
+        if found.entry is None:
+            return _scheduled_optimizer(spec, registries)
+        rest = _rest(found)
     except LossregError as error:
-        error.setting = "optimizer"
+        error.setting = error.setting or "optimizer"
         raise
-    if rest is not None and not isinstance(rest, ComponentSpec):
-        wrong = ConfigError(
-            f"{entry.name}: rest={shown(written)} is not an optimizer, such as {DEFAULT_REST}(lr=0.001)"
-        )
-        wrong.setting = "optimizer"
-        raise wrong
+    choice = _scheduled_optimizer(found.spec, registries)
     trains_rest = _scheduled_optimizer(rest or ComponentSpec(DEFAULT_REST), registries)
     return attrs.evolve(choice, rest=trains_rest, rest_is_named=rest is not None)
+
+
+def _rest(found: Routed) -> ComponentSpec | None:
+    """The optimizer that the spec names for the rest, or None."""
+    name = "" if found.entry is None else found.entry.name
+    if len(found.written) > 1:
+        raise ConfigError(f"{found.spec.name}: rest is given twice, to it and to what it wraps; write it once")
+    written = found.written[0] if found.written else None
+    rest = ComponentSpec.parse(written) if isinstance(written, str) else written
+    if rest is not None and not isinstance(rest, ComponentSpec):
+        raise ConfigError(f"{name}: rest={shown(written)} is not an optimizer, such as {DEFAULT_REST}(lr=0.001)")
+    return rest
 
 
 def _scheduled_optimizer(spec: ComponentSpec, registries: Registries) -> Choice:
@@ -260,12 +279,23 @@ def _check_closures(optimizers: Sequence[Choice | None]) -> None:
     present = [choice for choice in optimizers if choice is not None]
     for choice in present:
         if len(present) > 1 and choice.component is not None and choice.component.closure:
-            error = ConfigError(
-                f"the optimizer {choice.label} computes the loss again in each of its steps (closure), so it cannot be "
-                "one of several; use it alone"
-            )
+            error = must_be_alone(choice)
             error.setting = "optimizer" if choice is present[0] else "param_groups"
             raise error
+
+
+def must_be_alone(choice: Choice) -> ConfigError:
+    """The error of one of several optimizers that computes the loss again in its steps."""
+    instead = "use it alone"
+    if choice.rest is not None:
+        instead = (
+            f"{choice.routed.name} trains {ROUTED[choice.routed.routes]} only, and {choice.rest.label} would train the "
+            "rest; use an optimizer that is for all parameters, such as sgd, in its place"
+        )
+    return ConfigError(
+        f"the optimizer {choice.label} computes the loss again in each of its steps (closure), so it cannot be one of "
+        f"several; {instead}"
+    )
 
 
 def _check_interval(spec: RunSpec, schedulers: Sequence[Choice | None]) -> None:

@@ -36,7 +36,7 @@ from lossreg.training.observing import observer_facts
 from lossreg.training.optim.freezing import plan_freezing
 from lossreg.training.optim.layout import layout_failure
 from lossreg.training.optim.needs import declared_needs
-from lossreg.training.optim.optimizer import OptimizerPlan, build_optimizer, try_step
+from lossreg.training.optim.optimizer import OptimizerPlan, build_optimizer
 from lossreg.training.optim.probe import find_needs, make_once
 from lossreg.training.optim.routing import describe_groups, optimizer_facts, plan_optimizer, rest_warning
 from lossreg.training.optim.scheduler import choose_stepping
@@ -52,6 +52,7 @@ from lossreg.training.optim.schedules import (
     scheduler_facts,
 )
 from lossreg.training.optim.support import check_support, needs_warnings, why_contiguous
+from lossreg.training.optim.trial_step import try_step
 from lossreg.training.parts import Fit, Optimization, Parts, Samples
 from lossreg.training.seeds import seed_construction
 from lossreg.training.selection import (
@@ -65,7 +66,8 @@ from lossreg.training.selection import (
     select_loss,
     select_observers,
 )
-from lossreg.training.weights import Weights, choose_weights
+from lossreg.training.weights import Weights
+from lossreg.training.weights_choice import choose_weights
 from lossreg.validation import Cut
 
 Runtime = Mapping[str, Any]  # runtime name -> what factories that ask for it get

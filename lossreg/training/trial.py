@@ -30,8 +30,9 @@ from lossreg.training.loss.gradients import SparseGradient
 from lossreg.training.observing import check_observer
 from lossreg.training.optim.modes import has_modes, set_training_mode
 from lossreg.training.optim.needs import take_step
-from lossreg.training.optim.optimizer import OptimizerPlan, stand_ins_of
+from lossreg.training.optim.optimizer import OptimizerPlan
 from lossreg.training.optim.probe import find_needs, plan_alone
+from lossreg.training.optim.stand_ins import stand_ins_of
 
 Batch = tuple[Tensor, Tensor]
 

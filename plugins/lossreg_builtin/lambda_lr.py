@@ -119,7 +119,38 @@ def check_same_texts(lambdas: list[Callable[[int], float]], state_dict: dict[str
             raise different_text(text, saved)
 
 
-class LambdaLR(torch.optim.lr_scheduler.LambdaLR):
+class WithExpression(torch.optim.lr_scheduler.LRScheduler):
+    """What LambdaLR and MultiplicativeLR have in common: the function may be an expression.
+
+    It stands before torch's class, among whose parameters `lr_lambda` is.
+    """
+
+    lr_lambdas: list[Callable[[int], float]]
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        lr_lambda: str | Callable[[int], float],
+        interval: Interval = "epoch",
+        epochs: int | None = None,
+        steps_per_epoch: int | None = None,
+        last_epoch: int = -1,
+    ) -> None:
+        if isinstance(lr_lambda, str):
+            lr_lambda = LrLambda(lr_lambda, interval, epochs, steps_per_epoch)
+        super().__init__(optimizer, lr_lambda, last_epoch)  # type: ignore[call-arg, arg-type]  # torch's class comes next
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Loads a state that `state_dict()` gave.
+
+        Raises:
+            ExpressionError: If it was saved by another expression; nothing is changed then.
+        """
+        check_same_texts(self.lr_lambdas, state_dict)
+        super().load_state_dict(state_dict)
+
+
+class LambdaLR(WithExpression, torch.optim.lr_scheduler.LambdaLR):
     """Multiplies each group's base learning rate by a function of the epoch (or step).
 
     Use it for any schedule that a formula describes. Equals `torch.optim.lr_scheduler.LambdaLR`, which takes
@@ -144,25 +175,3 @@ class LambdaLR(torch.optim.lr_scheduler.LambdaLR):
         >>> optimizer.step(); scheduler.step(); scheduler.get_last_lr()
         [0.05]
     """
-
-    def __init__(
-        self,
-        optimizer: torch.optim.Optimizer,
-        lr_lambda: str | Callable[[int], float],
-        interval: Interval = "epoch",
-        epochs: int | None = None,
-        steps_per_epoch: int | None = None,
-        last_epoch: int = -1,
-    ) -> None:
-        if isinstance(lr_lambda, str):
-            lr_lambda = LrLambda(lr_lambda, interval, epochs, steps_per_epoch)
-        super().__init__(optimizer, lr_lambda, last_epoch)
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Loads a state that `state_dict()` gave.
-
-        Raises:
-            ExpressionError: If it was saved by another expression; nothing is changed then.
-        """
-        check_same_texts(self.lr_lambdas, state_dict)
-        super().load_state_dict(state_dict)

@@ -15,10 +15,11 @@ class Lookahead(Wrapper):
     .. math:: \phi \leftarrow \phi + \alpha (\theta - \phi), \qquad \theta \leftarrow \phi
 
     The slow weights begin as the weights before the first step. The momentum of the other optimizer goes on as it is.
-    What is evaluated are the weights of the moment; after a multiple of `k` steps these are the slow ones.
+    What is evaluated are the weights of the moment; after a multiple of `k` steps these are the slow ones. A group of
+    parameters may have `k` and `alpha` of its own.
 
     Args:
-        params: The parameters, which the other optimizer has.
+        params: The parameters, which the other optimizer has, or groups of them.
         optimizer: The other optimizer.
         k: Its steps between two of the slow weights.
         alpha: The part of the way, 0 to 1.
@@ -37,14 +38,15 @@ class Lookahead(Wrapper):
         0.5
     """
 
-    def __init__(self, params: Any, optimizer: torch.optim.Optimizer, k: int = 5, alpha: float = 0.5) -> None:  # noqa: ARG002  # the kind's factories take parameters first
-        if k < 1:
-            raise ValueError(f"k={k} is not a number of steps")
-        if not 0 <= alpha <= 1:
-            raise ValueError(f"alpha={alpha} is not between 0 and 1")
-        super().__init__(optimizer)
+    def __init__(self, params: Any, optimizer: torch.optim.Optimizer, k: int = 5, alpha: float = 0.5) -> None:
+        super().__init__(optimizer, params, ["k", "alpha"])
         self.k = k
         self.alpha = alpha
+        for options in ({"k": k, "alpha": alpha}, *self.own_groups):
+            if options.get("k", 1) < 1:
+                raise ValueError(f"k={options['k']} is not a number of steps")
+            if not 0 <= options.get("alpha", 0) <= 1:
+                raise ValueError(f"alpha={options['alpha']} is not between 0 and 1")
         self.steps = 0
 
     @torch.no_grad()
@@ -56,11 +58,13 @@ class Lookahead(Wrapper):
         with torch.enable_grad():
             loss = self.optimizer.step() if closure is None else self.optimizer.step(closure)  # type: ignore[arg-type]  # torch takes the tensor
         self.steps += 1
-        if self.steps % self.k == 0:
-            for parameter in self.parameters:
-                slow = self.state[parameter]["slow"]
-                slow.lerp_(parameter, self.alpha)
-                parameter.copy_(slow)
+        for place, group in enumerate(self.param_groups):
+            if self.steps % self.option("k", place) == 0:
+                alpha = self.option("alpha", place)
+                for parameter in group["params"]:
+                    slow = self.state[parameter]["slow"]
+                    slow.lerp_(parameter, alpha)
+                    parameter.copy_(slow)
         return loss
 
     def state_dict(self) -> dict[str, Any]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 
-from lossreg_builtin.lambda_lr import Interval, LrLambda, check_same_texts
+from lossreg_builtin.lambda_lr import WithExpression
 
 
-class MultiplicativeLR(torch.optim.lr_scheduler.MultiplicativeLR):
+class MultiplicativeLR(WithExpression, torch.optim.lr_scheduler.MultiplicativeLR):
     """Multiplies the rate, after each epoch (or step), by a function of the number of those done.
 
     Equals `torch.optim.lr_scheduler.MultiplicativeLR`, which takes functions only.
@@ -34,25 +31,3 @@ class MultiplicativeLR(torch.optim.lr_scheduler.MultiplicativeLR):
         >>> optimizer.step(); scheduler.step(); scheduler.get_last_lr()
         [0.25]
     """
-
-    def __init__(
-        self,
-        optimizer: torch.optim.Optimizer,
-        lr_lambda: str | Callable[[int], float],
-        interval: Interval = "epoch",
-        epochs: int | None = None,
-        steps_per_epoch: int | None = None,
-        last_epoch: int = -1,
-    ) -> None:
-        if isinstance(lr_lambda, str):
-            lr_lambda = LrLambda(lr_lambda, interval, epochs, steps_per_epoch)
-        super().__init__(optimizer, lr_lambda, last_epoch)
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Loads a state that `state_dict()` gave.
-
-        Raises:
-            ExpressionError: If it was saved by another expression; nothing is changed then.
-        """
-        check_same_texts(self.lr_lambdas, state_dict)
-        super().load_state_dict(state_dict)

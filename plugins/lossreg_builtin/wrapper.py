@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,10 +20,17 @@ class Wrapper(torch.optim.Optimizer):
 
     Args:
         optimizer: The other optimizer.
+        params: What it is given in place of parameters; groups may have options of its own.
+        options: The names of these.
+
+    Attributes:
+        own_groups: The options of its own that the groups have, group by group.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(self, optimizer: torch.optim.Optimizer, params: Any = (), options: Sequence[str] = ()) -> None:
         super().__init__([dict(group) for group in optimizer.param_groups], {})
+        given = [one for one in params if isinstance(one, Mapping)] if isinstance(params, list | tuple) else []
+        self.own_groups = [{key: group[key] for key in options if key in group} for group in given]
         self.optimizer = optimizer
         self.defaults = optimizer.defaults
         self.param_groups = optimizer.param_groups
@@ -32,6 +39,16 @@ class Wrapper(torch.optim.Optimizer):
     def parameters(self) -> list[Parameter]:
         """All parameters, group by group."""
         return [parameter for group in self.param_groups for parameter in group["params"]]
+
+    def option(self, name: str, group: int) -> Any:
+        """An option of its own, as a group has it.
+
+        Args:
+            name: The option.
+            group: The place of the group.
+        """
+        own = self.own_groups[group] if group < len(self.own_groups) else {}
+        return own.get(name, getattr(self, name))
 
     def __getattr__(self, name: str) -> Any:
         if name in ("train", "eval") and "optimizer" in self.__dict__:

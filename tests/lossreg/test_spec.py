@@ -17,7 +17,8 @@ import pytest
 
 from lossreg.errors import ConfigError, SpecError
 from lossreg.run_spec import RunSpec
-from lossreg.spec import ComponentSpec, Value, parse_value
+from lossreg.spec import ComponentSpec, Value
+from lossreg.spec_text import parse_value
 
 Spec = ComponentSpec
 

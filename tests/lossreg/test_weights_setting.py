@@ -98,3 +98,16 @@ def test_a_start_behind_the_run_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         lossreg.plan(weights="swa(start=3)", epochs=3, model="mlp")
     assert str(caught.value) == ("weights: swa(start=3) starts in epoch 3, but the 3 epochs of the run are 0 to 2")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "text"),
+    [
+        ("ema(0.9)", "ema(decay=0.9)", "ema(0.9)"),
+        ("swa(0.5)", "swa(start=0.5)", "swa(start=0.5)"),
+        ("swa(3)", " swa( start = 3 ) ", "swa(start=3)"),
+    ],
+)
+def test_a_number_has_its_name_or_not(one: str, other: str, text: str) -> None:
+    """With and without the parameter's name it is the same setting, with one text."""
+    assert lossreg.RunSpec(weights=one).weights == lossreg.RunSpec(weights=other).weights == text

@@ -42,7 +42,7 @@ def check_first_loss(
     if reduction.rule == "weights" and not reduction.weight(probe.targets[: probe.output_shape[0]]) > 0:
         return  # 0 / 0, for want of a target that counts; training leaves such a batch out
     value = f"the loss of the first batch is {float(probe.value):g}, before any step"
-    raise mismatch(f"{value}: {_cause(objective, probe.output)}")
+    raise mismatch(f"{value}: {_cause(objective, probe.output, probe.targets)}")
 
 
 def _check_class_weights(weights: Tensor, splits: Mapping[str, Split], mismatch: Mismatch) -> None:
@@ -60,12 +60,18 @@ def _check_class_weights(weights: Tensor, splits: Mapping[str, Split], mismatch:
             )
 
 
-def _cause(objective: Objective, output: Tensor) -> str:
+def _cause(objective: Objective, output: Tensor, targets: Tensor) -> str:
     broken = _not_finite(objective.model)
     if broken:
         return f"the model's weights hold NaN or infinity in {broken}"
     if not torch.isfinite(output).all():
         return "the model's output holds NaN or infinity, though its weights and the inputs do not"
+    ignored = objective.adapter.ignore_index
+    if ignored is not None and bool((targets == ignored).all()):
+        return (
+            f"all targets of that batch are ignored (ignore_index={ignored} of the loss), so its mean divides 0 by 0; "
+            "a loss that returns 0 for such a batch can be trained"
+        )
     criterion = objective.adapter.criterion
     weight = getattr(criterion, "weight", None)
     if isinstance(weight, Tensor) and not weight.any():

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Rule = Literal["samples", "weights", "sum"]
 
+_ENOUGH = 6  # samples of a batch of which a part, though an eighth of them is ignored, has a target that counts
 TOLERANCE = 1e-3  # of the greatest value: float32, in whatever order a loss adds up
 
 
@@ -90,7 +91,8 @@ def reduction_of(
     ignored = adapter.ignore_index if may_be_ignored else None
     weights = class_weights_of(adapter, output, targets)
     if adapter.averages is None and not sums:
-        return _undeclared(adapter, tried, output, targets, weights, ignored)
+        undeclared = _undeclared(adapter, tried, output, targets, weights, ignored)
+        return undeclared if undeclared.rule is not None else _named_mean(adapter, tried, output, targets)
     values = _Values.of(tried, output, targets)
     if adapter.averages is None and values is None:
         return Reduction(None)
@@ -123,15 +125,28 @@ def _undeclared(
     """What a loss without a declaration divides by: the weights of its targets, if its values show it."""
     if targets.is_floating_point() or (weights is None and ignored is None):
         return Reduction(None)
+    times = -(-_ENOUGH // len(targets))
+    output, targets = torch.cat([output] * times), torch.cat([targets] * times)
     shown = torch.arange(targets.numel(), device=targets.device).reshape(targets.shape) % output.shape[1]
     if ignored is not None:
-        shown.flatten()[::8] = ignored  # fewer than a third: no part has nothing else
+        shown.flatten()[::8] = ignored  # fewer than a third of that many: no part has nothing else
     values, weighted = _Values.of(tried, output, shown), _weighted(weights, ignored)
     if values is None or not values.agree(weighted):
         return Reduction(None)
     total = tried.summed()
     is_total = total is not None and _is_total(total, tried, weighted, output, shown)
     return attrs.evolve(weighted, summed=adapter.summed()) if is_total else weighted
+
+
+def _named_mean(adapter: LossAdapter, tried: LossAdapter, output: Tensor, targets: Tensor) -> Reduction:
+    """What a loss is that has `reduction="mean"` and no declaration: a sum, if its values show it."""
+    if getattr(adapter.criterion, "reduction", None) != "mean":
+        return Reduction(None)
+    values = _Values.of(tried, output, targets)
+    if values is None or values.agree(Reduction("samples")) or not values.agree(Reduction("sum")):
+        return Reduction(None)
+    said = "has reduction='mean', but its value for the first batch is the sum of its values for the parts of it"
+    return Reduction("sum", warning=f"{said}: it is trained as what it is")
 
 
 def _weighted(weights: Tensor | None, ignored: int | None) -> Reduction:

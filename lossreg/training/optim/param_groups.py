@@ -1,21 +1,19 @@
-"""Parameters sorted by patterns and presets, and the options of the optimizer for each group."""
+"""Parameters sorted by patterns and presets."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
-import torch
 from torch.nn import Parameter
 
-from lossreg.errors import BuildError, ConfigError, LossregError
-from lossreg.groups import NO_DECAY, SCHEDULER, ParamGroup, factor_of
+from lossreg.errors import ConfigError
+from lossreg.groups import NO_DECAY, ParamGroup
 from lossreg.patterns import Glob, ParameterFacts, Pattern, parse_pattern
-from lossreg.registry.build import ResolvedComponent
 from lossreg.suggestions import close_matches
+from lossreg.training.optim.group_options import GroupOptions, labelled, takes
 from lossreg.training.optim.layers import Parameters, without_decay
 
 if TYPE_CHECKING:
@@ -33,12 +31,20 @@ class OptimizerGroup(NamedTuple):
         parameters: The parameters.
         names: Their names.
         pattern: The pattern that put them here, or None.
+        by_level: The same options for the optimizer, for the one that it wraps, and so on.
     """
 
     options: dict[str, Any]
     parameters: list[Parameter]
     names: tuple[str, ...] = ()
     pattern: str | None = None
+    by_level: tuple[dict[str, Any], ...] = ({},)
+
+    @property
+    def of_wrapped(self) -> OptimizerGroup:
+        """The group as it is for the optimizer that this one wraps."""
+        by_level = self.by_level[1:] or ({},)
+        return self._replace(options=by_level[0], by_level=by_level)
 
 
 @attrs.frozen
@@ -167,107 +173,12 @@ def sort_groups(
         place = -1 if group is None else order.index(group.pattern)
         below = top - known.layers[name] if presets.layer_decay is not None else 0
         cut.setdefault((place, below, decays and without_decay(known.facts[name])), []).append(name)
-    sorter = _Options(choice, presets, runtime)
+    sorter = GroupOptions(choice, presets.layer_decay, runtime)
     groups = []
     for (_, below, undecayed), some in sorted(cut.items()):
         group = matched.get(some[0])
         options = sorter.of(group, below, named[some[0]], some[0], undecayed=undecayed)
         pattern = None if group is None else group.pattern
-        groups.append(OptimizerGroup(options, [named[name] for name in some], tuple(some), pattern))
+        parameters = [named[name] for name in some]
+        groups.append(OptimizerGroup(labelled(choice, options), parameters, tuple(some), pattern, tuple(options)))
     return groups
-
-
-def takes(choice: Choice, option: str, runtime: Mapping[str, Any]) -> bool:
-    """Whether an optimizer has an option; a function that makes one is asked when it has made it."""
-    return choice.resolved is None or option in choice.resolved.expanded(runtime)
-
-
-@attrs.define
-class _Options:
-    """The options of groups, checked for one optimizer."""
-
-    choice: Choice
-    presets: Presets
-    runtime: Mapping[str, Any]
-
-    def of(
-        self, group: ParamGroup | None, below: int, parameter: Parameter, name: str, *, undecayed: bool
-    ) -> dict[str, Any]:
-        """The options of the group of a parameter, in the form that the optimizer takes.
-
-        An optimizer with these options for its own is built and thrown away: torch does not look at those of groups.
-        """
-        written = dict(group.options) if group is not None else {}
-        where = group.pattern if group is not None else NO_DECAY if undecayed else "layer_decay"
-        try:
-            options = self._checked({key: value for key, value in written.items() if factor_of(value) is None})
-            for key, value in written.items():
-                factor = factor_of(value)
-                if factor is not None:
-                    options[key] = self._base(key) * factor
-            if undecayed and "weight_decay" in options:
-                raise ConfigError(
-                    f"the weight_decay of {name} is set here and by the preset {NO_DECAY}; add '& !{name}' to the "
-                    "pattern, or leave one of them out"
-                )
-            if undecayed:
-                options["weight_decay"] = 0.0
-            if below and self.presets.layer_decay is not None:
-                options["lr"] = (options["lr"] if "lr" in options else self._base("lr")) * (
-                    self.presets.layer_decay**below
-                )
-            self._try(options, parameter, name)
-        except LossregError as error:
-            error.message = f"param_groups: {where!r}: {error.message}"
-            raise
-        return options
-
-    def _checked(self, options: dict[str, Any]) -> dict[str, Any]:
-        entry = None if self.choice.resolved is None else self.choice.resolved.entry
-        if SCHEDULER in options and (entry is None or SCHEDULER not in entry.signature.parameters):
-            name = self.choice.label if entry is None else entry.name
-            raise ConfigError(
-                f"{SCHEDULER} is that of a whole optimizer; for these parameters alone write an optimizer of their own "
-                f"in place of the options: {name}({SCHEDULER}=...)"
-            )
-        return options if entry is None else entry.checked(options)
-
-    def _base(self, option: str) -> float:
-        """The optimizer's own value of an option that is multiplied."""
-        resolved = self.choice.resolved
-        if resolved is None:
-            raise ConfigError(
-                f"{self.choice.label} is a function, whose {option} is not known before it is called; name an "
-                "optimizer, or write the value itself"
-            )
-        if option not in resolved.params:
-            resolved.entry.signature.find(option, resolved.entry.name, resolved.entry.component.defaults)
-        value = resolved.expanded(self.runtime).get(option)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ConfigError(f"{option} of {self.choice.label} is {value!r}, which cannot be multiplied")
-        return float(value)
-
-    def _try(self, options: Mapping[str, Any], parameter: Parameter, name: str) -> None:
-        _check_rate(options)
-        resolved = self.choice.resolved
-        if options and resolved is not None:
-            values = {**resolved.params, **options}
-            trial = ResolvedComponent(resolved.entry, values, values)
-            params = [Parameter(torch.zeros((2,) * parameter.ndim))]
-            pairs = [(name, params[0])]
-            runtime = {**self.runtime, "params": params, "named_params": pairs}
-            try:
-                trial.build(params, runtime=runtime)
-            except BuildError:
-                if resolved.entry.component.needs is not None:
-                    raise
-                with contextlib.suppress(BuildError):  # what was refused first is what is told
-                    trial.build(pairs, runtime=runtime)  # what takes pairs alone, and does not say so
-                    return
-                raise
-
-
-def _check_rate(options: Mapping[str, Any]) -> None:
-    rate = options.get("lr")
-    if isinstance(rate, int | float) and abs(rate) > torch.finfo(torch.float32).max:
-        raise ConfigError(f"lr={rate:g}, which no float32 weight can be moved by")

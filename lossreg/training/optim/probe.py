@@ -20,10 +20,13 @@ from torch.nn import Parameter
 from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.build import ResolvedComponent
+from lossreg.registry.levels import nested_in
 from lossreg.training.optim.modes import has_modes, set_training_mode
 from lossreg.training.optim.needs import PROBED, Backward, Needs, declared_needs, set_gradients, take_step
-from lossreg.training.optim.optimizer import OptimizerPlan, as_sparse, cannot_step, copy_optimizer, stand_ins_of
+from lossreg.training.optim.optimizer import OptimizerPlan
 from lossreg.training.optim.param_groups import OptimizerGroup
+from lossreg.training.optim.stand_ins import as_sparse, copy_optimizer, stand_ins_of
+from lossreg.training.optim.trial_step import cannot_step
 from lossreg.training.selection import Choice
 
 if TYPE_CHECKING:
@@ -328,9 +331,10 @@ def _check_wrapped(plan: OptimizerPlan, device: torch.device, *, is_alone: bool)
         ConfigError: If one is not.
     """
     resolved = plan.choice.resolved
-    for inner in _nested(tuple(resolved.params.values())) if resolved is not None else ():
+    for inner in nested_in(tuple(resolved.params.values())) if resolved is not None else ():
         choice = attrs.evolve(plan.choice, label=inner.spec.name.rpartition(".")[2], resolved=inner, rest=None)
-        wrapped = attrs.evolve(plan, choice=choice, needs=declared_needs(inner.entry.component))
+        groups = [group.of_wrapped for group in plan.groups]
+        wrapped = attrs.evolve(plan, choice=choice, groups=groups, needs=declared_needs(inner.entry.component))
         needs = _find(wrapped, device, is_alone=is_alone).needs
         for field, supported in plan.choice.component.wrapped.items():
             if getattr(needs, field) != supported:
@@ -339,11 +343,3 @@ def _check_wrapped(plan: OptimizerPlan, device: torch.device, *, is_alone: bool)
                     f"optimizer {name} wraps {choice.label}, which has {field}={getattr(needs, field)}; {name} "
                     f"supports optimizers with {field}={supported} only"
                 )
-
-
-def _nested(value: Any) -> Iterator[ResolvedComponent[Any]]:
-    if isinstance(value, ResolvedComponent):
-        yield value
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from _nested(item)

@@ -12,21 +12,17 @@ from torch.nn import Parameter
 from lossreg.components import Routes
 from lossreg.errors import ConfigError, LossregError
 from lossreg.groups import NO_DECAY, ParamGroup
+from lossreg.registry.levels import levels_of
+from lossreg.training.optim.group_options import takes
 from lossreg.training.optim.layers import Parameters, is_embedding
 from lossreg.training.optim.needs import declared_needs
 from lossreg.training.optim.optimizer import OptimizerPlan, makes
-from lossreg.training.optim.param_groups import OptimizerGroup, Presets, match_parameters, sort_groups, takes
+from lossreg.training.optim.param_groups import OptimizerGroup, Presets, match_parameters, sort_groups
+from lossreg.training.selection import ROUTED
 
 if TYPE_CHECKING:
     from lossreg.training.loss.objective import Objective
     from lossreg.training.selection import Choice
-
-_WHAT: Mapping[str, str] = {
-    "matrices": "matrices",
-    "weights": "parameters of two dimensions or more",
-    "hidden_matrices": "hidden matrices",
-    "hidden_weights": "hidden parameters of two dimensions or more",
-}
 
 
 def plan_optimizer(
@@ -88,7 +84,8 @@ def _plan_all(
     plans = []
     for member, names in members:
         needs = declared_needs(member.component)
-        if needs.first == "model":
+        levels = [] if member.resolved is None else levels_of(member.resolved)
+        if any(declared_needs(level.entry.component).first == "model" for level in levels):
             raise ConfigError(
                 f"param_groups has no effect on {member.label}, which takes the model; it makes its own groups"
                 if groups
@@ -113,6 +110,7 @@ def _members(
     model: str,
 ) -> list[tuple[Choice, list[str]]]:
     """The optimizers that have parameters, each with their names: that of the run, its rest, those of the groups."""
+    routed = choice.routed if choice.rest is not None else None
     own: list[str] = []
     rest: list[str] = []
     others: dict[str, list[str]] = {pattern: [] for pattern in group_optimizers}
@@ -120,14 +118,14 @@ def _members(
         group = matched.get(name)
         if group is not None and group.optimizer is not None:
             others[group.pattern].append(name)
-        elif choice.rest is None or _is_for(choice.component.routes, name, known):
+        elif routed is None or _is_for(routed.routes, name, known):
             own.append(name)
         else:
             rest.append(name)
-    if choice.rest is not None and rest and not own:
-        what = _WHAT[choice.component.routes]
+    if routed is not None and rest and not own:
+        what = ROUTED[routed.routes]
         error = ConfigError(
-            f"{choice.component.name} trains {what}, and there are none for it in {model}; name another optimizer"
+            f"{routed.name} trains {what}, and there are none for it in {model}; name another optimizer"
         )
         error.setting = "optimizer"
         raise error
@@ -189,7 +187,9 @@ def rest_warning(choice: Choice, plan: OptimizerPlan) -> str | None:
         return None
     rest = plan.members[trained.index(choice.rest)]
     count = f"{len(rest.parameters)} of the {len(plan.parameters)} parameter tensors"
+    name, routed = choice.component.name, choice.routed
+    before = "" if routed is choice.component else "..., "
     return (
-        f"{choice.component.name} trains {_WHAT[choice.component.routes]} only: {choice.rest.label} trains the rest, "
-        f"{count}; {choice.component.name}(rest={choice.rest.label}) says so, or names another optimizer"
+        f"{routed.name} trains {ROUTED[routed.routes]} only: {choice.rest.label} trains the rest, {count}; "
+        f"{name}({before}rest={choice.rest.label}) says so, or names another optimizer"
     )

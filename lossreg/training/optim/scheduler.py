@@ -16,7 +16,8 @@ from lossreg.registry.build import ResolvedComponent
 from lossreg.registry.nested import interval_of, monitor_of
 from lossreg.training.choosing import watched
 from lossreg.training.optim.given import make
-from lossreg.training.optim.optimizer import OptimizerPlan, check_step, stand_ins_of
+from lossreg.training.optim.optimizer import OptimizerPlan, check_step
+from lossreg.training.optim.stand_ins import stand_ins_of
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lossreg.training.data.batch_plan import StepPlan
 from lossreg.training.data.reader import Batch
@@ -21,6 +22,34 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 logger = logging.getLogger("lossreg")
+
+
+@attrs.frozen(eq=False)
+class Closure:
+    """What a step is given that computes loss and gradients itself.
+
+    Attributes:
+        compute: Clears the gradients, computes loss and gradients, and returns the loss.
+        batch_norms: The layers of batch normalisation.
+    """
+
+    compute: Callable[[], Tensor]
+    batch_norms: Sequence[_BatchNorm]
+
+    def __call__(self) -> Tensor:
+        """Computes loss and gradients."""
+        return self.compute()
+
+    def again(self) -> Tensor:
+        """The same elsewhere than at the weights of the step, as in SAM: running statistics stay as they are."""
+        tracking = [layer for layer in self.batch_norms if layer.training and layer.track_running_stats]
+        try:
+            for layer in tracking:
+                layer.track_running_stats = False  # in training mode it goes by the batch all the same
+            return self.compute()
+        finally:
+            for layer in tracking:
+                layer.track_running_stats = True
 
 
 @attrs.define(eq=False)
@@ -39,6 +68,7 @@ class TrainingStep:
         is_whole: Whether each step is one batch of this process alone.
         closure: Whether the optimizer's step takes a closure.
         gradients_first: Whether there are gradients before a step with a closure.
+        batch_norms: The model's layers of batch normalisation, for such steps.
         clip: The greatest norm of the gradients, or None.
         scaler: Scales float16 gradients, or None.
         gradient_norm: Of the last step, before it was clipped, 0-d; None if nothing is clipped.
@@ -54,6 +84,7 @@ class TrainingStep:
     clip: float | None
     scaler: torch.amp.GradScaler | None
     gradients_first: bool = False
+    batch_norms: Sequence[_BatchNorm] = ()
     gradient_norm: Tensor | None = None
     _fresh: bool = True
     _sums: bool = attrs.field(init=False)
@@ -101,17 +132,18 @@ class TrainingStep:
     def _with_closure(self, batches: list[Batch], step: StepPlan) -> tuple[Tensor, int | Tensor]:
         results: list[tuple[Tensor, int | Tensor]] = []
 
-        def closure() -> Tensor:
+        def compute() -> Tensor:
             with torch.enable_grad():  # AliG calls it without
                 share, weight = self._gradients(iter(batches), step)
             results.append((share, weight))
             # The optimizer decides by it, and must decide the same in every process.
             return self.processes.all_reduce(share.clone())
 
+        closure = Closure(compute, self.batch_norms)
         if self.gradients_first:
             closure()
         # torch annotates closures to return a float; its own optimizers take the tensor.
-        self.optimizer.step(closure)  # type: ignore[arg-type]  # see above
+        self.optimizer.step(closure.again if self.gradients_first else closure)  # type: ignore[arg-type]  # see above
         return results[0]
 
     def _gradients(self, batches: Iterator[Batch], step: StepPlan) -> tuple[Tensor, int | Tensor]:

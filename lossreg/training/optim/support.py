@@ -7,6 +7,7 @@ from lossreg.run_spec import RunSpec
 from lossreg.training.hardware.distributed import Processes
 from lossreg.training.hardware.precision import Precision
 from lossreg.training.optim.optimizer import OptimizerPlan
+from lossreg.training.selection import must_be_alone
 
 
 def check_support(plan: OptimizerPlan, spec: RunSpec, precision: Precision, processes: Processes) -> None:
@@ -24,11 +25,9 @@ def _check_together(plan: OptimizerPlan, number: int, *, alone: bool) -> None:
     """Checks that an optimizer may step together with others."""
     if alone or not plan.needs.closure:
         return
-    raise ConfigError(
-        f"the optimizer {plan.choice.label} computes the loss again in each of its steps (closure), so it cannot be "
-        "one of several; use it alone",
-        setting="param_groups" if number else "optimizer",
-    )
+    error = must_be_alone(plan.choice)
+    error.setting = "param_groups" if number else "optimizer"
+    raise error
 
 
 def _check_settings(plan: OptimizerPlan, spec: RunSpec, precision: Precision, processes: Processes) -> None:

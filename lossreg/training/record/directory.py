@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -10,13 +11,15 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from lossreg.errors import RunDirectoryError
+from lossreg.errors import RunDirectoryError, describe_error
 from lossreg.training.record.owner import describe_unfinished
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]  # the way to say that a module is missing
+
+_FULL = {errno.ENOSPC: "no space left on device", getattr(errno, "EDQUOT", None): "the disk quota is used up"}
 
 CLAIM = ".claimed"  # a file that exists from the claim of a directory until its run.json is written
 RUNS = "runs"  # the folder of run directories without a name
@@ -176,6 +179,20 @@ def _unfinished_run(directory: Path) -> str:
 
 def _unusable(path: Path, why: str) -> RunDirectoryError:
     return RunDirectoryError(f"the run directory {path} {why}", path=str(path))
+
+
+def why_not_written(error: BaseException) -> str:
+    """Why a file of a run directory cannot be written, and what to do where the disk is full.
+
+    Args:
+        error: What writing raised.
+
+    Example:
+        >>> why_not_written(OSError(errno.ENOSPC, "No space left on device"))
+        'no space left on device; make room there, or name a directory on another disk (--out)'
+    """
+    full = _FULL.get(error.errno) if isinstance(error, OSError) else None
+    return f"{full}; make room there, or name a directory on another disk (--out)" if full else describe_error(error)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import torch
 
 from lossreg.errors import RunFailedError, describe_error
-from lossreg.training.record.directory import RunDirectory, replacing
+from lossreg.training.record.directory import RunDirectory, replacing, why_not_written
 from lossreg.training.record.owner import this_process
 from lossreg.training.record.run_json import NAME, write_run_record
 from lossreg.training.results import final_row
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from lossreg.training.state import Run
 
 logger = logging.getLogger("lossreg")
+
+METRICS = "metrics.jsonl"
 
 
 class Recorder:
@@ -44,14 +46,26 @@ class Recorder:
         self._metrics: TextIO | None = None
         self._last: dict[str, Any] | None = None
         self._files: dict[str, dict[str, Any]] = {}  # what was saved -> which weights it holds
+        self._is_kept = True
         self._started = time.time()
         self._facts = {**parts.describe(), "process": this_process()}
 
     def lossreg_run_started(self, run: Run) -> None:
-        """Writes run.json and opens metrics.jsonl."""
-        self._write(run, "running")
+        """Writes run.json and opens metrics.jsonl.
+
+        Raises:
+            RunFailedError: If they cannot be written. Nothing is left then where not even run.json can be.
+        """
+        try:
+            with self._failing_run(run, NAME):
+                self._write(run, "running")
+        except RunFailedError:
+            self._claim.release()
+            self._is_kept = False
+            raise
         self._claim.started()
-        self._metrics = (self._directory / "metrics.jsonl").open("w", encoding="utf-8")
+        with self._failing_run(run, METRICS):
+            self._metrics = (self._directory / METRICS).open("w", encoding="utf-8")
 
     def lossreg_logged(self, run: Run, record: Mapping[str, Any]) -> None:
         """Appends a step."""
@@ -70,19 +84,18 @@ class Recorder:
             RunFailedError: If they cannot be written.
         """
         with self._signals.holding():
-            try:
-                if result.tested is not None:
-                    self._append(result.tested)
-                for name, state in self._trained(run):
+            if result.tested is not None:
+                self._append(result.tested)
+            for name, state in self._trained(run):
+                with self._failing_run(run, name):
                     self._save(name, state, run.best.row["weights"] if run.best else run.parts.weights.held)
+            with self._failing_run(run, NAME):
                 self._close(run, "finished" if result.reason is None else "stopped", result.reason)
-            except (OSError, RuntimeError) as error:  # torch's writer raises the latter on a full disk
-                raise RunFailedError(
-                    f"{self._directory} cannot be written to: {describe_error(error)}", epoch=run.epoch, step=run.step
-                ) from error
 
     def lossreg_run_failed(self, run: Run, error: BaseException) -> None:
         """Keeps what there is: first the weights so far, which nothing can replace, then why it ended."""
+        if not self._is_kept:
+            return
         stopped_by = signal_name(error)
         with self._signals.holding():
             held = run.best.row["weights"] if run.best else self._chosen(run)
@@ -109,7 +122,21 @@ class Recorder:
         try:
             yield
         except Exception as error:  # a device that failed raises errors of its own
-            logger.warning("%s could not be kept: %s", self._directory / name, describe_error(error))
+            logger.warning("%s could not be kept: %s", self._directory / name, why_not_written(error))
+
+    @contextlib.contextmanager
+    def _failing_run(self, run: Run, name: str) -> Iterator[None]:
+        """A file that cannot be written fails the run with a message."""
+        try:
+            yield
+        except (OSError, RuntimeError) as error:  # torch's writer raises the latter, too
+            if isinstance(error, RunFailedError):
+                raise
+            raise self._cannot_be_written(name, error, run.epoch, run.step) from error
+
+    def _cannot_be_written(self, name: str, error: BaseException, epoch: int, step: int) -> RunFailedError:
+        file = self._directory / name
+        return RunFailedError(f"{file} cannot be written to: {why_not_written(error)}", epoch=epoch, step=step)
 
     def _append(self, row: Mapping[str, Any]) -> None:
         if self._metrics is None:
@@ -118,9 +145,7 @@ class Recorder:
             self._metrics.write(json.dumps(finite(row), allow_nan=False) + "\n")
             self._metrics.flush()
         except OSError as error:
-            raise RunFailedError(
-                f"{self._directory} cannot be written to: {describe_error(error)}", epoch=row["epoch"], step=row["step"]
-            ) from error
+            raise self._cannot_be_written(METRICS, error, row["epoch"], row["step"]) from error
 
     def _close(self, run: Run, status: str, reason: str | None) -> None:
         if self._metrics is not None:
@@ -137,8 +162,9 @@ class Recorder:
 
     def _save(self, name: str, state: Mapping[str, Any], held: str | None) -> None:
         weights = {name: value.detach().cpu() for name, value in state.items()}
-        with replacing(self._directory / name) as partial:
-            torch.save(weights, partial)
+        # Through Python's file: where torch opens one itself, no error says that the disk is full.
+        with replacing(self._directory / name) as partial, partial.open("wb") as file:
+            torch.save(weights, file)
         self._files[name] = {"weights": held}
 
     def _write(self, run: Run, status: str, reason: str | None = None) -> None:

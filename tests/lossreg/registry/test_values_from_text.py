@@ -15,7 +15,8 @@ import torch
 import lossreg
 from lossreg.registry.annotations import words_of
 from lossreg.registry.build import ResolvedComponent, resolve
-from lossreg.spec import ComponentSpec, parse_params, parse_value
+from lossreg.spec import ComponentSpec
+from lossreg.spec_text import parse_params, parse_value
 
 
 class Mode(enum.Enum):

@@ -69,7 +69,7 @@ def test_weights_get_their_name_when_they_are_written(run: Run, monkeypatch: pyt
 
     def watched(weights: dict[str, Any], file: Any) -> None:
         save(weights, file)
-        existed.append((Path(file).parent / "model.pt").exists())
+        existed.append((Path(file.name).parent / "model.pt").exists())
 
     monkeypatch.setattr(torch, "save", watched)
     result = run(**SMALL)
@@ -142,5 +142,5 @@ def test_metrics_that_cannot_be_written_fail_the_run(
     assert outcome.code == 1
     assert outcome.err.count("lossreg: error: ") == 1
     assert "Traceback" not in outcome.err
-    assert "out cannot be written to" in outcome.err
+    assert "metrics.jsonl cannot be written to" in outcome.err
     assert json.loads((tmp_path / "out" / "run.json").read_text())["status"] == "failed"
