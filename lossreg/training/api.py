@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -33,6 +34,7 @@ def run(
     *,
     out: str | Path | None = None,
     quiet: bool = False,
+    plots: bool = False,
     observers: Sequence[object] = (),
     registries: Registries | None = None,
     **settings: Unpack[RunArguments],
@@ -48,6 +50,7 @@ def run(
     Args:
         out: The run directory, absent or empty; None is `runs/<time>-<model>-<loss>-<optimizer>`.
         quiet: Whether nothing is shown on stderr but warnings.
+        plots: Whether `curves.png` is drawn at the end, which takes half a second or more.
         observers: Objects with methods named like the run hooks (`lossreg_epoch_finished(run, record)`).
         registries: Where names are looked up; None is `lossreg.losses` and its siblings.
         settings: The components and the settings of the loop; `lossreg.RunSpec` describes each.
@@ -63,10 +66,10 @@ def run(
         >>> sorted(path.name for path in result.directory.iterdir())
         ['metrics.jsonl', 'model.pt', 'run.json']
     """
-    check_call(registries, out, quiet, observers)
+    check_call(registries, out, quiet, observers, plots)
     chosen = default if registries is None else registries
     spec, objects = split_arguments(settings, "run", chosen)
-    return run_request(Request(spec, objects, chosen), out=out, quiet=quiet, observers=observers)
+    return run_request(Request(spec, objects, chosen), out=out, quiet=quiet, plots=plots, observers=observers)
 
 
 @shows_settings
@@ -101,6 +104,7 @@ def run_request(
     out: str | Path | None = None,
     runs: Path | None = None,
     quiet: bool = False,
+    plots: bool = False,
     observers: Sequence[object] = (),
 ) -> RunResult:
     """Trains what was asked for; see `run`.
@@ -110,10 +114,11 @@ def run_request(
         out: The run directory.
         runs: The folder of run directories without a name; None is `runs` below the working directory.
         quiet: Whether nothing is shown on stderr but warnings.
+        plots: Whether `curves.png` is drawn at the end.
         observers: Objects with methods named like the run hooks.
     """
     _check_main_guard()
-    check_call(request.registries, out, quiet, observers)
+    check_call(request.registries, out, quiet, observers, plots)
     # Now: a data set, a plugin or an observer may change the working directory.
     place = absolute_path(runs or RUNS) if out is None else absolute_path(out)
     seen = [*([] if quiet else [Progress()]), *observers]
@@ -122,7 +127,21 @@ def run_request(
         run, hooks = _prepare(request, processes, place, seen, signals, is_named=out is not None, quiet=quiet)
         run.directory = processes.broadcast_object(run.directory)
         run.parts.weights.holding = signals.pausing
-        return _train(run, hooks)
+        with _pictured(run.directory) if plots and processes.is_main else contextlib.nullcontext():
+            return _train(run, hooks)
+
+
+@contextlib.contextmanager
+def _pictured(directory: Path) -> Iterator[None]:
+    """Draws `curves.png` after the block, when the record is complete; not if a signal ended the run."""
+    from lossreg.pictures.curves import draw_curves  # most runs from Python need none
+
+    try:
+        yield
+    except Exception:
+        draw_curves(directory)
+        raise
+    draw_curves(directory)
 
 
 def _check_main_guard() -> None:
@@ -152,6 +171,7 @@ def plan_request(request: Request) -> Plan:
         facts={key: value for key, value in facts.items() if key != "spec"},
         learning_rates=None if rates is None else [(rate.first, rate.last) for rate in rates],
         warnings=parts.warnings,
+        planned=parts.optimization.planned,
     )
 
 
