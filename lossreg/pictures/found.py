@@ -56,7 +56,8 @@ def _read(place: Path, *, is_named: bool) -> PastRun | None:
 def _places(named: Path) -> Iterator[tuple[Path, bool]]:
     """Run directories, and whether each was named itself."""
     if not os.path.isdir(named) or os.path.lexists(os.path.join(named, NAME)):  # noqa: PTH112, PTH118  # a Path raises for some names
-        yield named, True
+        is_record = named.name == NAME and not os.path.isdir(named)  # noqa: PTH112  # see above
+        yield named.parent if is_record else named, True
         return
     below = list(_below(named, MAX_DEPTH))
     if not below:

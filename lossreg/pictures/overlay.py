@@ -12,9 +12,9 @@ import attrs
 
 from lossreg.errors import ConfigError
 from lossreg.pictures.differences import Group, group_runs
-from lossreg.pictures.end_labels import EndLabel, label_ends
+from lossreg.pictures.end_labels import MAX_LENGTH, EndLabel, label_ends
 from lossreg.pictures.series import AXES, Axis, Series, choose_metric, metrics_of, series_of
-from lossreg.pictures.style import MAX_CURVES, Look, drawing, name_axes, new_figure
+from lossreg.pictures.style import MAX_CURVES, Look, clipped, drawing, name_axes, new_figure
 from lossreg.training.record.reading import PastRun
 from lossreg.values import one_line
 
@@ -125,15 +125,16 @@ def _draw(bands: Sequence[Band], metric: str, axis: Axis, *, log: bool) -> Figur
     if several:
         how_many = f"{several[0]}" if len(several) == 1 else f"{several[0]} to {several[-1]}"
         heading.append(f"line: mean of {how_many} seeds; band: their range")
-    figure, (panel,) = new_figure(1, 3.9 if len(bands) <= 20 else 4.9, heading)
+    names, key = _names([band.label for band in bands])
+    figure, (panel,) = new_figure(1, 3.9 if len(bands) <= 20 else 4.9, heading, key)
     labels = []
-    for number, band in enumerate(bands):
+    for number, (band, name) in enumerate(zip(bands, names, strict=True)):
         look = Look.of(number)
         if band.runs > 1:
             panel.fill_between(band.mean.x, band.low, band.high, color=look.colour, alpha=0.16, linewidth=0)
         (line,) = panel.plot(band.mean.x, band.mean.y, **look.line(len(band.mean.x)))
         if band.mean.has_points:
-            labels.append(EndLabel(line, band.label, look.pattern))
+            labels.append(EndLabel(line, name, look.pattern))
     if log:
         panel.set_yscale("log", nonpositive="mask")
     panel.set_title(metric)
@@ -141,3 +142,12 @@ def _draw(bands: Sequence[Band], metric: str, axis: Axis, *, log: bool) -> Figur
     name_axes([panel], AXES[axis], whole=axis != "seconds")
     label_ends(figure, [(panel, labels if any(one.text for one in labels) else [])])
     return figure
+
+
+def _names(labels: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What stands at the curves' ends, and the lines below the picture that say more where that is not enough."""
+    short = [clipped(label, MAX_LENGTH) for label in labels]
+    if len(set(short)) == len(labels):
+        return short, []
+    numbered = [str(number) for number in range(1, len(labels) + 1)]
+    return numbered, [f"{number}: {label}" for number, label in zip(numbered, labels, strict=True)]

@@ -121,7 +121,7 @@ def check_picture(path: str | os.PathLike[str], option: str) -> Path:
         ConfigError: If it is of no format that can be written, or its folder does not exist.
     """
     text = os.fspath(path)
-    ending = Path(text).suffix.removeprefix(".").lower()
+    ending = os.path.splitext(text)[1].removeprefix(".").lower()  # noqa: PTH122  # a Path drops a slash at the end
     known = ", ".join(f".{one}" for one in FORMATS)
     if "\0" in text or ending not in FORMATS:
         hint = did_you_mean(ending, FORMATS)
@@ -183,25 +183,32 @@ def _silent() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def new_figure(panels: int, height: float, heading: Sequence[str] = ()) -> tuple[Figure, list[Axes]]:
+def new_figure(
+    panels: int, height: float, heading: Sequence[str] = (), footing: Sequence[str] = ()
+) -> tuple[Figure, list[Axes]]:
     """A figure with panels above each other that have their x in common.
 
     Args:
         panels: How many.
-        height: Of the whole, in inches.
+        height: Of the whole without the footing, in inches.
         heading: Lines above the panels.
+        footing: Lines below them.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    below = 0.17 * len(footing) + (0.14 if footing else 0)
+    height += below
     figure = Figure(figsize=(WIDTH, height))
     FigureCanvasAgg(figure)
     axes = list(figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0])
     line = 0.17 / height
     for number, text in enumerate(heading):
-        figure.text(0.012, 1 - 0.07 / height - number * line, fitted(text, WIDTH - 0.2), va="top", color=GREY)
+        figure.text(0.012, 1 - 0.07 / height - number * line, fitted(text, WIDTH - 0.35), va="top", color=GREY)
+    for number, text in enumerate(footing):
+        figure.text(0.012, (below - 0.06 - 0.17 * number) / height, fitted(text, WIDTH - 0.35), va="top")
     top = 1 - (0.32 / height + len(heading) * line)
-    figure.subplots_adjust(left=0.09, right=0.97, bottom=0.42 / height, top=top, hspace=0.32)
+    figure.subplots_adjust(left=0.09, right=0.97, bottom=(0.42 + below) / height, top=top, hspace=0.32)
     return figure, axes
 
 
