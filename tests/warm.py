@@ -63,6 +63,7 @@ def serve(address: str) -> dict[str, Any] | None:
         In the server, nothing; in each of its children, what it shall become.
     """
     importlib.import_module("torch._dynamo")  # by what an optimizer imports, after torch itself
+    importlib.import_module("matplotlib.backends.backend_agg")  # by what a run of the command line draws at its end
     gc.collect()
     gc.freeze()  # a child that collects garbage would copy all memory of torch
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -34,6 +34,7 @@ COMMANDS = {
     "run": "Train a model and keep the result.",
     "plan": "Show what run would do; train nothing.",
     "runs": "List past runs.",
+    "plot": "Draw the curves of runs.",
     "list": "List what can be named.",
     "show": "Show one component: parameters, contract, origin.",
     "plugins": "List plugins and how loading them went.",

@@ -21,6 +21,7 @@ from lossreg.values import printable
     "--out", type=click.Path(), metavar="DIR", help="The run directory, absent or empty. [default: runs/<time>-<parts>]"
 )
 @click.option("--quiet", is_flag=True, help="Show no progress.")
+@click.option("--plots/--no-plots", default=True, help="Draw curves.png at the end. [default: yes]")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @plugin_options
 @click.pass_context
@@ -29,7 +30,8 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
 
     A SPEC is a name, or a name with parameters: "dice(smooth=1)". A dotted option sets one parameter: --opt.lr 0.1.
     `lossreg list` shows the names, `lossreg show loss dice` the parameters. The directory gets run.json (what was
-    run, and the final metrics), metrics.jsonl (a line for each epoch and each logged step) and model.pt (the weights).
+    run, and the final metrics), metrics.jsonl (a line for each epoch and each logged step), model.pt (the weights) and
+    curves.png (losses, metrics and the learning rate).
     What is chosen for the device, and why, is in the first lines.
 
     \b
@@ -54,7 +56,13 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
     from lossreg.training.stops import signals_as_exits
 
     with StdoutToStderr(), signals_as_exits(), naming_file(settings.file, settings.from_file):
-        result = run_request(Request(settings.spec, {}, default), out=named, runs=place, quiet=options["quiet"])
+        result = run_request(
+            Request(settings.spec, {}, default),
+            out=named,
+            runs=place,
+            quiet=options["quiet"],
+            plots=options["plots"],
+        )
     if options["as_json"]:
         click.echo(json.dumps(result.to_json(), allow_nan=False))
         return

@@ -108,7 +108,7 @@ class RunCommand(click.Command):
         known = [
             option for parameter in self.get_params(ctx) for option in (*parameter.opts, *parameter.secondary_opts)
         ]
-        if self.name == "plan" and written in ("--out", "--quiet"):
+        if self.name == "plan" and written in ("--out", "--quiet", "--no-plots"):
             return click.UsageError(
                 f"{written} belongs to run: plan writes nothing and shows no progress; leave it out", ctx
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,8 +19,10 @@ from lossreg.errors import ConfigError
 from lossreg.names import normalize, with_article
 from lossreg.registry.build import ResolvedComponent, resolve
 from lossreg.registry.entry import RegistryEntry
+from lossreg.registry.registry import PLURALS
 from lossreg.spec import ComponentSpec, texts_of
 from lossreg.suggestions import did_you_mean
+from lossreg.training.record.reading import short_text
 from lossreg.values import printable, shown
 
 
@@ -35,8 +38,14 @@ def _complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) 
 @click.argument("kind", shell_complete=complete_kind)
 @click.argument("name", required=False, shell_complete=_complete_name)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@click.option(
+    "--plot",
+    type=click.Path(),
+    metavar="FILE",
+    help="Of a loss: also draw it and its gradient over the input, a .png, .svg or .pdf.",
+)
 @plugin_options
-def show_command(kind: str, name: str | None, as_json: bool) -> None:
+def show_command(kind: str, name: str | None, as_json: bool, plot: str | None) -> None:
     """Show one component: where it comes from, its parameters with their defaults, its contract, its documentation.
 
     KIND is loss, optimizer, scheduler, model, dataset or observer, and may be left out where one component has the
@@ -48,10 +57,12 @@ def show_command(kind: str, name: str | None, as_json: bool) -> None:
       lossreg show sgd
       lossreg show optimizer sgd
       lossreg show loss builtin.cross_entropy --json
+      lossreg show loss "dice(smooth=1)" --plot dice.png
     """
     from lossreg.registry.registries import default
 
     kind, spec = _meant(kind, name)
+    target = _picture(kind, plot)
     registry = default.of(kind)
     resolved = resolve(registry, spec)
     entry = resolved.entry
@@ -66,7 +77,36 @@ def show_command(kind: str, name: str | None, as_json: bool) -> None:
         "doc": inspect.getdoc(entry.factory),
         "same_name": [f"{other.id} ({other.provenance})" for other in registry.rivals(entry)],
     }
-    click.echo(json.dumps(facts, default=repr) if as_json else printable(_text(facts)))
+    if target is not None:
+        _draw(resolved, target)
+    click.echo(json.dumps(facts, default=repr) if as_json else printable(_text(facts, target)))
+
+
+def _picture(kind: str, name: str | None) -> Path | None:
+    """Where the picture shall be, before anything is imported for it.
+
+    Raises:
+        ConfigError: If there can be none.
+    """
+    if name is None:
+        return None
+    if kind != "loss":
+        raise ConfigError(f"--plot draws losses, not {PLURALS[kind]}; leave it out")
+    from lossreg.pictures.style import check_matplotlib, check_picture
+
+    target = check_picture(name, "--plot")
+    check_matplotlib()
+    return target.absolute()  # a plugin may change the working directory
+
+
+def _draw(resolved: ResolvedComponent[Any], target: Path) -> None:
+    from lossreg.pictures.losses import loss_figure
+    from lossreg.pictures.style import write_picture
+    from lossreg.training.loss.profile import profile_loss  # it imports torch
+
+    found = profile_loss(resolved)
+    heading = f"{short_text(resolved.spec.text)}, {found.sample}"
+    write_picture(loss_figure(heading, found.x, found.inputs, found.values, found.slopes), target)
 
 
 def _meant(kind: str, name: str | None) -> tuple[str, ComponentSpec]:
@@ -136,7 +176,7 @@ def _source(entry: RegistryEntry[Any]) -> str | None:
         return None
 
 
-def _text(facts: dict[str, Any]) -> str:
+def _text(facts: dict[str, Any], picture: Path | None) -> str:
     origin = f"{facts['distribution']} {facts['version']}" if facts["distribution"] else "this process"
     head = [
         ("kind", facts["kind"]),
@@ -147,6 +187,7 @@ def _text(facts: dict[str, Any]) -> str:
         *([("source", facts["source"])] if facts["source"] else []),
         ("contract", ", ".join(f"{key}={value}" for key, value in facts["contract"].items()) or "none"),
         *([("found", facts["found"])] if facts["found"] else []),
+        *([("picture", str(picture))] if picture else []),
     ]
     lines = [
         f"{facts['name']}: {facts['summary']}",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -35,6 +36,7 @@ def run(
     *,
     out: str | Path | None = None,
     quiet: bool = False,
+    plots: bool = False,
     observers: Sequence[object] = (),
     registries: Registries | None = None,
     **settings: Unpack[RunArguments],
@@ -50,6 +52,7 @@ def run(
     Args:
         out: The run directory, absent or empty; None is `runs/<time>-<model>-<loss>-<optimizer>`.
         quiet: Whether nothing is shown on stderr but warnings.
+        plots: Whether `curves.png` is drawn at the end, which takes half a second or more.
         observers: Objects with methods named like the run hooks (`lossreg_epoch_finished(run, record)`), whose errors
             are errors of the run; those in `observe` only cost a warning.
         registries: Where names are looked up; None is `lossreg.losses` and its siblings.
@@ -66,11 +69,12 @@ def run(
         >>> sorted(path.name for path in result.directory.iterdir())
         ['metrics.jsonl', 'model.pt', 'run.json']
     """
-    check_call(registries, out, quiet, observers)
+    check_call(registries, out, quiet, observers, plots)
     chosen = default if registries is None else registries
     named, observing = split_observers(settings)
     spec, objects = split_arguments(named, "run", chosen)
-    return run_request(Request(spec, objects, chosen, observing), out=out, quiet=quiet, observers=observers)
+    request = Request(spec, objects, chosen, observing)
+    return run_request(request, out=out, quiet=quiet, plots=plots, observers=observers)
 
 
 @shows_settings
@@ -106,6 +110,7 @@ def run_request(
     out: str | Path | None = None,
     runs: Path | None = None,
     quiet: bool = False,
+    plots: bool = False,
     observers: Sequence[object] = (),
 ) -> RunResult:
     """Trains what was asked for; see `run`.
@@ -115,10 +120,11 @@ def run_request(
         out: The run directory.
         runs: The folder of run directories without a name; None is `runs` below the working directory.
         quiet: Whether nothing is shown on stderr but warnings.
+        plots: Whether `curves.png` is drawn at the end.
         observers: Objects with methods named like the run hooks.
     """
     _check_main_guard()
-    check_call(request.registries, out, quiet, observers)
+    check_call(request.registries, out, quiet, observers, plots)
     # Now: a data set, a plugin or an observer may change the working directory.
     place = absolute_path(runs or RUNS) if out is None else absolute_path(out)
     seen = [*([] if quiet else [Progress()]), *observers]
@@ -127,7 +133,21 @@ def run_request(
         run, hooks = _prepare(request, processes, place, seen, signals, is_named=out is not None, quiet=quiet)
         run.directory = processes.broadcast_object(run.directory)
         run.parts.weights.holding = signals.pausing
-        return _train(run, hooks)
+        with _pictured(run.directory) if plots and processes.is_main else contextlib.nullcontext():
+            return _train(run, hooks)
+
+
+@contextlib.contextmanager
+def _pictured(directory: Path) -> Iterator[None]:
+    """Draws `curves.png` after the block, when the record is complete; not if a signal ended the run."""
+    from lossreg.pictures.curves import draw_curves  # most runs from Python need none
+
+    try:
+        yield
+    except Exception:
+        draw_curves(directory)
+        raise
+    draw_curves(directory)
 
 
 def _check_main_guard() -> None:
@@ -158,6 +178,7 @@ def plan_request(request: Request) -> Plan:
         facts={key: value for key, value in facts.items() if key != "spec"},
         learning_rates=None if rates is None else [(rate.first, rate.last) for rate in rates],
         warnings=parts.warnings,
+        planned=parts.optimization.planned,
     )
 
 

@@ -163,7 +163,9 @@ def _device(given: object) -> object:
     return str(given) if is_device else given
 
 
-def check_call(registries: object, out: object = None, quiet: object = False, observers: object = ()) -> None:
+def check_call(
+    registries: object, out: object = None, quiet: object = False, observers: object = (), plots: object = False
+) -> None:
     """Checks the types of the arguments that are no settings of a run.
 
     Raises:
@@ -176,8 +178,9 @@ def check_call(registries: object, out: object = None, quiet: object = False, ob
     if out is not None and (not os.fspath(out) or "\0" in os.fspath(out)):
         what = "is empty" if not os.fspath(out) else f"has a null byte: {shown(os.fspath(out))}"
         raise ConfigError(f"out (--out) {what}; name a directory, or leave it out")
-    if not isinstance(quiet, bool):
-        raise ConfigError(f"quiet is True or False, not {shown(quiet)}")
+    for name, switch in (("quiet", quiet), ("plots", plots)):
+        if not isinstance(switch, bool):
+            raise ConfigError(f"{name} is True or False, not {shown(switch)}")
     if isinstance(observers, str | Mapping) or not isinstance(observers, Iterable):
         raise ConfigError(f"observers is a list of objects, not {shown(observers)}; write observers=[...]")
 

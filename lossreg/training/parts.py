@@ -88,6 +88,7 @@ class Optimization:
         scaler: Scales float16 gradients, or None.
         schedule: The scheduler, and when it steps; or several as one.
         rates: The learning rates to come, or None if they are not known.
+        planned: The optimizers of each schedule, for a person, and their rates to come.
         facts: Of optimizer and scheduler.
         groups: What each group of parameters is trained with.
         schedules: Which scheduler moves which groups; nothing where one moves all.
@@ -99,6 +100,7 @@ class Optimization:
     scaler: torch.amp.GradScaler | None
     schedule: Schedule | JointSchedule
     rates: list[EpochRates] | None
+    planned: list[tuple[str, list[EpochRates] | None]]
     facts: Facts
     groups: list[dict[str, Any]]
     schedules: list[dict[str, Any]]

@@ -13,6 +13,7 @@ import torch
 from lossreg.run_spec import OBSERVE, RunSpec
 from lossreg.spec import ComponentSpec, texts_of
 from lossreg.training.optim.needs import Needs
+from lossreg.training.optim.scheduler import EpochRates
 from lossreg.values import finite
 
 MAX_NAMES = 8  # names of parameters in a line of a plan's text
@@ -92,6 +93,7 @@ class Plan:
         contract: How output and target reach the loss.
         learning_rates: The rate at the first and the last step of each epoch; None if it cannot be known beforehand.
         warnings: What `run` would warn of.
+        planned: The optimizers of each schedule, for a person, and their rates, for a picture; not in `to_json`.
     """
 
     spec: RunSpec
@@ -100,10 +102,11 @@ class Plan:
     contract: dict[str, Any]
     learning_rates: list[tuple[float, float]] | None
     warnings: list[str]
+    planned: list[tuple[str, list[EpochRates] | None]] = attrs.field(factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """The plan as plain values."""
-        values = attrs.asdict(self, recurse=False)
+        values = attrs.asdict(self, recurse=False, filter=lambda field, _: field.name != "planned")
         return {**values, "spec": dict(self.spec.items())}
 
     def __repr__(self) -> str:
@@ -226,7 +229,7 @@ def _change(how: str) -> str:
 def _rates(plan: Plan) -> list[str]:
     """The learning rates, with one line for epochs that follow each other and have the same."""
     if plan.learning_rates is None:
-        return [f"{'learning rate':<20}{_unknown_rates(plan)}", *_further_rates(plan)]
+        return [f"{'learning rate':<20}{unknown_rates(plan)}", *_further_rates(plan)]
     rows = []
     for (first, last), group in itertools.groupby(enumerate(plan.learning_rates), key=lambda pair: pair[1]):
         epochs = [epoch for epoch, _ in group]
@@ -252,7 +255,8 @@ def _further_rates(plan: Plan) -> list[str]:
     return lines
 
 
-def _unknown_rates(plan: Plan) -> str:
+def unknown_rates(plan: Plan) -> str:
+    """Why the rates of the first parameter group are not known beforehand."""
     monitors = [schedule["monitor"] for schedule in plan.facts["schedules"] if 0 in schedule["groups"]]
     monitor = monitors[0] if monitors else plan.contract["monitor"]
     optimizer = plan.components.get("optimizer")

@@ -437,6 +437,7 @@ def _optimization(
         scaler,
         schedule=build_schedules(schedules, plan, optimizer, may_skip=scaler is not None),
         rates=rates_of_first(schedules, previews),
+        planned=[(one.of(plan), rates) for one, rates in zip(schedules, previews, strict=True) if one.members],
         facts=facts | scheduler_facts(chosen["optimizer"], plan, schedules, optimizer),
         groups=describe_groups(plan),
         schedules=describe_schedules(plan, schedules, previews),

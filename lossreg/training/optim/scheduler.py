@@ -182,10 +182,17 @@ def build_scheduler(choice: Choice | None, optimizer: Optimizer, runtime: Mappin
 
 @attrs.frozen
 class EpochRates:
-    """The learning rate at an epoch's first and last step."""
+    """The learning rate at an epoch's first and last step.
+
+    Attributes:
+        first: At the first.
+        last: At the last.
+        steps: At each step, where the scheduler counts them; otherwise empty.
+    """
 
     first: float
     last: float
+    steps: tuple[float, ...] = ()
 
 
 def preview_rates(
@@ -243,11 +250,12 @@ def _walk(schedule: Schedule, optimizer: Optimizer) -> list[EpochRates]:
     done = 0
     try:
         for epoch in range(schedule.stepping.epochs):
-            first = float(optimizer.param_groups[0]["lr"])
+            steps = [float(optimizer.param_groups[0]["lr"])]
             for _ in range(between):
                 done += 1
                 schedule.between_steps()
-            rates.append(EpochRates(first, float(optimizer.param_groups[0]["lr"])))
+                steps.append(float(optimizer.param_groups[0]["lr"]))
+            rates.append(EpochRates(steps[0], steps[-1], tuple(steps) if schedule.counts_steps else ()))
             done += 1
             schedule.after_epoch(epoch, {})
     except BaseException as error:

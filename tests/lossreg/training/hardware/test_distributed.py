@@ -173,7 +173,8 @@ def test_one_process_speaks_and_writes(torchrun: list[str], tmp_path: Path) -> N
     assert len(re.findall(r"^epoch 1 ", result.stderr, re.MULTILINE)) == 1
     assert "processes: 2" in result.stderr
     (folder,) = (tmp_path / "runs").iterdir()
-    assert sorted(path.name for path in folder.iterdir()) == ["metrics.jsonl", "model.pt", "run.json"]
+    names = ["curves.png", "metrics.jsonl", "model.pt", "run.json"]
+    assert sorted(path.name for path in folder.iterdir()) == names
     assert record(folder)["status"] == "finished"
 
 

@@ -26,9 +26,10 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "elsewhere"
 
 
-def assert_whole(directory: Path, elsewhere: Path) -> None:
+def assert_whole(directory: Path, elsewhere: Path, *pictures: str) -> None:
     """The run is finished in its directory, and nothing is elsewhere."""
-    assert sorted(entry.name for entry in directory.iterdir()) == ["metrics.jsonl", "model.pt", "run.json"]
+    names = sorted([*pictures, "metrics.jsonl", "model.pt", "run.json"])
+    assert sorted(entry.name for entry in directory.iterdir()) == names
     assert json.loads((directory / "run.json").read_text())["status"] == "finished"
     assert list(elsewhere.iterdir()) == []
 
@@ -75,7 +76,7 @@ def test_a_plugin_may_change_it(warm_python: str, elsewhere: Path, tmp_path: Pat
     assert result.returncode == 0, result.stderr
     here = tmp_path / "here"
     (directory,) = here.iterdir() if options else (here / "runs").iterdir()
-    assert_whole(directory, elsewhere)
+    assert_whole(directory, elsewhere, "curves.png")
 
 
 def test_a_tilde_is_the_home_directory(

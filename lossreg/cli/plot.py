@@ -1,0 +1,56 @@
+"""`lossreg plot`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from lossreg.cli.plugin_options import plugin_options
+from lossreg.errors import ConfigError
+from lossreg.values import printable
+
+if TYPE_CHECKING:
+    from lossreg.pictures.series import Axis
+
+
+@click.command("plot")
+@click.argument("runs", nargs=-1, type=click.Path(), metavar="RUN...")
+@click.option("--metric", metavar="NAME", help="A column of metrics.jsonl. [default: an accuracy, or a loss]")
+@click.option("--x", "axis", type=click.Choice(["epoch", "step", "seconds"]), help="What is on x. [default: epoch]")
+@click.option("--log", is_flag=True, help="A logarithmic scale for the metric.")
+@click.option(
+    "--out", type=click.Path(), metavar="FILE", default="plot.png", help="A .png, .svg or .pdf. [default: plot.png]"
+)
+@plugin_options
+def plot_command(runs: tuple[str, ...], metric: str | None, axis: Axis | None, log: bool, out: str) -> None:
+    """Draw the curves of one run, or a metric of several runs in one picture.
+
+    RUN is a run directory, or a directory that has run directories below it, such as that of a comparison. Curves are
+    labelled by what the runs differ in. Runs that differ in the seed alone become one curve, their mean, with a band
+    from the least to the greatest value. One run without --metric is drawn as in its curves.png.
+
+    \b
+    Examples:
+      lossreg plot runs/first
+      lossreg plot runs/first runs/second --metric test_loss --log
+      lossreg plot runs/compare --x seconds --out compare.pdf
+    """
+    if not runs:
+        raise click.UsageError("name a run directory, such as one in runs/", click.get_current_context())
+    from lossreg.pictures.curves import curves_figure
+    from lossreg.pictures.found import read_runs
+    from lossreg.pictures.overlay import overlay_figure
+    from lossreg.pictures.style import check_matplotlib, check_picture, write_picture
+
+    target = check_picture(out, "--out")
+    check_matplotlib()
+    found = read_runs(runs)
+    if not found:
+        raise ConfigError("there is nothing to draw: none of the runs can be read")
+    if len(found) == 1 and metric is None:
+        figure = curves_figure(found[0], axis, log=log)
+    else:
+        figure = overlay_figure(found, metric, axis or "epoch", log=log)
+    write_picture(figure, target)
+    click.echo(printable(str(target)))
