@@ -259,6 +259,10 @@ class _Options:
             try:
                 trial.build(params, runtime=runtime)
             except BuildError:
+                if not options.keys() <= resolved.entry.signature.parameters.keys():
+                    with contextlib.suppress(BuildError):  # what groups alone have (use_muon)
+                        resolved.build([{"params": params, **options}], runtime=runtime)
+                        return
                 if resolved.entry.component.needs is not None:
                     raise
                 with contextlib.suppress(BuildError):  # what was refused first is what is told
