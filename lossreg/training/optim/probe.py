@@ -6,9 +6,9 @@ climbs along the gradients that it finds (SAM) steps without them, too, but else
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import io
-import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -393,8 +393,12 @@ def _unreadable(optimizer: Optimizer) -> str | None:
     except BaseException as error:
         if is_from_outside(error):
             raise
-        what = re.search(r"GLOBAL ([\w.]+) was not an allowed", str(error))
-        return f"it holds {what[1]}" if what else describe_error(error)[:200]
+        with contextlib.suppress(Exception):  # what is no file of torch's
+            file.seek(0)
+            held = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(file))
+            if held:
+                return f"it holds {', '.join(held)}"
+        return describe_error(error)[:200]
     return None
 
 
