@@ -242,6 +242,10 @@ class GroupOptions:
         try:
             trial.build(params, runtime=runtime)
         except BuildError:
+            if len(options) == 1 and not options[0].keys() <= trial.entry.signature.parameters.keys():
+                with contextlib.suppress(BuildError):  # what groups alone have (use_muon)
+                    self._levels[0].build([{"params": params, **options[0]}], runtime=runtime)
+                    return
             if trial.entry.component.needs is not None:
                 raise
             with contextlib.suppress(BuildError):  # what was refused first is what is told

@@ -6,8 +6,9 @@ climbs along the gradients that it finds (SAM) steps without them, too, but else
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import io
-import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 STEPS = 12  # some compute second derivatives only in every tenth step
+
+#: A word for `routes`, what it means, a pattern of all others, and whether a number of dimensions is for it.
+_ROUTES: tuple[tuple[str, str, str, Callable[[int], bool]], ...] = (
+    ("weights", "parameters of two dimensions or more", "ndim<2", lambda ndim: ndim >= 2),
+    ("matrices", "matrices", "ndim!=2", lambda ndim: ndim == 2),
+)
 
 
 @attrs.frozen(eq=False)
@@ -168,8 +175,78 @@ def _chosen_trial(
         failure = failure or trials[0].error
     if failure is None:
         assert refused is not None  # noqa: S101  # each of them failed in one way or the other
+        way_out = _routes_out(plan, unsaid, device) or _groups_out(plan, device, refused.__cause__)
+        refused.message = _joined(refused.message, way_out)
         raise refused
-    raise cannot_step(plan, device, failure) from failure
+    cannot = cannot_step(plan, device, failure)
+    cannot.message = _joined(cannot.message, _routes_out(plan, unsaid, device))
+    raise cannot from failure
+
+
+def _joined(message: str, way_out: str) -> str:
+    """A message with its end."""
+    return f"{message.rstrip('.')}; {way_out}" if way_out else message
+
+
+def _routes_out(plan: OptimizerPlan, unsaid: tuple[str, ...], device: torch.device) -> str:
+    """For which parameters a class is that fails with all of them, as the end of a message; or nothing."""
+    component = plan.choice.component
+    if component is None or component.routes != "all" or plan.has_patterns or plan.takes_model:
+        return ""
+    (group,) = plan.groups
+    for routes, what, pattern, fits in _ROUTES:
+        some = [index for index, one in enumerate(group.parameters) if fits(one.ndim)]
+        if not some or len(some) == len(group.parameters):
+            continue
+        parameters, names = [group.parameters[index] for index in some], tuple(group.names[index] for index in some)
+        part = group._replace(parameters=parameters, names=names)
+        try:
+            make = _maker(attrs.evolve(plan, groups=[part]), device)
+        except LossregError:
+            continue
+        if make is not None and _best([*_trials(plan.needs, unsaid, make)]) is not None:
+            return (
+                f"it works on {what} alone: register it with routes={routes!r}, or give the others an optimizer of "
+                f"their own by param_groups: {pattern + ': adamw'!r}"
+            )
+    return ""
+
+
+def _first_parameter(factory: Callable[..., Any]) -> str:
+    """The name of the first parameter of a factory, or an empty text."""
+    try:
+        return next(iter(inspect.signature(factory).parameters), "")
+    except (TypeError, ValueError):
+        return ""
+
+
+def _groups_out(plan: OptimizerPlan, device: torch.device, failure: BaseException | None) -> str:
+    """What a class takes that cannot be built from parameters, as the end of a message; or nothing."""
+    resolved = plan.choice.resolved
+    if resolved is None or resolved.entry.component.needs is not None:
+        return ""
+    first = _first_parameter(resolved.entry.factory)
+    if first.endswith("optimizer"):
+        return (
+            f"it takes the optimizer that it wraps ({first}): register it with needs='optimizer', and write "
+            f"{plan.choice.label}({first}=sgd)"
+        )
+    if plan.has_patterns:
+        return ""
+    grouped = attrs.evolve(plan, has_patterns=True)
+    try:
+        with torch.random.fork_rng(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            grouped.build(stand_ins_of(grouped, device))
+    except LossregError as error:
+        cause = error.__cause__
+        if cause is None or str(cause) == str(failure):
+            return ""
+        return (
+            f"given groups of parameters it says: {describe_error(cause)[:200]} (param_groups gives groups their "
+            "options: 'ndim>=2: OPTION=VALUE')"
+        )
+    return "it takes groups of parameters: write param_groups"
 
 
 def _trials(needs: Needs, unsaid: tuple[str, ...], make: Callable[[], Subject]) -> Iterator[Trial]:
@@ -319,8 +396,12 @@ def _unreadable(optimizer: Optimizer) -> str | None:
     except BaseException as error:
         if is_from_outside(error):
             raise
-        what = re.search(r"GLOBAL ([\w.]+) was not an allowed", str(error))
-        return f"it holds {what[1]}" if what else describe_error(error)[:200]
+        with contextlib.suppress(Exception):  # what is no file of torch's
+            file.seek(0)
+            held = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(file))
+            if held:
+                return f"it holds {', '.join(held)}"
+        return describe_error(error)[:200]
     return None
 
 

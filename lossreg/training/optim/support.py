@@ -58,7 +58,7 @@ def needs_warnings(plan: OptimizerPlan) -> list[str]:
     """Sentences about states that are hard to keep."""
     return [
         f"the state of the optimizer {member.choice.label} cannot be read again by torch.load(weights_only=True): "
-        f"{member.needs.unreadable}"
+        f"{member.needs.unreadable}. weights_only=False reads it, and runs what code the file holds"
         for member in plan.members
         if member.needs.unreadable is not None
     ]

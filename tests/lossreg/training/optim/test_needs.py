@@ -396,7 +396,7 @@ def test_a_state_that_cannot_be_read_again_is_told_at_once(plan: Planned) -> Non
     (warning,) = plan("queued").warnings
     assert warning == (
         "the state of the optimizer queued cannot be read again by torch.load(weights_only=True): it holds "
-        "collections.deque"
+        "collections.deque. weights_only=False reads it, and runs what code the file holds"
     )
 
 
