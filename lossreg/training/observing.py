@@ -49,16 +49,20 @@ class IsolatedObserver:
         self._wait = wait
         self._waiting: queue.SimpleQueue[tuple[str, Mapping[str, Any]] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._is_started = False
         self._is_out = False
 
     def call(self, hook: str, arguments: Mapping[str, Any]) -> None:
         """Calls the method of a hook, or has the thread call it.
 
+        What has not been told that the run starts is not told that it failed, either.
+
         Args:
             hook: One of the run hooks.
             arguments: The hook's arguments, by name; it may keep and change them.
         """
-        if self._is_out or hook not in self._methods:
+        self._is_started |= hook == "lossreg_run_started"
+        if self._is_out or not self._is_started or hook not in self._methods:
             return
         if self._wait is None:
             with StdoutToStderr():

@@ -270,6 +270,20 @@ def test_an_observer_is_told_of_a_run_that_fails(run_with: RunWith, seer: type[S
     assert seer.events[-1][1] is error
 
 
+def test_an_observer_is_not_told_of_the_failure_of_what_it_has_not_seen_begin(
+    run_with: RunWith, seer: type[Seer], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run that fails before its observers are told that it starts tells them nothing."""
+
+    class Fails:
+        def lossreg_run_started(self, run: lossreg.Run) -> None:
+            raise ValueError("not today")
+
+    with pytest.raises(ValueError, match="not today"):
+        run_with(observe=["seer", "watcher"], observers=[Fails()])
+    assert (seer.events, caplog.messages) == ([], [])
+
+
 class Stops:
     """Ends a run."""
 
