@@ -85,7 +85,8 @@ def handing_on(rows: int) -> float:
         isolated.call("lossreg_logged", copied(arguments))
         times.append(time.perf_counter() - begun)
         time.sleep(1e-4)  # as between two rows: the thread waits again
-    isolated.close(time.monotonic(), None)
+    isolated.close()
+    isolated.wait(time.monotonic(), None)
     return statistics.median(times) * 1e6
 
 

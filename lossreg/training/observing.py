@@ -79,8 +79,13 @@ class IsolatedObserver:
                 return
         self._waiting.put((hook, arguments))
 
-    def close(self, ended: float, limit: float | None) -> None:
-        """Waits for what the thread has still to do, but not for ever.
+    def close(self) -> None:
+        """Has the thread end when it has done what it still has to do."""
+        if self._thread is not None:
+            self._waiting.put(None)
+
+    def wait(self, ended: float, limit: float | None) -> None:
+        """Waits for the end of a closed observer's thread, but not for ever.
 
         Args:
             ended: When the run ended, on the monotonic clock.
@@ -88,7 +93,6 @@ class IsolatedObserver:
         """
         if self._thread is None or self._wait is None:
             return
-        self._waiting.put(None)
         wait = self._wait if limit is None else min(limit, self._wait)
         self._thread.join(max(0.0, ended + wait - time.monotonic()))
         if self._thread.is_alive() and not self._is_out:

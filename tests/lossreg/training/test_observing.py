@@ -228,6 +228,22 @@ def test_an_observer_that_hangs_holds_up_nothing(
     assert stuck.calls == ["started"]
 
 
+def test_those_behind_one_that_hangs_end_meanwhile(
+    run_with: RunWith,
+    registries: lossreg.Registries,
+    seer: type[Seer],
+    stuck: type[Stuck],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """All observers end side by side: one that uses up its time takes none from the next."""
+    registries.observers.register("stuck", wait=2)(stuck)
+    registries.observers.register("next", wait=2)(seer)
+    run_with(observe=["stuck", "next"])
+    assert names(seer) == ALL
+    (line,) = caplog.messages
+    assert line.startswith("the observer local.stuck is not done 2 s after the end")
+
+
 def test_the_end_waits_for_an_observer_that_is_behind(
     run_with: RunWith, registries: lossreg.Registries, seer: type[Seer]
 ) -> None:
