@@ -167,7 +167,9 @@ def _all_parsed(value: str | ComponentSpec | Iterable[str | ComponentSpec] | Non
     if value is None:
         return ()
     if isinstance(value, Mapping) or not isinstance(value, str | ComponentSpec | Iterable):
-        raise ConfigError(f"observe is a list of spec texts such as 'name(key=value)', not {shown(value)}")
+        raise ConfigError(
+            f"observe is a list of spec texts such as 'name(key=value)', not {shown(value)}; write observe = [...]"
+        )
     given = (value,) if isinstance(value, str | ComponentSpec) else tuple(value)
     if len(given) == 1 and isinstance(given[0], str) and normalize(given[0]) == "none":
         return ()

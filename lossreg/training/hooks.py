@@ -100,7 +100,9 @@ class RunHooks:
         """
         ended = time.monotonic()
         for isolated in self._isolated:
-            isolated.close(ended, HURRIED if hurried else None)
+            isolated.close()  # first all of them, so that they end side by side
+        for isolated in self._isolated:
+            isolated.wait(ended, HURRIED if hurried else None)
 
     def _call_plugin(self, plugin: str, hook: str, call: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
         try:

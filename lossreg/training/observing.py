@@ -49,16 +49,20 @@ class IsolatedObserver:
         self._wait = wait
         self._waiting: queue.SimpleQueue[tuple[str, Mapping[str, Any]] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._is_started = False
         self._is_out = False
 
     def call(self, hook: str, arguments: Mapping[str, Any]) -> None:
         """Calls the method of a hook, or has the thread call it.
 
+        What has not been told that the run starts is not told that it failed, either.
+
         Args:
             hook: One of the run hooks.
             arguments: The hook's arguments, by name; it may keep and change them.
         """
-        if self._is_out or hook not in self._methods:
+        self._is_started |= hook == "lossreg_run_started"
+        if self._is_out or not self._is_started or hook not in self._methods:
             return
         if self._wait is None:
             with StdoutToStderr():
@@ -75,8 +79,13 @@ class IsolatedObserver:
                 return
         self._waiting.put((hook, arguments))
 
-    def close(self, ended: float, limit: float | None) -> None:
-        """Waits for what the thread has still to do, but not for ever.
+    def close(self) -> None:
+        """Has the thread end when it has done what it still has to do."""
+        if self._thread is not None:
+            self._waiting.put(None)
+
+    def wait(self, ended: float, limit: float | None) -> None:
+        """Waits for the end of a closed observer's thread, but not for ever.
 
         Args:
             ended: When the run ended, on the monotonic clock.
@@ -84,7 +93,6 @@ class IsolatedObserver:
         """
         if self._thread is None or self._wait is None:
             return
-        self._waiting.put(None)
         wait = self._wait if limit is None else min(limit, self._wait)
         self._thread.join(max(0.0, ended + wait - time.monotonic()))
         if self._thread.is_alive() and not self._is_out:

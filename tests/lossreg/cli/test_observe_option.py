@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import lossreg
+from lossreg.plugins.entry_points import EntryPoint
+from lossreg.plugins.loader import Installed, reason_not_to_load
+from lossreg.plugins.plugin_settings import PluginSettings
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -192,6 +195,22 @@ def test_our_own_trackers_cannot_be_blocked() -> None:
     """Their plugin belongs to lossreg itself, as the built-ins do, and to block it would have no effect."""
     with pytest.raises(lossreg.ConfigError, match="the plugin 'observers' belongs to lossreg itself"):
         lossreg.load_registries(block=["observers"])
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "said"),
+    [
+        ("observers", "acme.plugin", "the name 'observers' is reserved for lossreg itself"),
+        ("acme", "lossreg_observers.plugin", "the module lossreg_observers.plugin belongs to lossreg itself"),
+    ],
+)
+def test_the_plugin_of_our_own_trackers_is_reserved(name: str, module: str, said: str) -> None:
+    """No other distribution can claim its name or its module."""
+    claims = EntryPoint(name, module, "claims", "1.0")
+    installed = Installed.scan()
+    reason = reason_not_to_load(claims, Installed(installed.own, (*installed.others, claims)), PluginSettings())
+    assert reason is not None
+    assert reason.problem == said
 
 
 def test_observers_are_completed(ask: Ask) -> None:

@@ -44,7 +44,7 @@ def test_flags_and_environment_say_which_plugins_load(
     """Flags and the environment block and allow plugins by name or distribution; the built-ins always load."""
     site = install("good-losses", "rival-dice")
     found = states(command_with, *arguments, path=site, cwd=tmp_path, **variables)
-    assert found == {"builtin": "loaded", "good": good, "rival": rival}
+    assert found == {"builtin": "loaded", "observers": "loaded", "good": good, "rival": rival}
 
 
 def test_blocking_what_is_not_there_is_an_error(command_with: CommandWith, tmp_path: Path) -> None:
@@ -72,9 +72,9 @@ def test_the_nearest_project_file_counts(
     (below / "pyproject.toml").write_text("[project]\nname = 'unrelated'\n")
     site = install("good-losses", "rival-dice")
     found = states(command_with, path=site, cwd=below)
-    assert found == {"builtin": "loaded", "good": "blocked", "rival": "loaded"}
+    assert found == {"builtin": "loaded", "observers": "loaded", "good": "blocked", "rival": "loaded"}
     found = states(command_with, path=site, cwd=below, LOSSREG_PLUGINS="good")
-    assert found == {"builtin": "loaded", "good": "loaded", "rival": "blocked"}
+    assert found == {"builtin": "loaded", "observers": "loaded", "good": "loaded", "rival": "blocked"}
 
 
 @pytest.mark.parametrize(

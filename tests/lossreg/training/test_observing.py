@@ -228,6 +228,22 @@ def test_an_observer_that_hangs_holds_up_nothing(
     assert stuck.calls == ["started"]
 
 
+def test_those_behind_one_that_hangs_end_meanwhile(
+    run_with: RunWith,
+    registries: lossreg.Registries,
+    seer: type[Seer],
+    stuck: type[Stuck],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """All observers end side by side: one that uses up its time takes none from the next."""
+    registries.observers.register("stuck", wait=2)(stuck)
+    registries.observers.register("next", wait=2)(seer)
+    run_with(observe=["stuck", "next"])
+    assert names(seer) == ALL
+    (line,) = caplog.messages
+    assert line.startswith("the observer local.stuck is not done 2 s after the end")
+
+
 def test_the_end_waits_for_an_observer_that_is_behind(
     run_with: RunWith, registries: lossreg.Registries, seer: type[Seer]
 ) -> None:
@@ -268,6 +284,20 @@ def test_an_observer_is_told_of_a_run_that_fails(run_with: RunWith, seer: type[S
         run_with(observe=["seer"], observers=[Fails()])
     assert names(seer)[-1] == "failed"
     assert seer.events[-1][1] is error
+
+
+def test_an_observer_is_not_told_of_the_failure_of_what_it_has_not_seen_begin(
+    run_with: RunWith, seer: type[Seer], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run that fails before its observers are told that it starts tells them nothing."""
+
+    class Fails:
+        def lossreg_run_started(self, run: lossreg.Run) -> None:
+            raise ValueError("not today")
+
+    with pytest.raises(ValueError, match="not today"):
+        run_with(observe=["seer", "watcher"], observers=[Fails()])
+    assert (seer.events, caplog.messages) == ([], [])
 
 
 class Stops:
