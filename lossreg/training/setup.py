@@ -99,28 +99,7 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     freezing = plan_freezing(spec, objective, chosen["model"].label)
     plan, schedules = _plan_optimization(selection, chosen, spec, samples, objective, runtime)
     choices = choose(spec, _metrics(spec, samples), followed_metrics(plan, schedules))
-    plan, is_known = _needs_of_dense(plan, device)
-    check_support(plan, spec, objective.precision, processes)
-    mismatch = mismatch_of({field: choice.label for field, choice in chosen.items()})
-    check = functools.partial(
-        check_contract,
-        objective,
-        chosen["loss"].component,
-        samples.data,
-        samples.splits,
-        samples.plan,
-        mismatch,
-        request.registries.losses,
-        eval_train=spec.eval_train,
-    )
-    contiguous = why_contiguous(plan)
-    layout = choose_layout(spec.layout, objective.model, samples.splits["train"].head(1)[0], device, contiguous)
-    layout, probe = _settle_layout(layout, spec, objective.model, samples, check, plan)
-    plan = plan.with_sparse(probe.sparse, objective.trainable())
-    if not is_known:
-        plan = find_needs(plan, device)
-        check_support(plan, spec, objective.precision, processes)
-    fit = _fit(chosen, samples, objective, layout, probe, runtime, mismatch)
+    plan, fit = _fitted(request, chosen, device, processes, samples, objective, plan, runtime)
     # torch's fused SGD does not take a gradient that comes later.
     unfused = fit.objective.precision.scaler() is not None or bool(freezing.epochs)
     optimization = _optimization(chosen, device, fit.objective, plan, schedules, unfused=unfused)
@@ -146,6 +125,42 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
             *filter(None, [weights.warning, choices.warning]),
         ],
     )
+
+
+def _fitted(
+    request: Request,
+    chosen: Mapping[str, Choice],
+    device: torch.device,
+    processes: Processes,
+    samples: Samples,
+    objective: Objective,
+    plan: OptimizerPlan,
+    runtime: Runtime,
+) -> tuple[OptimizerPlan, Fit]:
+    """Finds what the optimizers need, and a layout in which data, model and loss fit: a first batch shows both."""
+    spec = request.spec
+    plan, is_known = _needs_of_dense(plan, device)
+    check_support(plan, spec, objective.precision, processes)
+    mismatch = mismatch_of({field: choice.label for field, choice in chosen.items()})
+    check = functools.partial(
+        check_contract,
+        objective,
+        chosen["loss"].component,
+        samples.data,
+        samples.splits,
+        samples.plan,
+        mismatch,
+        request.registries.losses,
+        eval_train=spec.eval_train,
+    )
+    contiguous = why_contiguous(plan)
+    layout = choose_layout(spec.layout, objective.model, samples.splits["train"].head(1)[0], device, contiguous)
+    layout, probe = _settle_layout(layout, spec, objective.model, samples, check, plan)
+    plan = plan.with_sparse(probe.sparse, objective.trainable())
+    if not is_known:
+        plan = find_needs(plan, device)
+        check_support(plan, spec, objective.precision, processes)
+    return plan, _fit(chosen, samples, objective, layout, probe, runtime, mismatch)
 
 
 def _device(spec: RunSpec, processes: Processes) -> torch.device:

@@ -49,7 +49,7 @@ def test_a_plan_leaves_the_optimizer_as_it_was(scheduler: Any) -> None:
     after = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
     assert after == before
     assert set(vars(optimizer)) == names
-    assert [one is other for one, other in zip(optimizer.param_groups[0]["params"], model.parameters(), strict=True)]
+    assert all(one is other for one, other in zip(optimizer.param_groups[0]["params"], model.parameters(), strict=True))
     assert not optimizer.state
 
 
