@@ -2,7 +2,8 @@
 
 The step is small, so that what is added shows: nn.Linear(784, 10) on the CPU, batches of 64 random rows, cross-entropy,
 fused SGD at 0.01 with momentum 0.9, float32. `raw loop` gathers its batches by index_select and sums the loss on the
-device. `lossreg, shown` also writes its lines, to /dev/null. The others are set up as a careful user would (peers.py);
+device. `lossreg, shown` also writes its lines, to /dev/null; `lossreg, on a terminal` shows its display, to a terminal
+that another process reads. The others are set up as a careful user would (peers.py);
 those that are not installed are left out (`pip install lightning pytorch-ignite skorch accelerate transformers`). What
 they add is in good part their DataLoader, which takes its samples one by one; with --bulk it indexes a whole batch.
 
@@ -17,7 +18,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import pty
 import statistics
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -43,10 +46,26 @@ def lossreg_shown(job: Job) -> float:
         return statistics.mean(lossreg_epochs(job, 3, quiet=False)[1:])
 
 
+def lossreg_on_terminal(job: Job) -> float:
+    """The same with the live display of a terminal."""
+    os.environ["TERM"] = "xterm-256color"
+    leader, follower = pty.openpty()
+    with (
+        subprocess.Popen(["cat"], stdin=leader, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as reader,
+        os.fdopen(follower, "w") as terminal,
+        contextlib.redirect_stderr(terminal),
+    ):
+        os.close(leader)
+        seconds = statistics.mean(lossreg_epochs(job, 3, quiet=False)[1:])
+        reader.terminate()
+    return seconds
+
+
 OWN: Mapping[str, tuple[str, Side]] = {
     "raw": ("raw loop", hand_epoch),
     "lossreg": ("lossreg", lossreg_epoch),
     "shown": ("lossreg, shown", lossreg_shown),
+    "terminal": ("lossreg, on a terminal", lossreg_on_terminal),
 }
 NAMES = [*OWN, *PEERS]
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from lossreg.registry.entry import RegistryEntry
@@ -28,6 +31,25 @@ def component_json(registry: Registry[Any, Any], entry: RegistryEntry[Any]) -> d
         "contract": component.contract(),
         **entry.provenance.to_json(),
     }
+
+
+def next_commands(directory: Path, *, is_repeatable: bool) -> list[str]:
+    r"""What is worth calling after a run, a line for each.
+
+    Example:
+        >>> print(*next_commands(Path("/runs/a b"), is_repeatable=True), sep="\n")
+        lossreg plot '/runs/a b'              its curves
+        lossreg report '/runs/a b'            a page about it
+        lossreg run -c '/runs/a b/run.json'   the same run again
+    """
+    with contextlib.suppress(OSError, ValueError):  # the working directory was removed, or is another
+        directory = directory.relative_to(Path.cwd())
+    place, file = shlex.quote(str(directory)), shlex.quote(str(directory / "run.json"))
+    commands = [(f"lossreg plot {place}", "its curves"), (f"lossreg report {place}", "a page about it")]
+    if is_repeatable:
+        commands.append((f"lossreg run -c {file}", "the same run again"))
+    width = max(len(command) for command, _ in commands)
+    return [f"{command:<{width}}   {what}" for command, what in commands]
 
 
 def columns(rows: Sequence[Sequence[str]], indent: str = "") -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from lossreg.cli.output import next_commands
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.cli.run_options import RunCommand, naming_file, run_options, settings_of
 from lossreg.plugins.isolation import StdoutToStderr
@@ -68,3 +69,6 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
     best = [] if result.best_epoch is None else [("best_epoch", str(result.best_epoch))]
     for name, text in [*rows, *best, ("seconds", f"{result.seconds:.1f}"), ("directory", str(result.directory))]:
         click.echo(printable(f"{name:<25}{text}"))
+    if not options["quiet"]:
+        for line in next_commands(result.directory, is_repeatable=result.repeatable):
+            click.echo(printable(f"next: {line}"), err=True)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
-from tqdm import tqdm
 
 from lossreg.errors import DataError, describe_error
 from lossreg.plugins.isolation import is_from_outside
-from lossreg.streams import ForgivingStream
 from lossreg.training.data.reader import Reader, check_values
 from lossreg.training.data.splits import ResidentSplit, StreamedSplit
+from lossreg.training.display.counter import Counter
 from lossreg.training.seeds import sample_seeds
 
 if TYPE_CHECKING:
@@ -165,15 +163,10 @@ def _read_all(split: data.Split, task: Task, limit: int | None, where: str, *, q
     reader = Reader(split, task, count, where)
     seeds = sample_seeds(0, 0, count).tolist()
     inputs, targets = (part.new_empty((count, *part.shape[1:])) for part in reader.read([0], seeds[:1]))
-    # Work of less than two seconds is not worth showing; None shows it on a terminal only.
-    hidden = True if quiet else None
-    stream = ForgivingStream(sys.stderr)
-    with tqdm(
-        total=count, desc=f"reading {where}", unit="sample", delay=2, leave=False, disable=hidden, file=stream
-    ) as bar:
+    with Counter(count, f"reading {where}", quiet=quiet) as counter:
         for first in range(0, count, READ_AT_ONCE):
             last = min(first + READ_AT_ONCE, count)
             some_inputs, some_targets = reader.read(range(first, last), seeds[first:last])
             inputs[first:last], targets[first:last] = some_inputs, some_targets
-            bar.update(last - first)
+            counter.add(last - first)
     return inputs, targets

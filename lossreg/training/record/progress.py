@@ -6,18 +6,19 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
-from tqdm import tqdm
-
 from lossreg.streams import ForgivingStream
+from lossreg.training.display.run_view import RunView
+from lossreg.training.display.terminal import open_area
 from lossreg.values import printable
 
 if TYPE_CHECKING:
+    from lossreg.training.display.area import LiveArea
     from lossreg.training.results import RunResult
     from lossreg.training.state import Run
 
 
 class Progress:
-    """A progress bar on a terminal, lines elsewhere; one line for each epoch in both.
+    """A display on a terminal, lines elsewhere; a line for each epoch in both.
 
     It ends no run: where the stream cannot be written to, nothing more is shown.
 
@@ -27,7 +28,8 @@ class Progress:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = ForgivingStream(stream or sys.stderr)
-        self._bar: tqdm[Any] | None = None
+        self._area: LiveArea | None = None
+        self._view: RunView | None = None
 
     def lossreg_run_started(self, run: Run) -> None:
         """Says what will be trained."""
@@ -44,29 +46,28 @@ class Progress:
             f"precision {precision.name} ({precision.reason}); {split.loader} samples ({split.reason}); "
             f"{layout.name} ({layout.reason}){together}"
         )
-        if self._stream.isatty():
-            total = run.spec.epochs * plan.steps
-            self._bar = tqdm(total=total, unit="step", file=self._stream, dynamic_ncols=True, leave=False)
+        self._view = RunView(run.spec.epochs, plan.steps, len(split))
+        self._area = open_area(self._stream, self._view.draw)
 
     def lossreg_logged(self, run: Run, record: Mapping[str, Any]) -> None:
         """Shows a step."""
-        rate = "of its own" if record["lr"] is None else f"{record['lr']:g}"
-        text = f"lr {rate}  train_loss {record['train_loss']:.4f}"
-        if self._bar is None:
-            self._line(f"epoch {record['epoch']}  step {record['step']}  {text}")
+        rate = "lr of its own" if record["lr"] is None else f"lr {record['lr']:g}"
+        if self._area is None or self._view is None:
+            self._line(f"epoch {record['epoch']}  step {record['step']}  {rate}  train_loss {record['train_loss']:.4f}")
         else:
-            self._bar.set_postfix_str(text, refresh=False)
-            self._bar.update(record["step"] - self._bar.n)
+            self._view.log(record, rate)
+            self._area.refresh()
 
     def lossreg_epoch_finished(self, run: Run, record: Mapping[str, Any]) -> None:
         """Shows an epoch."""
-        if self._bar is not None:
-            self._bar.update(record["step"] - self._bar.n)
         plain = ("weights",) if run.parts.weights.name == "raw" else ()  # where there are no others
         self._line(_row(record, *plain))
+        if self._area is not None and self._view is not None:
+            self._view.end_epoch(record)
+            self._area.refresh()
 
     def lossreg_run_finished(self, run: Run, result: RunResult) -> None:
-        """Takes the bar away, and says why a run ended early."""
+        """Takes the display away, and says why a run ended early."""
         self._close()
         if result.reason:
             self._line(f"stopped: {result.reason}")
@@ -76,20 +77,20 @@ class Progress:
             self._line(f"test split, read once: {_row(result.tested)}")
 
     def lossreg_run_failed(self, run: Run, error: BaseException) -> None:
-        """Takes the bar away."""
+        """Takes the display away."""
         self._close()
 
     def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        if self._area is not None:
+            self._area.close()
+            self._area = None
 
     def _line(self, text: str) -> None:
         text = printable(text)
-        if self._bar is None:
+        if self._area is None:
             print(text, file=self._stream, flush=True)
         else:
-            self._bar.write(text, file=self._stream)
+            self._area.line(text)
 
 
 def _row(record: Mapping[str, Any], *hidden: str) -> str:

@@ -319,7 +319,7 @@ import sys
 
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "torchvision", "numpy", "sklearn", "matplotlib", "rich", "tqdm"):
+        if name.partition(".")[0] in ("torch", "torchvision", "numpy", "sklearn", "matplotlib", "rich"):
             sys.stderr.write(f"imported: {name}\\n")
             raise ModuleNotFoundError(name)
 

@@ -110,7 +110,7 @@ def test_quiet_shows_nothing(lossreg_command: Command) -> None:
 
 
 def test_a_terminal_gets_a_progress_bar(warm_python: str, tmp_path: Path) -> None:
-    """On a terminal there is a bar that counts steps, and still a line for each epoch."""
+    """On a terminal there are bars that count epochs and steps, and still a line for each epoch."""
     import fcntl
     import pty
     import struct
@@ -144,5 +144,7 @@ def test_a_terminal_gets_a_progress_bar(warm_python: str, tmp_path: Path) -> Non
         shown += piece
     os.close(leader)
     assert process.wait(timeout=SECONDS) == 0
-    assert b"/12 [" in shown
-    assert shown.count(b"test_accuracy") == 3
+    assert b"epochs 0/3" in shown
+    assert b"steps 0/4" in shown
+    lines = [f"epoch {epoch}  step {4 * epoch + 4}  lr".encode() for epoch in range(3)]
+    assert [shown.count(line) for line in lines] == [1, 1, 1]
