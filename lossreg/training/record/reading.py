@@ -7,7 +7,7 @@ missing, text is made printable, and what cannot be used at all is one error of 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from lossreg.errors import ConfigError
 from lossreg.run_spec import COMPONENT_FIELDS
 from lossreg.training.record.files import json_object, read_regular_file
 from lossreg.training.record.owner import describe_unfinished, is_gone
-from lossreg.training.record.run_json import NAME, RunRecord, pick_fields, read_run_record
+from lossreg.training.record.run_json import NAME, built_components, check_record, pick_fields
 from lossreg.values import one_line
 
 METRICS = "metrics.jsonl"
@@ -123,8 +123,7 @@ def read_summary(directory: str | Path, *, params: bool = False) -> RunSummary:
     Raises:
         ConfigError: If there is no run directory of this name, it has no run.json, or that cannot be read.
     """
-    place, content = _record(directory, _FIELDS_AND_PARAMS if params else _FIELDS)
-    return RunSummary(**_summary(place, content))
+    return RunSummary(**_summary(*_record(directory, _FIELDS_AND_PARAMS if params else _FIELDS)))
 
 
 def read_run(directory: str | Path) -> PastRun:
@@ -139,7 +138,9 @@ def read_run(directory: str | Path) -> PastRun:
     place, content = _record(directory)
     rows: dict[str, list[dict[str, Any]]] = {"step": [], "epoch": [], "test": []}
     notes = list(_read_rows(place / METRICS, rows))
-    return PastRun(**_summary(place, content), rows=rows, facts=_clean_table(content), notes=tuple(notes))
+    summary = _summary(place, content)
+    whole = {name: dict(summary[name]) for name in ("spec", "versions", "final")}
+    return PastRun(**{**summary, **whole}, rows=rows, facts=_clean_table(content), notes=tuple(notes))
 
 
 def short_text(text: str) -> str:
@@ -180,53 +181,50 @@ def _why_no_run(place: Path) -> str:
 
 def _summary(place: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes of a RunSummary."""
-    record = _checked(content, place)
+    try:
+        check_record(content, os.path.join(place, NAME))  # noqa: PTH118  # see _record
+    except ConfigError as error:
+        raise ConfigError(one_line(error.message)) from error
+    spec, objects = content["spec"], _texts(content.get("objects", {}))
+    metrics = content.get("metrics")
     status, reason = _status(content)
-    objects = _texts(record.objects)
     components = {
-        field: objects.get(field) or setting_text(record.spec[field])
+        field: objects.get(field) or setting_text(spec[field])
         for field in COMPONENT_FIELDS
-        if field in objects or record.spec.get(field) is not None
+        if field in objects or spec.get(field) is not None
     }
     seconds = _number(content.get("seconds"))
     return {
         "directory": place,
         "status": status,
         "created": _time(content.get("started")),
-        "spec": _Texts(record.spec),
+        "spec": _Converted(spec, setting_text),
         "components": components,
         "objects": tuple(field for field in COMPONENT_FIELDS if field in objects),
-        "versions": _texts(record.versions),
+        "versions": _Converted(content.get("versions", {}), setting_text),
         "device": _text(content.get("device")),
-        "epochs": _count(record.spec.get("epochs")),
+        "epochs": _count(spec.get("epochs")),
         "epochs_done": _count(content.get("epochs_done")) or 0,
-        "final": _row(content.get("metrics")),
+        "final": _Converted(metrics if isinstance(metrics, dict) else {}, _cell),
         "best_epoch": _count(content.get("best_epoch")),
         "chosen_on": _text(content.get("chosen_on")),
         "seconds": seconds if seconds is not None and seconds >= 0 else None,
         "reason": reason,
         "command": _command(content.get("command")),
-        "built": record.components,
+        "built": built_components(content),
     }
 
 
-def _checked(content: Mapping[str, Any], place: Path) -> RunRecord:
-    try:
-        return read_run_record(content, place / NAME)
-    except ConfigError as error:
-        raise ConfigError(one_line(error.message)) from error
+class _Converted(Mapping[str, Any]):
+    """A table whose names and values are converted when they are asked for: a list of runs asks for few."""
 
+    def __init__(self, table: Mapping[str, Any], convert: Callable[[Any], Any]) -> None:
+        self._table, self._convert = table, convert
 
-class _Texts(Mapping[str, str]):
-    """A table's values as texts, made when they are asked for: a list of runs asks for few."""
-
-    def __init__(self, table: Mapping[str, Any]) -> None:
-        self._table = table
-
-    def __getitem__(self, name: str) -> str:
+    def __getitem__(self, name: str) -> Any:
         if name in self._table and name.isprintable():
-            return setting_text(self._table[name])
-        return setting_text(self._table[next((raw for raw in self._table if one_line(raw) == name), name)])
+            return self._convert(self._table[name])
+        return self._convert(self._table[next((raw for raw in self._table if one_line(raw) == name), name)])
 
     def __iter__(self) -> Iterator[str]:
         return map(one_line, self._table)
@@ -282,11 +280,13 @@ def _add_row(line: bytes, rows: Mapping[str, list[dict[str, Any]]]) -> bool:
     return True
 
 
-def _row(value: Any) -> dict[str, Any]:
+def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers and texts of a row; what is neither is None."""
-    if not isinstance(value, dict):
-        return {}
-    return {one_line(name): one_line(cell) if type(cell) is str else _number(cell) for name, cell in value.items()}
+    return {one_line(name): _cell(value) for name, value in row.items()}
+
+
+def _cell(value: Any) -> Any:
+    return one_line(value) if type(value) is str else _number(value)
 
 
 def _number(value: Any) -> Any:
