@@ -16,16 +16,28 @@ import attrs
 
 from lossreg.errors import ConfigError
 from lossreg.run_spec import COMPONENT_FIELDS
-from lossreg.training.record.files import json_object, read_regular_file
+from lossreg.training.record.files import (
+    MAX_DEPTH,
+    MAX_NUMBER,
+    Converted,
+    cleaned,
+    json_object,
+    read_regular_file,
+    to_cell,
+    to_count,
+    to_number,
+    to_row,
+    to_text,
+    to_texts,
+    to_time,
+)
 from lossreg.training.record.owner import describe_unfinished, is_gone
-from lossreg.training.record.run_json import NAME, RunRecord, pick_fields, read_run_record
+from lossreg.training.record.run_json import NAME, built_components, check_record, pick_fields
 from lossreg.values import one_line
 
 METRICS = "metrics.jsonl"
 MAX_RECORD = 10_000_000  # bytes of a run.json
 MAX_METRICS = 200_000_000  # bytes of a metrics.jsonl, about a million rows
-_MAX_DEPTH = 8  # tables and lists within each other; run.json has four
-_MAX_NUMBER = 1e300  # beyond it, what is computed with a number overflows
 
 STATUSES = ("running", "finished", "stopped", "failed", "interrupted")
 _FIELDS = frozenset(
@@ -123,8 +135,7 @@ def read_summary(directory: str | Path, *, params: bool = False) -> RunSummary:
     Raises:
         ConfigError: If there is no run directory of this name, it has no run.json, or that cannot be read.
     """
-    place, content = _record(directory, _FIELDS_AND_PARAMS if params else _FIELDS)
-    return RunSummary(**_summary(place, content))
+    return RunSummary(**_summary(*_record(directory, _FIELDS_AND_PARAMS if params else _FIELDS)))
 
 
 def read_run(directory: str | Path) -> PastRun:
@@ -139,7 +150,9 @@ def read_run(directory: str | Path) -> PastRun:
     place, content = _record(directory)
     rows: dict[str, list[dict[str, Any]]] = {"step": [], "epoch": [], "test": []}
     notes = list(_read_rows(place / METRICS, rows))
-    return PastRun(**_summary(place, content), rows=rows, facts=_clean_table(content), notes=tuple(notes))
+    summary = _summary(place, content)
+    whole = {name: dict(summary[name]) for name in ("spec", "versions", "final")}
+    return PastRun(**{**summary, **whole}, rows=rows, facts=cleaned(content), notes=tuple(notes))
 
 
 def short_text(text: str) -> str:
@@ -180,62 +193,38 @@ def _why_no_run(place: Path) -> str:
 
 def _summary(place: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes of a RunSummary."""
-    record = _checked(content, place)
+    try:
+        check_record(content, os.path.join(place, NAME))  # noqa: PTH118  # see _record
+    except ConfigError as error:
+        raise ConfigError(one_line(error.message)) from error
+    spec, objects = content["spec"], to_texts(content.get("objects", {}))
+    metrics = content.get("metrics")
     status, reason = _status(content)
-    objects = _texts(record.objects)
     components = {
-        field: objects.get(field) or setting_text(record.spec[field])
+        field: objects.get(field) or setting_text(spec[field])
         for field in COMPONENT_FIELDS
-        if field in objects or record.spec.get(field) is not None
+        if field in objects or spec.get(field) is not None
     }
-    seconds = _number(content.get("seconds"))
+    seconds = to_number(content.get("seconds"))
     return {
         "directory": place,
         "status": status,
-        "created": _time(content.get("started")),
-        "spec": _Texts(record.spec),
+        "created": to_time(content.get("started")),
+        "spec": Converted(spec, setting_text),
         "components": components,
         "objects": tuple(field for field in COMPONENT_FIELDS if field in objects),
-        "versions": _texts(record.versions),
-        "device": _text(content.get("device")),
-        "epochs": _count(record.spec.get("epochs")),
-        "epochs_done": _count(content.get("epochs_done")) or 0,
-        "final": _row(content.get("metrics")),
-        "best_epoch": _count(content.get("best_epoch")),
-        "chosen_on": _text(content.get("chosen_on")),
+        "versions": Converted(content.get("versions", {}), setting_text),
+        "device": to_text(content.get("device")),
+        "epochs": to_count(spec.get("epochs")),
+        "epochs_done": to_count(content.get("epochs_done")) or 0,
+        "final": Converted(metrics if isinstance(metrics, dict) else {}, to_cell),
+        "best_epoch": to_count(content.get("best_epoch")),
+        "chosen_on": to_text(content.get("chosen_on")),
         "seconds": seconds if seconds is not None and seconds >= 0 else None,
         "reason": reason,
         "command": _command(content.get("command")),
-        "built": record.components,
+        "built": built_components(content),
     }
-
-
-def _checked(content: Mapping[str, Any], place: Path) -> RunRecord:
-    try:
-        return read_run_record(content, place / NAME)
-    except ConfigError as error:
-        raise ConfigError(one_line(error.message)) from error
-
-
-class _Texts(Mapping[str, str]):
-    """A table's values as texts, made when they are asked for: a list of runs asks for few."""
-
-    def __init__(self, table: Mapping[str, Any]) -> None:
-        self._table = table
-
-    def __getitem__(self, name: str) -> str:
-        if name in self._table and name.isprintable():
-            return setting_text(self._table[name])
-        return setting_text(self._table[next((raw for raw in self._table if one_line(raw) == name), name)])
-
-    def __iter__(self) -> Iterator[str]:
-        return map(one_line, self._table)
-
-    def __len__(self) -> int:
-        return len(self._table)
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
 
 
 def _status(content: Mapping[str, Any]) -> tuple[str, str | None]:
@@ -243,7 +232,7 @@ def _status(content: Mapping[str, Any]) -> tuple[str, str | None]:
     status = content.get("status")
     if status == "running" and is_gone(content.get("process")):
         return LOST, one_line(describe_unfinished(content) or "")
-    return status if status in STATUSES else "unknown", _text(content.get("reason"))
+    return status if status in STATUSES else "unknown", to_text(content.get("reason"))
 
 
 def _read_rows(file: Path, rows: Mapping[str, list[dict[str, Any]]]) -> Iterator[str]:
@@ -276,44 +265,14 @@ def _add_row(line: bytes, rows: Mapping[str, list[dict[str, Any]]]) -> bool:
     except ValueError:
         return False
     kind = row.get("kind")
-    if not isinstance(kind, str) or kind not in rows or any(_count(row.get(key)) is None for key in ("epoch", "step")):
+    if (
+        not isinstance(kind, str)
+        or kind not in rows
+        or any(to_count(row.get(key)) is None for key in ("epoch", "step"))
+    ):
         return False
-    rows[kind].append(_row(row))
+    rows[kind].append(to_row(row))
     return True
-
-
-def _row(value: Any) -> dict[str, Any]:
-    """The numbers and texts of a row; what is neither is None."""
-    if not isinstance(value, dict):
-        return {}
-    return {one_line(name): one_line(cell) if type(cell) is str else _number(cell) for name, cell in value.items()}
-
-
-def _number(value: Any) -> Any:
-    """A finite number, or None."""
-    if type(value) not in (int, float) or not -_MAX_NUMBER < value < _MAX_NUMBER:  # NaN is in no range
-        return None
-    return value
-
-
-def _count(value: Any) -> int | None:
-    return value if type(value) is int and 0 <= value < 1 << 63 else None
-
-
-def _text(value: Any) -> str | None:
-    return one_line(value) if isinstance(value, str) else None
-
-
-def _texts(table: Mapping[str, Any]) -> dict[str, str]:
-    return {one_line(name): one_line(value) for name, value in table.items() if isinstance(value, str)}
-
-
-def _time(value: Any) -> datetime | None:
-    try:
-        time = datetime.fromisoformat(value)
-        return time if time.tzinfo else time.astimezone()
-    except (TypeError, ValueError, OverflowError, OSError):  # the last two for years that no clock has
-        return None
 
 
 def _command(value: Any) -> str | None:
@@ -321,7 +280,7 @@ def _command(value: Any) -> str | None:
         import shlex  # few records have a list
 
         value = shlex.join(value)
-    return _text(value)
+    return to_text(value)
 
 
 def setting_text(value: Any, depth: int = 0) -> str:
@@ -335,7 +294,7 @@ def setting_text(value: Any, depth: int = 0) -> str:
         return "none"
     if isinstance(value, str):
         return one_line(value)
-    if depth > _MAX_DEPTH:
+    if depth > MAX_DEPTH:
         return "..."
     if isinstance(value, dict):
         pairs = (
@@ -345,23 +304,6 @@ def setting_text(value: Any, depth: int = 0) -> str:
         return "; ".join(pairs) or "none"
     if isinstance(value, list):
         return ", ".join(setting_text(one, depth + 1) for one in value) or "none"
-    if type(value) is int and abs(value) > _MAX_NUMBER:
+    if type(value) is int and abs(value) > MAX_NUMBER:
         return "a huge number"  # Python writes no number of so many digits
     return str(value)
-
-
-def _clean_table(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {one_line(name): _clean(value, 1) for name, value in table.items()}
-
-
-def _clean(value: Any, depth: int) -> Any:
-    """A value of JSON with printable text, and nothing too deep or too great to be shown."""
-    if isinstance(value, str):
-        return one_line(value)
-    if type(value) in (int, float):
-        return _number(value)
-    if isinstance(value, dict):
-        return {one_line(key): _clean(one, depth + 1) for key, one in value.items()} if depth < _MAX_DEPTH else {}
-    if isinstance(value, list):
-        return [_clean(one, depth + 1) for one in value] if depth < _MAX_DEPTH else []
-    return value

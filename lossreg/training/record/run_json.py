@@ -20,6 +20,7 @@ READABLE = (1, 2)
 #: What `stopped_by` says of a run that a setting ended: a repeat ends in the same way.
 ENDS_ITSELF = ("patience", "target")
 _BEGIN, _BEFORE, _END = b'{\n  "format": ', b'{\n  "', b"\n}"
+_TABLES = ("spec", "objects", "components", "versions")
 _ENDING = ("reason", "stopped_by", "epochs_done")
 
 
@@ -89,8 +90,12 @@ class RunRecord:
     ending: dict[str, Any]
 
 
-def read_run_record(content: Mapping[str, Any], file: Path) -> RunRecord:
-    """Checks what was read from a run.json.
+def check_record(content: Mapping[str, Any], file: str | Path) -> None:
+    """Checks that a run.json can be read, and that its tables are tables.
+
+    Args:
+        content: What was read.
+        file: Where it was read from, for the message.
 
     Raises:
         ConfigError: If it is of a format that this version does not read, or damaged.
@@ -99,23 +104,35 @@ def read_run_record(content: Mapping[str, Any], file: Path) -> RunRecord:
     readable = " or ".join(map(str, READABLE))
     if type(number) is not int or number not in READABLE:
         raise ConfigError(f"{file} is not a run.json of format {readable}, which this lossreg reads")
-    tables = {name: content.get(name, {}) for name in ("spec", "objects", "components", "versions")}
-    if "spec" not in content or not all(isinstance(table, dict) for table in tables.values()):
+    if "spec" not in content or not all(isinstance(content.get(name, {}), dict) for name in _TABLES):
         raise ConfigError(
             f"{file} is not a run.json of format {readable}, or a damaged one: spec, objects, components and versions "
             "are tables"
         )
-    components = {field: origin for field, origin in tables["components"].items() if isinstance(origin, dict)}
+
+
+def read_run_record(content: Mapping[str, Any], file: Path) -> RunRecord:
+    """Checks what was read from a run.json.
+
+    Raises:
+        ConfigError: If it is of a format that this version does not read, or damaged.
+    """
+    check_record(content, file)
     return RunRecord(
         file,
-        tables["spec"],
-        tables["objects"],
-        components,
-        tables["versions"],
+        content["spec"],
+        content.get("objects", {}),
+        built_components(content),
+        content.get("versions", {}),
         participants=_listed(content, "participants", dict) if "participants" in content else None,
         observers=_listed(content, "observers", str),
         ending={key: content.get(key) for key in _ENDING} if content.get("status") == "stopped" else {},
     )
+
+
+def built_components(content: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Field -> id, parameters and provenance of what was built by name."""
+    return {field: origin for field, origin in content.get("components", {}).items() if isinstance(origin, dict)}
 
 
 def _listed(content: Mapping[str, Any], key: str, kind: type) -> list[Any]:

@@ -26,7 +26,7 @@ from lossreg.pictures.style import (
 def luminance(colour: str) -> float:
     """The relative luminance, as WCAG 2 defines it."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
-    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    return float(sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True)))
 
 
 def test_no_two_curves_look_the_same() -> None:
