@@ -513,10 +513,10 @@ HOSTILE = {
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_text_is_refused_at_once(text: str) -> None:
     """A very long or deeply nested text is an ExpressionError, never another error, within a moment."""
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ExpressionError):
         Expression(text)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
 
 
 def test_error_about_a_long_text_is_short() -> None:

@@ -325,10 +325,10 @@ HOSTILE = {
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_text_is_a_spec_error_at_once(text: str) -> None:
     """A very long, deeply nested or otherwise hostile text is a SpecError within a moment, never another error."""
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(SpecError):
         Spec.parse(text)
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
 
 
 def test_error_about_a_long_text_is_short() -> None:
