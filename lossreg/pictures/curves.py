@@ -13,7 +13,17 @@ import attrs
 from lossreg.errors import ConfigError, describe_error
 from lossreg.pictures.end_labels import EndLabel, label_ends
 from lossreg.pictures.series import AXES, Axis, Series, columns, series_of
-from lossreg.pictures.style import COLOURS, GREY, PATTERNS, Look, drawing, name_axes, new_figure, write_picture
+from lossreg.pictures.style import (
+    COLOURS,
+    GREY,
+    PATTERNS,
+    Look,
+    drawing,
+    has_matplotlib,
+    name_axes,
+    new_figure,
+    write_picture,
+)
 from lossreg.training.record.reading import PastRun, read_run
 from lossreg.values import one_line
 
@@ -41,12 +51,7 @@ def draw_curves(directory: Path) -> None:
 
     Without matplotlib, and for a run that has not come to two points, there is no picture.
     """
-    try:
-        import matplotlib as mpl  # noqa: F401  # whether it is installed
-    except ModuleNotFoundError:
-        return
-    except Exception as error:  # a broken installation may raise anything
-        logger.warning("%s was not drawn: matplotlib cannot be imported: %s", NAME, describe_error(error))
+    if not has_matplotlib():
         return
     try:
         run = read_run(directory)

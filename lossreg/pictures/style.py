@@ -37,7 +37,9 @@ COLOURS = ("#000000", "#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00", "#5
 PATTERNS: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
 MAX_CURVES = len(COLOURS) * len(PATTERNS)  # more would repeat a look
 FEW_POINTS = 30  # up to so many each point of a curve is marked
+MANY_POINTS = 300  # a curve of more is drawn thinner: each of its waves is a mark of its own
 GREY = "#595959"
+_THICK, _THIN = 1.5, 1.0  # points
 
 _MATPLOTLIB: Mapping[
     Any, Any
@@ -62,7 +64,7 @@ _MATPLOTLIB: Mapping[
     "ytick.labelcolor": "#262626",
     "xtick.minor.size": 0,
     "ytick.minor.size": 0,
-    "lines.linewidth": 1.5,
+    "lines.linewidth": _THICK,
     "lines.markersize": 2.8,
     "agg.path.chunksize": 20_000,  # its renderer fails on a longer line
     "savefig.dpi": DPI,
@@ -91,7 +93,20 @@ class Look:
     def line(self, points: int) -> dict[str, Any]:
         """The keyword arguments of `Axes.plot` for a curve of so many points."""
         marker = {"marker": "o"} if points <= FEW_POINTS else {}
-        return {"color": self.colour, "linestyle": self.pattern, "solid_capstyle": "round", **marker}
+        width = _THIN if points > MANY_POINTS else _THICK
+        return {"color": self.colour, "linestyle": self.pattern, "linewidth": width, **marker}
+
+
+def has_matplotlib() -> bool:
+    """Whether matplotlib is installed; it may be broken."""
+    try:
+        with _silent():
+            import matplotlib as mpl  # noqa: F401  # whether it is there
+    except ModuleNotFoundError:
+        return False
+    except Exception:  # a broken installation may raise anything; drawing says what
+        return True
+    return True
 
 
 def check_matplotlib() -> None:

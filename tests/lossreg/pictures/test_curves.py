@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -30,7 +31,7 @@ LINE = ["run", "--epochs", "1", "--limit-train", "64", "--limit-test", "32", "--
 def drawn(panel: Axes) -> list[tuple[list[float], list[float]]]:
     """The curves of a panel."""
     lines = [line for line in panel.lines if line.get_transform() == panel.transData]
-    return [(list(line.get_xdata()), list(line.get_ydata())) for line in lines]
+    return [(np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist()) for line in lines]
 
 
 def test_a_run_of_the_command_line_has_its_picture(lossreg_command: Command) -> None:
@@ -179,7 +180,7 @@ def test_the_epoch_that_was_kept_is_marked(past_run: PastRunMaker) -> None:
     figure = curves_figure(read_run(past_run("a", columns, [tested], facts={"best_epoch": 1})))
     loss, metric = figure.axes
     assert loss.get_title(loc="right") == "kept: epoch 1"
-    assert all([1, 1] in [list(line.get_xdata()) for line in panel.lines] for panel in (loss, metric))
+    assert all([1, 1] in [np.asarray(line.get_xdata()).tolist() for line in panel.lines] for panel in (loss, metric))
     assert ([1], [2.25]) in drawn(loss)
     assert ([1], [0.45]) in drawn(metric)
     assert "test_accuracy 0.45" in [text.get_text() for text in metric.texts]

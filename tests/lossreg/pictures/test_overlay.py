@@ -29,9 +29,12 @@ def curves(figure: Figure) -> dict[str, tuple[list[float], list[float]]]:
     """Name -> x and y of each curve, by the colour that the name's sample of line has."""
     (panel,) = figure.axes
     drawn = [line for line in panel.lines if line.get_transform() == panel.transData]
-    samples = [line for line in panel.lines if line.get_transform() == panel.transAxes and line.get_linewidth() > 1]
+    samples = [line for line in panel.lines if line.get_transform() == panel.transAxes and line.get_linewidth() >= 1]
     names = {sample.get_color(): text.get_text() for sample, text in zip(samples, panel.texts, strict=True)}
-    return {names.get(line.get_color(), ""): (list(line.get_xdata()), list(line.get_ydata())) for line in drawn}
+    return {
+        names.get(line.get_color(), ""): (np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist())
+        for line in drawn
+    }
 
 
 def test_curves_are_the_rows(past_run: PastRunMaker) -> None:
@@ -63,8 +66,8 @@ def test_seeds_are_a_mean_and_a_range(past_run: PastRunMaker) -> None:
     ((_, heights),) = curves(figure).values()
     assert heights == pytest.approx(values.mean(axis=0))
     (band,) = figure.axes[0].collections
-    vertices = band.get_paths()[0].vertices
-    assert {round(float(y), 6) for _, y in vertices} == {*values.min(axis=0).round(6), *values.max(axis=0).round(6)}
+    vertices = np.asarray(band.get_paths()[0].vertices)
+    assert set(vertices[:, 1].round(6).tolist()) == {*values.min(axis=0).round(6), *values.max(axis=0).round(6)}
     assert [text.get_text() for text in figure.texts] == ["line: mean of 3 seeds; band: their range"]
 
 

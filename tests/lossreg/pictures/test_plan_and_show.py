@@ -140,8 +140,11 @@ def test_a_rate_holds_until_the_next() -> None:
     """The rate of epoch n is drawn from n to n + 1; that of a step for its share of the epoch."""
     figure = rates_figure([RateCurve("a", [0.1, 0.2, 0.4], 1), RateCurve("b", [1, 2, 3, 4, 5, 6], 2)], 3, "heading")
     first, second = figure.axes[0].lines[:2]
-    assert (list(first.get_xdata()), list(first.get_ydata())) == ([0, 1, 2, 3], [0.1, 0.2, 0.4, 0.4])
+    assert (np.asarray(first.get_xdata()).tolist(), np.asarray(first.get_ydata()).tolist()) == (
+        [0, 1, 2, 3],
+        [0.1, 0.2, 0.4, 0.4],
+    )
     assert first.get_drawstyle() == "steps-post"
-    assert list(second.get_xdata()) == pytest.approx([0, 0.5, 1, 1.5, 2, 2.5, 3])
+    assert np.asarray(second.get_xdata()).tolist() == pytest.approx([0, 0.5, 1, 1.5, 2, 2.5, 3])
     assert sorted(text.get_text() for text in figure.axes[0].texts) == ["a", "b"]
     assert math.isclose(figure.axes[0].get_xlim()[1], 3)

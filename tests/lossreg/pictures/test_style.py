@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pytest
@@ -57,7 +61,7 @@ def test_drawing_leaves_matplotlib_as_it_was(caplog: pytest.LogCaptureFixture) -
 
 
 @pytest.mark.parametrize("setting", [{"text.usetex": True}, {"axes.formatter.use_mathtext": True}, {"font.size": 40}])
-def test_a_matplotlibrc_changes_nothing(tmp_path: Path, setting: dict[str, object]) -> None:
+def test_a_matplotlibrc_changes_nothing(tmp_path: Path, setting: Any) -> None:
     """A person's own settings are not those of our pictures: the file is the same."""
 
     def made(name: str) -> bytes:
@@ -108,3 +112,17 @@ def test_a_picture_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match="cannot be written: File name too long; name another file"):
         write_picture(figure, tmp_path / f"{'x' * 300}.png")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_is_not_told(tmp_path: Path) -> None:
+    """Where matplotlib cannot keep its cache, or its settings are broken, a picture is drawn without a word."""
+    (tmp_path / "matplotlibrc").write_text("no such setting: 1\n")
+    (tmp_path / "run.json").write_text('{"format": 2, "spec": {}}')
+    (tmp_path / "metrics.jsonl").write_text('{"kind": "epoch", "epoch": 0, "step": 1, "train_loss": 1.0}\n')
+    code = "from pathlib import Path; from lossreg.pictures.curves import draw_curves; draw_curves(Path())"
+    environment = {**os.environ, "MPLCONFIGDIR": "/proc/none"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+    assert (tmp_path / "curves.png").is_file()
