@@ -35,6 +35,7 @@ COMMANDS = {
     "plan": "Show what run would do; train nothing.",
     "list": "List what can be named.",
     "show": "Show one component: parameters, contract, origin.",
+    "report": "Write a page on past runs: curves, tables, settings.",
     "plugins": "List plugins and how loading them went.",
     "new": "Write a distribution of your own to begin with.",
 }
