@@ -86,33 +86,40 @@ def _summary(directory: Path, content: Mapping[str, Any]) -> ComparisonSummary:
         if isinstance(run, dict) and isinstance(run.get("directory"), str)
     }
     metric = _text(content, "metric")
-    confidence = _number(content.get("confidence"))
     return ComparisonSummary(
         directory,
         labels,
         _text(_table_in(content, "verdict"), "sentence") or "",
         metric,
         _text(content, "reference"),
-        confidence if confidence is not None and 0 < confidence < 1 else 0.95,
+        _confidence(content),
         tuple(one_line(note) for note in _listed(content, "notes") if isinstance(note, str)),
         _table(cells, content, metric),
     )
 
 
 def _table(cells: Sequence[Mapping[str, Any]], content: Mapping[str, Any], metric: str | None) -> Table:
-    shown = dict.fromkeys([_text(content, "chosen_by"), metric, "target_epochs", "target_seconds"])
     columns = [(Column("runs done"), [_done(cell) for cell in cells])]
-    for name in filter(None, shown):
-        amounts = [_amount(_table_in(cell, "summary").get(name)) for cell in cells]
-        if any(amounts):
-            decimals = decimals_for([amount.mean for amount in amounts if amount])
-            texts = [Entry(amount_text(one, decimals), one.mean) if one else Entry(NOTHING) for one in amounts]
-            columns.append((Column(name.replace("target_", "to target: ")), texts))
+    for name in dict.fromkeys(filter(None, [_text(content, "chosen_by"), metric])):
+        columns += _amounts(cells, name, name)
     differences = [_table_in(cell, "difference") for cell in cells]
     columns += _compared(differences, [_text(cell, "label") == _text(content, "reference") for cell in cells], content)
+    columns += _amounts(cells, "target_epochs", "epochs to target", decimals=1)
+    columns += _amounts(cells, "target_seconds", "seconds to target", decimals=1)
     heads = [Entry(one_line(cell["label"])) for cell in cells]
     rows = [Row(head, tuple(entries[index] for _, entries in columns)) for index, head in enumerate(heads)]
     return Table((Column("cell", is_number=False), *(column for column, _ in columns)), tuple(rows))
+
+
+def _amounts(
+    cells: Sequence[Mapping[str, Any]], name: str, head: str, decimals: int | None = None
+) -> list[tuple[Column, list[Entry]]]:
+    """The column of a summary, if any cell has it; with the decimals that suit its numbers, unless they are given."""
+    amounts = [_amount(_table_in(cell, "summary").get(name)) for cell in cells]
+    if not any(amounts):
+        return []
+    decimals = decimals_for([amount.mean for amount in amounts if amount]) if decimals is None else decimals
+    return [(Column(head), [Entry(amount_text(one, decimals), one.mean) if one else Entry(NOTHING) for one in amounts])]
 
 
 def _compared(
@@ -145,8 +152,8 @@ def _compared(
         for difference, (_, low, high), itself in zip(differences, numbers, is_reference, strict=True)
     ]
     return [
-        (Column("difference", hint="paired by seed, to the reference"), means),
-        (Column("interval"), intervals),
+        (Column("difference"), means),
+        (Column(f"{_confidence(content) * 100:.4g}% interval"), intervals),
         (Column("seeds won"), wins),
         (Column("verdict", is_number=False), words),
     ]
@@ -165,6 +172,11 @@ def _verdict(
     if low <= 0 <= high:
         return "not told apart", None, more
     return "better" if (low > 0) == greater else "worse", None, ""
+
+
+def _confidence(content: Mapping[str, Any]) -> float:
+    confidence = _number(content.get("confidence"))
+    return confidence if confidence is not None and 0 < confidence < 1 else 0.95
 
 
 def _done(cell: Mapping[str, Any]) -> Entry:
