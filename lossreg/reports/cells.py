@@ -12,6 +12,7 @@ from lossreg.training.record.reading import PastRun, short_text
 
 SEED = "seed"
 NOT_RECORDED = "not recorded"
+LONGEST = 200  # characters of a name, which a page has many times
 ENDED = ("finished", "stopped")  # the statuses of runs whose metrics are those of a whole run
 
 
@@ -130,15 +131,21 @@ def _ordered(settings: Sequence[Mapping[str, str]]) -> list[str]:
 
 def _name(differing: Mapping[str, str]) -> str:
     """The name of a cell: its components as they are, other settings with their name."""
-    return " · ".join(
-        text if key in COMPONENT_FIELDS and text not in ("none", NOT_RECORDED) else f"{key} = {text}"
-        for key, text in differing.items()
+    return _cut(
+        " · ".join(
+            text if key in COMPONENT_FIELDS and text not in ("none", NOT_RECORDED) else f"{key} = {text}"
+            for key, text in differing.items()
+        )
     )
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 def _parts(run: PastRun) -> str:
     labels = run.labels
-    return " · ".join(labels[key] for key in ("loss", "optimizer", "scheduler") if key in labels) or "run"
+    return _cut(" · ".join(labels[key] for key in ("loss", "optimizer", "scheduler") if key in labels) or "run")
 
 
 def _seed(run: PastRun) -> tuple[int, int, str]:

@@ -13,6 +13,7 @@ from lossreg.values import one_line, shortened
 SPLITS = ("validation", "test", "train")  # those to judge by come first
 LOSS = "loss"
 MOST = 40  # metrics of a run; a file changed by hand can have any number
+LONGEST = 100  # characters of the name of one
 #: What a row has beside its metrics.
 NOT_METRICS = ("kind", "epoch", "step", "seconds", "weights")
 _RATES = ("lr", "samples_per_second", "gradient_norm")  # what tells how a run went, not how good it is
@@ -55,12 +56,12 @@ def ranked(metrics: Collection[str]) -> list[str]:
         place = SPLITS.index(split) if is_measure(metric) else len(SPLITS) + (metric in _RATES)
         return place, measure_of(metric) == LOSS, metric.endswith("_after"), metric
 
-    return sorted(metrics, key=rank)[:MOST]
+    return sorted((metric for metric in metrics if len(metric) <= LONGEST), key=rank)[:MOST]
 
 
 def metrics_in(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """The metrics that have a number in any of some rows."""
-    found = {name for row in rows for name, value in row.items() if isinstance(value, int | float)}
+    found = {name for row in rows for name, value in row.items() if type(value) in (int, float)}
     return ranked(found - {*NOT_METRICS})
 
 

@@ -51,6 +51,7 @@ class Repeat:
         recorded: The command line that it was started with, if that was recorded.
         command: The one with all its settings; None if no command can say them.
         from_directory: The one that reads its directory.
+        names_file: Whether `command` names a file that it would run.
         obstacle: Why `command` is None, or what it does not say.
     """
 
@@ -58,6 +59,7 @@ class Repeat:
     recorded: str | None
     command: str | None
     from_directory: str
+    names_file: bool
     obstacle: str
 
 
@@ -192,7 +194,8 @@ def _repeat(run: PastRun, place: str) -> Repeat:
         obstacle = "Its settings are not those of this version of lossreg."
     elif run.facts.get("repeatable") is False:
         obstacle = "Code that is not in a file took part, so the command line alone does not repeat it."
-    return Repeat(place, run.command, command, repeat_from_directory(run), obstacle)
+    names_file = command is not None and " -p " in command
+    return Repeat(place, run.command, command, repeat_from_directory(run), names_file, obstacle)
 
 
 def _numbers_table(chart: Chart, shown: Sequence[int]) -> Table:

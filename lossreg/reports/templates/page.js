@@ -51,8 +51,17 @@
     });
   }
 
+  // What cannot be scrolled need not be reached by the keyboard.
+  const watching = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (target.scrollWidth > target.clientWidth) target.setAttribute("tabindex", "0");
+      else target.removeAttribute("tabindex");
+    }
+  });
+  for (const one of document.querySelectorAll(".scroll")) watching.observe(one);
+
   // Commands that can be copied.
-  for (const command of document.querySelectorAll(".command")) {
+  for (const command of document.querySelectorAll(".command:not(.foreign)")) {
     const button = make("button", { type: "button" }, "Copy");
     button.addEventListener("click", async () => {
       const code = command.querySelector("code");
