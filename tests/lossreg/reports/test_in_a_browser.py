@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -161,15 +162,40 @@ def test_the_numbers_follow_the_picture(opened: Browser) -> None:
 
 def test_it_is_whole_without_scripts(browser: Browser, grid_page: str) -> None:
     """Without scripts there is a picture with all lines, and no control that does nothing."""
-    browser.open("<!doctype html>")
     browser.emulate(scripts=False)
-    browser.driver.get((browser.folder / "report.html").as_uri())
     (browser.folder / "report.html").write_text(grid_page, encoding="utf-8")
     browser.driver.get((browser.folder / "report.html").as_uri())
     assert len(browser.all("#drawing .line")) == 2
     assert browser.one("#drawing .line").rect["width"] > 500
     assert [one for one in browser.all("button, select, input") if one.is_displayed()] == []
     assert browser.texts("#legend .text") == ["dice", "l1"]
+
+
+def test_both_drawings_are_one_picture(browser: Browser, grid_page: str) -> None:
+    """The picture without scripts has the lines, bands and ticks of the one that the script draws."""
+    pictures = []
+    for scripts in (False, True):
+        (browser.folder / "report.html").write_text(grid_page, encoding="utf-8")
+        browser.emulate(scripts=scripts)
+        browser.driver.get((browser.folder / "report.html").as_uri())
+        plot = browser.one("#inside rect")
+        left, top, width, height = (float(plot.get_attribute(name)) for name in ("x", "y", "width", "height"))
+        points = [
+            [
+                ((float(x) - left) / width, (float(y) - top) / height)
+                for x, y in re.findall(r"([-\d.]+),([-\d.]+)", path)
+            ]
+            for path in (one.get_attribute("d") for one in browser.all("#drawing .band, #drawing .line"))
+        ]
+        styles = [one.get_attribute("class") for one in browser.all("#drawing path")]
+        pictures.append((points, styles, browser.texts("#drawing .tick[text-anchor=end]")))
+    (static, *rest), (drawn, *others) = pictures
+    assert rest == others
+    assert [len(path) for path in static] == [len(path) for path in drawn] == [4, 4, 2, 2]
+    for before, after in zip(static, drawn, strict=True):
+        assert [number for point in before for number in point] == pytest.approx(
+            [number for point in after for number in point], abs=0.002
+        )
 
 
 @pytest.mark.parametrize(("scheme", "is_dark"), [("light", False), ("dark", True)])
