@@ -311,7 +311,7 @@
     if (chosen) $("spoken").textContent = `${chosen.curve.name}, ${axis} ${number(at)}: ${reading(chosen)}`;
   }
 
-  function point_at(event) {
+  function pointAt(event) {
     const box = $("chart").getBoundingClientRect();
     const x = ((event.clientX - box.left) / box.width) * WIDTH;
     const share = (x - LEFT) / (WIDTH - LEFT - RIGHT);
@@ -431,8 +431,8 @@
   $("show-none").addEventListener("click", () => setAll(false));
   $("numbers").addEventListener("toggle", fillNumbers);
   const plot = $("plot");
-  plot.addEventListener("pointermove", point_at);
-  plot.addEventListener("pointerdown", point_at);
+  plot.addEventListener("pointermove", pointAt);
+  plot.addEventListener("pointerdown", pointAt);
   plot.addEventListener("pointerleave", leave);
   plot.addEventListener("keydown", move);
   plot.addEventListener("blur", leave);
