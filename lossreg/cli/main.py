@@ -35,6 +35,7 @@ COMMANDS = {
     "plan": "Show what run would do; train nothing.",
     "runs": "List past runs.",
     "plot": "Draw the curves of runs.",
+    "report": "Write a page on past runs: curves, tables, settings.",
     "list": "List what can be named.",
     "show": "Show one component: parameters, contract, origin.",
     "plugins": "List plugins and how loading them went.",

@@ -1,0 +1,1 @@
+"""Pages on past runs: one HTML file that needs nothing else. The command is `lossreg report`."""
