@@ -97,6 +97,7 @@ def gap_guided(kind: type) -> Factory:
 
 _IN_GROUPS = Record(settings={"param_groups": {"ndim>=2": "use_muon=True", "ndim<2": "use_muon=False"}})
 _WRAPS = Record({"needs": "optimizer"}, "optimizer=adamw", remark="it wraps an optimizer")
+_RISES = Record(remark="with its default rate, in a plain loop too")
 _CLIMBS = Record(params="base_optimizer=sgd", remark="it wraps an optimizer")
 
 #: Module -> name of a class -> what is written for it.
@@ -105,8 +106,11 @@ RECORDS: Mapping[str, Mapping[str, Record]] = {
     "pytorch_optimizer": {
         **dict.fromkeys(("AdaGO", "AdaMuon", "Muon", "MuonClip", "NorMuon"), _IN_GROUPS),
         "DistributedMuon": attrs.evolve(_IN_GROUPS, joined=True),
-        **dict.fromkeys(("Lookahead", "OrthoGrad", "ScheduleFreeWrapper", "TRAC"), _WRAPS),
+        **dict.fromkeys(("Lookahead", "OrthoGrad", "ScheduleFreeWrapper"), _WRAPS),
+        # By default it begins with 1e-8 of the other's steps, and it takes more than a hundred to get to all of them.
+        "TRAC": attrs.evolve(_WRAPS, params="optimizer=adamw, s_prev=0.01", settings={"model": "mlp"}),
         **dict.fromkeys(("SAM", "FriendlySAM", "LookSAM"), _CLIMBS),
+        **dict.fromkeys(("DAdaptAdam", "DAdaptAdan", "EmoNavi", "Kate"), _RISES),
         "WSAM": Record({"needs": "model", "runtime_args": {"params": "params"}}, "base_optimizer=sgd"),
         "SaRA": Record(remark="it trains the weights below a threshold alone"),
         "GSAM": Record({"runtime_args": {"model": "model"}}, "base_optimizer=sgd", gap_guided),
