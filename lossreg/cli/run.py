@@ -11,6 +11,7 @@ from lossreg.cli.output import next_commands
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.cli.run_options import RunCommand, naming_file, run_options, settings_of
 from lossreg.plugins.isolation import StdoutToStderr
+from lossreg.training.hardware.launcher import find_launch
 from lossreg.training.record.directory import RUNS, absolute_path
 from lossreg.values import printable
 
@@ -78,6 +79,7 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
     best = [] if result.best_epoch is None else [("best_epoch", str(result.best_epoch))]
     for name, text in [*rows, *best, ("seconds", f"{result.seconds:.1f}"), ("directory", str(result.directory))]:
         click.echo(printable(f"{name:<25}{text}"))
-    if not options["quiet"]:
+    launch = find_launch()
+    if not options["quiet"] and (launch is None or launch.rank == 0):  # of several processes, the main one speaks
         for line in next_commands(result.directory, is_repeatable=result.repeatable):
             click.echo(printable(f"next: {line}"), err=True)

@@ -41,7 +41,7 @@ MAX_METRICS = 200_000_000  # bytes of a metrics.jsonl, about a million rows
 
 STATUSES = ("running", "finished", "stopped", "failed", "interrupted")
 _FIELDS = frozenset(
-    b"format status reason stopped_by objects spec versions device process started seconds epochs_done best_epoch "
+    b"format status reason stopped_by objects spec versions device started seconds epochs_done best_epoch "
     b"chosen_on metrics command".split()
 )
 _FIELDS_AND_PARAMS = _FIELDS | {b"components"}
@@ -175,7 +175,10 @@ def _record(directory: str | Path, names: Collection[bytes] | None = None) -> tu
     if len(data) > MAX_RECORD:
         raise _unusable(place, f"cannot be read: it is longer than {MAX_RECORD:,} bytes")
     try:
-        return place, (pick_fields(data, names) if names else None) or json_object(data)
+        picked = pick_fields(data, names) if names else None
+        if picked is None or picked.get("status") == "running":  # of that one, the process is asked for
+            return place, json_object(data)
+        return place, picked
     except ValueError as error:
         raise _unusable(place, f"is not a whole run.json: {error}") from error
 

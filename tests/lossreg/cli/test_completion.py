@@ -36,12 +36,13 @@ def complete(ask: Ask, line: str, shell: str = "bash") -> list[str]:
 @pytest.mark.parametrize("shell", SHELLS)
 def test_commands_are_completed(shell: str, ask: Ask) -> None:
     """After `lossreg` each shell is offered the commands that begin with what is there."""
-    assert complete(ask, "lossreg pl", shell) == ["plan", "plugins"]
+    assert complete(ask, "lossreg pl", shell) == ["plan", "plot", "plugins"]
 
 
 def test_all_commands_are_offered(ask: Ask) -> None:
     """With nothing typed yet, every command is offered."""
-    assert set(complete(ask, "lossreg ")) == {"run", "plan", "list", "show", "plugins", "report", "new"}
+    commands = {"run", "plan", "runs", "plot", "report", "list", "show", "plugins", "new"}
+    assert set(complete(ask, "lossreg ")) == commands
 
 
 @pytest.mark.parametrize("shell", SHELLS)

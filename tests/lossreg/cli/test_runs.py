@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lossreg.training.record.owner import this_process
 from lossreg.training.record.run_json import pick_fields, write_run_record
 from tests.lossreg.cli.test_list_show_plugins import BLOCKER
 
@@ -253,3 +254,12 @@ def test_listing_imports_nothing_heavy(make: Make, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert len(json.loads(done.stdout)) == 1
     shutil.rmtree(tmp_path / "runs")
+
+
+def test_a_run_whose_process_is_gone_is_listed_as_lost(lossreg_command: Command, make: Make) -> None:
+    """A run.json that says running, of a machine that has been started anew since, is a lost run."""
+    process = {**this_process(), "boot": "another"}
+    make("a", record("builtin.dice", None, 1, status="running", process=process))
+    make("b", record("builtin.dice", None, 2, status="running", process=this_process()))
+    assert names(lossreg_command, "--where", "status=lost") == ["a"]
+    assert names(lossreg_command, "--where", "status=running") == ["b"]
