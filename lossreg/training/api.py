@@ -145,7 +145,8 @@ def _pictured(directory: Path) -> Iterator[None]:
     try:
         yield
     except Exception:
-        draw_curves(directory)
+        if (directory / "model.pt").exists():  # otherwise nothing can be written there: the disk may be full
+            draw_curves(directory)
         raise
     draw_curves(directory)
 
