@@ -23,10 +23,11 @@ from lossreg.cli.completion import (
     parameters_of,
 )
 from lossreg.cli.config_file import load_config
-from lossreg.cli.dotted import DOTTED, FLAGS, WAITING, Edit, default_model, edited, split_dotted
+from lossreg.cli.dotted import DOTTED, FLAGS, WAITING, split_dotted
 from lossreg.errors import ConfigError, LossregError
-from lossreg.groups import has_own_scheduler, preset_of
+from lossreg.groups import preset_of
 from lossreg.names import normalize
+from lossreg.registry.edits import Edit, default_model, merged
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.guesses import Owner, find_owner
 from lossreg.registry.registries import Registries
@@ -37,7 +38,7 @@ from lossreg.suggestions import close_matches
 from lossreg.values import decimal_comma_hint
 from lossreg.values import shown as quoted
 
-_EDITS = "lossreg.edits"
+EDITS = "lossreg.edits"
 _OPTION = re.compile(r"--[A-Za-z]", re.ASCII)
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,7 +72,7 @@ class RunCommand(click.Command):
         if not ctx.resilient_parsing:
             self._check_values(ctx, args)
         rest, edits = split_dotted(args, ctx)
-        ctx.meta[_EDITS] = edits
+        ctx.meta[EDITS] = edits
         try:
             if not ctx.resilient_parsing:
                 self._refuse_repeats(ctx, list(rest))
@@ -292,12 +293,10 @@ def settings_of(ctx: click.Context) -> RunSettings:
     config: dict[str, Any] = {}
     if ctx.params["config"] is not None:
         file, config = load_config(ctx.params["config"], default, replaced=flags.keys())
-    config = _without_effect_removed(config, settings)
     from_file = frozenset(config.keys() - flags.keys())
-    settings = {**config, **settings}
-    edits: list[Edit] = ctx.meta[_EDITS]
+    edits: list[Edit] = ctx.meta[EDITS]
     with naming_file(file, from_file):
-        settings |= edited(edits, settings, flags, default)
+        settings = merged(settings, config, edits, default)
     return RunSettings(RunSpec(**settings), file, from_file)
 
 
@@ -307,23 +306,6 @@ def _check_working_directory() -> None:
         Path.cwd()
     except OSError as error:
         raise ConfigError(f"the working directory cannot be used: {error.strerror}; change to another one") from error
-
-
-def _without_effect_removed(config: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """What a file says, without what belongs to a part of it that an option undoes."""
-    undone = set()
-    settings = {**config, **options}
-    is_counted = has_own_scheduler(settings.get("optimizer"), settings.get("param_groups", ()))
-    if "scheduler" in options and options["scheduler"] is None and not is_counted:
-        undone.add("scheduler_interval")
-    if "patience" in options and options["patience"] is None:
-        undone.add("monitor")
-    if "freeze" in options and options["freeze"] is None:
-        undone |= {"unfreeze", "frozen_mode"}
-    loader = options.get("loader", "dataloader")
-    if loader != "dataloader" and loader != config.get("loader"):
-        undone.add("workers")
-    return {key: value for key, value in config.items() if key not in undone}
 
 
 def _groups(texts: tuple[str, ...]) -> dict[str, str] | str:
