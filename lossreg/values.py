@@ -99,3 +99,16 @@ def printable(text: str) -> str:
         a\x1b[31mb
     """
     return text.translate(_ESCAPED)
+
+
+def one_line(text: str) -> str:
+    r"""A text of a file as one printable line: what `printable` escapes, line breaks, tabs and halves of characters.
+
+    Example:
+        >>> one_line("a\nb"), one_line("\ud800")
+        ('a\\nb', '\\ud800')
+    """
+    if text.isprintable():
+        return text
+    whole = text.encode("utf-8", "backslashreplace").decode()  # JSON can hold half a character, which no file can
+    return printable(whole).replace("\n", "\\n").replace("\t", "\\t")

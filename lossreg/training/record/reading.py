@@ -1,0 +1,334 @@
+"""Past runs, read for those who list, compare or picture them. Needs no torch.
+
+What is read may have been cut off, changed by hand, or never written by lossreg: a field of a wrong type counts as
+missing, text is made printable, and what cannot be used at all is one error of one line.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from lossreg.errors import ConfigError
+from lossreg.run_spec import COMPONENT_FIELDS
+from lossreg.training.record.files import json_object, read_regular_file
+from lossreg.training.record.owner import describe_unfinished, is_gone
+from lossreg.training.record.run_json import NAME, RunRecord, read_run_record
+from lossreg.values import one_line
+
+METRICS = "metrics.jsonl"
+MAX_RECORD = 10_000_000  # bytes of a run.json
+MAX_METRICS = 200_000_000  # bytes of a metrics.jsonl, about a million rows
+_MAX_DEPTH = 8  # tables and lists within each other; run.json has four
+_MAX_NUMBER = 1e300  # beyond it, what is computed with a number overflows
+
+STATUSES = ("running", "finished", "stopped", "failed", "interrupted")
+LOST = "lost"  # the status of a run that run.json calls running, and whose process is gone
+
+
+@attrs.frozen
+class RunSummary:
+    """What run.json tells of a run.
+
+    Attributes:
+        directory: The run directory, as it was named.
+        status: One of `STATUSES`, or `lost`: killed, or gone with its machine, without a word.
+        created: When it started, with the offset from UTC; None if that is not known.
+        spec: Setting -> its text: `none` for None, what is in lists and tables separated by commas and semicolons.
+        components: `data`, `model`, `loss`, `optimizer`, `scheduler` -> spec text with full ids, or the class of what
+            was a Python object; without those that the run did not have.
+        objects: Those of `components` that were Python objects.
+        versions: Of lossreg, torch and others.
+        device: Where it computed; None if that is not known.
+        epochs: How many it was to have; None if that is not known.
+        epochs_done: How many are recorded.
+        final: The metrics of the weights that were kept: the row of the best or last epoch, with the test split's.
+            Empty if no epoch came to its end; a number that is not finite is None.
+        best_epoch: The epoch whose weights were kept, with `patience`; else None.
+        chosen_on: The split by which something was chosen: `validation`, `test`, `train`, or None.
+        seconds: From the start of the run until run.json was written; None if that is not known.
+        reason: Why it failed, was stopped or is lost; else None.
+        command: The command line, if it was recorded.
+    """
+
+    directory: Path
+    status: str
+    created: datetime | None
+    spec: Mapping[str, str]
+    components: Mapping[str, str]
+    objects: tuple[str, ...]
+    versions: Mapping[str, str]
+    device: str | None
+    epochs: int | None
+    epochs_done: int
+    final: Mapping[str, float | str | None]
+    best_epoch: int | None
+    chosen_on: str | None
+    seconds: float | None
+    reason: str | None
+    command: str | None
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The components as a person would name them: `cross_entropy`, `dice(smooth=1)`.
+
+        Example:
+            >>> short_text("builtin.dice(smooth=1)"), short_text("builtin.sgd(lr=0.5)")
+            ('dice(smooth=1)', 'sgd(lr=0.5)')
+        """
+        return {field: short_text(text) for field, text in self.components.items()}
+
+
+@attrs.frozen
+class PastRun(RunSummary):
+    """A run as its whole directory tells it.
+
+    Attributes:
+        rows: Kind (`step`, `epoch`, `test`) -> the rows of metrics.jsonl, in their order; a number that is not finite
+            is None. All three kinds are there.
+        facts: All of run.json as plain values with printable text: for those who show what has no attribute here.
+        notes: What could not be read and was left out, a line each: a torn last line, a file that is missing.
+    """
+
+    rows: Mapping[str, list[dict[str, Any]]]
+    facts: Mapping[str, Any]
+    notes: tuple[str, ...]
+
+
+def read_summary(directory: str | Path) -> RunSummary:
+    """Reads run.json alone, which is cheap.
+
+    Args:
+        directory: A run directory, or the run.json in it.
+
+    Raises:
+        ConfigError: If there is no run directory of this name, it has no run.json, or that cannot be read.
+    """
+    place, content = _record(directory)
+    return RunSummary(**_summary(place, content))
+
+
+def read_run(directory: str | Path) -> PastRun:
+    """Reads run.json and metrics.jsonl.
+
+    Args:
+        directory: A run directory, or the run.json in it.
+
+    Raises:
+        ConfigError: As `read_summary`; a metrics.jsonl that is broken is none, and `notes` says what was left out.
+    """
+    place, content = _record(directory)
+    rows: dict[str, list[dict[str, Any]]] = {"step": [], "epoch": [], "test": []}
+    notes = list(_read_rows(place / METRICS, rows))
+    return PastRun(**_summary(place, content), rows=rows, facts=_clean_table(content), notes=tuple(notes))
+
+
+def short_text(text: str) -> str:
+    """A spec text without the plugin before its name."""
+    name, bracket, rest = text.partition("(")
+    return f"{name.rpartition('.')[2]}{bracket}{rest}"
+
+
+def _record(directory: str | Path) -> tuple[Path, dict[str, Any]]:
+    """The directory of a run, and what its run.json holds."""
+    place = Path(directory)
+    if place.name == NAME and not os.path.isdir(place):  # noqa: PTH112  # a Path raises for what cannot be a name
+        place = place.parent
+    try:
+        data = read_regular_file(os.path.join(place, NAME), MAX_RECORD)  # noqa: PTH118  # a Path takes as long as reading
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigError(_why_no_run(place)) from None
+    except (OSError, ValueError) as error:
+        raise _unusable(place, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if len(data) > MAX_RECORD:
+        raise _unusable(place, f"cannot be read: it is longer than {MAX_RECORD:,} bytes")
+    try:
+        return place, json_object(data)
+    except ValueError as error:
+        raise _unusable(place, f"is not a whole run.json: {error}") from error
+
+
+def _unusable(place: Path, why: str) -> ConfigError:
+    return ConfigError(one_line(f"{place / NAME} {why}"))
+
+
+def _why_no_run(place: Path) -> str:
+    shown = one_line(str(place))
+    if os.path.isdir(place):  # noqa: PTH112  # see above
+        return f"{shown} is not a run directory: it has no {NAME}"
+    return f"{shown} is not a run directory: it is a file" if place.exists() else f"there is no run directory {shown}"
+
+
+def _summary(place: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of a RunSummary."""
+    record = _checked(content, place)
+    status, reason = _status(content)
+    objects = _texts(record.objects)
+    components = {
+        field: objects.get(field) or setting_text(record.spec[field])
+        for field in COMPONENT_FIELDS
+        if field in objects or record.spec.get(field) is not None
+    }
+    seconds = _number(content.get("seconds"))
+    return {
+        "directory": place,
+        "status": status,
+        "created": _time(content.get("started")),
+        "spec": {one_line(name): setting_text(value) for name, value in record.spec.items()},
+        "components": components,
+        "objects": tuple(field for field in COMPONENT_FIELDS if field in objects),
+        "versions": _texts(record.versions),
+        "device": _text(content.get("device")),
+        "epochs": _count(record.spec.get("epochs")),
+        "epochs_done": _count(content.get("epochs_done")) or 0,
+        "final": _row(content.get("metrics")),
+        "best_epoch": _count(content.get("best_epoch")),
+        "chosen_on": _text(content.get("chosen_on")),
+        "seconds": seconds if seconds is not None and seconds >= 0 else None,
+        "reason": reason,
+        "command": _command(content.get("command")),
+    }
+
+
+def _checked(content: Mapping[str, Any], place: Path) -> RunRecord:
+    try:
+        return read_run_record(content, place / NAME)
+    except ConfigError as error:
+        raise ConfigError(one_line(error.message)) from error
+
+
+def _status(content: Mapping[str, Any]) -> tuple[str, str | None]:
+    """The status, and why the run ended early."""
+    status = content.get("status")
+    if status == "running" and is_gone(content.get("process")):
+        return LOST, one_line(describe_unfinished(content) or "")
+    return status if status in STATUSES else "unknown", _text(content.get("reason"))
+
+
+def _read_rows(file: Path, rows: Mapping[str, list[dict[str, Any]]]) -> Iterator[str]:
+    """Sorts the rows of metrics.jsonl by kind, and says what was left out."""
+    try:
+        data = read_regular_file(file, MAX_METRICS)
+    except (OSError, ValueError) as error:
+        yield f"{METRICS} cannot be read: {getattr(error, 'strerror', None) or one_line(str(error))}"
+        return
+    if len(data) > MAX_METRICS:
+        yield f"{METRICS} is longer than {MAX_METRICS:,} bytes: what is beyond them is left out"
+    lines = data.split(b"\n")
+    torn = lines.pop()
+    wrong = []
+    for number, line in enumerate(lines, 1):
+        if not _add_row(line, rows) and line.strip():
+            wrong.append(number)
+    if torn and not _add_row(torn, rows):
+        yield f"the last line of {METRICS} is cut off, and is left out"
+    if wrong:
+        what = f"line {wrong[0]} of {METRICS} is" if len(wrong) == 1 else f"{len(wrong)} lines of {METRICS} are"
+        first = "" if len(wrong) == 1 else f" (line {wrong[0]} is the first)"
+        yield f"{what} not a row, and left out{first}"
+
+
+def _add_row(line: bytes, rows: Mapping[str, list[dict[str, Any]]]) -> bool:
+    """Adds a line to the rows of its kind; False if it is no row."""
+    try:
+        row = json_object(line)
+    except ValueError:
+        return False
+    kind = row.get("kind")
+    if not isinstance(kind, str) or kind not in rows or any(_count(row.get(key)) is None for key in ("epoch", "step")):
+        return False
+    rows[kind].append(_row(row))
+    return True
+
+
+def _row(value: Any) -> dict[str, Any]:
+    """The numbers and texts of a row; what is neither is None."""
+    if not isinstance(value, dict):
+        return {}
+    return {
+        name if name.isprintable() else one_line(name): one_line(cell) if isinstance(cell, str) else _number(cell)
+        for name, cell in value.items()
+    }
+
+
+def _number(value: Any) -> Any:
+    """A finite number, or None."""
+    if type(value) not in (int, float) or not -_MAX_NUMBER < value < _MAX_NUMBER:  # NaN is in no range
+        return None
+    return value
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and 0 <= value < 1 << 63 else None
+
+
+def _text(value: Any) -> str | None:
+    return one_line(value) if isinstance(value, str) else None
+
+
+def _texts(table: Mapping[str, Any]) -> dict[str, str]:
+    return {one_line(name): one_line(value) for name, value in table.items() if isinstance(value, str)}
+
+
+def _time(value: Any) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(value)
+        return time if time.tzinfo else time.astimezone()
+    except (TypeError, ValueError, OverflowError, OSError):  # the last two for years that no clock has
+        return None
+
+
+def _command(value: Any) -> str | None:
+    if isinstance(value, list) and all(isinstance(word, str) for word in value):
+        import shlex  # few records have a list
+
+        value = shlex.join(value)
+    return _text(value)
+
+
+def setting_text(value: Any, depth: int = 0) -> str:
+    """A plain value of a setting as a person reads it.
+
+    Example:
+        >>> setting_text(None), setting_text(0.1), setting_text({"*.bias": {"lr": 0.1}, "head": True})
+        ('none', '0.1', '*.bias: lr: 0.1; head')
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, str):
+        return one_line(value)
+    if depth > _MAX_DEPTH:
+        return "..."
+    if isinstance(value, dict):
+        pairs = (
+            one_line(key) if what is True else f"{one_line(key)}: {setting_text(what, depth + 1)}"
+            for key, what in value.items()
+        )
+        return "; ".join(pairs) or "none"
+    if isinstance(value, list):
+        return ", ".join(setting_text(one, depth + 1) for one in value) or "none"
+    if type(value) is int and abs(value) > _MAX_NUMBER:
+        return "a huge number"  # Python writes no number of so many digits
+    return str(value)
+
+
+def _clean_table(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {one_line(name): _clean(value, 1) for name, value in table.items()}
+
+
+def _clean(value: Any, depth: int) -> Any:
+    """A value of JSON with printable text, and nothing too deep or too great to be shown."""
+    if isinstance(value, str):
+        return one_line(value)
+    if type(value) in (int, float):
+        return _number(value)
+    if isinstance(value, dict):
+        return {one_line(key): _clean(one, depth + 1) for key, one in value.items()} if depth < _MAX_DEPTH else {}
+    if isinstance(value, list):
+        return [_clean(one, depth + 1) for one in value] if depth < _MAX_DEPTH else []
+    return value
