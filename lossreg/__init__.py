@@ -14,6 +14,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lossreg.comparison.api import compare
+    from lossreg.comparison.results import Comparison
     from lossreg.components import Dataset, Loss, Model, Optimizer, Scheduler
     from lossreg.data import Data
     from lossreg.errors import (
@@ -59,6 +61,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AmbiguousNameError",
     "BuildError",
+    "Comparison",
     "ComponentError",
     "ComponentSpec",
     "ConfigError",
@@ -90,6 +93,7 @@ __all__ = [
     "UnknownNameError",
     "UnknownParameterError",
     "__version__",
+    "compare",
     "datasets",
     "hookimpl",
     "load_registries",
@@ -102,6 +106,8 @@ __all__ = [
 ]
 
 _MODULES = {
+    "comparison.api": ("compare",),
+    "comparison.results": ("Comparison",),
     "components": ("Dataset", "Loss", "Model", "Optimizer", "Scheduler"),
     "data": ("Data",),
     "errors": tuple(name for name in __all__ if name.endswith("Error")),

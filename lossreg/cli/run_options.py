@@ -6,7 +6,7 @@ import contextlib
 import functools
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -166,9 +166,14 @@ def components_of(written: Mapping[str, Any], registries: Registries) -> dict[st
     Raises:
         LossregError: If a text is not a spec, or the data set does not exist.
     """
-    run_spec = RunSpec(**{field: written[field] for field in COMPONENT_FIELDS if written.get(field)})
+    run_spec = RunSpec(**{field: _last(written[field]) for field in COMPONENT_FIELDS if written.get(field)})
     specs = {field: getattr(run_spec, field) for field in COMPONENT_FIELDS}
     return {**specs, "model": specs["model"] or default_model(run_spec, registries)}
+
+
+def _last(value: Any) -> Any:
+    """What was written last, of an option that may be given more than once."""
+    return value[-1] if isinstance(value, tuple) else value
 
 
 def _entry(field: str, params: Mapping[str, Any]) -> RegistryEntry[Any] | None:
@@ -218,18 +223,19 @@ def _type(setting: Setting) -> click.ParamType[Any] | None:
     return _OrNone(number) if number and setting.optional else number
 
 
-def _option(name: str, setting: Setting) -> Callable[[F], F]:
+def _option(name: str, setting: Setting, *, repeatable: bool) -> Callable[[F], F]:
     """The option of a setting."""
     shown = f"{setting.description}{_MORE_HELP.get(name, '')} [default: {setting.default}]"
     if setting.kind == "switch":
         (flag,) = setting.flags
-        return click.option(f"{flag}/--no-{flag.removeprefix('--')}", name, is_flag=True, default=None, help=shown)
+        words = f"{flag}/--no-{flag.removeprefix('--')}"
+        return click.option(words, name, is_flag=True, default=None, multiple=repeatable, help=shown)
     return click.option(
         *setting.flags,
         name,
         type=_type(setting),
         metavar=setting.metavar,
-        multiple=setting.kind == "groups",
+        multiple=repeatable or setting.kind == "groups",
         help=shown,
         shell_complete=_completer(name),
     )
@@ -237,6 +243,19 @@ def _option(name: str, setting: Setting) -> Callable[[F], F]:
 
 def run_options(function: F) -> F:
     """Adds the options that describe a run: one for each setting, and the file."""
+    return _described(function, (), repeatable=False)
+
+
+def repeatable_options(*left_out: str) -> Callable[[F], F]:
+    """Adds the same options, each of which may be given more than once.
+
+    Args:
+        left_out: Settings that have no option.
+    """
+    return functools.partial(_described, left_out=left_out, repeatable=True)
+
+
+def _described(function: F, left_out: Collection[str], *, repeatable: bool) -> F:
     function = click.option(
         "-c",
         "--config",
@@ -245,7 +264,8 @@ def run_options(function: F) -> F:
         help="A TOML or JSON file with such settings, or the run.json of a past run; options go before it.",
     )(function)
     for name, setting in reversed(list(SETTINGS.items())):
-        function = _option(name, setting)(function)
+        if name not in left_out:
+            function = _option(name, setting, repeatable=repeatable)(function)
     return function
 
 
@@ -283,10 +303,10 @@ def settings_of(ctx: click.Context) -> RunSettings:
     """
     from lossreg.registry.registries import default
 
-    _check_working_directory()
+    check_working_directory()
     flags = {key: value for key, value in ctx.params.items() if key in RUN_KEYS and value not in (None, ())}
     if "param_groups" in flags:
-        flags["param_groups"] = _groups(flags["param_groups"])
+        flags["param_groups"] = groups_of(flags["param_groups"])
     from_flags = RunSpec.from_mapping(flags, "")
     settings = {key: getattr(from_flags, key) for key in flags}
     file: str | None = None
@@ -300,7 +320,7 @@ def settings_of(ctx: click.Context) -> RunSettings:
     return RunSettings(RunSpec(**settings), file, from_file)
 
 
-def _check_working_directory() -> None:
+def check_working_directory() -> None:
     """Checks that there is one: torch ends the process without it."""
     try:
         Path.cwd()
@@ -308,7 +328,7 @@ def _check_working_directory() -> None:
         raise ConfigError(f"the working directory cannot be used: {error.strerror}; change to another one") from error
 
 
-def _groups(texts: tuple[str, ...]) -> dict[str, str] | str:
+def groups_of(texts: tuple[str, ...]) -> dict[str, str] | str:
     """`PATTERN: KEY=VALUE, ...` as patterns and options; `none` as it is."""
     if len(texts) == 1 and normalize(texts[0]) == "none":
         return texts[0]

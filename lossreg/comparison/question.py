@@ -1,0 +1,106 @@
+"""What a comparison asks, from Python's and TOML's values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from lossreg.comparison.cells import Choice, Question, seeds_from
+from lossreg.errors import ConfigError
+from lossreg.run_spec import COMPONENT_FIELDS, RUN_KEYS, RunSpec, key_hint, meant_setting
+from lossreg.spec import ComponentSpec, value_text
+from lossreg.validation import TargetText, read_target
+from lossreg.values import plain, shown
+
+
+@attrs.frozen
+class Options:
+    """How a comparison is done, and what is asked of it.
+
+    Attributes:
+        jobs: Runs at once; None is what suits the machine.
+        devices: CUDA devices over which runs are spread; empty is all.
+        target: What runs are timed to: `test_accuracy>=0.97`.
+        baseline: The cell that the others are compared with, by its label or a part of it; None is the best.
+    """
+
+    jobs: int | None = None
+    devices: tuple[str, ...] = ()
+    target: str | None = None
+    baseline: str | None = None
+
+
+def question_of(choices: Mapping[str, Any], seeds: int | None, *, pairs: bool) -> Question:
+    """What keyword arguments ask.
+
+    Raises:
+        ConfigError: If one is not a setting, or is an object.
+    """
+    found, first = choices_of(choices)
+    return Question(tuple(found), seeds_from(first, seeds), pairs)
+
+
+def choices_of(table: Mapping[str, Any]) -> tuple[list[Choice], tuple[int, ...]]:
+    """Settings and parameters with a value or a list of values, as Python and TOML have them; the seeds apart.
+
+    Raises:
+        ConfigError: If a key is not a setting, or a value is an object.
+    """
+    found = []
+    seeds: tuple[int, ...] = ()
+    for name, value in table.items():
+        values = tuple(value) if isinstance(value, list | tuple) else (value,)
+        key = _key(name)
+        for one in values:
+            if not isinstance(plain(one), str | ComponentSpec | int | float | Mapping | list | tuple | None):
+                raise ConfigError(
+                    f"{name}={shown(one)} is a Python object, which cannot be handed to other processes: register it "
+                    "in a file, and name it"
+                )
+        if key == "seed":
+            seeds = tuple(RunSpec(seed=one).seed for one in values)
+        else:
+            found.append(Choice(key, name, tuple(map(_as_text, values)) if "." in key else values))
+    return found, seeds
+
+
+def _key(name: str) -> str:
+    """The setting, or field and parameter, that a key means.
+
+    Raises:
+        ConfigError: If it is neither.
+    """
+    field, dot, parameter = str(name).partition(".")
+    if dot:
+        meant = meant_setting(field) or field
+        if meant in COMPONENT_FIELDS and parameter:
+            return f"{meant}.{parameter.replace('-', '_')}"
+    elif name in RUN_KEYS and name != "target":
+        return name
+    keys = ", ".join(key for key in RUN_KEYS if key != "target")
+    hint = key_hint(str(name), lambda _: "")
+    raise ConfigError(f"compare has no key {shown(name)}.{hint} Keys: {keys}; a parameter is 'optimizer.lr'")
+
+
+def _as_text(value: Any) -> str:
+    """A Python value for a parameter, as it is written on a command line."""
+    return value if isinstance(value, str) else value_text(dict(ComponentSpec("x", {"v": value}).params)["v"])
+
+
+def check_options(options: Options) -> None:
+    """Checks what no cell is needed for.
+
+    Raises:
+        ConfigError: That names the option.
+    """
+    jobs = options.jobs
+    if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or not 1 <= jobs <= 1024):
+        raise ConfigError(f"jobs (--jobs) is a whole number from 1 to 1024, not {shown(jobs)}")
+    TargetText().check("target (--target)", read_target(options.target))
+    if options.baseline is not None and not isinstance(options.baseline, str):
+        raise ConfigError(f"baseline (--baseline) is the label of a cell, not {shown(options.baseline)}")
+    for device in options.devices:
+        if not isinstance(device, str) or not device.removeprefix("cuda:").isdecimal():
+            raise ConfigError(f"devices (--devices) are CUDA devices, such as cuda:0, not {shown(device)}")
