@@ -28,6 +28,12 @@ FAILED = 1  # the exit code of a comparison with a run that failed
 @click.option(
     "--baseline", metavar="CELL", help="The cell that the others are compared with, such as 'sgd'. [default: the best]"
 )
+@click.option(
+    "--fair",
+    type=click.INT,
+    metavar="N",
+    help="Try N learning rates for each cell, around its own, and run it with the best on the validation split.",
+)
 @click.option("--dry-run", is_flag=True, help="Check and show the cells; train nothing.")
 @plugin_options
 @click.pass_context
@@ -45,6 +51,7 @@ def compare_command(ctx: click.Context, /, **options: Any) -> None:
       lossreg compare --loss dice --loss cross_entropy --seeds 5
       lossreg compare --opt sgd --opt adam --opt.lr 0.1 --opt.lr 0.01 --validate 0.1 --dry-run
       lossreg compare --opt sgd --opt "adam(lr=1e-3)" --baseline sgd --target "test_accuracy>=0.97"
+      lossreg compare --opt sgd --opt adam --validate 0.1 --fair 5
       lossreg compare -c compare.toml --out runs/first     the lists are in its table [compare]
     """
     place = absolute_path(options["out"] or RUNS)  # before a plugin is imported, which may change the directory

@@ -109,7 +109,10 @@ def asked_of(ctx: click.Context, default_seeds: int) -> Asked:
         file, base, table = load_comparison(ctx.params["config"], default, replaced)
         choices, first = _with_table(choices, first, table, file)
         first = first or ((base.pop("seed"),) if "seed" in base else ())
-    options = {name: ctx.params.get(name) or table.get(name) for name in ("target", "baseline", "fair")}
+    options = {
+        name: table.get(name) if ctx.params.get(name) is None else ctx.params[name]
+        for name in ("target", "baseline", "fair")
+    }
     # `0` is not left out: it is an error to be told.
     count = ctx.params["seeds"] if ctx.params["seeds"] is not None else table.get("seeds") if len(first) < 2 else None
     seeds = seeds_from([RunSpec(seed=seed).seed for seed in first], count, default_seeds)
@@ -117,7 +120,7 @@ def asked_of(ctx: click.Context, default_seeds: int) -> Asked:
     devices = tuple(part.strip() for part in (ctx.params["devices"] or "").split(",") if part.strip())
     return Asked(
         Question(tuple(choices), seeds, pairs, {key: value for key, value in base.items() if key not in written}),
-        Options(ctx.params["jobs"], devices, options["target"], options["baseline"]),
+        Options(ctx.params["jobs"], devices, options["target"], options["baseline"], options["fair"]),
     )
 
 

@@ -22,6 +22,7 @@ def compare(
     devices: Sequence[str] = (),
     target: str | None = None,
     baseline: str | None = None,
+    fair: int | None = None,
     quiet: bool = False,
     **choices: Any,
 ) -> Comparison:
@@ -36,6 +37,8 @@ def compare(
         devices: CUDA devices over which the runs are spread; empty is all that there are.
         target: What runs are timed to, as `test_accuracy>=0.97`. It ends none.
         baseline: The cell that the others are compared with, by its label or a part of it; None is the best.
+        fair: How many learning rates are tried for each cell, around its own; the best on the validation split is the
+            cell's. None keeps the cells' own.
         quiet: Whether nothing is shown on stderr but warnings.
         choices: Settings of a run, as names, spec texts and plain values; a list is a choice. A parameter is
             `**{"optimizer.lr": [0.1, 0.01]}`. Python objects cannot be handed to other processes.
@@ -58,7 +61,7 @@ def compare(
     """
     check_main_guard("lossreg.compare")
     question = question_of(choices, seeds, pairs=pairs)
-    options = Options(jobs, tuple(devices), target, baseline)
+    options = Options(jobs, tuple(devices), target, baseline, fair)
     return run_comparison(
         question, options, out=None if out is None else Path(out), watcher=Silence() if quiet else Lines()
     )

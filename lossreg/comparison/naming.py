@@ -29,12 +29,14 @@ class Cell:
         label: What differs from the other cells, as a person reads it.
         differs: Setting, or field and parameter -> value; only what differs between the cells.
         spec: The settings of its runs, with full ids and the first seed.
+        asked: The name that it had before its rate was chosen; None if none was.
     """
 
     name: str
     label: str
     differs: Mapping[str, Any]
     spec: RunSpec
+    asked: str | None = None
 
     def with_seed(self, seed: int) -> RunSpec:
         """The settings of one of its runs."""

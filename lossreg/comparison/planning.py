@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -36,6 +36,7 @@ class Planned:
         validated: Whether all runs have a validation split.
         kinds: The types of device that the runs chose.
         baseline: The cell that the others are compared with, or None.
+        params: Of each cell, field -> all parameters of its component.
     """
 
     cells: tuple[Cell, ...]
@@ -44,6 +45,7 @@ class Planned:
     validated: bool
     kinds: frozenset[str]
     baseline: Cell | None
+    params: tuple[Mapping[str, Mapping[str, Any]], ...]
 
     @property
     def runs(self) -> list[CellRun]:
@@ -81,6 +83,7 @@ def plan_comparison(question: Question, options: Options) -> Planned:
         all(one["validated"] for one in planned),
         frozenset(one["device"].partition(":")[0] for one in planned),
         None if options.baseline is None else find_cell(options.baseline, cells),
+        tuple(one["params"] for one in planned),
     )
 
 

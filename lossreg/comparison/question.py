@@ -14,6 +14,8 @@ from lossreg.spec import ComponentSpec, value_text
 from lossreg.validation import TargetText, read_target
 from lossreg.values import plain, shown
 
+MAX_RATES = 100  # tried for a cell
+
 
 @attrs.frozen
 class Options:
@@ -24,12 +26,14 @@ class Options:
         devices: CUDA devices over which runs are spread; empty is all.
         target: What runs are timed to: `test_accuracy>=0.97`.
         baseline: The cell that the others are compared with, by its label or a part of it; None is the best.
+        fair: How many rates are tried for each cell; None keeps the cells' own.
     """
 
     jobs: int | None = None
     devices: tuple[str, ...] = ()
     target: str | None = None
     baseline: str | None = None
+    fair: int | None = None
 
 
 def question_of(choices: Mapping[str, Any], seeds: int | None, *, pairs: bool) -> Question:
@@ -98,6 +102,9 @@ def check_options(options: Options) -> None:
     jobs = options.jobs
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or not 1 <= jobs <= 1024):
         raise ConfigError(f"jobs (--jobs) is a whole number from 1 to 1024, not {shown(jobs)}")
+    fair = options.fair
+    if fair is not None and (isinstance(fair, bool) or not isinstance(fair, int) or not 2 <= fair <= MAX_RATES):
+        raise ConfigError(f"fair (--fair) is a number of rates, from 2 to {MAX_RATES}, not {shown(fair)}")
     TargetText().check("target (--target)", read_target(options.target))
     if options.baseline is not None and not isinstance(options.baseline, str):
         raise ConfigError(f"baseline (--baseline) is the label of a cell, not {shown(options.baseline)}")

@@ -268,6 +268,7 @@ def _is_number(value: object) -> bool:
 def _cell_json(result: CellResult) -> dict[str, Any]:
     return {
         "name": result.cell.name,
+        "asked": result.cell.asked or result.cell.name,
         "label": result.label,
         "differs": dict(result.cell.differs),
         "spec": dict(result.cell.spec.items()),

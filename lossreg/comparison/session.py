@@ -11,7 +11,8 @@ import attrs
 
 from lossreg.comparison.cells import Question
 from lossreg.comparison.directory import ComparisonDirectory, claimed
-from lossreg.comparison.jobs import Job, Outcome, do
+from lossreg.comparison.fair import Rate, check_fair, choose, trials_of
+from lossreg.comparison.jobs import Job, Outcome, Slots, do
 from lossreg.comparison.planning import Planned, described, find_slots, plan_comparison
 from lossreg.comparison.question import Options
 from lossreg.comparison.results import (
@@ -32,6 +33,7 @@ from lossreg.spec import ComponentSpec
 from lossreg.training.record.reading import read_run
 from lossreg.training.record.run_json import NAME as RUN_JSON
 from lossreg.validation import Target, read_target
+from lossreg.values import shown
 
 
 def run_comparison(
@@ -54,7 +56,9 @@ def run_comparison(
     watcher = watcher or Silence()
     with claimed(out, runs) as directory:
         planned = plan_comparison(question, options)
-        _check_same(directory, planned)
+        if options.fair is not None:
+            check_fair(planned)
+        _check_same(directory, planned, options)
         return _Work(directory, planned, question, options, watcher).do()
 
 
@@ -85,37 +89,49 @@ class _Work:
         self._target = None if options.target is None else Target.of(read_target(options.target))
         self._started = time.perf_counter()
         self._attempts: dict[str, Attempt] = {}
+        self._rates: list[Rate] = []
 
     def do(self) -> Comparison:
         """Runs what is not done yet, and gathers what was found."""
         for note in self._planned.notes:
             self._watcher.said(note)
-        for run in self._planned.runs:
+        if self._options.fair is not None:
+            trials = trials_of(self._planned, self._options.fair)
+            self._run([trial.run for trial in trials])
+            self._planned, self._rates = choose(self._planned, trials, self._attempts)
+            for rate in self._rates:
+                self._watcher.said(rate.note)
+        self._run(self._planned.runs)
+        comparison = self._gather()
+        self._write("finished" if comparison.is_whole else "failed")
+        return comparison
+
+    def _run(self, runs: Sequence[CellRun]) -> None:
+        """Runs those that are not done yet."""
+        for run in runs:
             self._look(run)
-        missing = [run for run in self._planned.runs if not self._is_done(run)]
+        missing = [run for run in runs if not self._is_done(run)]
+        if not missing:
+            self._watcher.said(f"all {len(runs)} runs are done already")
+            self._write("running")
+            return
+        slots = find_slots(len(missing), self._options, self._planned)  # before anything is written
         for run in missing:
             self._directory.clear(run.name)
             self._attempts.pop(run.name, None)
         self._write("running")
+        finished = len(runs) - len(missing)
+        skipped = f", {finished} more are done already" if finished else ""
+        self._watcher.begun(missing, str(self._directory.path), f"{described(slots)}{skipped}")
         try:
-            self._train(missing)
+            self._train(missing, slots)
         except BaseException:
             for run in missing:
                 self._look(run)
             self._write("interrupted")
             raise
-        comparison = self._gather()
-        self._write("finished" if comparison.is_whole else "failed")
-        return comparison
 
-    def _train(self, missing: Sequence[CellRun]) -> None:
-        if not missing:
-            self._watcher.said(f"all {len(self._planned.runs)} runs are done already")
-            return
-        slots = find_slots(len(missing), self._options, self._planned)
-        finished = len(self._planned.runs) - len(missing)
-        skipped = f", {finished} more are done already" if finished else ""
-        self._watcher.begun(missing, str(self._directory.path), f"{described(slots)}{skipped}")
+    def _train(self, missing: Sequence[CellRun], slots: Slots) -> None:
         by_name = {run.name: run for run in missing}
         jobs = [
             Job(run.name, training(run.cell.with_seed(run.seed), self._directory.path / run.name)) for run in missing
@@ -185,7 +201,7 @@ class _Work:
             chosen_by=chosen_by,
             reference=None if reference is None or len(results) == 1 else reference.label,
             target=None if self._target is None else self._target.text,
-            notes=tuple(_notes(results, metric, chosen_by)),
+            notes=(*_notes(results, metric, chosen_by), *(rate.note for rate in self._rates)),
             verdict=judge(results, reference, metric, chosen_by=chosen_by, is_baseline=baseline is not None),
             seconds=time.perf_counter() - self._started,
             is_whole=all(run.is_done for result in results for run in result.runs),
@@ -206,8 +222,10 @@ class _Work:
             "pairs": self._question.pairs,
             "seeds": list(self._planned.seeds),
             "baseline": self._options.baseline,
+            "fair": self._options.fair,
         }
-        self._directory.write({"status": status, "question": question, **comparison.to_json()})
+        rates = [attrs.asdict(rate) for rate in self._rates]
+        self._directory.write({"status": status, "question": question, **comparison.to_json(), "rates": rates})
         if status != "running":
             self._directory.write_table(csv_text(comparison))
 
@@ -233,7 +251,7 @@ def _notes(results: Sequence[CellResult], metric: str | None, chosen_by: str | N
     yield "Intervals: Student's t on the paired differences of seeds, 95% each, not corrected for the number of cells."
 
 
-def _check_same(directory: ComparisonDirectory, planned: Planned) -> None:
+def _check_same(directory: ComparisonDirectory, planned: Planned, options: Options) -> None:
     """Checks that a directory that has a comparison has this one, or a part of it.
 
     Raises:
@@ -242,13 +260,19 @@ def _check_same(directory: ComparisonDirectory, planned: Planned) -> None:
     if directory.past is None:
         return
     names = {cell.name for cell in planned.cells}
-    labels = [str(cell.get("label")) for cell in directory.past["cells"] if cell["name"] not in names]
+    labels = [
+        str(cell.get("label")) for cell in directory.past["cells"] if cell.get("asked", cell["name"]) not in names
+    ]
     if labels:
         raise ConfigError(
             f"{directory.path} is another comparison: it has cells that this one has not ({'; '.join(labels[:5])}). "
             "Repeat its choices and settings too, or name another --out directory"
         )
     question = directory.past.get("question")
+    fair = question.get("fair") if isinstance(question, dict) else None
+    if fair != options.fair:
+        then = "without --fair" if fair is None else f"with --fair {shown(fair)}"
+        raise ConfigError(f"{directory.path} was run {then}: do so again, or name another --out directory")
     seeds = question.get("seeds") if isinstance(question, dict) else None
     lacking = [seed for seed in seeds if seed not in planned.seeds] if isinstance(seeds, list) else []
     if lacking:

@@ -41,7 +41,9 @@ def test_commands_are_completed(shell: str, ask: Ask) -> None:
 
 def test_all_commands_are_offered(ask: Ask) -> None:
     """With nothing typed yet, every command is offered."""
-    assert set(complete(ask, "lossreg ")) == {"run", "plan", "list", "show", "plugins", "new"}
+    assert set(complete(ask, "lossreg ")) == {
+        "run", "plan", "compare", "noise", "list", "show", "plugins", "new",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("shell", SHELLS)
