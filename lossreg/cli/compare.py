@@ -11,9 +11,9 @@ import click
 from lossreg.cli.compare_options import Asked, CompareCommand, asked_of, compare_options
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.comparison.cells import SEEDS
-from lossreg.comparison.planning import Planned, plan_comparison
+from lossreg.comparison.planning import Planned
 from lossreg.comparison.results import Comparison
-from lossreg.comparison.session import run_comparison
+from lossreg.comparison.session import plan, run_comparison
 from lossreg.comparison.watching import Lines, Silence
 from lossreg.training.record.directory import RUNS, absolute_path
 from lossreg.training.stops import signals_as_exits
@@ -33,6 +33,13 @@ FAILED = 1  # the exit code of a comparison with a run that failed
     type=click.INT,
     metavar="N",
     help="Try N learning rates for each cell, around its own, and run it with the best on the validation split.",
+)
+@click.option(
+    "--ray",
+    is_flag=False,
+    flag_value="",
+    metavar="[ADDRESS]",
+    help="Do the runs as tasks of Ray, on the cluster at ADDRESS, or else on this machine (extra: lossreg[ray]).",
 )
 @click.option("--dry-run", is_flag=True, help="Check and show the cells; train nothing.")
 @plugin_options
@@ -57,7 +64,7 @@ def compare_command(ctx: click.Context, /, **options: Any) -> None:
     place = absolute_path(options["out"] or RUNS)  # before a plugin is imported, which may change the directory
     asked = asked_of(ctx, SEEDS)
     if options["dry_run"]:
-        _show_plan(plan_comparison(asked.question, asked.options), as_json=options["as_json"])
+        _show_plan(plan(asked.question, asked.options), as_json=options["as_json"])
         return
     comparison = run_asked(asked, place, is_named=bool(options["out"]), quiet=options["quiet"])
     click.echo(

@@ -26,6 +26,8 @@ _KEYS: Mapping[str, type] = {"seeds": int, "pairs": bool, "target": str, "baseli
 class CompareCommand(RunCommand):
     """A command that takes the options of a run, each more than once."""
 
+    without_value = frozenset(["--ray"])
+
 
 @attrs.frozen
 class Asked:
@@ -109,7 +111,7 @@ def asked_of(ctx: click.Context, default_seeds: int) -> Asked:
         file, base, table = load_comparison(ctx.params["config"], default, replaced)
         choices, first = _with_table(choices, first, table, file)
         first = first or ((base.pop("seed"),) if "seed" in base else ())
-    options = {
+    options: dict[str, Any] = {
         name: table.get(name) if ctx.params.get(name) is None else ctx.params[name]
         for name in ("target", "baseline", "fair")
     }
@@ -120,7 +122,7 @@ def asked_of(ctx: click.Context, default_seeds: int) -> Asked:
     devices = tuple(part.strip() for part in (ctx.params["devices"] or "").split(",") if part.strip())
     return Asked(
         Question(tuple(choices), seeds, pairs, {key: value for key, value in base.items() if key not in written}),
-        Options(ctx.params["jobs"], devices, options["target"], options["baseline"], options["fair"]),
+        Options(ctx.params["jobs"], devices, **options, ray=ctx.params.get("ray")),
     )
 
 

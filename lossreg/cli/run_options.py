@@ -8,7 +8,7 @@ import itertools
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import attrs
 import click
@@ -65,7 +65,13 @@ _MORE_HELP: Mapping[str, str] = {
 
 
 class RunCommand(click.Command):
-    """A command that takes dotted parameters, and refuses an option that is given twice."""
+    """A command that takes dotted parameters, and refuses an option that is given twice.
+
+    Attributes:
+        without_value: Options whose value may be left out.
+    """
+
+    without_value: ClassVar[Collection[str]] = ()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Takes the dotted options out before click sees the rest: click would read `-1` after one as an option."""
@@ -87,7 +93,7 @@ class RunCommand(click.Command):
         """Checks that no option stands where the value of another belongs: click would take it for the value."""
         options = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
         known = {flag for option in options for flag in (*option.opts, *option.secondary_opts)}
-        taking = {flag for option in options if not option.is_flag for flag in option.opts}
+        taking = {flag for option in options if not option.is_flag for flag in option.opts} - {*self.without_value}
         words = iter(args)
         for word in words:
             if word == "--":

@@ -23,6 +23,7 @@ def compare(
     target: str | None = None,
     baseline: str | None = None,
     fair: int | None = None,
+    ray: str | None = None,
     quiet: bool = False,
     **choices: Any,
 ) -> Comparison:
@@ -39,6 +40,7 @@ def compare(
         baseline: The cell that the others are compared with, by its label or a part of it; None is the best.
         fair: How many learning rates are tried for each cell, around its own; the best on the validation split is the
             cell's. None keeps the cells' own.
+        ray: The address of a Ray cluster that does the runs; empty starts one on this machine. None does without.
         quiet: Whether nothing is shown on stderr but warnings.
         choices: Settings of a run, as names, spec texts and plain values; a list is a choice. A parameter is
             `**{"optimizer.lr": [0.1, 0.01]}`. Python objects cannot be handed to other processes.
@@ -61,7 +63,7 @@ def compare(
     """
     check_main_guard("lossreg.compare")
     question = question_of(choices, seeds, pairs=pairs)
-    options = Options(jobs, tuple(devices), target, baseline, fair)
+    options = Options(jobs, tuple(devices), target, baseline, fair, ray)
     return run_comparison(
         question, options, out=None if out is None else Path(out), watcher=Silence() if quiet else Lines()
     )

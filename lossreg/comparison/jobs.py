@@ -96,9 +96,13 @@ def slots_for(runs: int, jobs: int | None, devices: tuple[str, ...] = ()) -> Slo
     """
     cores = available_cores()
     count = max(1, min(runs, jobs or (len(devices) if devices else cores)))
-    most = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    threads = max(1, cores // count)
-    return Slots(count, min(threads, int(most)) if most.isdecimal() and int(most) else threads, devices)
+    return Slots(count, own_threads(max(1, cores // count)), devices)
+
+
+def own_threads(most: int = 1) -> int:
+    """The threads of a run: what is its share, or fewer if `OMP_NUM_THREADS` says so."""
+    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return min(most, int(said)) if said.isdecimal() and int(said) else most
 
 
 def warm_up() -> None:

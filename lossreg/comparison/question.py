@@ -27,6 +27,7 @@ class Options:
         target: What runs are timed to: `test_accuracy>=0.97`.
         baseline: The cell that the others are compared with, by its label or a part of it; None is the best.
         fair: How many rates are tried for each cell; None keeps the cells' own.
+        ray: The address of a Ray cluster that does the runs; empty starts one here, None does without.
     """
 
     jobs: int | None = None
@@ -34,6 +35,7 @@ class Options:
     target: str | None = None
     baseline: str | None = None
     fair: int | None = None
+    ray: str | None = None
 
 
 def question_of(choices: Mapping[str, Any], seeds: int | None, *, pairs: bool) -> Question:
@@ -108,6 +110,11 @@ def check_options(options: Options) -> None:
     TargetText().check("target (--target)", read_target(options.target))
     if options.baseline is not None and not isinstance(options.baseline, str):
         raise ConfigError(f"baseline (--baseline) is the label of a cell, not {shown(options.baseline)}")
+    if options.ray is not None:
+        if not isinstance(options.ray, str):
+            raise ConfigError(f"ray (--ray) is the address of a cluster, or empty, not {shown(options.ray)}")
+        if options.jobs is not None or options.devices:
+            raise ConfigError("--jobs and --devices are not for --ray, which goes by the resources of its cluster")
     for device in options.devices:
         if not isinstance(device, str) or not device.removeprefix("cuda:").isdecimal():
             raise ConfigError(f"devices (--devices) are CUDA devices, such as cuda:0, not {shown(device)}")

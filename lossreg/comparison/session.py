@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 import attrs
 
 from lossreg.comparison.cells import Question
+from lossreg.comparison.cluster import Task, connected, do_on_cluster
 from lossreg.comparison.directory import ComparisonDirectory, claimed
 from lossreg.comparison.fair import Rate, check_fair, choose, trials_of
-from lossreg.comparison.jobs import Job, Outcome, Slots, do
+from lossreg.comparison.jobs import Job, Outcome, Slots, do, own_threads
 from lossreg.comparison.planning import Planned, described, find_slots, plan_comparison
 from lossreg.comparison.question import Options
 from lossreg.comparison.results import (
@@ -55,11 +57,21 @@ def run_comparison(
     """
     watcher = watcher or Silence()
     with claimed(out, runs) as directory:
-        planned = plan_comparison(question, options)
-        if options.fair is not None:
-            check_fair(planned)
+        planned = plan(question, options)
         _check_same(directory, planned, options)
         return _Work(directory, planned, question, options, watcher).do()
+
+
+def plan(question: Question, options: Options) -> Planned:
+    """Makes and checks the cells; see `plan_comparison`.
+
+    Raises:
+        LossregError: If a cell cannot be run, or has no rate to choose.
+    """
+    planned = plan_comparison(question, options)
+    if options.fair is not None:
+        check_fair(planned)
+    return planned
 
 
 class _Work:
@@ -90,11 +102,22 @@ class _Work:
         self._started = time.perf_counter()
         self._attempts: dict[str, Attempt] = {}
         self._rates: list[Rate] = []
+        self._ray: Any = None
 
     def do(self) -> Comparison:
         """Runs what is not done yet, and gathers what was found."""
         for note in self._planned.notes:
             self._watcher.said(note)
+        with contextlib.ExitStack() as stack:
+            if self._options.ray is not None:
+                self._ray = stack.enter_context(connected(self._options.ray))
+            self._run_all()
+        comparison = self._gather()
+        self._write("finished" if comparison.is_whole else "failed")
+        return comparison
+
+    def _run_all(self) -> None:
+        """Runs the trials, if rates are to be chosen, and then the cells."""
         if self._options.fair is not None:
             trials = trials_of(self._planned, self._options.fair)
             self._run([trial.run for trial in trials])
@@ -102,9 +125,6 @@ class _Work:
             for rate in self._rates:
                 self._watcher.said(rate.note)
         self._run(self._planned.runs)
-        comparison = self._gather()
-        self._write("finished" if comparison.is_whole else "failed")
-        return comparison
 
     def _run(self, runs: Sequence[CellRun]) -> None:
         """Runs those that are not done yet."""
@@ -115,14 +135,16 @@ class _Work:
             self._watcher.said(f"all {len(runs)} runs are done already")
             self._write("running")
             return
-        slots = find_slots(len(missing), self._options, self._planned)  # before anything is written
+        # Before anything is written: it may be refused.
+        slots = Slots(0, own_threads()) if self._ray else find_slots(len(missing), self._options, self._planned)
         for run in missing:
             self._directory.clear(run.name)
             self._attempts.pop(run.name, None)
         self._write("running")
         finished = len(runs) - len(missing)
         skipped = f", {finished} more are done already" if finished else ""
-        self._watcher.begun(missing, str(self._directory.path), f"{described(slots)}{skipped}")
+        how = "as tasks of Ray" if self._ray else described(slots)
+        self._watcher.begun(missing, str(self._directory.path), f"{how}{skipped}")
         try:
             self._train(missing, slots)
         except BaseException:
@@ -150,7 +172,16 @@ class _Work:
             elif kind == "ended":
                 self._end(run, value)
 
-        do(jobs, slots, told)
+        if self._ray is None:
+            do(jobs, slots, told)
+            return
+        tasks = [Task(run.name, run.cell.with_seed(run.seed), self._directory.path / run.name) for run in missing]
+        do_on_cluster(self._ray, tasks, threads=slots.threads, on_gpu=self._needs_gpu(), told=told)
+
+    def _needs_gpu(self) -> bool:
+        """Whether the runs are on CUDA, as far as the cluster has any."""
+        requests = {cell.spec.device.partition(":")[0] for cell in self._planned.cells}
+        return "cuda" in requests or ("auto" in requests and self._ray.cluster_resources().get("GPU", 0) > 0)
 
     def _end(self, run: CellRun, outcome: Outcome) -> None:
         self._look(run)
