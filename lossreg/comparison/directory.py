@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from lossreg.errors import ConfigError, RunDirectoryError
+from lossreg.errors import ConfigError, RunDirectoryError, RunFailedError, describe_error
 from lossreg.training.record.directory import RUNS, absolute_path, replacing
 
 try:
@@ -44,15 +44,29 @@ class ComparisonDirectory:
     _lock: int
 
     def write(self, content: Mapping[str, Any]) -> None:
-        """Writes compare.json."""
-        with replacing(self.path / NAME) as partial:
-            text = json.dumps({"format": FORMAT, **content}, indent=2, allow_nan=False)
-            partial.write_text(f"{text}\n", encoding="utf-8")
+        """Writes compare.json.
+
+        Raises:
+            RunFailedError: If that is not possible.
+        """
+        self._write(NAME, json.dumps({"format": FORMAT, **content}, indent=2, allow_nan=False) + "\n")
 
     def write_table(self, text: str) -> None:
-        """Writes compare.csv."""
-        with replacing(self.path / TABLE) as partial:
-            partial.write_text(text, encoding="utf-8", newline="")
+        """Writes compare.csv.
+
+        Raises:
+            RunFailedError: If that is not possible.
+        """
+        self._write(TABLE, text)
+
+    def _write(self, name: str, text: str) -> None:
+        try:
+            with replacing(self.path / name) as partial:
+                partial.write_text(text, encoding="utf-8", newline="")
+        except OSError as error:  # a full disk
+            raise RunFailedError(
+                f"{self.path / name} cannot be written to: {describe_error(error)}", epoch=0, step=0
+            ) from error
 
     def clear(self, name: str) -> Path:
         """Removes what a run that did not come to its end has left; returns where its directory was."""

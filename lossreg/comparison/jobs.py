@@ -198,7 +198,11 @@ def _outcome(one: _Running) -> Outcome:
     if code < 0:
         with contextlib.suppress(ValueError):
             how = signal.Signals(-code).name
-    hint = "; the system may have run out of memory: fewer --jobs need less" if how == "SIGKILL" else ""
+    hint = ""
+    if how == "SIGKILL":
+        hint = "; the system may have run out of memory: fewer --jobs need less"
+    elif code == 1:  # it never came to its job: it imports the script that was started
+        hint = "; stderr says why. A script calls lossreg.compare below `if __name__ == '__main__':`"
     return Outcome(error=LossregError(f"its process ended without a word ({how}){hint}"))
 
 

@@ -145,10 +145,10 @@ def find_slots(runs: int, options: Options, planned: Planned) -> Slots:
     missing = [number for number in wanted if number not in numbers]
     if missing:
         raise ConfigError(f"devices (--devices): there is no cuda:{missing[0]}; this machine has {', '.join(found)}")
-    return slots_for(runs, options.jobs, _visible(wanted or numbers))
+    return slots_for(runs, options.jobs, visible_devices(wanted or numbers))
 
 
-def _visible(numbers: Sequence[str]) -> tuple[str, ...]:
+def visible_devices(numbers: Sequence[str]) -> tuple[str, ...]:
     """CUDA devices as they are named in CUDA_VISIBLE_DEVICES, which may hide some of the machine's."""
     named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     return tuple(named[int(number)] if int(number) < len(named) else number for number in numbers)

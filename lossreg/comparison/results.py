@@ -65,7 +65,7 @@ class Attempt:
             {name: value for name, value in past.final.items() if _is_metric(name) and isinstance(value, int | float)},
             _best(rows),
             None if reached is None else reached + 1,
-            None if reached is None else sum(row.get("seconds") or 0.0 for row in rows[: reached + 1]),
+            None if reached is None else sum(_number(row.get("seconds")) or 0.0 for row in rows[: reached + 1]),
         )
 
 
@@ -243,7 +243,7 @@ def _reached(rows: Sequence[Mapping[str, Any]], target: Target | None) -> int | 
     """The first row that reached the target."""
     if target is None:
         return None
-    reached = (index for index, row in enumerate(rows) if target.is_reached(row.get(target.metric)))
+    reached = (index for index, row in enumerate(rows) if target.is_reached(_number(row.get(target.metric))))
     return next(reached, None)
 
 
@@ -251,7 +251,7 @@ def _best(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     names = [name for name in (rows[0] if rows else {}) if name.startswith(("test_", "validation_"))]
     best = {}
     for name in names:
-        values = [row[name] for row in rows if _is_number(row.get(name))]
+        values = [value for row in rows if (value := _number(row.get(name))) is not None]
         if values:
             best[name] = max(values) if gets_greater(name) else min(values)
     return best
@@ -261,8 +261,9 @@ def _is_metric(name: str) -> bool:
     return name.startswith(("train_", "test_", "validation_"))
 
 
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float)
+def _number(value: object) -> float | None:
+    """A number of a row, which may hold anything."""
+    return value if isinstance(value, int | float) else None
 
 
 def _cell_json(result: CellResult) -> dict[str, Any]:

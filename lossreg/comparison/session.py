@@ -292,7 +292,7 @@ def _check_same(directory: ComparisonDirectory, planned: Planned, options: Optio
         return
     names = {cell.name for cell in planned.cells}
     labels = [
-        str(cell.get("label")) for cell in directory.past["cells"] if cell.get("asked", cell["name"]) not in names
+        str(cell.get("label")) for cell in directory.past["cells"] if str(cell.get("asked", cell["name"])) not in names
     ]
     if labels:
         raise ConfigError(
