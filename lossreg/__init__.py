@@ -14,6 +14,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lossreg.comparison.api import compare
+    from lossreg.comparison.results import Comparison
     from lossreg.components import Dataset, Loss, Model, Observer, Optimizer, Scheduler
     from lossreg.data import Data
     from lossreg.errors import (
@@ -61,6 +63,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AmbiguousNameError",
     "BuildError",
+    "Comparison",
     "ComponentError",
     "ComponentSpec",
     "ConfigError",
@@ -94,6 +97,7 @@ __all__ = [
     "UnknownNameError",
     "UnknownParameterError",
     "__version__",
+    "compare",
     "datasets",
     "hookimpl",
     "load_registries",
@@ -107,6 +111,8 @@ __all__ = [
 ]
 
 _MODULES = {
+    "comparison.api": ("compare",),
+    "comparison.results": ("Comparison",),
     "components": ("Dataset", "Loss", "Model", "Observer", "Optimizer", "Scheduler"),
     "data": ("Data",),
     "errors": tuple(name for name in __all__ if name.endswith("Error")),

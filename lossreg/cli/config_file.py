@@ -23,6 +23,8 @@ from lossreg.values import shown
 
 MAX_BYTES = 10_000_000  # of a file of settings; a device such as /dev/zero has no end
 
+COMPARISON = "compare"  # the table of a file that holds a comparison
+
 logger = logging.getLogger("lossreg")
 
 
@@ -40,6 +42,42 @@ def load_config(path: str, registries: Registries, replaced: Collection[str] = (
     Raises:
         ConfigError: If the file does not exist, is broken, has an unknown key, or a value is wrong.
     """
+    file, content = _content(path)
+    if COMPARISON in content:
+        raise ConfigError(f"{file} has a table [{COMPARISON}]: it is for lossreg compare -c {file}")
+    return str(file), _settings(content, file, registries, replaced)
+
+
+def load_comparison(
+    path: str, registries: Registries, replaced: Collection[str] = ()
+) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Reads a file of settings that may have a table of lists.
+
+    Args:
+        path: As for `load_config`.
+        registries: As for `load_config`.
+        replaced: As for `load_config`.
+
+    Returns:
+        The file, the settings that all cells share, as values of a RunSpec, and the table `[compare]` as it is.
+
+    Raises:
+        ConfigError: As `load_config`.
+    """
+    file, content = _content(path)
+    table = content.pop(COMPARISON, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{file}: {COMPARISON} is a table, [{COMPARISON}], not {shown(table)}")
+    doubled = sorted(content.keys() & table.keys())
+    if doubled:
+        raise ConfigError(
+            f"{file}: {doubled[0]} is a setting of all cells and in [{COMPARISON}]; leave one of them out"
+        )
+    return str(file), _settings(content, file, registries, {*replaced, *table}), table
+
+
+def _content(path: str) -> tuple[Path, dict[str, Any]]:
+    """The file that a path means, and what is in it."""
     if not path:
         raise ConfigError("--config is empty; name a file, or leave the option out")
     file = Path(path)
@@ -48,7 +86,11 @@ def load_config(path: str, registries: Registries, replaced: Collection[str] = (
             file /= NAME
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
-    content = _read(file)
+    return file, _read(file)
+
+
+def _settings(content: dict[str, Any], file: Path, registries: Registries, replaced: Collection[str]) -> dict[str, Any]:
+    """The settings of a file, as values of a RunSpec."""
     if "format" in content or file.name == NAME:
         unfinished = describe_unfinished(content)
         if unfinished is not None:
@@ -56,7 +98,7 @@ def load_config(path: str, registries: Registries, replaced: Collection[str] = (
         content = _repeated(read_run_record(content, file), registries, replaced)
     check_keys(content, str(file), lambda key: guess_parameter(key, _components(content), registries))
     spec = RunSpec.from_mapping(content, str(file))
-    return str(file), {key: getattr(spec, key) for key in content}
+    return {key: getattr(spec, key) for key in content}
 
 
 def _components(content: dict[str, Any]) -> dict[str, ComponentSpec | None]:

@@ -33,6 +33,8 @@ SPEAKING_TIME = 30  # seconds in which the main process of several should have s
 COMMANDS = {
     "run": "Train a model and keep the result.",
     "plan": "Show what run would do; train nothing.",
+    "compare": "Run combinations side by side, and say what is told apart.",
+    "noise": "Measure how much the seed alone changes.",
     "runs": "List past runs.",
     "plot": "Draw the curves of runs.",
     "report": "Write a page on past runs: curves, tables, settings.",

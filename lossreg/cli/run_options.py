@@ -6,9 +6,9 @@ import contextlib
 import functools
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import attrs
 import click
@@ -23,10 +23,11 @@ from lossreg.cli.completion import (
     parameters_of,
 )
 from lossreg.cli.config_file import load_config
-from lossreg.cli.dotted import DOTTED, FLAGS, WAITING, Edit, default_model, edited, split_dotted
+from lossreg.cli.dotted import DOTTED, FLAGS, WAITING, split_dotted
 from lossreg.errors import ConfigError, LossregError
-from lossreg.groups import has_own_scheduler, preset_of
+from lossreg.groups import preset_of
 from lossreg.names import normalize
+from lossreg.registry.edits import Edit, default_model, merged
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.guesses import Owner, find_owner
 from lossreg.registry.registries import Registries
@@ -37,7 +38,7 @@ from lossreg.suggestions import close_matches
 from lossreg.values import decimal_comma_hint
 from lossreg.values import shown as quoted
 
-_EDITS = "lossreg.edits"
+EDITS = "lossreg.edits"
 _OPTION = re.compile(r"--[A-Za-z]", re.ASCII)
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -65,14 +66,20 @@ _MORE_HELP: Mapping[str, str] = {
 
 
 class RunCommand(click.Command):
-    """A command that takes dotted parameters, and refuses an option that is given twice."""
+    """A command that takes dotted parameters, and refuses an option that is given twice.
+
+    Attributes:
+        without_value: Options whose value may be left out.
+    """
+
+    without_value: ClassVar[Collection[str]] = ()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Takes the dotted options out before click sees the rest: click would read `-1` after one as an option."""
         if not ctx.resilient_parsing:
             self._check_values(ctx, args)
         rest, edits = split_dotted(args, ctx)
-        ctx.meta[_EDITS] = edits
+        ctx.meta[EDITS] = edits
         try:
             if not ctx.resilient_parsing:
                 self._refuse_repeats(ctx, list(rest))
@@ -87,7 +94,7 @@ class RunCommand(click.Command):
         """Checks that no option stands where the value of another belongs: click would take it for the value."""
         options = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
         known = {flag for option in options for flag in (*option.opts, *option.secondary_opts)}
-        taking = {flag for option in options if not option.is_flag for flag in option.opts}
+        taking = {flag for option in options if not option.is_flag for flag in option.opts} - {*self.without_value}
         words = iter(args)
         for word in words:
             if word == "--":
@@ -166,9 +173,14 @@ def components_of(written: Mapping[str, Any], registries: Registries) -> dict[st
     Raises:
         LossregError: If a text is not a spec, or the data set does not exist.
     """
-    run_spec = RunSpec(**{field: written[field] for field in COMPONENT_FIELDS if written.get(field)})
+    run_spec = RunSpec(**{field: _last(written[field]) for field in COMPONENT_FIELDS if written.get(field)})
     specs = {field: getattr(run_spec, field) for field in COMPONENT_FIELDS}
     return {**specs, "model": specs["model"] or default_model(run_spec, registries)}
+
+
+def _last(value: Any) -> Any:
+    """What was written last, of an option that may be given more than once."""
+    return value[-1] if isinstance(value, tuple) else value
 
 
 def _entry(field: str, params: Mapping[str, Any]) -> RegistryEntry[Any] | None:
@@ -220,18 +232,19 @@ def _type(setting: Setting) -> click.ParamType[Any] | None:
     return _OrNone(number) if number and setting.optional else number
 
 
-def _option(name: str, setting: Setting) -> Callable[[F], F]:
+def _option(name: str, setting: Setting, *, repeatable: bool) -> Callable[[F], F]:
     """The option of a setting."""
     shown = f"{setting.description}{_MORE_HELP.get(name, '')} [default: {setting.default}]"
     if setting.kind == "switch":
         (flag,) = setting.flags
-        return click.option(f"{flag}/--no-{flag.removeprefix('--')}", name, is_flag=True, default=None, help=shown)
+        words = f"{flag}/--no-{flag.removeprefix('--')}"
+        return click.option(words, name, is_flag=True, default=None, multiple=repeatable, help=shown)
     return click.option(
         *setting.flags,
         name,
         type=_type(setting),
         metavar=setting.metavar,
-        multiple=setting.kind in ("groups", "components"),
+        multiple=repeatable or setting.kind in ("groups", "components"),
         help=shown,
         shell_complete=_completer(name),
     )
@@ -239,6 +252,19 @@ def _option(name: str, setting: Setting) -> Callable[[F], F]:
 
 def run_options(function: F) -> F:
     """Adds the options that describe a run: one for each setting, and the file."""
+    return _described(function, (), repeatable=False)
+
+
+def repeatable_options(*left_out: str) -> Callable[[F], F]:
+    """Adds the same options, each of which may be given more than once.
+
+    Args:
+        left_out: Settings that have no option.
+    """
+    return functools.partial(_described, left_out=left_out, repeatable=True)
+
+
+def _described(function: F, left_out: Collection[str], *, repeatable: bool) -> F:
     function = click.option(
         "-c",
         "--config",
@@ -247,7 +273,8 @@ def run_options(function: F) -> F:
         help="A TOML or JSON file with such settings, or the run.json of a past run; options go before it.",
     )(function)
     for name, setting in reversed(list(SETTINGS.items())):
-        function = _option(name, setting)(function)
+        if name not in left_out:
+            function = _option(name, setting, repeatable=repeatable)(function)
     return function
 
 
@@ -285,26 +312,24 @@ def settings_of(ctx: click.Context) -> RunSettings:
     """
     from lossreg.registry.registries import default
 
-    _check_working_directory()
+    check_working_directory()
     flags = {key: value for key, value in ctx.params.items() if key in RUN_KEYS and value not in (None, ())}
     if "param_groups" in flags:
-        flags["param_groups"] = _groups(flags["param_groups"])
+        flags["param_groups"] = groups_of(flags["param_groups"])
     from_flags = RunSpec.from_mapping(flags, "")
     settings = {key: getattr(from_flags, key) for key in flags}
     file: str | None = None
     config: dict[str, Any] = {}
     if ctx.params["config"] is not None:
         file, config = load_config(ctx.params["config"], default, replaced=flags.keys())
-    config = _without_effect_removed(config, settings)
     from_file = frozenset(config.keys() - flags.keys())
-    settings = {**config, **settings}
-    edits: list[Edit] = ctx.meta[_EDITS]
+    edits: list[Edit] = ctx.meta[EDITS]
     with naming_file(file, from_file):
-        settings |= edited(edits, settings, flags, default)
+        settings = merged(settings, config, edits, default)
     return RunSettings(RunSpec(**settings), file, from_file)
 
 
-def _check_working_directory() -> None:
+def check_working_directory() -> None:
     """Checks that there is one: torch ends the process without it."""
     try:
         Path.cwd()
@@ -312,24 +337,7 @@ def _check_working_directory() -> None:
         raise ConfigError(f"the working directory cannot be used: {error.strerror}; change to another one") from error
 
 
-def _without_effect_removed(config: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """What a file says, without what belongs to a part of it that an option undoes."""
-    undone = set()
-    settings = {**config, **options}
-    is_counted = has_own_scheduler(settings.get("optimizer"), settings.get("param_groups", ()))
-    if "scheduler" in options and options["scheduler"] is None and not is_counted:
-        undone.add("scheduler_interval")
-    if "patience" in options and options["patience"] is None:
-        undone.add("monitor")
-    if "freeze" in options and options["freeze"] is None:
-        undone |= {"unfreeze", "frozen_mode"}
-    loader = options.get("loader", "dataloader")
-    if loader != "dataloader" and loader != config.get("loader"):
-        undone.add("workers")
-    return {key: value for key, value in config.items() if key not in undone}
-
-
-def _groups(texts: tuple[str, ...]) -> dict[str, str] | str:
+def groups_of(texts: tuple[str, ...]) -> dict[str, str] | str:
     """`PATTERN: KEY=VALUE, ...` as patterns and options; `none` as it is."""
     if len(texts) == 1 and normalize(texts[0]) == "none":
         return texts[0]

@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
-from lossreg.errors import ConfigError, LossregError
+from lossreg.errors import LossregError
 from lossreg.registry.registries import Registries, default
 from lossreg.training.arguments import RunArguments, check_call, shows_settings, split_arguments, split_observers
 from lossreg.training.hardware.distributed import Processes
+from lossreg.training.hardware.launcher import check_main_guard
 from lossreg.training.hooks import RunHooks
 from lossreg.training.loop import train
 from lossreg.training.observing import build_observers
@@ -123,7 +123,7 @@ def run_request(
         plots: Whether `curves.png` is drawn at the end.
         observers: Objects with methods named like the run hooks.
     """
-    _check_main_guard()
+    check_main_guard("lossreg.run")
     check_call(request.registries, out, quiet, observers, plots)
     # Now: a data set, a plugin or an observer may change the working directory.
     place = absolute_path(runs or RUNS) if out is None else absolute_path(out)
@@ -149,19 +149,6 @@ def _pictured(directory: Path) -> Iterator[None]:
             draw_curves(directory)
         raise
     draw_curves(directory)
-
-
-def _check_main_guard() -> None:
-    """Checks that this is no worker process that imports the script which started it, and would train in its turn.
-
-    Raises:
-        ConfigError: If it is.
-    """
-    if getattr(multiprocessing.current_process(), "_inheriting", False):  # what multiprocessing itself goes by
-        raise ConfigError(
-            "a worker process is importing the script that started it, and would train again: "
-            "put the call of lossreg.run below `if __name__ == '__main__':`"
-        )
 
 
 def plan_request(request: Request) -> Plan:

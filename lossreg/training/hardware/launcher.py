@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -77,3 +78,20 @@ def _number(environment: Mapping[str, str], name: str) -> int | None:
     if not (text.isascii() and text.isdecimal()):
         raise ConfigError(f"the environment variable {name} is a number of processes or of one of them, not {text!r}")
     return int(text)
+
+
+def check_main_guard(function: str) -> None:
+    """Checks that this is no worker process that imports the script which started it, and would train in its turn.
+
+    Args:
+        function: What the script calls.
+
+    Raises:
+        ConfigError: If it is.
+    """
+    multiprocessing = sys.modules.get("multiprocessing")  # without it, this is no worker process
+    if multiprocessing and getattr(multiprocessing.current_process(), "_inheriting", False):  # what it goes by itself
+        raise ConfigError(
+            "a worker process is importing the script that started it, and would train again: "
+            f"put the call of {function} below `if __name__ == '__main__':`"
+        )

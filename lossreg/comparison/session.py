@@ -1,0 +1,313 @@
+"""A comparison in progress: goes on where a past call stopped, and writes what is found as it comes."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from lossreg.comparison.cells import Question
+from lossreg.comparison.cluster import Task, connected, do_on_cluster
+from lossreg.comparison.directory import ComparisonDirectory, claimed
+from lossreg.comparison.fair import Rate, check_fair, choose, trials_of
+from lossreg.comparison.jobs import Job, Outcome, Slots, do, own_threads
+from lossreg.comparison.planning import Planned, described, find_slots, plan_comparison
+from lossreg.comparison.question import Options
+from lossreg.comparison.results import (
+    Attempt,
+    CellResult,
+    Comparison,
+    metric_of,
+    ranked,
+    summarise,
+    with_differences,
+)
+from lossreg.comparison.tables import csv_text
+from lossreg.comparison.verdict import judge
+from lossreg.comparison.watching import CellRun, Silence, Watcher
+from lossreg.comparison.worker import training
+from lossreg.errors import ConfigError
+from lossreg.spec import ComponentSpec
+from lossreg.training.record.reading import read_run
+from lossreg.training.record.run_json import NAME as RUN_JSON
+from lossreg.validation import Target, read_target
+from lossreg.values import shown
+
+
+def run_comparison(
+    question: Question,
+    options: Options,
+    *,
+    out: Path | None = None,
+    runs: Path | None = None,
+    watcher: Watcher | None = None,
+) -> Comparison:
+    """Does a comparison, or goes on with one; see `compare`.
+
+    Args:
+        question: What is compared.
+        options: How.
+        out: The directory.
+        runs: The folder of directories without a name.
+        watcher: Is told how it goes on.
+    """
+    watcher = watcher or Silence()
+    with claimed(out, runs) as directory:
+        planned = plan(question, options)
+        _check_same(directory, planned, options)
+        return _Work(directory, planned, question, options, watcher).do()
+
+
+def plan(question: Question, options: Options) -> Planned:
+    """Makes and checks the cells; see `plan_comparison`.
+
+    Raises:
+        LossregError: If a cell cannot be run, or has no rate to choose.
+    """
+    planned = plan_comparison(question, options)
+    if options.fair is not None:
+        check_fair(planned)
+    return planned
+
+
+class _Work:
+    """A comparison in progress.
+
+    Args:
+        directory: Where.
+        planned: What.
+        question: From what that was made.
+        options: How.
+        watcher: Is told how it goes on.
+    """
+
+    def __init__(
+        self,
+        directory: ComparisonDirectory,
+        planned: Planned,
+        question: Question,
+        options: Options,
+        watcher: Watcher,
+    ) -> None:
+        self._directory = directory
+        self._planned = planned
+        self._question = question
+        self._options = options
+        self._watcher = watcher
+        self._target = None if options.target is None else Target.of(read_target(options.target))
+        self._started = time.perf_counter()
+        self._attempts: dict[str, Attempt] = {}
+        self._rates: list[Rate] = []
+        self._ray: Any = None
+
+    def do(self) -> Comparison:
+        """Runs what is not done yet, and gathers what was found."""
+        for note in self._planned.notes:
+            self._watcher.said(note)
+        with contextlib.ExitStack() as stack:
+            if self._options.ray is not None:
+                self._ray = stack.enter_context(connected(self._options.ray))
+            self._run_all()
+        comparison = self._gather()
+        self._write("finished" if comparison.is_whole else "failed")
+        return comparison
+
+    def _run_all(self) -> None:
+        """Runs the trials, if rates are to be chosen, and then the cells."""
+        if self._options.fair is not None:
+            trials = trials_of(self._planned, self._options.fair)
+            self._run([trial.run for trial in trials])
+            self._planned, self._rates = choose(self._planned, trials, self._attempts)
+            for rate in self._rates:
+                self._watcher.said(rate.note)
+        self._run(self._planned.runs)
+
+    def _run(self, runs: Sequence[CellRun]) -> None:
+        """Runs those that are not done yet."""
+        for run in runs:
+            self._look(run)
+        missing = [run for run in runs if not self._is_done(run)]
+        if not missing:
+            self._watcher.said(f"all {len(runs)} runs are done already")
+            self._write("running")
+            return
+        # Before anything is written: it may be refused.
+        slots = Slots(0, own_threads()) if self._ray else find_slots(len(missing), self._options, self._planned)
+        for run in missing:
+            self._directory.clear(run.name)
+            self._attempts.pop(run.name, None)
+        self._write("running")
+        finished = len(runs) - len(missing)
+        skipped = f", {finished} more are done already" if finished else ""
+        how = "as tasks of Ray" if self._ray else described(slots)
+        self._watcher.begun(missing, str(self._directory.path), f"{how}{skipped}")
+        try:
+            self._train(missing, slots)
+        except BaseException:
+            for run in missing:
+                self._look(run)
+            self._write("interrupted")
+            raise
+
+    def _train(self, missing: Sequence[CellRun], slots: Slots) -> None:
+        by_name = {run.name: run for run in missing}
+        jobs = [
+            Job(run.name, training(run.cell.with_seed(run.seed), self._directory.path / run.name)) for run in missing
+        ]
+        said: set[str] = set(self._planned.notes)
+
+        def told(job: Job, kind: str, value: Any) -> None:
+            run = by_name[job.name]
+            if kind == "started":
+                self._watcher.started(run)
+            elif kind == "row":
+                self._watcher.epoch(run, value)
+            elif kind == "warning" and value not in said:
+                said.add(value)
+                self._watcher.said(f"warning: {value}")
+            elif kind == "ended":
+                self._end(run, value)
+
+        if self._ray is None:
+            do(jobs, slots, told)
+            return
+        tasks = [Task(run.name, run.cell.with_seed(run.seed), self._directory.path / run.name) for run in missing]
+        do_on_cluster(self._ray, tasks, threads=slots.threads, on_gpu=self._needs_gpu(), told=told)
+
+    def _needs_gpu(self) -> bool:
+        """Whether the runs are on CUDA, as far as the cluster has any."""
+        requests = {cell.spec.device.partition(":")[0] for cell in self._planned.cells}
+        return "cuda" in requests or ("auto" in requests and self._ray.cluster_resources().get("GPU", 0) > 0)
+
+    def _end(self, run: CellRun, outcome: Outcome) -> None:
+        self._look(run)
+        attempt = self._attempts.get(run.name)
+        if outcome.error is not None and (attempt is None or not attempt.is_done):
+            status = "failed" if attempt is None or attempt.status in ("running", "lost") else attempt.status
+            reason = outcome.error.message.partition("\n")[0]
+            self._attempts[run.name] = attrs.evolve(
+                attempt or Attempt(run.seed, run.name, status), status=status, reason=reason
+            )
+        self._watcher.ended(run, self._attempts.get(run.name) or Attempt(run.seed, run.name, "missing"))
+        self._write("running")
+
+    def _look(self, run: CellRun) -> None:
+        """Reads what a run has left."""
+        place = self._directory.path / run.name
+        if (place / RUN_JSON).exists():
+            try:
+                past = read_run(place)
+            except ConfigError as error:
+                raise ConfigError(f"{error.message}; remove {place} to have it run again") from error
+            self._attempts[run.name] = Attempt.of(past, run.seed, self._target)
+
+    def _is_done(self, run: CellRun) -> bool:
+        attempt = self._attempts.get(run.name)
+        return attempt is not None and attempt.is_done
+
+    def _gather(self) -> Comparison:
+        results = [
+            summarise(
+                cell,
+                [
+                    self._attempts.get(cell.directory(seed)) or Attempt(seed, cell.directory(seed), "missing")
+                    for seed in self._planned.seeds
+                ],
+            )
+            for cell in self._planned.cells
+        ]
+        metric, chosen_by = metric_of(results)
+        reference = self._reference(results, chosen_by)
+        if metric is not None and chosen_by is not None and reference is not None:
+            results = ranked(with_differences(results, reference, metric), chosen_by)
+        baseline = self._planned.baseline
+        return Comparison(
+            directory=self._directory.path,
+            cells=tuple(results),
+            metric=metric,
+            chosen_by=chosen_by,
+            reference=None if reference is None or len(results) == 1 else reference.label,
+            target=None if self._target is None else self._target.text,
+            notes=(*_notes(results, metric, chosen_by), *(rate.note for rate in self._rates)),
+            verdict=judge(results, reference, metric, chosen_by=chosen_by, is_baseline=baseline is not None),
+            seconds=time.perf_counter() - self._started,
+            is_whole=all(run.is_done for result in results for run in result.runs),
+        )
+
+    def _reference(self, results: Sequence[CellResult], chosen_by: str | None) -> CellResult | None:
+        if chosen_by is None:
+            return None
+        if self._planned.baseline is not None:
+            named = next(result for result in results if result.label == self._planned.baseline.label)
+            return named if named.done else None
+        return ranked(results, chosen_by)[0]
+
+    def _write(self, status: str) -> None:
+        comparison = self._gather()
+        question = {
+            "choices": {choice.key: [_plain(value) for value in choice.values] for choice in self._question.choices},
+            "pairs": self._question.pairs,
+            "seeds": list(self._planned.seeds),
+            "baseline": self._options.baseline,
+            "fair": self._options.fair,
+        }
+        rates = [attrs.asdict(rate) for rate in self._rates]
+        self._directory.write({"status": status, "question": question, **comparison.to_json(), "rates": rates})
+        if status != "running":
+            self._directory.write_table(csv_text(comparison))
+
+
+def _plain(value: Any) -> Any:
+    return value.text if isinstance(value, ComponentSpec) else dict(value) if isinstance(value, Mapping) else value
+
+
+def _notes(results: Sequence[CellResult], metric: str | None, chosen_by: str | None) -> Iterable[str]:
+    """What a reader should know of the numbers."""
+    if metric is None or chosen_by is None or len(results) < 2:
+        return
+    if chosen_by == metric:
+        yield (
+            "Chosen on the test split, since the runs have no validation split: the best cell looks better there than "
+            "on new data. --validate 0.1 chooses on a part of the training split."
+        )
+    else:
+        yield f"Chosen on the validation split, by {chosen_by}; the test split was read once, at the end of each run."
+    differs = {key.partition(".")[0] for result in results for key in result.cell.differs}
+    if "loss" in differs:
+        yield "The losses of cells with different losses are not comparable."
+    yield "Intervals: Student's t on the paired differences of seeds, 95% each, not corrected for the number of cells."
+
+
+def _check_same(directory: ComparisonDirectory, planned: Planned, options: Options) -> None:
+    """Checks that a directory that has a comparison has this one, or a part of it.
+
+    Raises:
+        ConfigError: That names what this one lacks.
+    """
+    if directory.past is None:
+        return
+    names = {cell.name for cell in planned.cells}
+    labels = [
+        str(cell.get("label")) for cell in directory.past["cells"] if str(cell.get("asked", cell["name"])) not in names
+    ]
+    if labels:
+        raise ConfigError(
+            f"{directory.path} is another comparison: it has cells that this one has not ({'; '.join(labels[:5])}). "
+            "Repeat its choices and settings too, or name another --out directory"
+        )
+    question = directory.past.get("question")
+    fair = question.get("fair") if isinstance(question, dict) else None
+    if fair != options.fair:
+        then = "without --fair" if fair is None else f"with --fair {shown(fair)}"
+        raise ConfigError(f"{directory.path} was run {then}: do so again, or name another --out directory")
+    seeds = question.get("seeds") if isinstance(question, dict) else None
+    lacking = [seed for seed in seeds if seed not in planned.seeds] if isinstance(seeds, list) else []
+    if lacking:
+        raise ConfigError(
+            f"{directory.path} was run with seeds that this comparison has not ({', '.join(map(str, lacking))}): "
+            "give at least as many (--seeds), or name another --out directory"
+        )
