@@ -30,7 +30,8 @@ class LossregError(Exception):
     def __init__(self, message: str, **data: object) -> None:
         super().__init__(message)
         self.message = message
-        self.__dict__.update(data)
+        for name, value in data.items():
+            setattr(self, name, value)  # not in __dict__: ImportError has attributes of its own that would hide it
 
     def __str__(self) -> str:
         # KeyError would show the repr of its argument.

@@ -43,7 +43,7 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
                   --sched lambda_lr --sched.lr_lambda "epoch // 2"
       lossreg run --data diabetes --loss l1
       lossreg run --batch-size 16 --accumulate 4 --clip-grad-norm 1 --precision 32
-      lossreg run --observe tensorboard --observe "mlflow(experiment='mine')"
+      lossreg run --observe "tensorboard(directory='events')"
       torchrun --standalone --nproc-per-node 2 -m lossreg run --loss cross_entropy
       lossreg run -c run.toml --opt.lr 0.05       a file, with one parameter changed
       lossreg run -c runs/ID/run.json             repeat a run: the same weights

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 from collections.abc import Iterator
 
@@ -121,7 +122,10 @@ def _identity(distribution: importlib.metadata.Distribution) -> tuple[str, str, 
     required: list[str] = []
     if text is None:  # an egg: its requirements stand in a file of their own
         text = _read(distribution, "PKG-INFO") or ""
-        required += distribution.requires or []
+        with contextlib.suppress(
+            Exception
+        ):  # of importlib_metadata, which some libraries put in the standard one's place
+            required += distribution.requires or []
     head = text.partition("\n\n")[0].replace("\n ", " ")  # a long field goes on behind white space
     for line in head.splitlines():
         field, _, value = line.partition(": ")

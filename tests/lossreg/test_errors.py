@@ -22,6 +22,7 @@ BUILTINS: dict[type[LossregError], type[Exception]] = {
     errors.ParameterError: ValueError,
     errors.UnknownParameterError: TypeError,
     errors.BuildError: ValueError,
+    errors.MissingLibraryError: ImportError,
     errors.SpecError: ValueError,
     errors.ExpressionError: ValueError,
     errors.ConfigError: ValueError,
