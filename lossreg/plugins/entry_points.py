@@ -124,7 +124,7 @@ def _identity(distribution: importlib.metadata.Distribution) -> tuple[str, str, 
         text = _read(distribution, "PKG-INFO") or ""
         with contextlib.suppress(
             Exception
-        ):  # of importlib_metadata, which some libraries put in the standard one's place
+        ):  # of importlib_metadata, which libraries may put in its place
             required += distribution.requires or []
     head = text.partition("\n\n")[0].replace("\n ", " ")  # a long field goes on behind white space
     for line in head.splitlines():
