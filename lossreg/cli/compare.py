@@ -14,7 +14,7 @@ from lossreg.comparison.cells import SEEDS
 from lossreg.comparison.planning import Planned
 from lossreg.comparison.results import Comparison
 from lossreg.comparison.session import plan, run_comparison
-from lossreg.comparison.watching import Lines, Silence
+from lossreg.comparison.watching import Silence, Table
 from lossreg.training.record.directory import RUNS, absolute_path
 from lossreg.training.stops import signals_as_exits
 from lossreg.values import printable
@@ -82,7 +82,7 @@ def run_asked(asked: Asked, place: Any, *, is_named: bool, quiet: bool) -> Compa
             asked.options,
             out=place if is_named else None,
             runs=place,
-            watcher=Silence() if quiet else Lines(),
+            watcher=Silence() if quiet else Table(),
         )
 
 

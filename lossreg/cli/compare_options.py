@@ -74,6 +74,7 @@ def compare_options(seeds: int) -> Callable[[F], F]:
             metavar="LIST",
             help="CUDA devices for the runs: 'cuda:0,cuda:1'. [default: all that there are]",
         ),
+        click.option("--plots/--no-plots", default=True, help="Draw curves.png in each run directory. [default: yes]"),
         click.option("--quiet", is_flag=True, help="Show no progress."),
         click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object."),
     ]
@@ -122,7 +123,7 @@ def asked_of(ctx: click.Context, default_seeds: int) -> Asked:
     devices = tuple(part.strip() for part in (ctx.params["devices"] or "").split(",") if part.strip())
     return Asked(
         Question(tuple(choices), seeds, pairs, {key: value for key, value in base.items() if key not in written}),
-        Options(ctx.params["jobs"], devices, **options, ray=ctx.params.get("ray")),
+        Options(ctx.params["jobs"], devices, **options, ray=ctx.params.get("ray"), plots=ctx.params["plots"]),
     )
 
 

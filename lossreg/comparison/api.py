@@ -9,7 +9,7 @@ from typing import Any
 from lossreg.comparison.question import Options, question_of
 from lossreg.comparison.results import Comparison
 from lossreg.comparison.session import run_comparison
-from lossreg.comparison.watching import Lines, Silence
+from lossreg.comparison.watching import Silence, Table
 from lossreg.training.hardware.launcher import check_main_guard
 
 
@@ -24,6 +24,7 @@ def compare(
     baseline: str | None = None,
     fair: int | None = None,
     ray: str | None = None,
+    plots: bool = False,
     quiet: bool = False,
     **choices: Any,
 ) -> Comparison:
@@ -41,6 +42,7 @@ def compare(
         fair: How many learning rates are tried for each cell, around its own; the best on the validation split is the
             cell's. None keeps the cells' own.
         ray: The address of a Ray cluster that does the runs; empty starts one on this machine. None does without.
+        plots: Whether `curves.png` is drawn in each run directory, which takes half a second or more of each run.
         quiet: Whether nothing is shown on stderr but warnings.
         choices: Settings of a run, as names, spec texts and plain values; a list is a choice. A parameter is
             `**{"optimizer.lr": [0.1, 0.01]}`. Python objects cannot be handed to other processes.
@@ -63,7 +65,7 @@ def compare(
     """
     check_main_guard("lossreg.compare")
     question = question_of(choices, seeds, pairs=pairs)
-    options = Options(jobs, tuple(devices), target, baseline, fair, ray)
+    options = Options(jobs, tuple(devices), target, baseline, fair, ray, plots)
     return run_comparison(
-        question, options, out=None if out is None else Path(out), watcher=Silence() if quiet else Lines()
+        question, options, out=None if out is None else Path(out), watcher=Silence() if quiet else Table()
     )

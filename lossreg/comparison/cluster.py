@@ -37,11 +37,13 @@ class Task:
         name: By which its outcome is found.
         spec: Its settings.
         out: Its directory, here.
+        plots: Whether its curves are drawn.
     """
 
     name: str
     spec: RunSpec
     out: Path
+    plots: bool = False
 
 
 @attrs.frozen
@@ -126,8 +128,8 @@ def do_on_cluster(
     outcomes: dict[str, Outcome] = {}
     try:
         for task in tasks:
-            job = Job(task.name, functools.partial(train, task.spec, task.out))
-            waiting[remote.remote(task.spec, surroundings)] = (task, job)
+            job = Job(task.name, functools.partial(train, task.spec, task.out, plots=task.plots))
+            waiting[remote.remote(task.spec, surroundings, task.plots)] = (task, job)
             told(job, "started", None)
         while waiting:
             (done, *_), _ = ray.wait(list(waiting), num_returns=1)
@@ -142,7 +144,7 @@ def do_on_cluster(
     return outcomes
 
 
-def run_away(spec: RunSpec, surroundings: Surroundings) -> tuple[Files, str | None]:
+def run_away(spec: RunSpec, surroundings: Surroundings, plots: bool) -> tuple[Files, str | None]:
     """What a node does: trains in a folder of its own.
 
     Returns:
@@ -160,12 +162,13 @@ def run_away(spec: RunSpec, surroundings: Surroundings) -> tuple[Files, str | No
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "run"
         try:
-            train(spec, place, lambda kind, value: None)  # noqa: ARG005  # nothing listens on the way
+            train(spec, place, lambda kind, value: None, plots=plots)  # noqa: ARG005  # nothing listens on the way
         except LossregError as failure:
             error = failure.message
         except Exception as failure:  # the code of a component
             error = describe_error(failure)
-        files = {file.name: file.read_bytes() for file in place.iterdir()} if place.is_dir() else {}
+        found = [file for file in place.rglob("*") if file.is_file()]  # an observer may have made folders
+        files = {file.relative_to(place).as_posix(): file.read_bytes() for file in found}
     return files, error
 
 
@@ -191,7 +194,9 @@ def _keep(files: Files, out: Path) -> None:
         if files:
             partial.mkdir()
             for name, content in files.items():
-                (partial / name).write_bytes(content)
+                place = partial / name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(content)
             partial.replace(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

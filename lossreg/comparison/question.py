@@ -28,6 +28,7 @@ class Options:
         baseline: The cell that the others are compared with, by its label or a part of it; None is the best.
         fair: How many rates are tried for each cell; None keeps the cells' own.
         ray: The address of a Ray cluster that does the runs; empty starts one here, None does without.
+        plots: Whether `curves.png` is drawn in each run directory.
     """
 
     jobs: int | None = None
@@ -36,6 +37,7 @@ class Options:
     baseline: str | None = None
     fair: int | None = None
     ray: str | None = None
+    plots: bool = False
 
 
 def question_of(choices: Mapping[str, Any], seeds: int | None, *, pairs: bool) -> Question:

@@ -59,7 +59,10 @@ def run_comparison(
     with claimed(out, runs) as directory:
         planned = plan(question, options)
         _check_same(directory, planned, options)
-        return _Work(directory, planned, question, options, watcher).do()
+        try:
+            return _Work(directory, planned, question, options, watcher).do()
+        finally:
+            watcher.close()
 
 
 def plan(question: Question, options: Options) -> Planned:
@@ -156,7 +159,11 @@ class _Work:
     def _train(self, missing: Sequence[CellRun], slots: Slots) -> None:
         by_name = {run.name: run for run in missing}
         jobs = [
-            Job(run.name, training(run.cell.with_seed(run.seed), self._directory.path / run.name)) for run in missing
+            Job(
+                run.name,
+                training(run.cell.with_seed(run.seed), self._directory.path / run.name, plots=self._options.plots),
+            )
+            for run in missing
         ]
         said: set[str] = set(self._planned.notes)
 
@@ -175,7 +182,10 @@ class _Work:
         if self._ray is None:
             do(jobs, slots, told)
             return
-        tasks = [Task(run.name, run.cell.with_seed(run.seed), self._directory.path / run.name) for run in missing]
+        tasks = [
+            Task(run.name, run.cell.with_seed(run.seed), self._directory.path / run.name, self._options.plots)
+            for run in missing
+        ]
         do_on_cluster(self._ray, tasks, threads=slots.threads, on_gpu=self._needs_gpu(), told=told)
 
     def _needs_gpu(self) -> bool:

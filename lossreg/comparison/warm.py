@@ -1,14 +1,19 @@
 """What the server of worker processes imports before it forks them, so that none has to.
 
-Importing this module is the work: torch, what an optimizer imports in addition, and the runner.
+Importing this module is the work: torch, what an optimizer imports in addition, the runner, and what
+draws its curves.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 
 for name in ("torch._dynamo", "lossreg.training.api", "lossreg.comparison.worker"):
     importlib.import_module(name)
+with contextlib.suppress(ImportError):  # without it nothing is drawn
+    importlib.import_module("matplotlib.backends.backend_agg")
+    importlib.import_module("lossreg.pictures.curves")
 gc.collect()
 gc.freeze()  # a process that collects garbage would copy all memory of torch

@@ -11,7 +11,11 @@ import attrs
 from lossreg.comparison.naming import Cell
 from lossreg.comparison.results import Attempt
 from lossreg.streams import ForgivingStream
+from lossreg.training.display.cells import CellTable
 from lossreg.values import printable
+
+#: The metrics that a table shows of an epoch, the first that it has.
+_SHOWN = ("validation_accuracy", "validation_mean_absolute_error", "test_accuracy", "test_mean_absolute_error")
 
 
 @attrs.frozen
@@ -52,6 +56,9 @@ class Watcher(Protocol):
     def ended(self, run: CellRun, attempt: Attempt) -> None:
         """Called when a run has ended, however."""
 
+    def close(self) -> None:
+        """Called at the end, also of a comparison that is interrupted."""
+
 
 class Silence:
     """A watcher that shows nothing."""
@@ -69,6 +76,9 @@ class Silence:
         """Shows nothing."""
 
     def ended(self, run: CellRun, attempt: Attempt) -> None:
+        """Shows nothing."""
+
+    def close(self) -> None:
         """Shows nothing."""
 
 
@@ -100,6 +110,63 @@ class Lines(Silence):
 
     def _line(self, text: str) -> None:
         print(printable(text), file=self._stream, flush=True)
+
+
+class Table(Lines):
+    """A watcher that shows the runs as a table while they go on, on a terminal; elsewhere lines.
+
+    Args:
+        stream: Where it writes; None is stderr as it is now.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        super().__init__(stream)
+        self._target = stream
+        self._table: CellTable | None = None
+
+    def begun(self, runs: Sequence[CellRun], place: str, how: str) -> None:
+        """Says what will be run, and shows the table."""
+        super().begun(runs, place, how)
+        lengths = {run.cell.spec.epochs for run in runs}
+        if self._stream.isatty():
+            epochs = lengths.pop() if len(lengths) == 1 else None
+            self._table = CellTable([*map(_title, runs)], "metric", epochs=epochs, stream=self._target)
+
+    def started(self, run: CellRun) -> None:
+        """Shows that a run has started."""
+        if self._table is not None:
+            self._table.update(_title(run), status="running", epoch=0)
+
+    def epoch(self, run: CellRun, row: Mapping[str, Any]) -> None:
+        """Shows how far a run is."""
+        if self._table is not None:
+            name = next((name for name in _SHOWN if isinstance(row.get(name), int | float)), None)
+            self._table.metric = name or self._table.metric
+            self._table.update(_title(run), epoch=row["epoch"] + 1, metric=None if name is None else row[name])
+
+    def ended(self, run: CellRun, attempt: Attempt) -> None:
+        """Says how a run ended."""
+        if self._table is not None:
+            self._table.update(_title(run), status=attempt.status)
+        super().ended(run, attempt)
+        if self._table is not None and self._ended == self._total:
+            self.close()
+
+    def close(self) -> None:
+        """Takes the table away."""
+        if self._table is not None:
+            self._table.close()
+            self._table = None
+
+    def _line(self, text: str) -> None:
+        if self._table is None:
+            super()._line(text)
+        else:
+            self._table.line(text)
+
+
+def _title(run: CellRun) -> str:
+    return f"{run.cell.label}, seed {run.seed}{', trial' if run.is_trial else ''}"
 
 
 def _how(attempt: Attempt) -> str:

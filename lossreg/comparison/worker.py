@@ -150,13 +150,13 @@ class Reporter:
         self._say("row", dict(record))
 
 
-def train(spec: RunSpec, out: Path, say: Say) -> None:
-    """A job: trains one run into its directory."""
+def train(spec: RunSpec, out: Path, say: Say, *, plots: bool) -> None:
+    """A job: trains one run into its directory, and draws its curves."""
     from lossreg.registry.registries import default
     from lossreg.training.api import run_request
     from lossreg.training.selection import Request
 
-    run_request(Request(spec, {}, default), out=out, quiet=True, observers=[Reporter(say)])
+    run_request(Request(spec, {}, default), out=out, quiet=True, plots=plots, observers=[Reporter(say)])
 
 
 def plan(specs: Sequence[tuple[int, RunSpec, str | None]], say: Say) -> list[dict[str, Any]]:
@@ -208,6 +208,6 @@ def devices(say: Say) -> list[str]:
     return [device for device in available_devices() if device != "cpu"]
 
 
-def training(spec: RunSpec, out: Path) -> Callable[[Say], None]:
+def training(spec: RunSpec, out: Path, *, plots: bool) -> Callable[[Say], None]:
     """The job that trains one run."""
-    return functools.partial(train, spec, out)
+    return functools.partial(train, spec, out, plots=plots)

@@ -122,9 +122,7 @@ def _identity(distribution: importlib.metadata.Distribution) -> tuple[str, str, 
     required: list[str] = []
     if text is None:  # an egg: its requirements stand in a file of their own
         text = _read(distribution, "PKG-INFO") or ""
-        with contextlib.suppress(
-            Exception
-        ):  # of importlib_metadata, which libraries may put in its place
+        with contextlib.suppress(Exception):  # of importlib_metadata, which libraries may put in its place
             required += distribution.requires or []
     head = text.partition("\n\n")[0].replace("\n ", " ")  # a long field goes on behind white space
     for line in head.splitlines():

@@ -54,7 +54,7 @@ class CellTable:
 
     Args:
         labels: Of all cells, each another; in their order.
-        metric: The name of the metric that is shown.
+        metric: The name of the metric that is shown; the attribute `metric` can be set later.
         epochs: Of each cell; None if they differ.
         quiet: Whether nothing is shown.
         stream: Where it writes; None is stderr as it is now.
@@ -83,7 +83,7 @@ class CellTable:
         console: Console | None = None,
     ) -> None:
         self._cells = {label: Cell() for label in labels}
-        self._metric, self._epochs, self._quiet = metric, epochs, quiet
+        self.metric, self._epochs, self._quiet = metric, epochs, quiet
         self._over: list[str] = []  # in the order in which they ended
         self._stream = ForgivingStream(stream or sys.stderr)
         self._area: LiveArea | None = None
@@ -155,7 +155,7 @@ class CellTable:
         """What a line says of a cell behind its label."""
         told = [] if cell.epoch is None else [f"epoch {self._epochs_of(cell)}"]
         if cell.metric is not None:
-            told.append(f"{self._metric} {cell.metric:.4g}")
+            told.append(f"{self.metric} {cell.metric:.4g}")
         return told if cell.seconds is None else [*told, clock(cell.seconds)]
 
     def _epochs_of(self, cell: Cell) -> str:
@@ -170,7 +170,7 @@ class CellTable:
 
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         table.add_column("cell", no_wrap=True, overflow="ellipsis")
-        for title in ("status", "epoch", self._metric, "time"):
+        for title in ("status", "epoch", self.metric, "time"):
             table.add_column(title, no_wrap=True, justify="left" if title == "status" else "right")
         now = time.perf_counter()
         for label in self._shown():
