@@ -140,7 +140,7 @@ def _check(question: Question) -> None:
             )
         texts = [_text(value) for value in choice.values]
         twice = next((text for index, text in enumerate(texts) if text in texts[:index]), None)
-        if twice is not None:
+        if twice is not None and not question.pairs:  # where it may go with another value
             raise ConfigError(f"{choice.flag} {twice} is given twice")
     if len(set(question.seeds)) < len(question.seeds):
         raise ConfigError(f"--seed: a seed is given twice: {', '.join(map(str, question.seeds))}")
