@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 
+from lossreg.past_runs.metrics import LOSS, direction, is_measure, main_metric, measure_of, metrics_in
 from lossreg.reports.cells import Amount, Cell
-from lossreg.reports.measures import LOSS, direction, is_measure, main_metric, measure_of, metrics_in
 
 AXES = ("epoch", "step", "seconds")
 POINTS = 400  # of a curve: as many as a picture of this width shows

@@ -15,13 +15,13 @@ import attrs
 import jinja2
 
 import lossreg
+from lossreg.past_runs.metrics import main_metric, metrics_in
+from lossreg.past_runs.sources import Source
 from lossreg.reports import svg
 from lossreg.reports.cells import Amount, Cell, cells_of, common_settings
 from lossreg.reports.commands import repeat_command, repeat_from_directory
 from lossreg.reports.comparison import ComparisonSummary
 from lossreg.reports.curves import Chart, charts_of, first_shown
-from lossreg.reports.measures import main_metric, metrics_in
-from lossreg.reports.sources import Source
 from lossreg.reports.tables import (
     Column,
     Entry,

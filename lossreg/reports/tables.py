@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 
+from lossreg.past_runs.metrics import direction, is_measure, measure_of, metrics_in
 from lossreg.reports.cells import ENDED, SEED, Amount, Cell
-from lossreg.reports.measures import direction, is_measure, measure_of, metrics_in
 from lossreg.reports.numbers import amount_text, decimals_for, number_text, seconds_text
 from lossreg.training.record.reading import PastRun
 from lossreg.values import one_line

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from lossreg.past_runs.metrics import main_metric
+from lossreg.past_runs.sources import read_sources
 from lossreg.reports.cells import Amount, cells_of
 from lossreg.reports.curves import Curve, charts_of, thinned
-from lossreg.reports.measures import main_metric
-from lossreg.reports.sources import read_sources
 from tests.lossreg.reports.conftest import WriteRun
 
 
