@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from lossreg.errors import ConfigError
-from lossreg.reports.cells import Amount
+from lossreg.reports.amounts import Amount
 from lossreg.reports.numbers import amount_text, decimals_for, number_text
 from lossreg.reports.tables import NOTHING, Column, Entry, Row, Table
 from lossreg.training.record.files import json_object, read_regular_file
