@@ -38,6 +38,7 @@ def plot_command(runs: tuple[str, ...], metric: str | None, axis: Axis | None, l
       lossreg plot runs/first runs/second --metric test_loss --log
       lossreg plot runs/compare --x seconds --out compare.pdf
     """
+    from lossreg.past_runs.compare_json import read_labels
     from lossreg.past_runs.sources import read_sources
     from lossreg.pictures.curves import curves_figure
     from lossreg.pictures.overlay import overlay_figure
@@ -45,13 +46,14 @@ def plot_command(runs: tuple[str, ...], metric: str | None, axis: Axis | None, l
 
     target = check_picture(out, "--out")
     check_matplotlib()
-    found = read_sources(runs).runs
+    source = read_sources(runs)
+    found = source.runs
     for run in found:
         for note in run.notes:
             logger.warning("%s: %s", one_line(str(run.directory)), note)
     if len(found) == 1 and metric is None:
         figure = curves_figure(found[0], axis, log=log)
     else:
-        figure = overlay_figure(found, metric, axis or "epoch", log=log)
+        figure = overlay_figure(found, metric, axis or "epoch", log=log, labels=read_labels(source.folders))
     write_picture(figure, target)
     click.echo(printable(str(target)))

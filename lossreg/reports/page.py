@@ -114,7 +114,7 @@ def render_page(source: Source, comparisons: Sequence[ComparisonSummary] = (), *
 
 def _cells(source: Source, comparisons: Sequence[ComparisonSummary]) -> list[Cell]:
     """The cells, by the labels of their comparison if there is one; a page has a label many times, so none is long."""
-    labels = {str(one.directory / name): label for one in comparisons for name, label in one.labels.items()}
+    labels = {place: label for one in comparisons for place, label in one.labels.items()}
     return [
         cell if len(cell.label) <= LONGEST else attrs.evolve(cell, label=f"{cell.label[: LONGEST - 1]}…")
         for cell in cells_of(source.runs, labels)
