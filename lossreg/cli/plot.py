@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import click
 
 from lossreg.cli.plugin_options import plugin_options
-from lossreg.errors import ConfigError
-from lossreg.values import printable
+from lossreg.values import one_line, printable
 
 if TYPE_CHECKING:
     from lossreg.pictures.series import Axis
 
+logger = logging.getLogger("lossreg")
+
 
 @click.command("plot")
-@click.argument("runs", nargs=-1, type=click.Path(), metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(), metavar="RUN...")
 @click.option("--metric", metavar="NAME", help="A column of metrics.jsonl. [default: an accuracy, or a loss]")
 @click.option("--x", "axis", type=click.Choice(["epoch", "step", "seconds"]), help="What is on x. [default: epoch]")
 @click.option("--log", is_flag=True, help="A logarithmic scale for the metric.")
@@ -36,21 +38,22 @@ def plot_command(runs: tuple[str, ...], metric: str | None, axis: Axis | None, l
       lossreg plot runs/first runs/second --metric test_loss --log
       lossreg plot runs/compare --x seconds --out compare.pdf
     """
-    if not runs:
-        raise click.UsageError("name a run directory, such as one in runs/", click.get_current_context())
+    from lossreg.past_runs.compare_json import read_labels
+    from lossreg.past_runs.sources import read_sources
     from lossreg.pictures.curves import curves_figure
-    from lossreg.pictures.found import read_runs
     from lossreg.pictures.overlay import overlay_figure
     from lossreg.pictures.style import check_matplotlib, check_picture, write_picture
 
     target = check_picture(out, "--out")
     check_matplotlib()
-    found = read_runs(runs)
-    if not found:
-        raise ConfigError("there is nothing to draw: none of the runs can be read")
+    source = read_sources(runs)
+    found = source.runs
+    for run in found:
+        for note in run.notes:
+            logger.warning("%s: %s", one_line(str(run.directory)), note)
     if len(found) == 1 and metric is None:
         figure = curves_figure(found[0], axis, log=log)
     else:
-        figure = overlay_figure(found, metric, axis or "epoch", log=log)
+        figure = overlay_figure(found, metric, axis or "epoch", log=log, labels=read_labels(source.folders))
     write_picture(figure, target)
     click.echo(printable(str(target)))

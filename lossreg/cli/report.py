@@ -37,15 +37,15 @@ def report_command(runs: tuple[str, ...], out: str | None) -> None:
     """
     from datetime import datetime
 
+    from lossreg.past_runs.metrics import check_same_measures
+    from lossreg.past_runs.sources import read_sources
     from lossreg.reports.comparison import read_comparison
-    from lossreg.reports.sources import read_sources
     from lossreg.reports.writing import check_place, default_place, write_page
 
-    if not all(runs):
-        raise ConfigError("RUN is empty; name a run directory")
     if out == "":
         raise ConfigError("--out is empty; name a file, or leave the option out")
     source = read_sources(runs)
+    check_same_measures(source.runs)
     place = Path(out) if out is not None else default_place(runs)
     check_place(place)
     comparisons = []
@@ -53,9 +53,9 @@ def report_command(runs: tuple[str, ...], out: str | None) -> None:
         try:
             comparisons.append(read_comparison(folder))
         except ConfigError as error:  # its runs can be shown without it
-            source = source.with_note(f"{error.message}; its verdict is left out")
-    for note in source.unreadable:
-        logger.warning("%s", note)
+            note = f"{error.message}; its verdict is left out"
+            source = source.with_note(note)
+            logger.warning("%s", note)
 
     from lossreg.reports.page import render_page  # jinja2: only once there is something to show
 

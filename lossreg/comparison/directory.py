@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 
 from lossreg.errors import ConfigError, RunDirectoryError, RunFailedError, describe_error
+from lossreg.past_runs.compare_json import FORMAT, NAME, read_compare_json
 from lossreg.training.record.directory import RUNS, absolute_path, replacing
 
 try:
@@ -22,11 +23,8 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]  # the way to say that a module is missing
 
-NAME = "compare.json"
 TABLE = "compare.csv"
-FORMAT = 1
 LOCK = ".compare.lock"
-MAX_BYTES = 100_000_000  # of a compare.json
 
 
 @attrs.define
@@ -116,25 +114,13 @@ def read_comparison(path: Path) -> dict[str, Any] | None:
     Raises:
         ConfigError: If it is damaged, or of a format that this version does not read.
     """
-    file = path / NAME
     try:
-        with file.open("rb") as stream:
-            text = stream.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
-    try:
-        content = json.loads(text) if len(text) <= MAX_BYTES else None
-    except (ValueError, RecursionError):
-        content = None
-    cells = content.get("cells") if isinstance(content, dict) else None
-    if not isinstance(content, dict) or content.get("format") != FORMAT or not isinstance(cells, list):
-        raise ConfigError(
-            f"{file} is not a comparison of format {FORMAT}, or a damaged one; name another --out directory"
-        )
+        content = read_compare_json(path)
+    except ConfigError as error:
+        raise ConfigError(f"{error.message}; name another --out directory") from error
+    cells = content["cells"] if content else []
     if not all(isinstance(cell, dict) and isinstance(cell.get("name"), str) for cell in cells):
-        raise ConfigError(f"{file} is damaged: a cell has no name; name another --out directory")
+        raise ConfigError(f"{path / NAME} is damaged: a cell has no name; name another --out directory")
     return content
 
 

@@ -9,10 +9,11 @@ import attrs
 
 from lossreg.comparison.naming import Cell, make_cells
 from lossreg.comparison.planning import Planned
-from lossreg.comparison.results import Attempt, gets_greater
+from lossreg.comparison.results import Attempt
 from lossreg.comparison.watching import CellRun
 from lossreg.errors import ConfigError
 from lossreg.spec import ComponentSpec
+from lossreg.training.choosing import gets_greater
 
 SPAN = 10.0  # the rates go from a tenth of the cell's own to ten times as much
 _METRICS = ("validation_accuracy", "validation_mean_absolute_error", "validation_loss")

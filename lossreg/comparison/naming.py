@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from lossreg.errors import ConfigError, SpecError
+from lossreg.past_runs.differences import Part, Subject, differences, labels_of
 from lossreg.run_spec import COMPONENT_FIELDS, RunSpec
 from lossreg.spec import ComponentSpec, value_text
 from lossreg.suggestions import did_you_mean
+from lossreg.training.record.reading import setting_text
 from lossreg.values import shown
 
 _DEFAULTS = dict(RunSpec().items())
@@ -54,11 +56,11 @@ def make_cells(specs: Sequence[RunSpec], params: Sequence[Mapping[str, Mapping[s
         specs: Of each cell, with full ids.
         params: Of each cell, field -> all parameters of its component, defaults too.
     """
-    differing = _differing(specs, params)
-    fields = {key.partition(".")[0] for differs in differing for key in differs}
+    subjects = [_subject(spec, known) for spec, known in zip(specs, params, strict=True)]
+    differing = differences(subjects)
     return [
-        Cell(cell_name(spec), _label(spec, differs, fields), differs, spec)
-        for spec, differs in zip(specs, differing, strict=True)
+        Cell(cell_name(spec), label, {key: _value(spec, key, text) for key, text in differs.items()}, spec)
+        for spec, label, differs in zip(specs, labels_of(subjects, differing), differing, strict=True)
     ]
 
 
@@ -90,72 +92,24 @@ def find_cell(text: str, cells: Sequence[Cell]) -> Cell:
     raise ConfigError(f"baseline (--baseline) {shown(text)} is not a cell.{did_you_mean(text, labels)} Cells: {known}")
 
 
-def _differing(specs: Sequence[RunSpec], params: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """Of each cell, what is not the same in all."""
-    rows: list[dict[str, Any]] = [{} for _ in specs]
-    for field in _DEFAULTS:
-        values = [_name_of(spec, field) for spec in specs]
-        if field != "seed" and any(value != values[0] for value in values):
-            for row, value in zip(rows, values, strict=True):
-                row[field] = value
-        if field in COMPONENT_FIELDS:
-            _compare_params(field, specs, params, rows)
-    return rows
+def _subject(spec: RunSpec, known: Mapping[str, Mapping[str, Any]]) -> Subject:
+    """What a cell is compared by."""
+    components: dict[str, ComponentSpec | None] = {field: getattr(spec, field) for field in COMPONENT_FIELDS}
+    return Subject(
+        {field: Part() if one is None else Part.of(one, known.get(field, {})) for field, one in components.items()},
+        {key: setting_text(value) for key, value in spec.items() if key not in COMPONENT_FIELDS and key != "seed"},
+    )
 
 
-def _compare_params(
-    field: str, specs: Sequence[RunSpec], params: Sequence[Mapping[str, Mapping[str, Any]]], rows: list[dict[str, Any]]
-) -> None:
-    """Adds the parameters of a component that any cell sets and that differ."""
-    components: list[ComponentSpec | None] = [getattr(spec, field) for spec in specs]
-    names = dict.fromkeys(name for one in components if one for name, _ in one.params)
-    for name in names:
-        values = [
-            _param(one, name, of_cell.get(field, {}) if one else {})
-            for one, of_cell in zip(components, params, strict=True)
-        ]
-        if any(value != values[0] for value in values):
-            for row, value in zip(rows, values, strict=True):
-                if value is not None:
-                    row[f"{field}.{name}"] = value
-
-
-def _param(spec: ComponentSpec | None, name: str, defaults: Mapping[str, Any]) -> str | None:
-    """The text of a parameter's value, written or default; None where there is none."""
-    written = dict(spec.params) if spec else {}
-    if name in written:
-        return value_text(written[name])
-    return repr(defaults[name]) if name in defaults else None
-
-
-def _name_of(spec: RunSpec, field: str) -> Any:
-    """The short name of a component, or the plain value of another setting."""
-    value = getattr(spec, field)
-    if field not in COMPONENT_FIELDS:
-        return dict(spec.items())[field]
-    return None if value is None else _short(value)
+def _value(spec: RunSpec, key: str, text: str) -> Any:
+    """The plain value of a setting; of a component its short name, or None, and of a parameter its text."""
+    if key in COMPONENT_FIELDS:
+        return None if getattr(spec, key) is None else text
+    return text if "." in key else dict(spec.items())[key]
 
 
 def _short(spec: ComponentSpec | None) -> str:
     return "" if spec is None else spec.name.rpartition(".")[2]
-
-
-def _label(spec: RunSpec, differs: Mapping[str, Any], fields: Collection[str]) -> str:
-    """`dice, sgd(lr=0.1), epochs=5`."""
-    parts = []
-    for field in _DEFAULTS:
-        if field in COMPONENT_FIELDS and field in fields:
-            inner = {key.partition(".")[2]: value for key, value in differs.items() if key.startswith(f"{field}.")}
-            name = _short(getattr(spec, field)) or f"no {field}"
-            written = ", ".join(f"{key}={value}" for key, value in inner.items())
-            parts.append(f"{name}({written})" if written else name)
-        elif field in differs:
-            parts.append(f"{field}={_plain_text(differs[field])}")
-    return ", ".join(parts) or ", ".join(filter(None, (_short(spec.loss), _short(spec.optimizer))))
-
-
-def _plain_text(value: Any) -> str:
-    return "none" if value is None else str(value)
 
 
 def _split(text: str) -> list[str]:

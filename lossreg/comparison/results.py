@@ -10,11 +10,10 @@ import attrs
 
 from lossreg.comparison.naming import Cell
 from lossreg.comparison.statistics import CONFIDENCE, Difference, Spread, paired, spread
-from lossreg.training.record.reading import PastRun
+from lossreg.past_runs.metrics import direction, judging_metric, measure_of
+from lossreg.training.choosing import gets_greater
+from lossreg.training.record.reading import ENDED, PastRun
 from lossreg.validation import Target
-
-DONE = ("finished", "stopped")  # the statuses of a run that came to an end of its own
-_BASES = ("accuracy", "mean_absolute_error", "loss")  # by which cells are ranked: the first that all have
 
 
 @attrs.frozen
@@ -48,7 +47,7 @@ class Attempt:
     @property
     def is_done(self) -> bool:
         """Whether it came to an end of its own."""
-        return self.status in DONE
+        return self.status in ENDED
 
     @classmethod
     def of(cls, past: PastRun, seed: int, target: Target | None) -> Attempt:
@@ -166,7 +165,7 @@ class Comparison:
         return {
             "directory": str(self.directory),
             "metric": self.metric,
-            "better": None if self.metric is None else "greater" if gets_greater(self.metric) else "smaller",
+            "better": None if self.metric is None else direction(self.metric),
             "chosen_by": self.chosen_by,
             "reference": self.reference,
             "confidence": CONFIDENCE,
@@ -177,11 +176,6 @@ class Comparison:
             "notes": list(self.notes),
             "verdict": attrs.asdict(self.verdict),
         }
-
-
-def gets_greater(metric: str) -> bool:
-    """Whether more of a metric is better: accuracies get greater, losses and errors smaller."""
-    return metric.endswith("accuracy")
 
 
 def summarise(cell: Cell, runs: Sequence[Attempt]) -> CellResult:
@@ -207,11 +201,10 @@ def metric_of(results: Sequence[CellResult]) -> tuple[str | None, str | None]:
     The second is of the validation split where all runs have one.
     """
     finals = [run.final for result in results for run in result.done]
-    for base in _BASES if finals else ():
-        metric, choosing = f"test_{base}", f"validation_{base}"
-        if all(metric in final for final in finals):
-            return metric, choosing if all(choosing in final for final in finals) else metric
-    return None, None
+    common = set(finals[0]).intersection(*finals) if finals else set()
+    metric = judging_metric({name for name in common if name.startswith("test_")})
+    choosing = None if metric is None else f"validation_{measure_of(metric)}"
+    return metric, choosing if choosing in common else metric
 
 
 def ranked(results: Sequence[CellResult], chosen_by: str) -> list[CellResult]:

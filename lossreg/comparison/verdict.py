@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lossreg.comparison.results import CellResult, Verdict, gets_greater
+from lossreg.comparison.results import CellResult, Verdict
 from lossreg.comparison.statistics import Difference
+from lossreg.training.choosing import gets_greater
 
 
 def judge(

@@ -1,17 +1,17 @@
-"""Several runs in one picture, for `lossreg plot`: a curve for each, or for each group that differs in its seeds."""
+"""Several runs in one picture, for `lossreg plot`: a curve for each cell, whose runs differ in the seed alone."""
 
 from __future__ import annotations
 
 import logging
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
 
 from lossreg.errors import ConfigError
-from lossreg.pictures.differences import Group, group_runs
+from lossreg.past_runs.cells import Cell, cells_of
 from lossreg.pictures.end_labels import MAX_LENGTH, EndLabel, label_ends
 from lossreg.pictures.series import AXES, Axis, Series, choose_metric, metrics_of, series_of
 from lossreg.pictures.style import MAX_CURVES, Look, clipped, drawing, name_axes, new_figure
@@ -26,10 +26,10 @@ logger = logging.getLogger("lossreg")
 
 @attrs.frozen
 class Band:
-    """The curve of a group.
+    """The curve of a cell.
 
     Attributes:
-        label: What tells the group from the others.
+        label: What tells the cell from the others.
         mean: The mean of its runs at each point.
         low: The least value of a run there; the same as the mean for one run.
         high: The greatest.
@@ -43,7 +43,14 @@ class Band:
     runs: int
 
 
-def overlay_figure(runs: Sequence[PastRun], metric: str | None, axis: Axis, *, log: bool = False) -> Figure:
+def overlay_figure(
+    runs: Sequence[PastRun],
+    metric: str | None,
+    axis: Axis,
+    *,
+    log: bool = False,
+    labels: Mapping[str, str] | None = None,
+) -> Figure:
     """Draws a metric of several runs.
 
     Args:
@@ -51,6 +58,7 @@ def overlay_figure(runs: Sequence[PastRun], metric: str | None, axis: Axis, *, l
         metric: A column of metrics.jsonl; None is the one that they are most likely compared by.
         axis: What is on x.
         log: Whether y is logarithmic.
+        labels: Run directory -> the label that a comparison gave its cell.
 
     Raises:
         ConfigError: If the runs cannot be drawn in one picture.
@@ -58,13 +66,13 @@ def overlay_figure(runs: Sequence[PastRun], metric: str | None, axis: Axis, *, l
     measured = _measured(runs)
     metric = choose_metric(measured, metric)
     _warn_of_losses(measured, metric)
-    groups = group_runs(measured)
-    if len(groups) > MAX_CURVES:
+    cells = _measured_cells(cells_of(runs, labels), measured)
+    if len(cells) > MAX_CURVES:
         raise ConfigError(
-            f"these runs make {len(groups)} curves, but no more than {MAX_CURVES} can be told apart in one picture: "
+            f"these runs make {len(cells)} curves, but no more than {MAX_CURVES} can be told apart in one picture: "
             "name fewer runs"
         )
-    bands = [band_of(group, metric, axis) for group in groups]
+    bands = [band_of(cell, metric, axis) for cell in cells]
     _check_drawable(bands, metric, axis, log=log)
     with drawing():
         return _draw(bands, metric, axis, log=log)
@@ -83,32 +91,46 @@ def _measured(runs: Sequence[PastRun]) -> list[PastRun]:
     return found
 
 
+def _measured_cells(cells: Sequence[Cell], measured: Sequence[PastRun]) -> list[Cell]:
+    """The cells with those of their runs that have metrics; one that is alone needs no label."""
+    places = {run.directory for run in measured}
+    found = (
+        attrs.evolve(
+            cell,
+            label=cell.label if len(cells) > 1 else "",
+            runs=tuple(run for run in cell.runs if run.directory in places),
+        )
+        for cell in cells
+    )
+    return [cell for cell in found if cell.runs]
+
+
 def _warn_of_losses(runs: Sequence[PastRun], metric: str) -> None:
     losses = {run.components.get("loss") for run in runs}
     if metric.endswith("_loss") and len(losses) > 1:
         logger.warning("%s is of different losses here, whose values cannot be compared", metric)
 
 
-def band_of(group: Group, metric: str, axis: Axis) -> Band:
-    """The curve of a group: mean and range of its runs, as far as all of them have come.
+def band_of(cell: Cell, metric: str, axis: Axis) -> Band:
+    """The curve of a cell: mean and range of its runs, as far as all of them have come.
 
     A range, not a deviation: for the few seeds that runs have, it is what was seen, and it holds on any scale.
     """
-    each = [series_of(run, metric, axis) for run in group.runs]
+    each = [series_of(run, metric, axis) for run in cell.runs]
     if len(each) == 1:
         (only,) = each
-        return Band(group.label, only, only.y, only.y, 1)
+        return Band(cell.label, only, only.y, only.y, 1)
     points = min(len(series.y) for series in each)
     if points < max(len(series.y) for series in each):
         logger.warning(
             "of %d seeds%s the curve ends where the first of them ends",
-            len(each), f" ({group.label})" if group.label else "",
+            len(each), f" ({cell.label})" if cell.label else "",
         )  # fmt: skip
     heights = list(zip(*(series.y[:points] for series in each), strict=True))
     places = zip(*(series.x[:points] for series in each), strict=True)
     mean = Series([statistics.fmean(at) for at in places], [statistics.fmean(at) for at in heights])
     low, high = ([pick(at) if all(map(math.isfinite, at)) else math.nan for at in heights] for pick in (min, max))
-    return Band(group.label, mean, low, high, len(each))
+    return Band(cell.label, mean, low, high, len(each))
 
 
 def _check_drawable(bands: Sequence[Band], metric: str, axis: Axis, *, log: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import attrs
 
 from lossreg.errors import ConfigError
+from lossreg.past_runs.metrics import NOT_METRICS, judging_metric
 from lossreg.pictures.style import numbers
 from lossreg.suggestions import did_you_mean
 from lossreg.training.record.reading import PastRun
@@ -17,17 +18,6 @@ from lossreg.values import one_line, shown
 
 Axis = Literal["epoch", "step", "seconds"]
 AXES: Mapping[Axis, str] = {"epoch": "epoch", "step": "step", "seconds": "seconds of training"}
-
-_POSITION = ("kind", "epoch", "step", "seconds")
-_PREFERRED = (
-    "validation_accuracy",
-    "test_accuracy",
-    "validation_mean_absolute_error",
-    "test_mean_absolute_error",
-    "validation_loss",
-    "test_loss",
-    "train_loss",
-)
 
 
 @attrs.frozen
@@ -54,7 +44,7 @@ def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
         name: None
         for row in rows
         for name, value in row.items()
-        if name not in _POSITION and isinstance(value, int | float)
+        if name not in NOT_METRICS and isinstance(value, int | float)
     }
     return list(found)
 
@@ -101,7 +91,7 @@ def choose_metric(runs: Sequence[PastRun], wanted: str | None) -> str:
             if wanted not in known[run.directory]:
                 raise ConfigError(_why_no_metric(run, wanted, known[run.directory]))
         return wanted
-    own = [next((name for name in _PREFERRED if name in known[run.directory]), None) for run in runs]
+    own = [judging_metric(known[run.directory]) for run in runs]
     if own[0] is not None and len(set(own)) == 1:
         return own[0]
     if len(set(own)) == 1:

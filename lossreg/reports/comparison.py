@@ -11,16 +11,12 @@ from typing import Any
 
 import attrs
 
-from lossreg.errors import ConfigError
-from lossreg.reports.cells import Amount
+from lossreg.past_runs.compare_json import labelled_cells, labels_in, read_compare_json
+from lossreg.reports.amounts import Amount
 from lossreg.reports.numbers import amount_text, decimals_for, number_text
 from lossreg.reports.tables import NOTHING, Column, Entry, Row, Table
-from lossreg.training.record.files import json_object, read_regular_file
 from lossreg.values import one_line
 
-NAME = "compare.json"
-FORMAT = 1
-MAX_BYTES = 100_000_000
 _GREATEST = 1e300  # beyond it, what is computed with a number overflows
 
 
@@ -29,8 +25,7 @@ class ComparisonSummary:
     """A comparison as compare.json tells it.
 
     Attributes:
-        directory: Its directory.
-        labels: Name of a run directory -> the label of its cell.
+        labels: Run directory -> the label of its cell.
         verdict: The sentence, or nothing.
         metric: The metric that is compared, or None.
         reference: The label of the cell that the others are compared with, or None.
@@ -39,7 +34,6 @@ class ComparisonSummary:
         table: A row for each cell.
     """
 
-    directory: Path
     labels: Mapping[str, str]
     verdict: str
     metric: str | None
@@ -55,40 +49,15 @@ def read_comparison(directory: Path) -> ComparisonSummary | None:
     Raises:
         ConfigError: If it cannot be read, or is of a format that this version does not read.
     """
-    file = directory / NAME
-    try:
-        data = read_regular_file(file, MAX_BYTES)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise _unusable(file, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if len(data) > MAX_BYTES:
-        raise _unusable(file, f"cannot be read: it is longer than {MAX_BYTES:,} bytes")
-    try:
-        content = json_object(data)
-    except ValueError as error:
-        raise _unusable(file, f"is not a whole {NAME}: {error}") from error
-    if content.get("format") != FORMAT or not isinstance(content.get("cells"), list):
-        raise _unusable(file, f"is not a comparison of format {FORMAT}, which this lossreg reads")
-    return _summary(directory, content)
-
-
-def _unusable(file: Path, why: str) -> ConfigError:
-    return ConfigError(one_line(f"{file} {why}"))
+    content = read_compare_json(directory)
+    return None if content is None else _summary(directory, content)
 
 
 def _summary(directory: Path, content: Mapping[str, Any]) -> ComparisonSummary:
-    cells = [cell for cell in content["cells"] if isinstance(cell, dict) and isinstance(cell.get("label"), str)]
-    labels = {
-        run["directory"]: one_line(cell["label"])
-        for cell in cells
-        for run in _listed(cell, "runs")
-        if isinstance(run, dict) and isinstance(run.get("directory"), str)
-    }
+    cells = labelled_cells(content)
     metric = _text(content, "metric")
     return ComparisonSummary(
-        directory,
-        labels,
+        labels_in(directory, content),
         _text(_table_in(content, "verdict"), "sentence") or "",
         metric,
         _text(content, "reference"),

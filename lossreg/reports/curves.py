@@ -8,8 +8,9 @@ from typing import Any
 
 import attrs
 
-from lossreg.reports.cells import Amount, Cell
-from lossreg.reports.measures import LOSS, direction, is_measure, main_metric, measure_of, metrics_in
+from lossreg.past_runs.cells import Cell
+from lossreg.past_runs.metrics import LOSS, direction, is_measure, main_metric, measure_of, metrics_in
+from lossreg.reports.amounts import Amount
 
 AXES = ("epoch", "step", "seconds")
 POINTS = 400  # of a curve: as many as a picture of this width shows
@@ -92,7 +93,7 @@ def _by_metric(
     first = main_metric(curves)
     for metric in sorted(metrics, key=lambda metric: metric != first):
         members = [
-            attrs.evolve(thinned(found[metric], most), key=index, name=cell.name)
+            attrs.evolve(thinned(found[metric], most), key=index, name=cell.label)
             for index, (cell, found) in enumerate(zip(cells, curves, strict=True))
             if metric in found
         ]
@@ -118,7 +119,7 @@ def _axes(curves: Sequence[Curve]) -> tuple[str, ...]:
 
 
 def _note(metric: str, cells: Sequence[Cell]) -> str:
-    losses = {cell.differing.get("loss") for cell in cells}
+    losses = {run.components.get("loss") for cell in cells for run in cell.runs}
     if is_measure(metric) and measure_of(metric) == LOSS and len(losses) > 1:
         return (
             "Values of different losses are on different scales: compare the shapes of these curves, not their heights."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lossreg.reports.cells import Amount
+from lossreg.reports.amounts import Amount
 
 _LEAST, _GREATEST = 1e-3, 1e6  # beyond them a number has a power of ten
 

@@ -15,13 +15,14 @@ import attrs
 import jinja2
 
 import lossreg
+from lossreg.past_runs.cells import SEED, Cell, cells_of
+from lossreg.past_runs.metrics import main_metric, metrics_in
+from lossreg.past_runs.sources import Source
 from lossreg.reports import svg
-from lossreg.reports.cells import Amount, Cell, cells_of, common_settings
+from lossreg.reports.amounts import Amount
 from lossreg.reports.commands import repeat_command, repeat_from_directory
 from lossreg.reports.comparison import ComparisonSummary
 from lossreg.reports.curves import Chart, charts_of, first_shown
-from lossreg.reports.measures import main_metric, metrics_in
-from lossreg.reports.sources import Source
 from lossreg.reports.tables import (
     Column,
     Entry,
@@ -33,11 +34,12 @@ from lossreg.reports.tables import (
     results_table,
     runs_table,
 )
-from lossreg.run_spec import RunSpec
+from lossreg.run_spec import RUN_KEYS, RunSpec
 from lossreg.training.record.reading import PastRun, setting_text
 from lossreg.values import one_line
 
 OPEN = 4  # cells whose commands are shown without a click
+LONGEST = 200  # characters of a label
 NUMBERS = 50  # rows of the table of numbers behind a picture
 _DIGITS = 6  # of a number in the data of the curves: more than a picture or a reading of it shows
 
@@ -71,8 +73,7 @@ def render_page(source: Source, comparisons: Sequence[ComparisonSummary] = (), *
         comparisons: What `lossreg compare` found, for the folders that have it.
         made: When the page is made.
     """
-    labels = {str(one.directory / name): label for one in comparisons for name, label in one.labels.items()}
-    cells = _labelled(cells_of(source.runs), labels)
+    cells = _cells(source, comparisons)
     charts = charts_of(cells)
     shown = _first_shown(cells, charts)
     style, script = _text("page.css"), _text("page.js")
@@ -97,9 +98,11 @@ def render_page(source: Source, comparisons: Sequence[ComparisonSummary] = (), *
             geometry=svg,
             results=results_table(cells),
             differences=differences_table(cells) if len(cells) > 1 else None,
-            settings=_settings_table(common_settings(cells)),
+            settings=_settings_table(_common_settings(cells)),
             runs=runs_table(cells, source.folders),
-            repeats=[(cell.name, [_repeat(run, place_of(run, source.folders)) for run in cell.runs]) for cell in cells],
+            repeats=[
+                (cell.label, [_repeat(run, place_of(run, source.folders)) for run in cell.runs]) for cell in cells
+            ],
             are_open=len(source.runs) <= OPEN,
             origins=origins_table(source.runs),
             warnings=[*source.unreadable, *_warnings(source.runs)],
@@ -109,13 +112,13 @@ def render_page(source: Source, comparisons: Sequence[ComparisonSummary] = (), *
     )
 
 
-def _labelled(cells: Sequence[Cell], labels: Mapping[str, str]) -> list[Cell]:
-    """The cells by the labels of their comparison, where each has its own."""
-    named = [{labels.get(str(run.directory)) for run in cell.runs} for cell in cells]
-    ours = [label for names in named if len(names) == 1 and (label := next(iter(names))) is not None]
-    if len({*ours}) < len(cells):
-        return list(cells)
-    return [attrs.evolve(cell, name=label) for cell, label in zip(cells, ours, strict=True)]
+def _cells(source: Source, comparisons: Sequence[ComparisonSummary]) -> list[Cell]:
+    """The cells, by the labels of their comparison if there is one; a page has a label many times, so none is long."""
+    labels = {place: label for one in comparisons for place, label in one.labels.items()}
+    return [
+        cell if len(cell.label) <= LONGEST else attrs.evolve(cell, label=f"{cell.label[: LONGEST - 1]}…")
+        for cell in cells_of(source.runs, labels)
+    ]
 
 
 def _first_shown(cells: Sequence[Cell], charts: Sequence[Chart]) -> list[int]:
@@ -141,7 +144,7 @@ def _title(cells: Sequence[Cell], source: Source) -> str:
         return f"{len(cells)} cells that differ in {what}"
     run = source.runs[0]
     data = run.labels.get("data")
-    return f"{cells[0].name} on {data}" if data else cells[0].name
+    return f"{cells[0].label} on {data}" if data else cells[0].label
 
 
 def _facts(cells: Sequence[Cell], source: Source, made: datetime) -> list[str]:
@@ -172,6 +175,15 @@ def _warnings(runs: Sequence[PastRun]) -> list[str]:
             "measure of new data."
         )
     return notes
+
+
+def _common_settings(cells: Sequence[Cell]) -> dict[str, str]:
+    """Setting -> its text, for the settings in which all cells agree; the class of a component that was an object."""
+    run = cells[0].runs[0]
+    apart = {SEED, *(key.partition(".")[0] for key in cells[0].differing)}
+    settings = {**run.spec, **run.components}
+    known = [key for key in RUN_KEYS if key in settings]
+    return {key: settings[key] for key in [*known, *sorted(settings.keys() - {*RUN_KEYS})] if key not in apart}
 
 
 def _settings_table(settings: Mapping[str, str]) -> Table:

@@ -8,10 +8,11 @@ from typing import Any
 
 import attrs
 
-from lossreg.reports.cells import ENDED, SEED, Amount, Cell
-from lossreg.reports.measures import direction, is_measure, measure_of, metrics_in
+from lossreg.past_runs.cells import SEED, Cell
+from lossreg.past_runs.metrics import direction, is_measure, measure_of, metrics_in
+from lossreg.reports.amounts import Amount
 from lossreg.reports.numbers import amount_text, decimals_for, number_text, seconds_text
-from lossreg.training.record.reading import PastRun
+from lossreg.training.record.reading import ENDED, PastRun
 from lossreg.values import one_line
 
 NOTHING = "–"
@@ -82,7 +83,7 @@ def results_table(cells: Sequence[Cell]) -> Table:
             [Entry(seconds_text(one.mean), one.mean) if one else Entry(NOTHING) for one in times],
         )
     )
-    return _table(Column("cell", is_number=False), [Entry(cell.name) for cell in cells], columns, range(len(cells)))
+    return _table(Column("cell", is_number=False), [Entry(cell.label) for cell in cells], columns, range(len(cells)))
 
 
 def place_of(run: PastRun, folders: Sequence[Path]) -> str:
@@ -99,7 +100,7 @@ def runs_table(cells: Sequence[Cell], folders: Sequence[Path] = ()) -> Table:
     runs = [run for _, run in members]
     columns: list[tuple[Column, list[Entry]]] = []
     if len(cells) > 1:
-        columns.append((Column("cell", is_number=False), [Entry(cell.name) for cell, _ in members]))
+        columns.append((Column("cell", is_number=False), [Entry(cell.label) for cell, _ in members]))
     columns.append((Column("seed"), [_seed(run) for run in runs]))
     columns.append((Column("status", is_number=False), [Entry(run.status, note=run.reason or "") for run in runs]))
     for metric in metrics_in(run.final for run in runs):
@@ -127,7 +128,7 @@ def differences_table(cells: Sequence[Cell]) -> Table:
         for key in settings
     ]
     columns.append((Column("seeds", is_number=False), [Entry(", ".join(cell.seeds)) for cell in cells]))
-    return _table(Column("cell", is_number=False), [Entry(cell.name) for cell in cells], columns, range(len(cells)))
+    return _table(Column("cell", is_number=False), [Entry(cell.label) for cell in cells], columns, range(len(cells)))
 
 
 def origins_table(runs: Sequence[PastRun]) -> Table:

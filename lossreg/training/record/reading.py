@@ -40,6 +40,7 @@ MAX_RECORD = 10_000_000  # bytes of a run.json
 MAX_METRICS = 200_000_000  # bytes of a metrics.jsonl, about a million rows
 
 STATUSES = ("running", "finished", "stopped", "failed", "interrupted")
+ENDED = ("finished", "stopped")  # the statuses of a run that came to an end of its own
 _FIELDS = frozenset(
     b"format status reason stopped_by objects spec versions device started seconds epochs_done best_epoch "
     b"chosen_on metrics command".split()

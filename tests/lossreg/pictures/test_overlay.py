@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lossreg.errors import ConfigError
-from lossreg.pictures.found import read_runs
+from lossreg.past_runs.sources import read_sources
 from lossreg.pictures.overlay import overlay_figure
 from lossreg.pictures.style import COLOURS
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def overlay(*folders: Path, metric: str | None = None, axis: Any = "epoch", log: bool = False) -> Figure:
     """The picture of these runs."""
-    return overlay_figure(read_runs([str(folder) for folder in folders]), metric, axis, log=log)
+    return overlay_figure(read_sources(folders).runs, metric, axis, log=log)
 
 
 def curves(figure: Figure) -> dict[str, tuple[list[float], list[float]]]:
@@ -136,7 +136,7 @@ def test_a_broken_run_below_a_directory_is_left_out(past_run: PastRunMaker, capl
     with caplog.at_level(logging.WARNING, "lossreg"):
         assert len(curves(overlay(Path("cmp")))) == 1
     assert "run.json is not a whole run.json" in caplog.text
-    assert "it is left out" in caplog.text
+    assert "this run is left out" in caplog.text
 
 
 def test_a_run_without_metrics_is_left_out(past_run: PastRunMaker, caplog: pytest.LogCaptureFixture) -> None:
@@ -177,7 +177,7 @@ def test_hostile_names_are_only_text(past_run: PastRunMaker, tmp_path: Path, met
     from lossreg.pictures.series import metrics_of
     from lossreg.pictures.style import write_picture
 
-    found = read_runs([str(run) for run in runs])
+    found = read_sources(runs).runs
     figure = overlay_figure(found, metrics_of(found[0])[0], "epoch")
     for ending in ("png", "svg", "pdf"):
         write_picture(figure, tmp_path / f"picture.{ending}")

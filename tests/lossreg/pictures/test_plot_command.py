@@ -29,10 +29,10 @@ def test_the_path_is_printed(past_run: PastRunMaker, lossreg_command: Command) -
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("", "name a run directory"),
+        ("", "Missing argument 'RUN...'"),
         ("none", "there is no run directory none"),
         ("a/metrics.jsonl", "is not a run directory: it is a file"),
-        ("empty", "empty is not a run directory: it has no run.json"),
+        ("empty", "empty is not a run directory and holds none: neither it nor a folder below it has a run.json"),
         ("a cut", "cut/run.json is not a whole run.json"),
         ("a hostile", "hostile/run.json is not a run.json of format 1 or 2"),
         ("a deep", "deep/run.json is not a whole run.json"),

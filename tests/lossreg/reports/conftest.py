@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from lossreg.past_runs.sources import read_sources
 from lossreg.reports.comparison import read_comparison
 from lossreg.reports.page import render_page
-from lossreg.reports.sources import read_sources
 from lossreg.run_spec import RunSpec
 
 if TYPE_CHECKING:

@@ -7,41 +7,42 @@ from pathlib import Path
 
 import pytest
 
-from lossreg.reports.cells import Amount, cells_of
+from lossreg.past_runs.cells import cells_of
+from lossreg.past_runs.metrics import main_metric
+from lossreg.past_runs.sources import read_sources
+from lossreg.reports.amounts import Amount
 from lossreg.reports.curves import Curve, charts_of, thinned
-from lossreg.reports.measures import main_metric
-from lossreg.reports.sources import read_sources
 from tests.lossreg.reports.conftest import WriteRun
 
 
 def test_runs_that_differ_in_their_seed_are_one_cell(grid: Path) -> None:
     """Six runs of two losses are two cells, named by the loss, with their seeds in order."""
     cells = cells_of(read_sources([grid]).runs)
-    assert [(cell.name, cell.seeds) for cell in cells] == [("dice", ["0", "1", "2"]), ("l1", ["0", "1", "2"])]
+    assert [(cell.label, cell.seeds) for cell in cells] == [("dice", ["0", "1", "2"]), ("l1", ["0", "1", "2"])]
 
 
 def test_a_cell_that_is_alone_has_the_names_of_its_parts(write_run: WriteRun) -> None:
     """Where nothing differs, the loss and the optimizer say what it is."""
     (cell,) = cells_of(read_sources([write_run("run", loss="builtin.dice(smooth=1)")]).runs)
-    assert cell.name == "dice(smooth=1) · sgd"
+    assert cell.label == "dice(smooth=1), sgd"
 
 
 def test_equal_names_of_two_plugins_are_told_apart(write_run: WriteRun) -> None:
     """`dice` of two plugins is named by its full ids."""
     runs = read_sources([write_run("a", loss="builtin.dice"), write_run("b", loss="acme.dice")]).runs
-    assert [cell.name for cell in cells_of(runs)] == ["builtin.dice", "acme.dice"]
+    assert [cell.label for cell in cells_of(runs)] == ["builtin.dice", "acme.dice"]
 
 
 def test_settings_have_their_names(write_run: WriteRun) -> None:
-    """A setting that is no component is written with its name, and `none` of a component too."""
+    """A setting that is no component is written with its name, and `no scheduler` says that there is none."""
     runs = read_sources([write_run("a", batch_size=32, scheduler="builtin.cosine"), write_run("b", batch_size=64)]).runs
-    assert [cell.name for cell in cells_of(runs)] == ["cosine · batch_size = 32", "scheduler = none · batch_size = 64"]
+    assert [cell.label for cell in cells_of(runs)] == ["cosine, batch_size=32", "no scheduler, batch_size=64"]
 
 
 def test_objects_are_cells_of_their_own(write_run: WriteRun) -> None:
     """A Python object in the place of a component is told apart from another class."""
     places = [write_run(name, model=None, record={"objects": {"model": f"mine.{name}"}}) for name in ("Net", "Other")]
-    assert [cell.name for cell in cells_of(read_sources(places).runs)] == ["Net", "Other"]
+    assert [cell.label for cell in cells_of(read_sources(places).runs)] == ["Net", "Other"]
 
 
 @pytest.mark.parametrize("values", [[0.1, 0.2, 0.4], [1e-9, 1e9], [1e200, -1e200, 0.0], [5.0, 5.0]])

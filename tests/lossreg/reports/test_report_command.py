@@ -41,7 +41,7 @@ def test_a_page_goes_into_the_directory_of_its_run(lossreg_command: Command, wri
     assert (outcome.code, outcome.out, outcome.err) == (0, "first/report.html\n", "")
     text = Path("first/report.html").read_text()
     assert text.startswith("<!doctype html>")
-    assert "dice · sgd" in text
+    assert "dice, sgd" in text
 
 
 def test_a_run_json_stands_for_its_run(lossreg_command: Command, write_run: WriteRun) -> None:

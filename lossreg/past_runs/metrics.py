@@ -1,4 +1,4 @@
-"""Metrics by their names: of which split they are, what they measure, and which one a page begins with."""
+"""Metrics by their names: of which split they are, what they measure, which runs are judged by. Needs no torch."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def is_measure(metric: str) -> bool:
 def direction(metric: str) -> str | None:
     """`greater` or `smaller`, whichever is better; None where that is not known."""
     measure = measure_of(metric)
-    if gets_greater(metric):
+    if gets_greater(measure):
         return "greater"
     return "smaller" if measure == LOSS or measure.endswith(("_loss", "_error")) else None
 
 
 def ranked(metrics: Collection[str]) -> list[str]:
-    """Metrics in the order in which a page offers them: those to judge by first.
+    """Metrics in the order in which they are offered: those to judge by first.
 
     Example:
         >>> ranked(["lr", "train_loss", "test_loss", "test_accuracy"])
@@ -73,6 +73,19 @@ def main_metric(available: Sequence[Collection[str]]) -> str | None:
     """
     every = ranked({metric for metrics in available for metric in metrics})
     return max(every, key=lambda metric: sum(metric in metrics for metrics in available), default=None)
+
+
+def judging_metric(available: Collection[str]) -> str | None:
+    """The metric that runs are judged by where none is named: of a split, and known to be better one way.
+
+    Args:
+        available: The metrics of a run.
+
+    Example:
+        >>> judging_metric(["lr", "train_loss", "test_loss", "test_accuracy"]), judging_metric(["train_speed"])
+        ('test_accuracy', None)
+    """
+    return next((metric for metric in ranked(available) if is_measure(metric) and direction(metric)), None)
 
 
 def check_same_measures(runs: Sequence[PastRun]) -> None:

@@ -1,22 +1,25 @@
-"""What a page is about: the runs behind the directories that were named. Needs no torch."""
+"""The runs behind the directories that were named: run directories, and folders that hold some. Needs no torch."""
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import attrs
 
 from lossreg.errors import ConfigError
-from lossreg.reports.measures import check_same_measures
 from lossreg.training.record.reading import PastRun, read_run
 from lossreg.training.record.run_json import NAME
 from lossreg.values import one_line
 
 MAX_DEPTH = 3  # of run directories below a folder; a comparison has them one or two levels deep
 LEFT_OUT = "; this run is left out"
-MAX_RUNS = 5000  # what a browser still shows
+MAX_RUNS = 5000  # what a browser still shows; a whole disk is not read
+
+logger = logging.getLogger("lossreg")
 
 
 @attrs.frozen
@@ -39,12 +42,17 @@ class Source:
 
 
 def read_sources(named: Sequence[str | Path]) -> Source:
-    """Reads all runs of some run directories, or of folders that hold them.
+    """Reads all runs of some run directories, or of folders that hold them; warns of those that are left out.
+
+    Args:
+        named: Run directories, a run.json in one, or folders with run directories below them.
 
     Raises:
-        ConfigError: If a directory does not exist, is no run directory and holds none, a run that was named cannot be
-            read, or the runs have no metric in common.
+        ConfigError: If a name is empty, a directory does not exist, or is not a run directory and holds none; or if a
+            run that was named cannot be read.
     """
+    if not all(map(str, named)):
+        raise ConfigError("RUN is empty; name a run directory")
     runs: list[PastRun] = []
     folders: list[Path] = []
     unreadable: list[str] = []
@@ -59,7 +67,7 @@ def read_sources(named: Sequence[str | Path]) -> Source:
                 continue
             seen.add(identity)
             if len(seen) > MAX_RUNS:
-                raise ConfigError(f"there are more than {MAX_RUNS:,} runs, which no page shows; name fewer")
+                raise ConfigError(f"there are more than {MAX_RUNS:,} runs, too many to show; name fewer")
             try:
                 runs.append(read_run(each))
             except ConfigError as error:
@@ -69,7 +77,8 @@ def read_sources(named: Sequence[str | Path]) -> Source:
     if not runs:
         more = f" (as {len(unreadable) - 1} more run directories in it)" if len(unreadable) > 1 else ""
         raise ConfigError(f"{unreadable[0].removesuffix(LEFT_OUT)}{more}")
-    check_same_measures(runs)
+    for note in unreadable:
+        logger.warning("%s", note)
     return Source(tuple(runs), tuple(folders), tuple(unreadable))
 
 
@@ -119,7 +128,6 @@ def _natural(names: Iterable[str]) -> list[str]:
         >>> _natural(["seed-10", "seed-9"])
         ['seed-9', 'seed-10']
     """
-    import re
 
     def key(name: str) -> list[tuple[int, str]]:
         # Zeros in front do not count; a longer number is greater.

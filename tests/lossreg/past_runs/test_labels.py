@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lossreg.pictures.differences import group_runs
+from lossreg.past_runs.cells import cells_of
 from lossreg.training.record.reading import read_run
 
 if TYPE_CHECKING:
-    from tests.lossreg.pictures.conftest import PastRunMaker
+    from tests.lossreg.past_runs.conftest import PastRunMaker
 
 
 def labels(past_run: PastRunMaker, *specs: dict[str, Any]) -> list[str]:
     """The labels of runs with these settings."""
     runs = [read_run(past_run(f"run{number}", **spec)) for number, spec in enumerate(specs)]
-    return [group.label for group in group_runs(runs)]
+    return [cell.label for cell in cells_of(runs)]
 
 
 @pytest.mark.parametrize(
@@ -24,10 +24,10 @@ def labels(past_run: PastRunMaker, *specs: dict[str, Any]) -> list[str]:
     [
         ([{"loss": "builtin.dice"}, {"loss": "builtin.l1"}], ["dice", "l1"]),
         ([{"loss": "a.tversky"}, {"loss": "b.tversky"}], ["a.tversky", "b.tversky"]),
-        ([{"optimizer": "builtin.sgd(lr=0.1)"}, {"optimizer": "builtin.sgd(lr=0.2)"}], ["lr=0.1", "lr=0.2"]),
+        ([{"optimizer": "builtin.sgd(lr=0.1)"}, {"optimizer": "builtin.sgd(lr=0.2)"}], ["sgd(lr=0.1)", "sgd(lr=0.2)"]),
         (
             [{"optimizer": "builtin.sgd(lr=0.1, momentum=0.5)"}, {"optimizer": "builtin.adam(lr=0.1)"}],
-            ["sgd", "adam"],
+            ["sgd(momentum=0.5)", "adam"],
         ),
         (
             [
@@ -42,11 +42,11 @@ def labels(past_run: PastRunMaker, *specs: dict[str, Any]) -> list[str]:
                 {"loss": "x.f(a=1)", "optimizer": "x.g(a=1)"},
                 {"loss": "x.f(a=2)", "optimizer": "x.g(a=2)"},
             ],
-            ["loss.a=1, optimizer.a=1", "loss.a=2, optimizer.a=2"],
+            ["f(a=1), g(a=1)", "f(a=2), g(a=2)"],
         ),
         ([{"scheduler": None}, {"scheduler": "builtin.cosine"}], ["no scheduler", "cosine"]),
         ([{"batch_size": 32}, {"batch_size": 64}], ["batch_size=32", "batch_size=64"]),
-        ([{"loss": "builtin.dice", "epochs": 5}], [""]),
+        ([{"loss": "builtin.dice", "epochs": 5}], ["dice, sgd(lr=0.1)"]),
         ([{"loss": "((( no spec"}, {"loss": "builtin.dice"}], ["((( no spec", "dice"]),
     ],
 )
@@ -60,20 +60,20 @@ def test_a_default_that_is_written_out_is_no_difference(past_run: PastRunMaker) 
     built = {"components": {"optimizer": {"id": "builtin.sgd", "params": {"lr": 0.1, "momentum": 0.9}}}}
     first = past_run("first", facts=built, optimizer="builtin.sgd", seed=0)
     second = past_run("second", facts=built, optimizer="builtin.sgd(lr=0.1)", seed=1)
-    (group,) = group_runs([read_run(first), read_run(second)])
-    assert [run.directory for run in group.runs] == [first, second]
+    (cell,) = cells_of([read_run(first), read_run(second)])
+    assert [run.directory for run in cell.runs] == [first, second]
 
 
 def test_a_setting_that_an_older_version_did_not_have_is_at_its_default(past_run: PastRunMaker) -> None:
     """A run without the setting and one with its default differ in nothing."""
     runs = [read_run(past_run("old")), read_run(past_run("new", batch_size=64, seed=1))]
-    assert len(group_runs(runs)) == 1
+    assert len(cells_of(runs)) == 1
 
 
 def test_runs_that_differ_in_the_seed_are_one_group(past_run: PastRunMaker) -> None:
     """Seeds are sorted as numbers, and are in no label if all groups have the same."""
     runs = [read_run(past_run(f"{loss}{seed}", loss=loss, seed=seed)) for loss in ("x.a", "x.b") for seed in (10, 9)]
-    assert [(group.label, group.seeds) for group in group_runs(runs)] == [("a", ("9", "10")), ("b", ("9", "10"))]
+    assert [(cell.label, cell.seeds) for cell in cells_of(runs)] == [("a", ["9", "10"]), ("b", ["9", "10"])]
 
 
 def test_seeds_that_are_not_the_same_are_told(past_run: PastRunMaker) -> None:
@@ -90,4 +90,4 @@ def test_a_python_object_is_named_by_its_class(past_run: PastRunMaker) -> None:
     """What was an object is its class without the module."""
     first = past_run("first", facts={"objects": {"loss": "my.module.Focal"}}, loss=None)
     runs = [read_run(first), read_run(past_run("second"))]
-    assert [group.label for group in group_runs(runs)] == ["Focal", "cross_entropy"]
+    assert [cell.label for cell in cells_of(runs)] == ["Focal", "cross_entropy"]
