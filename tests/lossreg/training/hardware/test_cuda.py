@@ -23,10 +23,8 @@ from lossreg.training.state import Run
 pytestmark = [
     pytest.mark.cuda,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU with CUDA on this machine"),
-    # What torch says of its own parts: the mode that finds waiting, its compiler's imports, and a hint.
+    # What torch says of the mode that finds waiting.
     pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype feature:UserWarning"),
-    pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores:UserWarning"),
 ]
 
 SMALL = {"epochs": 2, "limit_train": 500, "limit_test": 100, "log_every": 10**6}
@@ -75,6 +73,7 @@ def test_steps_that_log_nothing_do_not_wait(loss: str, settings: dict[str, objec
         step(batches, step_plan)
 
 
+@pytest.mark.filterwarnings("default")  # of its own parts the compiler warns as it likes
 def test_compiled_runs_agree(run: Callable[..., RunResult], weights: Callable[[nn.Module], Tensor]) -> None:
     """Captured graphs give the rates and, to rounding, the weights of an eager run."""
     usual = {**SMALL, "device": "cuda", "scheduler": "lambda_lr(lr_lambda='1 / (1 + epoch)')"}
