@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 import click
 
@@ -40,14 +39,12 @@ def report_command(runs: tuple[str, ...], out: str | None) -> None:
     from lossreg.past_runs.metrics import check_same_measures
     from lossreg.past_runs.sources import read_sources
     from lossreg.reports.comparison import read_comparison
-    from lossreg.reports.writing import check_place, default_place, write_page
+    from lossreg.reports.writing import check_place, write_page
 
-    if out == "":
-        raise ConfigError("--out is empty; name a file, or leave the option out")
+    place = None if out is None else check_place(runs, out)
     source = read_sources(runs)
     check_same_measures(source.runs)
-    place = Path(out) if out is not None else default_place(runs)
-    check_place(place)
+    place = place or check_place(runs, out)
     comparisons = []
     for folder in source.folders:
         try:

@@ -19,7 +19,7 @@ import attrs
 
 from lossreg.errors import ConfigError, describe_error
 from lossreg.suggestions import did_you_mean
-from lossreg.training.record.directory import replacing
+from lossreg.training.record.outputs import output_file, written
 from lossreg.values import one_line, shown
 
 if TYPE_CHECKING:
@@ -133,22 +133,15 @@ def check_picture(path: str | os.PathLike[str], option: str) -> Path:
         option: What named it, for messages: `--out`.
 
     Raises:
-        ConfigError: If it is of no format that can be written, or its folder does not exist.
+        ConfigError: If it is of no format that can be written, or no file can be there.
     """
     text = os.fspath(path)
     ending = os.path.splitext(text)[1].removeprefix(".").lower()  # noqa: PTH122  # a Path drops a slash at the end
     known = ", ".join(f".{one}" for one in FORMATS)
-    if "\0" in text or ending not in FORMATS:
+    if text and ending not in FORMATS:
         hint = did_you_mean(ending, FORMATS)
         raise ConfigError(f"{option} {shown(text)} is not the name of a picture: it ends in one of {known}.{hint}")
-    target = Path(text).expanduser() if text.startswith("~") else Path(text)
-    if os.path.isdir(target):  # noqa: PTH112  # a Path raises for a name that is too long
-        raise ConfigError(f"{option} {shown(text)} is a directory; name a file in it")
-    if not os.path.isdir(target.parent):  # noqa: PTH112  # see above
-        raise ConfigError(
-            f"{option} {shown(text)}: there is no directory {one_line(str(target.parent))}; make it first"
-        )
-    return target
+    return output_file(text, option)
 
 
 def write_picture(figure: Figure, target: Path) -> None:
@@ -159,13 +152,8 @@ def write_picture(figure: Figure, target: Path) -> None:
     """
     kind = target.suffix.removeprefix(".").lower()
     dateless = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)  # the same picture is the same file
-    try:
-        with drawing(), replacing(target) as partial:
-            figure.savefig(partial, format=kind, metadata=dateless)
-    except OSError as error:
-        raise ConfigError(
-            f"the picture {one_line(str(target))} cannot be written: {error.strerror or error}; name another file"
-        ) from error
+    with drawing(), written(target) as partial:
+        figure.savefig(partial, format=kind, metadata=dateless)
 
 
 @contextlib.contextmanager

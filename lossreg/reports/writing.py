@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from lossreg.errors import ConfigError
-from lossreg.training.record.directory import replacing
+from lossreg.training.record.outputs import check_output, output_file, written
 from lossreg.training.record.run_json import NAME as RUN_JSON
 from lossreg.values import one_line
 
@@ -23,27 +22,25 @@ def default_place(named: Sequence[str]) -> Path:
     return (place.parent if place.name == RUN_JSON and not place.is_dir() else place) / PAGE
 
 
-def check_place(place: Path) -> None:
-    """Checks before anything is read that a page can go there.
+def check_place(named: Sequence[str], out: str | None) -> Path:
+    """Where the page goes, after checking that it can go there.
+
+    Args:
+        named: The runs, as they were named.
+        out: The file, or None for the default one.
 
     Raises:
-        ConfigError: If it is a directory, a device, or a file that is not a page: a mistyped name must not cost a
-            record; or if its directory does not exist.
+        ConfigError: If no file can be there, or one is that is not a page: a mistyped name must not cost a record.
     """
+    place = default_place(named) if out is None else output_file(out, "--out")
+    if out is None:
+        check_output(place, one_line(str(place)))
     try:
-        if not os.path.lexists(place):
-            if not place.parent.is_dir():
-                raise _unusable(place, f"cannot be written: there is no directory {one_line(str(place.parent))}")
-        elif place.is_dir():
-            raise _unusable(place, f"is a directory; name a file in it, such as {one_line(str(place / PAGE))}")
-        elif place.exists() and not place.is_file():
-            raise _unusable(place, "is not a regular file; name another with --out")
-        elif place.exists() and not _is_replaceable(place):
-            raise _unusable(place, "exists and is not a page; name another file with --out, or remove it")
-    except (OSError, ValueError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise _unusable(place, f"cannot be used: {getattr(error, 'strerror', None) or error}") from error
+        if place.exists() and not _is_replaceable(place):
+            raise ConfigError(f"{one_line(str(place))} exists and is not a page; name another file with --out")
+    except OSError as error:
+        raise ConfigError(f"{one_line(str(place))} cannot be used: {error.strerror}; name another file") from error
+    return place
 
 
 def write_page(place: Path, page: str) -> None:
@@ -52,18 +49,11 @@ def write_page(place: Path, page: str) -> None:
     Raises:
         ConfigError: If it cannot be written.
     """
-    try:
-        with replacing(place) as partial:
-            partial.write_bytes(page.encode())
-    except (OSError, ValueError) as error:
-        raise _unusable(place, f"cannot be written: {getattr(error, 'strerror', None) or error}") from error
+    with written(place) as partial:
+        partial.write_bytes(page.encode())
 
 
 def _is_replaceable(place: Path) -> bool:
     with place.open("rb") as stream:
         beginning = stream.read(len(_BEGINNING))
     return not beginning or beginning.lower() == _BEGINNING
-
-
-def _unusable(place: Path, why: str) -> ConfigError:
-    return ConfigError(f"{one_line(str(place))} {why}")

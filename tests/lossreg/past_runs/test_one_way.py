@@ -66,6 +66,30 @@ def test_an_empty_name_has_the_same_message(past_run: PastRunMaker, lossreg_comm
     assert plot.err == "lossreg: error: RUN is empty; name a run directory\n"
 
 
+@pytest.mark.parametrize("name", ["", "none/x", "folder", "/proc/x", "/dev/null/x", "pipe", "file/x"])
+def test_a_file_that_cannot_be_written_has_the_same_message(
+    past_run: PastRunMaker, lossreg_command: Command, name: str
+) -> None:
+    """A missing folder, a directory, a pipe, a system without such files: one line, and nothing is left."""
+    import os
+
+    past_run("a")
+    Path("file").touch()
+    for ending in ("png", "html"):
+        Path(f"folder.{ending}").mkdir()
+        os.mkfifo(f"pipe.{ending}")
+    before = sorted(Path.cwd().rglob("*"))
+    ends = {"plot": ".png", "report": ".html"} if name else {"plot": "", "report": ""}
+    said = []
+    for command, ending in ends.items():
+        outcome = lossreg_command(command, "a", "--out", f"{name}{ending}")
+        assert (outcome.code, outcome.out) == (2, "")
+        said.append(outcome.err.replace(ending, "") if ending else outcome.err)
+    assert said[0] == said[1]
+    assert said[0].count("\n") == 1
+    assert sorted(Path.cwd().rglob("*")) == before
+
+
 def test_a_broken_run_in_a_folder_has_the_same_warning(past_run: PastRunMaker, lossreg_command: Command) -> None:
     """Both leave it out, and say so in one line."""
     past_run("all/a")

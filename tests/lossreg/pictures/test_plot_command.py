@@ -46,7 +46,7 @@ def test_the_path_is_printed(past_run: PastRunMaker, lossreg_command: Command) -
         ("a --out none/x.png", "there is no directory none; make it first"),
         ("a --out x.gif", "it ends in one of .png, .svg, .pdf"),
         ("a --out empty.png", "is a directory; name a file in it"),
-        ("a --out /proc/x.png", "the picture /proc/x.png cannot be written"),
+        ("a --out /proc/x.png", "/proc/x.png cannot be written"),
         ("a --x minutes", "'minutes' is not one of 'epoch', 'step', 'seconds'"),
     ],
 )

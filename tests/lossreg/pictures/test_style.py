@@ -95,7 +95,7 @@ def test_a_picture_is_of_the_format_of_its_name(tmp_path: Path, ending: str, beg
 @pytest.mark.parametrize("name", ["", "plot", "plot.gif", "a\0.png", ".png", "plot.png/", "x" * 5000 + ".pn"])
 def test_a_name_of_no_picture_is_refused(name: str) -> None:
     """A name without a known ending is an error that lists them."""
-    with pytest.raises(ConfigError, match=r"\.png, \.svg, \.pdf|is a directory"):
+    with pytest.raises(ConfigError, match=r"\.png, \.svg, \.pdf|is a directory|is empty|null byte"):
         check_picture(name, "--out")
 
 

@@ -184,7 +184,7 @@ def test_a_full_disk_leaves_nothing(lossreg_command: Command, write_run: WriteRu
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
-    assert message == "page.html cannot be written: File too large"
+    assert message == "page.html cannot be written: File too large; name another file"
 
 
 @pytest.mark.parametrize("arguments", [[""], ["first", "--out", ""]])
