@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,20 @@ from scipy import stats
 import lossreg
 from tests.conftest import Command
 
-SMALL = ("--model", "mlp", "--limit-train", "200", "--limit-test", "100", "--epochs", "2", "--opt.lr", "0.1", "--quiet")
+SMALL = (
+    "--model",
+    "mlp",
+    "--limit-train",
+    "200",
+    "--limit-test",
+    "100",
+    "--epochs",
+    "2",
+    "--opt.lr",
+    "0.1",
+    "--quiet",
+    "--no-plots",
+)
 TWO = ("compare", "--loss", "dice", "--loss", "cross_entropy", *SMALL)
 
 
@@ -46,6 +60,23 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> lossreg.Comparison:
         out=tmp_path_factory.mktemp("compare") / "done",
         quiet=True,
     )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a comparison that is done: that of `TWO` with two seeds."""
+    place = tmp_path_factory.mktemp("compare") / "whole"
+    lossreg.compare(
+        loss=["dice", "cross_entropy"], model="mlp", limit_train=200, limit_test=100, epochs=2, seeds=2, out=place,
+        quiet=True, **{"optimizer.lr": 0.1},
+    )  # fmt: skip
+    return place
+
+
+@pytest.fixture
+def copied(whole: Path, tmp_path: Path) -> Path:
+    """A copy of it, `two` in the working directory."""
+    return shutil.copytree(whole, tmp_path / "two")
 
 
 def test_cells_are_run_directories(done: lossreg.Comparison) -> None:
@@ -164,55 +195,53 @@ def test_the_same_seed_has_the_same_initial_weights(tmp_path: Path) -> None:
         assert all(torch.equal(value, expected[name]) for name, value in weights.items())
 
 
-def test_a_finished_comparison_is_left_alone(lossreg_command: Command) -> None:
+def test_a_finished_comparison_is_left_alone(copied: Path, lossreg_command: Command) -> None:
     """Called again, nothing is run: every run.json is the same file, and the answer the same."""
-    first = lossreg_command(*TWO, "--seeds", "2", "--out", "again")
-    before = {file: file.stat().st_mtime_ns for file in Path("again").glob("*/run.json")}
-    second = lossreg_command(*TWO, "--seeds", "2", "--out", "again")
-    assert (first.code, second.code, len(before)) == (0, 0, 4)
-    assert {file: file.stat().st_mtime_ns for file in Path("again").glob("*/run.json")} == before
-    assert first.out == second.out
+    before = {file: file.stat().st_mtime_ns for file in copied.glob("*/run.json")}
+    verdict = content(copied)["verdict"]
+    outcome = lossreg_command(*TWO, "--seeds", "2", "--out", "two")
+    assert (outcome.code, len(before)) == (0, 4)
+    assert {file: file.stat().st_mtime_ns for file in copied.glob("*/run.json")} == before
+    assert content(copied)["verdict"] == verdict
+    assert verdict["sentence"] in outcome.out
 
 
-def test_seeds_and_choices_can_be_added(lossreg_command: Command) -> None:
+def test_seeds_and_choices_can_be_added(copied: Path, lossreg_command: Command) -> None:
     """One more seed and one more loss: what is there stays, the rest is run."""
-    lossreg_command(*TWO, "--seeds", "1", "--out", "more")
-    before = {file: file.stat().st_mtime_ns for file in Path("more").glob("*/run.json")}
-    outcome = lossreg_command(*TWO, "--loss", "mse", "--seeds", "2", "--out", "more")
-    after = {file: file.stat().st_mtime_ns for file in Path("more").glob("*/run.json")}
+    before = {file: file.stat().st_mtime_ns for file in copied.glob("*/run.json")}
+    outcome = lossreg_command(*TWO, "--loss", "mse", "--seeds", "3", "--out", "two")
+    after = {file: file.stat().st_mtime_ns for file in copied.glob("*/run.json")}
     assert outcome.code == 0
-    assert (len(before), len(after)) == (2, 6)
+    assert (len(before), len(after)) == (4, 9)
     assert {file: after[file] for file in before} == before
 
 
-def test_an_unfinished_run_is_run_again(lossreg_command: Command) -> None:
+def test_an_unfinished_run_is_run_again(copied: Path, lossreg_command: Command) -> None:
     """A run that was killed, which run.json calls running, is run anew; nothing of it is left."""
-    lossreg_command(*TWO, "--seeds", "1", "--out", "rest")
-    file = next(Path("rest").glob("dice*/run.json"))
+    file = next(copied.glob("dice*/run.json"))
     record = json.loads(file.read_text())
     file.write_text(json.dumps({**record, "status": "running", "metrics": None}))
     (file.parent / "left.txt").touch()
-    outcome = lossreg_command(*TWO, "--seeds", "1", "--out", "rest")
+    outcome = lossreg_command(*TWO, "--seeds", "2", "--out", "two")
     assert outcome.code == 0
     assert json.loads(file.read_text())["status"] == "finished"
     assert not (file.parent / "left.txt").exists()
 
 
-def test_another_comparison_in_the_directory_is_refused(lossreg_command: Command) -> None:
+def test_another_comparison_in_the_directory_is_refused(copied: Path, lossreg_command: Command) -> None:
     """Its cells are named, and nothing is changed."""
-    lossreg_command(*TWO, "--seeds", "1", "--out", "other")
-    before = (Path("other/compare.json")).read_bytes()
-    outcome = lossreg_command("compare", "--loss", "mse", *SMALL, "--seeds", "1", "--out", "other")
+    before = (copied / "compare.json").read_bytes()
+    outcome = lossreg_command("compare", "--loss", "mse", *SMALL, "--seeds", "2", "--out", "two")
     assert outcome.code == 2
     assert "is another comparison" in outcome.err
     assert "dice" in outcome.err
-    assert Path("other/compare.json").read_bytes() == before
+    assert (copied / "compare.json").read_bytes() == before
 
 
+@pytest.mark.usefixtures("copied")
 def test_fewer_seeds_than_there_are_are_refused(lossreg_command: Command) -> None:
     """They would leave runs out of the table."""
-    lossreg_command(*TWO, "--seeds", "2", "--out", "fewer")
-    outcome = lossreg_command(*TWO, "--seeds", "1", "--out", "fewer")
+    outcome = lossreg_command(*TWO, "--seeds", "1", "--out", "two")
     assert (outcome.code, "seeds that this comparison has not (1)" in outcome.err) == (2, True)
 
 
@@ -287,16 +316,15 @@ def test_nonsense_is_one_message(
 
 
 @pytest.mark.parametrize("damage", ['{"format": 2, "spec', "[" * 10_000, '{"format": 99}', "\x00"])
-def test_a_damaged_run_is_one_message(damage: str, lossreg_command: Command) -> None:
+def test_a_damaged_run_is_one_message(damage: str, copied: Path, lossreg_command: Command) -> None:
     """A run.json that is cut off or hostile: exit code 2, with the directory to remove; compare.json stays."""
-    lossreg_command(*TWO, "--seeds", "1", "--out", "damaged")
-    file = next(Path("damaged").glob("dice*/run.json"))
+    file = next(copied.glob("dice*/run.json"))
     file.write_text(damage)
-    before = Path("damaged/compare.json").read_bytes()
-    outcome = lossreg_command(*TWO, "--seeds", "1", "--out", "damaged")
+    before = (copied / "compare.json").read_bytes()
+    outcome = lossreg_command(*TWO, "--seeds", "2", "--out", "two")
     assert outcome.code == 2
     assert f"remove {file.parent.absolute()} to have it run again" in outcome.err
-    assert Path("damaged/compare.json").read_bytes() == before
+    assert (copied / "compare.json").read_bytes() == before
 
 
 def test_ctrl_c_keeps_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,20 @@ import lossreg
 from lossreg.comparison.fair import rates_around
 from tests.conftest import Command
 
-SMALL = ("--model", "mlp", "--limit-train", "200", "--limit-test", "50", "--epochs", "1", "--seeds", "2", "--quiet")
+SMALL = (
+    "--model",
+    "mlp",
+    "--limit-train",
+    "200",
+    "--limit-test",
+    "50",
+    "--epochs",
+    "1",
+    "--seeds",
+    "2",
+    "--quiet",
+    "--no-plots",
+)
 
 
 def test_rates_have_equal_ratios_around_the_cells_own() -> None:

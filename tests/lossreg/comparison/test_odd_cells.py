@@ -107,6 +107,12 @@ def test_the_rest_goes_on(ended: subprocess.CompletedProcess[str], runs: dict[st
     assert ended.returncode == 1
 
 
+def test_runs_leave_their_curves(folder: Path, runs: dict[str, dict[str, Any]]) -> None:
+    """As `lossreg run` does; one that failed has none."""
+    assert (folder / "cells" / runs["dice"]["directory"] / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert not (folder / "cells" / runs["dying"]["directory"] / "curves.png").exists()
+
+
 def test_failed_runs_are_run_again(folder: Path, ended: subprocess.CompletedProcess[str]) -> None:
     """The same command again runs those alone that are not finished."""
     command = list(ended.args)
