@@ -99,14 +99,21 @@ def _part(run: PastRun, field: str) -> Part:
         return Part()
     if field in run.objects:
         return Part(text, text)
-    try:
-        spec = ComponentSpec.parse(text)
-    except SpecError:  # of a run.json that was changed by hand
+    spec = _parsed(text)
+    if spec is None:
         return Part(text, text)
     facts = run.facts.get("components")
     built = facts.get(field) if isinstance(facts, dict) else None
     params = built.get("params") if isinstance(built, dict) else None
     return Part.of(spec, params if isinstance(params, dict) else {})
+
+
+@functools.lru_cache(maxsize=1024)  # most of the texts of many runs are the same
+def _parsed(text: str) -> ComponentSpec | None:
+    try:
+        return ComponentSpec.parse(text)
+    except SpecError:  # of a run.json that was changed by hand
+        return None
 
 
 def _named(cells: Sequence[Cell], labels: Mapping[str, str] | None) -> list[Cell]:

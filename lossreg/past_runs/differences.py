@@ -69,8 +69,8 @@ class Subject:
     @property
     def key(self) -> Any:
         """Equal for what differs in nothing but the seed."""
-        filled = ((field, part.name, tuple(sorted(part.params.items()))) for field, part in self.parts.items())
-        return tuple(sorted(filled)), tuple(sorted(self.settings.items()))
+        filled = ((field, part.name, frozenset(part.params.items())) for field, part in self.parts.items())
+        return frozenset(filled), frozenset(self.settings.items())
 
 
 def differences(subjects: Sequence[Subject]) -> list[dict[str, str]]:

@@ -294,7 +294,7 @@ def test_run_refuses_a_file_with_a_comparison(tmp_path: Path, lossreg_command: C
         (("--data", "digits", "--data", "diabetes"), "cell "),
         (("--out", "file/below"), "cannot be used"),
         (("--out", "full"), "is not a comparison"),
-        (("--out", "broken"), "damaged"),
+        (("--out", "broken"), "is not a whole compare.json"),
     ],
 )
 def test_nonsense_is_one_message(

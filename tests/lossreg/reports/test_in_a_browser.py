@@ -288,7 +288,7 @@ def test_many_cells_begin_with_the_best(browser: Browser, tmp_path: Path) -> Non
         write(tmp_path / f"run-{size}", [0.1, size / 50], batch_size=size)
     browser.open(page(tmp_path))
     pressed = [one.get_attribute("title") for one in browser.all("#legend [aria-pressed=true]")]
-    assert pressed == [f"batch_size = {size}" for size in range(33, 41)]
+    assert pressed == [f"batch_size={size}" for size in range(33, 41)]
     browser.one("#show-all").click()
     assert len(browser.all("#drawing .line")) == 40
     browser.one("#show-none").click()
