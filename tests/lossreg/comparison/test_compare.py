@@ -67,8 +67,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a comparison that is done: that of `TWO` with two seeds."""
     place = tmp_path_factory.mktemp("compare") / "whole"
     lossreg.compare(
-        loss=["dice", "cross_entropy"], model="mlp", limit_train=200, limit_test=100, epochs=2, seeds=2, out=place,
-        quiet=True, **{"optimizer.lr": 0.1},
+        loss=["dice", "cross_entropy"], optimizer="sgd(lr=0.1)", model="mlp", limit_train=200, limit_test=100, epochs=2,
+        seeds=2, out=place, quiet=True,
     )  # fmt: skip
     return place
 
