@@ -14,7 +14,7 @@ from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.build import ResolvedComponent
 from lossreg.registry.nested import interval_of, monitor_of
-from lossreg.training.choosing import watched
+from lossreg.training.choosing import instead_of, watched
 from lossreg.training.optim.given import make
 from lossreg.training.optim.optimizer import OptimizerPlan, check_step
 from lossreg.training.optim.stand_ins import stand_ins_of
@@ -79,11 +79,14 @@ def choose_stepping(
     monitor = None if followed is None else watched(followed, metrics)
     if monitor is not None and monitor not in metrics:
         raise ConfigError(
-            f"scheduler {component.name} follows the metric {monitor!r}, which this run does not have; "
-            f"it has {', '.join(metrics)}"
+            f"scheduler {component.name} follows the metric {monitor!r}, which this run does not have: "
+            f"{instead_of(monitor, metrics)}"
         )
     if monitor is not None and requested == "step":
-        raise ConfigError(f"scheduler {component.name} follows {monitor}, which there is once an epoch")
+        raise ConfigError(
+            f"scheduler {component.name} follows {monitor}, which there is once an epoch; leave scheduler_interval "
+            "(--sched-interval) out"
+        )
     own: Interval = "epoch" if monitor is not None else interval_of(choice.resolved)
     return Stepping(requested or own, monitor, epochs, steps_per_epoch)
 

@@ -11,6 +11,8 @@ import torch
 import lossreg
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import Command
 
 
@@ -82,3 +84,42 @@ def test_an_object_of_many_lines_is_shown_in_one() -> None:
     assert str(error.value).startswith("takes_sgd(inner=SGD ( Parameter Group 0 dampening: 0 ")
     assert str(error.value).endswith("cannot be built: ValueError: no")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("--sched \"plateau(monitor='train_accuracy')\"", "--eval-train evaluates on the training split too"),
+        ("--sched \"plateau(monitor='train_loss_after')\"", "--eval-train evaluates on the training split too"),
+        ("--sched \"plateau(monitor='val_loss')\" --validate 0.2", "it is called validation_loss here"),
+        ("--sched \"plateau(monitor='tset_loss')\"", "Did you mean 'test_loss'"),
+        ("--sched plateau --sched-interval step", "leave scheduler_interval (--sched-interval) out"),
+        ("--patience 2 --monitor train_loss_after", "--eval-train evaluates on the training split too"),
+        ("--patience 2 --eval-train --monitor train_mean_absolute_error", "it has train_loss, test_loss"),
+    ],
+)
+def test_a_metric_that_is_not_there_is_told_with_the_way_to_it(lossreg_command: Command, line: str, said: str) -> None:
+    """A scheduler that follows a metric is told what `--monitor` is told."""
+    outcome = lossreg_command("plan", "--limit-train", "64", *shlex.split(line))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert said in outcome.err
+
+
+def test_the_training_loss_after_an_epoch_can_be_followed(tmp_path: Path) -> None:
+    """It is in the rows with `eval_train`: it chooses, moves the rate, and is a target."""
+    result = lossreg.run(
+        scheduler="plateau(monitor='train_loss_after', factor=0.5, patience=0, threshold=10.0, threshold_mode='abs')",
+        eval_train=True,
+        patience=3,
+        monitor="train_loss_after",
+        target="train_loss_after<=0.0",
+        epochs=3,
+        limit_train=64,
+        limit_test=16,
+        quiet=True,
+        out=str(tmp_path / "run"),
+    )
+    assert [row["lr"] for row in result.metrics] == [0.01, 0.01, 0.005]
+    best = min(result.metrics, key=lambda row: row["train_loss_after"])
+    assert result.best_epoch == best["epoch"]
+    assert result.chosen_on == "train"
