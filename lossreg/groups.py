@@ -109,7 +109,8 @@ def parse_groups(value: Any) -> tuple[ParamGroup, ...]:
     for pattern, options in value.items():
         group = _group(pattern, options)
         if group.pattern in groups or (group.layer_decay and any(one.layer_decay for one in groups.values())):
-            raise ConfigError(f"param_groups: {shown(group.pattern)} is given twice")
+            what = f"the preset {LAYER_DECAY}" if group.layer_decay else shown(group.pattern)
+            raise ConfigError(f"param_groups: {what} is given twice")
         groups[group.pattern] = group
     return tuple(groups.values())
 

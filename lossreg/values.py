@@ -73,6 +73,8 @@ def shown(value: object) -> str:
         text = repr(value)
     except Exception:  # of foreign code; also a whole number of more digits than Python writes
         text = f"<{type(value).__name__}>"
+    if "\n" in text:  # of an object, such as an optimizer; that of a text has none
+        text = " ".join(text.split())
     return shortened(text)
 
 

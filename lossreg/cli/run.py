@@ -77,8 +77,10 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
         if name not in hidden and value is not None
     ]
     best = [] if result.best_epoch is None else [("best_epoch", str(result.best_epoch))]
-    for name, text in [*rows, *best, ("seconds", f"{result.seconds:.1f}"), ("directory", str(result.directory))]:
-        click.echo(printable(f"{name:<25}{text}"))
+    table = [*rows, *best, ("seconds", f"{result.seconds:.1f}"), ("directory", str(result.directory))]
+    width = max(25, *(len(name) + 1 for name, _ in table))
+    for name, text in table:
+        click.echo(printable(f"{name:<{width}}{text}"))
     launch = find_launch()
     if not options["quiet"] and (launch is None or launch.rank == 0):  # of several processes, the main one speaks
         for line in next_commands(result.directory, is_repeatable=result.repeatable):

@@ -135,7 +135,9 @@ class RunCommand(click.Command):
         _, _, order = self.make_parser(ctx).parse_args(args)
         for index, parameter in enumerate(order):
             if isinstance(parameter, click.Option) and not parameter.multiple and parameter in order[:index]:
-                raise click.UsageError(f"{' / '.join(parameter.opts)} is given twice", ctx)
+                listed = parameter.name in ("freeze", "unfreeze")
+                hint = "; write its patterns in one text, separated by commas" if listed else ""
+                raise click.UsageError(f"{' / '.join(parameter.opts)} is given twice{hint}", ctx)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
         """Completes options, behind `--loss.` the parameters of the loss, and behind one of these its values."""
@@ -343,6 +345,8 @@ def groups_of(texts: tuple[str, ...]) -> dict[str, str] | str:
         return texts[0]
     groups: dict[str, str] = {}
     for text in texts:
+        if normalize(text) == "none":
+            raise ConfigError(f"--param-groups {quoted(text)} drops all groups, and stands alone; leave it out")
         preset = preset_of(text)
         if preset is not None:
             groups[preset.pattern] = ""
@@ -350,7 +354,8 @@ def groups_of(texts: tuple[str, ...]) -> dict[str, str] | str:
         pattern, colon, options = map(str.strip, text.partition(":"))
         if not colon or not pattern or not options:
             raise ConfigError(
-                f"--param-groups {quoted(text)}: write 'PATTERN: KEY=VALUE, ...', such as '*.bias: weight_decay=0'"
+                f"--param-groups {quoted(text)}: write 'PATTERN: KEY=VALUE, ...', such as '*.bias: weight_decay=0', "
+                "or a preset, no_decay or layer_decay(0.75)"
             )
         if pattern in groups:
             raise ConfigError(f"--param-groups: the pattern {quoted(pattern)} is given twice")

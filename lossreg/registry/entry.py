@@ -13,6 +13,7 @@ from lossreg.components import Component
 from lossreg.errors import BuildError, LossregError, UnknownParameterError, describe_error
 from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
 from lossreg.plugins.provenance import Provenance
+from lossreg.values import shown
 
 if TYPE_CHECKING:
     from lossreg.registry.parameters import Signature
@@ -152,7 +153,7 @@ class RegistryEntry(Generic[C]):
         except BaseException as error:
             if is_from_outside(error):
                 raise
-            written = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+            written = ", ".join(f"{key}={shown(value)}" for key, value in arguments.items())
             raise BuildError(
                 f"{self.name}({written}) cannot be built: {describe_error(error)}", component=self.id
             ) from error

@@ -132,24 +132,34 @@ def choose(spec: RunSpec, metrics: Sequence[str], followed: Mapping[str, str]) -
 def _check_metric(setting: str, metric: str, metrics: Sequence[str]) -> None:
     if metric in metrics:
         return
+    raise ConfigError(
+        f"{setting} (--{setting}) names the metric {shown(metric)}, which this run does not have: "
+        f"{instead_of(metric, metrics)}",
+        setting=setting,
+    )
+
+
+def instead_of(metric: str, metrics: Sequence[str]) -> str:
+    """What to write in place of a metric that a run does not have, or what the run needs to have it.
+
+    Example:
+        >>> instead_of("train_accuracy", ["train_loss", "test_loss", "test_accuracy"])
+        '--eval-train evaluates on the training split too'
+    """
     kind, _, rest = metric.partition("_")
     meant = f"{VALIDATION}_{rest}" if kind in ("val", "valid", "dev") else None
     if meant in metrics:
-        hint = f"it is called {meant} here"
-    elif meant is not None and f"{TEST}_{rest}" in metrics:
-        hint = f"it has no validation split, which --validate 0.1 cuts off; the metric is {meant} then"
-    elif kind == VALIDATION and f"{TEST}_{rest}" in metrics:
-        hint = "it has no validation split, which --validate 0.1 cuts off"
-    elif kind == TEST and f"{VALIDATION}_{rest}" in metrics:
-        hint = f"its test split is read once, at the end; {VALIDATION}_{rest} is what to choose by"
-    elif kind == "train" and rest in ("accuracy", "mean_absolute_error"):
-        hint = "--eval-train evaluates on the training split too"
-    else:
-        hint = f"it has {', '.join(metrics)}.{did_you_mean(metric, metrics)}"
-    raise ConfigError(
-        f"{setting} (--{setting}) names the metric {shown(metric)}, which this run does not have: {hint}",
-        setting=setting,
-    )
+        return f"it is called {meant} here"
+    if meant is not None and f"{TEST}_{rest}" in metrics:
+        return f"it has no validation split, which --validate 0.1 cuts off; the metric is {meant} then"
+    if kind == VALIDATION and f"{TEST}_{rest}" in metrics:
+        return "it has no validation split, which --validate 0.1 cuts off"
+    if kind == TEST and f"{VALIDATION}_{rest}" in metrics:
+        return f"its test split is read once, at the end; {VALIDATION}_{rest} is what to choose by"
+    trained = "train_loss_after", "train_accuracy", "train_mean_absolute_error"
+    if metric in trained and not any(one in metrics for one in trained):
+        return "--eval-train evaluates on the training split too"
+    return f"it has {', '.join(metrics)}.{did_you_mean(metric, metrics)}"
 
 
 def _check_reachable(target: Target) -> None:

@@ -21,7 +21,7 @@ def metric_names(task: Task, *, eval_train: bool, evaluated: str = "test") -> li
     """The metrics of an epoch's row that a scheduler may follow; `evaluated` is the split that it is about."""
     quality = quality_name(task)
     both = ["train_loss", f"{evaluated}_loss", f"{evaluated}_{quality}"]
-    return [*both, f"train_{quality}"] if eval_train else both
+    return [*both, "train_loss_after", f"train_{quality}"] if eval_train else both
 
 
 def quality_name(task: Task) -> str:

@@ -11,7 +11,7 @@ import attrs
 
 from lossreg.components import Component, Loss
 from lossreg.data import Task
-from lossreg.errors import ConfigError, LossregError
+from lossreg.errors import ConfigError, LossregError, UnknownParameterError
 from lossreg.groups import REST, SCHEDULER, ParamGroup
 from lossreg.plugins.provenance import LOCAL, Provenance
 from lossreg.registry.build import ResolvedComponent, resolve, resolve_params
@@ -246,7 +246,12 @@ def _scheduled_optimizer(spec: ComponentSpec, registries: Registries) -> Choice:
     params = dict(spec.params)
     entry = registries.optimizers.get(spec.name)
     if entry is None or SCHEDULER not in params or SCHEDULER in entry.signature.parameters:
-        return _named("optimizer", spec, registries)
+        try:
+            return _named("optimizer", spec, registries)
+        except UnknownParameterError as error:
+            if error.parameter == SCHEDULER:  # of one that is wrapped: an optimizer's own is taken out below
+                error.message += f"; the rates are those of what wraps it: write {spec.name}(..., {SCHEDULER}=...)"
+            raise
     written = params.pop(SCHEDULER)
     choice = _named("optimizer", ComponentSpec(spec.name, params, spec.nested), registries)
     try:
@@ -268,6 +273,8 @@ def _of_group(group: ParamGroup, registries: Registries) -> Choice:
     try:
         return _scheduled_optimizer(group.optimizer, registries)
     except LossregError as error:
+        if isinstance(error, UnknownParameterError) and error.parameter == REST:
+            error.message += "; in a group an optimizer trains all that the pattern matches, and leaves no rest"
         hint = "" if group.optimizer.params else " (options are written KEY=VALUE, ...)"
         error.message = f"param_groups: {group.pattern!r}{hint}: {error.message}"
         error.setting = "param_groups"

@@ -232,9 +232,10 @@ def _milestones(
     if not parts:
         raise ConfigError("sequential needs at least one schedule: sequential(linear(), cosine(), milestones=[5])")
     if len(milestones) != len(parts) - 1:
+        between = f"{len(parts) - 1} milestone{'' if len(parts) == 2 else 's'}"
         raise ConfigError(
-            f"sequential: {len(parts)} schedules have {len(parts) - 1} milestones between them, not {len(milestones)} "
-            f"(milestones={list(milestones)})"
+            f"sequential: {len(parts)} schedule{'' if len(parts) == 1 else 's'} have {between} between them, not "
+            f"{len(milestones)} (milestones={list(milestones)})"
         )
     points = [_amount(milestone, "sequential: a milestone", span) for milestone in milestones]
     if any(later <= earlier for earlier, later in itertools.pairwise(points)):

@@ -37,10 +37,9 @@ SCHEDULERS = [
     ),
     Scheduler(
         "multi_step_lr",
-        f"{_TORCH}:MultiStepLR",
+        "lossreg_builtin.multi_step_lr:MultiStepLR",
         "Multiplies the rate by gamma at each milestone",
         required=("milestones",),
-        defaults={"gamma": 0.1},
         aliases=("multi_step",),
     ),
     Scheduler(

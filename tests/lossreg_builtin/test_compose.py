@@ -235,7 +235,7 @@ WRONG = {
     "warmup(cosine, length='0%')": "warmup: length='0%' is neither",
     "warmup(cosine, length='five')": "warmup: length='five' is neither",
     "warmup(schedule=5)": "5 is not a schedule that can be composed; write one by name",
-    "sequential(cosine, linear, milestones=[5, 6])": "2 schedules have 1 milestones between them, not 2",
+    "sequential(cosine, linear, milestones=[5, 6])": "2 schedules have 1 milestone between them, not 2",
     "sequential(cosine, linear, step_lr(step_size=1), milestones=[6, 6])": "milestones=.6, 6. do not increase",
     "sequential(cosine, linear, milestones=[30])": "of 20 epochs none is left for .*linear.*, which would begin at",
     "sequential(milestones=[], schedulers=[])": "sequential needs at least one schedule",

@@ -10,15 +10,17 @@ import attrs
 import torch
 from torch.nn import Parameter
 
-from lossreg.errors import ConfigError
+from lossreg.errors import BuildError, ConfigError
 from lossreg.registry.levels import GroupsByLevel, changed
 from lossreg.training.loss.gradients import SparseGradient
 from lossreg.training.optim.given import make
 from lossreg.training.optim.joint import JointOptimizer
 from lossreg.training.optim.modes import has_modes
 from lossreg.training.optim.needs import Needs, asks_for, union
-from lossreg.training.optim.param_groups import OptimizerGroup
+from lossreg.training.optim.param_groups import MAX_SHOWN, OptimizerGroup
 from lossreg.training.optim.stand_ins import Sparse
+from lossreg.training.selection import ROUTED
+from lossreg.values import shown
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -110,12 +112,29 @@ class OptimizerPlan:
         if replace is not None and "model" in runtime:
             runtime["model"] = getattr(replace, "model", runtime["model"])
         first = params if self.needs.first is None else runtime.get(self.needs.first, params)
-        built = self.choice.build(first, runtime=runtime)
+        try:
+            built = self.choice.build(first, runtime=runtime)
+        except BuildError as error:
+            error.message += self._not_for_these()
+            raise
         if self.choice.given is not None and makes(built, torch.optim.Optimizer):
             built = make(built, params, self.choice.label, "optimizer", "parameters")
         if not isinstance(built, torch.optim.Optimizer):
-            raise ConfigError(f"the optimizer {built!r} is neither a torch.optim.Optimizer nor makes one")
+            raise ConfigError(f"the optimizer {shown(built)} is neither a torch.optim.Optimizer nor makes one")
         return built
+
+    def _not_for_these(self) -> str:
+        """What an optimizer that is not for all parameters is for, and what it was given, as the end of a message."""
+        routed = self.choice.routed
+        if routed is None:
+            return ""
+        given = [
+            f"{name} {tuple(one.shape)}"
+            for group in self.groups
+            for name, one in zip(group.names, group.parameters, strict=True)
+        ]
+        more = f" and {len(given) - MAX_SHOWN} more" if len(given) > MAX_SHOWN else ""
+        return f"; it is for {ROUTED[routed.routes]}, and is given {', '.join(given[:MAX_SHOWN])}{more}"
 
     def _named(self, params: list[Any]) -> list[Any]:
         """The same parameters or groups, as pairs of name and parameter; a stand-in has the name of one like it."""

@@ -11,7 +11,7 @@ from torch.nn import Parameter
 
 from lossreg.errors import ConfigError
 from lossreg.groups import NO_DECAY, ParamGroup
-from lossreg.patterns import Glob, ParameterFacts, Pattern, parse_pattern
+from lossreg.patterns import Dimensions, Glob, ParameterFacts, Pattern, Shape, Type, parse_pattern
 from lossreg.suggestions import close_matches
 from lossreg.training.optim.group_options import GroupOptions, labelled, takes
 from lossreg.training.optim.layers import Parameters, without_decay
@@ -92,7 +92,7 @@ def match_parameters(
             if name in matched:
                 raise ConfigError(
                     f"param_groups: the parameter {name} is in two groups, {matched[name].pattern!r} and "
-                    f"{group.pattern!r}"
+                    f"{group.pattern!r}; add '& !{name}', or what else is in both, to one of the patterns"
                 )
             matched[name] = group
     return matched
@@ -117,11 +117,23 @@ def matching(
     found = [name for name, one in facts.items() if pattern.matches(one)]
     if not found:
         _refuse_further(pattern, text, facts, setting, further)
-        meant = close_matches(text, facts) if isinstance(pattern, Glob) else ()
+        title, there_are = _what_there_is(pattern, facts)
+        sought = pattern.glob if isinstance(pattern, Type) else text
+        meant = close_matches(sought, there_are) if isinstance(pattern, Glob | Type) else ()
         hint = f" Did you mean {' or '.join(map(repr, meant))}?" if meant else ""
-        shown = [*facts][:MAX_SHOWN] + ([f"... {len(facts) - MAX_SHOWN} more"] if len(facts) > MAX_SHOWN else [])
-        raise ConfigError(f"{setting}: {text!r} matches no {what}.{hint} Parameters: {', '.join(shown)}")
+        more = len(there_are) - MAX_SHOWN
+        shown = there_are[:MAX_SHOWN] + ([f"... {more} more"] if more > 0 else [])
+        raise ConfigError(f"{setting}: {text!r} matches no {what}.{hint} {title}: {', '.join(shown)}")
     return found
+
+
+def _what_there_is(pattern: Pattern, facts: Mapping[str, ParameterFacts]) -> tuple[str, list[str]]:
+    """What a pattern that matched nothing could have matched, with a title."""
+    if isinstance(pattern, Type):
+        return "Types", [*dict.fromkeys(one for fact in facts.values() for one in fact.types)]
+    if isinstance(pattern, Dimensions | Shape):
+        return "Parameters", [f"{name} {fact.shape}" for name, fact in facts.items()]
+    return "Parameters", [*facts]
 
 
 def _refuse_further(

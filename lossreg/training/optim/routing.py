@@ -124,8 +124,9 @@ def _members(
             rest.append(name)
     if routed is not None and rest and not own:
         what = ROUTED[routed.routes]
+        where = f"{model} outside of the groups that have an optimizer of their own" if any(others.values()) else model
         error = ConfigError(
-            f"{routed.name} trains {what}, and there are none for it in {model}; name another optimizer"
+            f"{routed.name} trains {what}, and there are none for it in {where}; name another optimizer"
         )
         error.setting = "optimizer"
         raise error

@@ -14,7 +14,7 @@ from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.build import ResolvedComponent
 from lossreg.registry.nested import interval_of, monitor_of
-from lossreg.training.choosing import watched
+from lossreg.training.choosing import instead_of, watched
 from lossreg.training.optim.given import make
 from lossreg.training.optim.optimizer import OptimizerPlan, check_step
 from lossreg.training.optim.stand_ins import stand_ins_of
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lossreg.run_spec import Interval
     from lossreg.training.selection import Choice
 
+ROUNDING = 1e-6  # of the highest rate: what a line that ends in 0 may be below it
 MAX_PREVIEW = 20_000  # steps that are tried out; a longer schedule that counts steps is not (0.2 s on a slow core)
 
 
@@ -78,11 +79,14 @@ def choose_stepping(
     monitor = None if followed is None else watched(followed, metrics)
     if monitor is not None and monitor not in metrics:
         raise ConfigError(
-            f"scheduler {component.name} follows the metric {monitor!r}, which this run does not have; "
-            f"it has {', '.join(metrics)}"
+            f"scheduler {component.name} follows the metric {monitor!r}, which this run does not have: "
+            f"{instead_of(monitor, metrics)}"
         )
     if monitor is not None and requested == "step":
-        raise ConfigError(f"scheduler {component.name} follows {monitor}, which there is once an epoch")
+        raise ConfigError(
+            f"scheduler {component.name} follows {monitor}, which there is once an epoch; leave scheduler_interval "
+            "(--sched-interval) out"
+        )
     own: Interval = "epoch" if monitor is not None else interval_of(choice.resolved)
     return Stepping(requested or own, monitor, epochs, steps_per_epoch)
 
@@ -233,10 +237,22 @@ def preview_rates(
         if schedule.counts_steps and stepping.epochs * stepping.steps_per_epoch > MAX_PREVIEW:
             return None
         rates = _walk(schedule, optimizer)
-    highest = max((max(rate.first, rate.last) for rate in rates), default=0.0)
+    _check_rates(rates, None if choice is None else choice.label)
+    return rates
+
+
+def _check_rates(rates: Sequence[EpochRates], scheduler: str | None) -> None:
+    """Refuses rates that no step is of any use with: of a line that ends in 0, one below it by rounding is none."""
+    each = [(epoch, one) for epoch, rate in enumerate(rates) for one in (rate.steps or (rate.first, rate.last))]
+    highest = max((one for _, one in each), default=0.0)
+    for epoch, one in each:
+        if not (isnan := math.isnan(one)) and one >= -ROUNDING * abs(highest):
+            continue
+        what = "is nan" if isnan else f"is {one:g}, which leads up the loss"
+        by = "" if scheduler is None else f"scheduler {scheduler}: "
+        raise ConfigError(f"{by}the learning rate {what}, in epoch {epoch}; a rate is at least 0")
     if highest > torch.finfo(torch.float32).max:
         raise ConfigError(f"the learning rate reaches {highest:g}, which no float32 weight can be moved by")
-    return rates
 
 
 def _is_made(given: object) -> bool:
