@@ -60,7 +60,19 @@ Command = Callable[..., Outcome]
 
 
 @pytest.fixture
-def lossreg_command(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+def lossreg_command(drawing_command: Command) -> Command:
+    """`drawing_command` without the curves of runs: hundreds of pictures that no test looks at take a minute."""
+
+    def run(*arguments: str) -> Outcome:
+        if arguments[:1] == ("run",):
+            arguments = ("run", "--no-plots", *arguments[1:])
+        return drawing_command(*arguments)
+
+    return run
+
+
+@pytest.fixture
+def drawing_command(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Runs `lossreg` in this process, in an empty working directory; returns exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
 

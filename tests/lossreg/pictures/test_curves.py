@@ -34,18 +34,18 @@ def drawn(panel: Axes) -> list[tuple[list[float], list[float]]]:
     return [(np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist()) for line in lines]
 
 
-def test_a_run_of_the_command_line_has_its_picture(lossreg_command: Command) -> None:
+def test_a_run_of_the_command_line_has_its_picture(drawing_command: Command) -> None:
     """curves.png is in the run directory, beside the files of the run, and nothing is said of it."""
-    outcome = lossreg_command(*LINE)
+    outcome = drawing_command(*LINE)
     assert (outcome.code, outcome.err) == (0, "")
     names = ["curves.png", "metrics.jsonl", "model.pt", "run.json"]
     assert sorted(path.name for path in Path("out").iterdir()) == names
     assert Path("out/curves.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_no_plots_is_none(lossreg_command: Command) -> None:
+def test_no_plots_is_none(drawing_command: Command) -> None:
     """--no-plots leaves it out."""
-    assert lossreg_command(*LINE, "--no-plots").code == 0
+    assert drawing_command(*LINE, "--no-plots").code == 0
     assert not Path("out/curves.png").exists()
 
 
