@@ -13,6 +13,7 @@ from lossreg.values import one_line
 
 PAGE = "report.html"
 _BEGINNING = b"<!doctype html"
+_PICTURES = (".pdf", ".png", ".svg")  # what a program that opens it by its name would not show
 
 
 def default_place(named: Sequence[str]) -> Path:
@@ -28,12 +29,14 @@ def check_place(place: Path) -> None:
 
     Raises:
         ConfigError: If it is a directory, a device, or a file that is not a page: a mistyped name must not cost a
-            record; or if its directory does not exist.
+            record; if its directory does not exist; or if its name is that of a picture.
     """
     try:
         if not os.path.lexists(place):
             if not place.parent.is_dir():
                 raise _unusable(place, f"cannot be written: there is no directory {one_line(str(place.parent))}")
+            if place.suffix.lower() in _PICTURES:
+                raise _unusable(place, f"is no name for a page, which is HTML; name {place.stem}.html, for example")
         elif place.is_dir():
             raise _unusable(place, f"is a directory; name a file in it, such as {one_line(str(place / PAGE))}")
         elif place.exists() and not place.is_file():
