@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -10,11 +10,12 @@ import click
 
 from lossreg.cli.config_file import load_comparison
 from lossreg.cli.run_options import EDITS, RunCommand, check_working_directory, groups_of, repeatable_options
-from lossreg.comparison.cells import Choice, Question, seeds_from
+from lossreg.comparison.cells import Choice, Question, check_filled, seeds_from
 from lossreg.comparison.question import Options, choices_of
-from lossreg.errors import ConfigError
+from lossreg.errors import ConfigError, LossregError
 from lossreg.registry.edits import Edit
-from lossreg.run_spec import RUN_KEYS, SETTINGS, RunSpec
+from lossreg.run_spec import COMPONENT_FIELDS, RUN_KEYS, SETTINGS, RunSpec
+from lossreg.training.arguments import check_call
 from lossreg.values import shown
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -100,6 +101,7 @@ def asked_of(ctx: click.Context, default_seeds: int) -> Asked:
     from lossreg.registry.registries import default
 
     check_working_directory()
+    check_call(None, ctx.params["out"])
     settings = {key: value for key, value in ctx.params.items() if key in RUN_KEYS and key != "target"}
     written = {key: value for key, value in settings.items() if value not in (None, ())}
     first = written.pop("seed", ())
@@ -153,12 +155,31 @@ def _with_table(
         if key in table and (not isinstance(table[key], kind) or (kind is int and isinstance(table[key], bool))):
             words = {int: "a whole number", bool: "true or false", str: "text"}
             raise ConfigError(f"{file}: {key} in [compare] is {words[kind]}, not {shown(table[key])}")
+    where = f"{file}: [compare]"
+    for field, value in table.items():
+        if field in COMPONENT_FIELDS and isinstance(value, Mapping):
+            name = f"{field}.{next(iter(value), 'name')}"
+            raise ConfigError(f'{where}: {name} is a parameter, whose key is in quotes: "{name}" = ...')
     try:
         lists, seeds = choices_of({key: value for key, value in table.items() if key not in _KEYS})
-    except ConfigError as error:
-        error.message = f"{file}: [compare]: {error.message}"
+        _check_lists(lists)
+    except LossregError as error:
+        error.message = f"{where}: {error.message}"
         raise
     given = {choice.key for choice in choices}
     # A component that an option names takes its parameters along.
     kept = [one for one in lists if one.key not in given and one.key.partition(".")[0] not in given]
     return [*choices, *kept], first or seeds
+
+
+def _check_lists(lists: Sequence[Choice]) -> None:
+    """Checks what can be said of a table's lists one by one, so that its file can be named.
+
+    Raises:
+        LossregError: If one is empty, or has a value that does not fit its setting.
+    """
+    for choice in lists:
+        check_filled(choice)
+        if not choice.is_dotted:
+            for value in choice.values:
+                RunSpec.from_mapping({choice.key: value}, "")

@@ -41,7 +41,7 @@ def plan_command(ctx: click.Context, /, **options: Any) -> None:
       lossreg plan --sched lambda_lr --sched.lr_lambda "epoch // 2" --epochs 20
       lossreg plan --sched "warmup(cosine(), length='10%')" --plot rates.png
     """
-    target = options["plot"] and _target(options["plot"])
+    target = None if options["plot"] is None else _target(options["plot"])
     settings = settings_of(ctx)
     from lossreg.registry.registries import default
     from lossreg.training.api import plan_request

@@ -54,8 +54,10 @@ def runs_command(
     """
     conditions = [Condition.parse(text) for text in where]
     order = Order("created", descending=True) if sort is None else Order.parse(sort)
-    place = Path(folder) if folder else Path(RUNS)
-    _check_folder(place, is_named=bool(folder))
+    if folder == "":
+        raise ConfigError("DIR is empty; name a folder of runs, or leave it out")
+    place = Path(folder or RUNS)
+    _check_folder(place, is_named=folder is not None)
     asked = {condition.field: f"--where {one_line(condition.text)}" for condition in conditions}
     asked = {order.field: f"--sort {one_line(sort or '')}", **asked}
     runs, unreadable = _found(place, params=any("." in field for field in asked))

@@ -10,6 +10,7 @@ from lossreg.comparison.question import Options, question_of
 from lossreg.comparison.results import Comparison
 from lossreg.comparison.session import run_comparison
 from lossreg.comparison.watching import Silence, Table
+from lossreg.training.arguments import check_call
 from lossreg.training.hardware.launcher import check_main_guard
 
 
@@ -64,6 +65,7 @@ def compare(
         (['cross_entropy', 'dice'], 'test_accuracy', True)
     """
     check_main_guard("lossreg.compare")
+    check_call(None, out, quiet, plots=plots)
     question = question_of(choices, seeds, pairs=pairs)
     options = Options(jobs, tuple(devices), target, baseline, fair, ray, plots)
     return run_comparison(

@@ -127,6 +127,16 @@ def identity(spec: RunSpec) -> tuple[Any, ...]:
     return tuple(sorted((key, repr(value)) for key, value in spec.items() if key != "seed"))
 
 
+def check_filled(choice: Choice) -> None:
+    """Checks that a choice has something to choose from.
+
+    Raises:
+        ConfigError: If it is an empty list.
+    """
+    if not choice.values:
+        raise ConfigError(f"{choice.flag} is an empty list, so there is no cell to run; name a value, or leave it out")
+
+
 def _check(question: Question) -> None:
     """Checks that no list is empty, says something twice, or has no partner.
 
@@ -134,10 +144,7 @@ def _check(question: Question) -> None:
         ConfigError: That names the list.
     """
     for choice in question.choices:
-        if not choice.values:
-            raise ConfigError(
-                f"{choice.flag} is an empty list, so there is no cell to run; name a value, or leave it out"
-            )
+        check_filled(choice)
         texts = [_text(value) for value in choice.values]
         twice = next((text for index, text in enumerate(texts) if text in texts[:index]), None)
         if twice is not None and not question.pairs:  # where it may go with another value

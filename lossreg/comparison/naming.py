@@ -83,7 +83,7 @@ def find_cell(text: str, cells: Sequence[Cell]) -> Cell:
     found = exact or [cell for cell in cells if wanted and all(_has(cell, part) for part in wanted)]
     if len(found) == 1:
         return found[0]
-    labels = [cell.label for cell in cells]
+    labels = [cell.label for cell in found or cells]
     known = "; ".join(labels[:20]) + ("; ..." if len(labels) > 20 else "")
     if found:
         raise ConfigError(

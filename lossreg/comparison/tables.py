@@ -60,7 +60,10 @@ def _columns(comparison: Comparison) -> list[str]:
         f"validation_{base}", f"test_{base}", f"best_validation_{base}", f"best_test_{base}", "validation_loss",
         "test_loss", "target_epochs", "target_seconds", "seconds",
     ]  # fmt: skip
-    return [name for name in dict.fromkeys(wanted) if any(name in result.summary for result in comparison.cells)]
+    found = {name for result in comparison.cells for name in result.summary}
+    if comparison.target is not None:  # that no run reached it is an answer, too
+        found |= {"target_epochs", "target_seconds"}
+    return [name for name in dict.fromkeys(wanted) if name in found]
 
 
 def _heading(name: str) -> str:
@@ -92,7 +95,7 @@ def _spread(found: Spread | None) -> str:
 
 def _to_target(found: Spread | None, done: int) -> str:
     if found is None:
-        return "never"
+        return "never" if done else "-"
     return _spread(found) if found.n == done else f"{_spread(found)} ({found.n} of {done})"
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("lossreg")
 
+_RANGE_WIDTH = 4  # points: of the range over seeds where there is one epoch
+
 
 @attrs.frozen
 class Band:
@@ -153,7 +155,9 @@ def _draw(bands: Sequence[Band], metric: str, axis: Axis, *, log: bool) -> Figur
     for number, (band, name) in enumerate(zip(bands, names, strict=True)):
         look = Look.of(number)
         if band.runs > 1:
-            panel.fill_between(band.mean.x, band.low, band.high, color=look.colour, alpha=0.16, linewidth=0)
+            # One point has no area: there the range is a line.
+            width = 0 if len(band.mean.x) > 1 else _RANGE_WIDTH
+            panel.fill_between(band.mean.x, band.low, band.high, color=look.colour, alpha=0.16, linewidth=width)
         (line,) = panel.plot(band.mean.x, band.mean.y, **look.line(len(band.mean.x)))
         if band.mean.has_points:
             labels.append(EndLabel(line, name, look.pattern))

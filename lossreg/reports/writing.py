@@ -12,6 +12,7 @@ from lossreg.values import one_line
 
 PAGE = "report.html"
 _BEGINNING = b"<!doctype html"
+_PICTURES = (".pdf", ".png", ".svg")  # what a program that opens it by its name would not show
 
 
 def default_place(named: Sequence[str]) -> Path:
@@ -30,12 +31,17 @@ def check_place(named: Sequence[str], out: str | None) -> Path:
         out: The file, or None for the default one.
 
     Raises:
-        ConfigError: If no file can be there, or one is that is not a page: a mistyped name must not cost a record.
+        ConfigError: If no file can be there, its name is that of a picture, or a file is there that is not a page: a
+            mistyped name must not cost a record.
     """
     place = default_place(named) if out is None else output_file(out, "--out")
     if out is None:
         check_output(place, one_line(str(place)))
     try:
+        if place.suffix.lower() in _PICTURES and not place.exists():
+            raise ConfigError(
+                f"{one_line(str(place))} is no name for a page, which is HTML; name {place.stem}.html, for example"
+            )
         if place.exists() and not _is_replaceable(place):
             raise ConfigError(f"{one_line(str(place))} exists and is not a page; name another file with --out")
     except OSError as error:

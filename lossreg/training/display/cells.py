@@ -169,15 +169,19 @@ class CellTable:
         from rich.text import Text
 
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        table.add_column("cell", no_wrap=True, overflow="ellipsis")
-        for title in ("status", "epoch", self.metric, "time"):
+        # Where room is short, names give way: only a column that may wrap is made narrower by itself, and these texts
+        # do not wrap.
+        table.add_column("cell", overflow="ellipsis")
+        for title in ("status", "epoch"):
             table.add_column(title, no_wrap=True, justify="left" if title == "status" else "right")
+        table.add_column(Text(self.metric, no_wrap=True, overflow="ellipsis"), justify="right")
+        table.add_column("time", no_wrap=True, justify="right")
         now = time.perf_counter()
         for label in self._shown():
             cell = self._cells[label]
             seconds = now - cell.began if cell.status in _LIVE and cell.began is not None else cell.seconds
             table.add_row(
-                Text(one_line(label)),
+                Text(one_line(label), no_wrap=True, overflow="ellipsis"),
                 Text(one_line(cell.status), style=_STYLES.get(cell.status, "dim")),
                 self._epochs_of(cell),
                 "" if cell.metric is None else f"{cell.metric:.4g}",
