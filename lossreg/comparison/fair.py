@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
-from lossreg.comparison.naming import Cell, make_cells
+from lossreg.comparison.naming import Cell, firsts_of, make_cells
 from lossreg.comparison.planning import Planned
 from lossreg.comparison.results import Attempt
 from lossreg.comparison.watching import CellRun
@@ -117,10 +117,16 @@ def choose(planned: Planned, trials: Sequence[Trial], attempts: Mapping[str, Att
         cell.spec if rate.rate is None else _with_rate(planned, number, rate.rate).spec
         for number, (cell, rate) in enumerate(zip(planned.cells, rates, strict=True))
     ]
+    firsts = firsts_of(specs, params)  # cells that differ in the rate alone may come to the same
+    kept = list(dict.fromkeys(firsts))
+    specs, params = [specs[place] for place in kept], [params[place] for place in kept]
     cells = [
-        attrs.evolve(made, asked=cell.name) for made, cell in zip(make_cells(specs, params), planned.cells, strict=True)
+        attrs.evolve(made, asked=planned.cells[place].name)
+        for made, place in zip(make_cells(specs, params), kept, strict=True)
     ]
-    baseline = None if planned.baseline is None else cells[planned.cells.index(planned.baseline)]
+    baseline = None
+    if planned.baseline is not None:
+        baseline = cells[kept.index(firsts[planned.cells.index(planned.baseline)])]
     return attrs.evolve(planned, cells=tuple(cells), params=tuple(params), baseline=baseline), rates
 
 

@@ -64,6 +64,18 @@ def make_cells(specs: Sequence[RunSpec], params: Sequence[Mapping[str, Mapping[s
     ]
 
 
+def firsts_of(specs: Sequence[RunSpec], params: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[int]:
+    """For each cell the place of the first that is the same, by full ids and the values of all parameters.
+
+    Args:
+        specs: As for `make_cells`.
+        params: As for `make_cells`.
+    """
+    first: dict[Any, int] = {}
+    keys = [_subject(spec, known).key for spec, known in zip(specs, params, strict=True)]
+    return [first.setdefault(key, place) for place, key in enumerate(keys)]
+
+
 def cell_name(spec: RunSpec) -> str:
     """The name of a cell: what a person looks for, and a hash of all that is not the default."""
     said = {key: value for key, value in spec.items() if key != "seed" and value != _DEFAULTS[key]}

@@ -12,7 +12,7 @@ import attrs
 
 from lossreg.comparison.cells import Question, expand
 from lossreg.comparison.jobs import Job, Slots, do, slots_for, warm_up
-from lossreg.comparison.naming import Cell, find_cell, make_cells
+from lossreg.comparison.naming import Cell, find_cell, firsts_of, make_cells
 from lossreg.comparison.question import Options, check_options
 from lossreg.comparison.watching import CellRun
 from lossreg.comparison.worker import devices, plan
@@ -74,6 +74,8 @@ def plan_comparison(question: Question, options: Options) -> Planned:
     tasks = sorted({one["task"] for one in planned})
     if len(tasks) > 1:
         raise ConfigError(f"cells of different tasks have no metric in common: {' and '.join(tasks)}")
+    firsts = firsts_of([one["spec"] for one in planned], [one["params"] for one in planned])
+    planned = [planned[place] for place in dict.fromkeys(firsts)]
     cells = make_cells([one["spec"] for one in planned], [one["params"] for one in planned])
     warnings = dict.fromkeys(warning for one in planned for warning in one["warnings"])
     return Planned(

@@ -69,11 +69,13 @@ def plan(question: Question, options: Options) -> Planned:
     """Makes and checks the cells; see `plan_comparison`.
 
     Raises:
-        LossregError: If a cell cannot be run, or has no rate to choose.
+        LossregError: If a cell cannot be run, has no rate to choose, or a device is not there.
     """
     planned = plan_comparison(question, options)
     if options.fair is not None:
         check_fair(planned)
+    if options.devices:
+        find_slots(len(planned.runs), options, planned)
     return planned
 
 
@@ -130,7 +132,8 @@ class _Work:
         self._run(self._planned.runs)
 
     def _run(self, runs: Sequence[CellRun]) -> None:
-        """Runs those that are not done yet."""
+        """Runs those that are not done yet; trials of several cells may be the same run."""
+        runs = list({run.name: run for run in reversed(runs)}.values())[::-1]
         for run in runs:
             self._look(run)
         missing = [run for run in runs if not self._is_done(run)]
