@@ -40,6 +40,7 @@ SCHEDULERS = [
         "lossreg_builtin.multi_step_lr:MultiStepLR",
         "Multiplies the rate by gamma at each milestone",
         required=("milestones",),
+        defaults={"gamma": 0.1},
         aliases=("multi_step",),
     ),
     Scheduler(

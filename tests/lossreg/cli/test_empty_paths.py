@@ -20,8 +20,8 @@ if TYPE_CHECKING:
         (("compare", "--model", "mlp", "--out", ""), "out (--out) is empty; name a directory, or leave it out"),
         (("compare", "--dry-run", "--out", ""), "out (--out) is empty; name a directory, or leave it out"),
         (("noise", "--model", "mlp", "--out", ""), "out (--out) is empty; name a directory, or leave it out"),
-        (("plan", "--plot", ""), "--plot '' is not the name of a picture: it ends in one of .png, .svg, .pdf."),
-        (("show", "loss", "dice", "--plot", ""), "--plot '' is not the name of a picture: it ends in one of .png, "),
+        (("plan", "--plot", ""), "--plot is empty; name a file, or leave the option out"),
+        (("show", "loss", "dice", "--plot", ""), "--plot is empty; name a file, or leave the option out"),
     ],
 )  # fmt: skip
 def test_an_empty_path_is_an_error(
