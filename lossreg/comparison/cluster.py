@@ -195,6 +195,8 @@ def _keep(files: Files, out: Path) -> None:
             partial.mkdir()
             for name, content in files.items():
                 place = partial / name
+                if not place.resolve().is_relative_to(partial.resolve()):
+                    raise OSError(f"a node sent a file named {name!r}, which is outside of the run directory")
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(content)
             partial.replace(out)

@@ -16,6 +16,7 @@ import attrs
 
 from lossreg.comparison.worker import Conditions, Say, work
 from lossreg.errors import LossregError, describe_error
+from lossreg.machine import available_cores
 from lossreg.registry.registries import default
 
 LAST_WORDS = 60  # seconds that a process which was asked to end has for its record
@@ -76,11 +77,6 @@ class _Running:
     slot: int
     process: BaseProcess
     outcome: Outcome | None = None
-
-
-def available_cores() -> int:
-    """The processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def slots_for(runs: int, jobs: int | None, devices: tuple[str, ...] = ()) -> Slots:

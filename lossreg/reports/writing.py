@@ -40,7 +40,7 @@ def check_place(named: Sequence[str], out: str | None) -> Path:
     try:
         if place.suffix.lower() in _PICTURES and not place.exists():
             raise ConfigError(
-                f"{one_line(str(place))} is no name for a page, which is HTML; name {place.stem}.html, for example"
+                f"{one_line(str(place))} is not a name for a page, which is HTML; name {place.stem}.html, for example"
             )
         if place.exists() and not _is_replaceable(place):
             raise ConfigError(f"{one_line(str(place))} exists and is not a page; name another file with --out")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from lossreg.errors import DataError, describe_error
+from lossreg.machine import available_cores
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.training.data.reader import Reader, check_values
 from lossreg.training.data.splits import ResidentSplit, StreamedSplit
@@ -71,11 +71,6 @@ def load_split(
     inputs, targets = _read_all(split, task, limit, where, quiet=quiet) if tensors is None else tensors
     targets = check_values(inputs, targets, task, where)
     return ResidentSplit(inputs.to(device), targets.to(device), where, reason)
-
-
-def available_cores() -> int:
-    """The processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def tensors_of(split: data.Split, limit: int | None, where: str) -> tuple[Tensor, Tensor] | None:

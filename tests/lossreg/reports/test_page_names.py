@@ -19,7 +19,9 @@ def test_a_name_of_a_picture_is_refused(name: str, lossreg_command: Command, wri
     write_run("first")
     outcome = lossreg_command("report", "first", "--out", name)
     assert (outcome.code, outcome.out) == (2, "")
-    assert outcome.err == f"lossreg: error: {name} is no name for a page, which is HTML; name page.html, for example\n"
+    assert (
+        outcome.err == f"lossreg: error: {name} is not a name for a page, which is HTML; name page.html, for example\n"
+    )
     assert not Path(name).exists()
 
 
