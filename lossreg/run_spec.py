@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 
+from lossreg.checkpointing import EveryText, read_every
 from lossreg.errors import ConfigError, SpecError
 from lossreg.freezing import freezing_text
 from lossreg.groups import ParamGroup, parse_groups
@@ -53,6 +54,9 @@ COMPONENT_FIELDS: Mapping[str, str] = {
 
 #: Where the settings name observers, of which there may be several.
 OBSERVE = "observe"
+
+#: What a resumed run may set anew: it changes neither the steps that are left nor the rows of past ones.
+CHANGEABLE = ("epochs", "checkpoint_every", "keep", "best", "observe")
 
 #: Other words for a setting -> the setting: its flag, and what other trainers call it.
 SYNONYMS: Mapping[str, str] = {
@@ -397,6 +401,29 @@ class RunSpec:
         metadata=described(
             "Which weights are evaluated, saved and returned: raw, ema(DECAY), swa(start=START) or optimizer.",
             default="auto: the optimizer's own for evaluation where it has them, otherwise raw",
+        ),
+    )
+    checkpoint_every: str | None = attrs.field(
+        default="1",
+        converter=read_every,
+        validator=EveryText(),
+        metadata=described(
+            "Write a checkpoint after every N epochs, N steps (500s) or N minutes (10m), and at the end; none writes "
+            "none."
+        ),
+    )
+    keep: int = attrs.field(
+        default=2,
+        converter=plain,
+        validator=Whole(1, 1000),
+        metadata=described("How many checkpoints are kept, the newest ones; that of `best` is kept in addition."),
+    )
+    best: str | None = attrs.field(
+        default=None,
+        converter=plain_or_none,
+        validator=MetricName(),
+        metadata=described(
+            "Keep a checkpoint of the epoch with the best value of a metric, such as validation_loss.", default="none"
         ),
     )
     log_every: int = attrs.field(

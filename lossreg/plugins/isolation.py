@@ -9,9 +9,11 @@ import sys
 
 _STDOUT, _STDERR = 1, 2
 
-#: Exit codes by which lossreg's own handlers of signals end a process.
-_SIGNALS = frozenset(128 + getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+#: The signals that end a run, in addition to Ctrl-C.
+ENDING = ("SIGTERM", "SIGHUP", "SIGUSR1")
 
+#: Exit codes by which lossreg's own handlers of signals end a process.
+_SIGNALS = frozenset(128 + getattr(signal, name) for name in ENDING if hasattr(signal, name))
 
 #: The attribute of an error that the handler of a signal raised: the number of the signal.
 SENT_BY = "_lossreg_signal"

@@ -71,6 +71,9 @@ class RunArguments(TypedDict, total=False):
     target: str | None
     eval_train: bool
     weights: str
+    checkpoint_every: str | int | None
+    keep: int
+    best: str | None
     log_every: int
     observe: str | ComponentSpec | Iterable[object] | None
 

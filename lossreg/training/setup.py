@@ -450,7 +450,7 @@ def _optimization(
         optimizer,
         plan.all_needs,
         scaler,
-        schedule=build_schedules(schedules, plan, optimizer, may_skip=scaler is not None),
+        schedule=build_schedules(schedules, plan, optimizer, previews, may_skip=scaler is not None),
         rates=rates_of_first(schedules, previews),
         planned=[(one.of(plan), rates) for one, rates in zip(schedules, previews, strict=True) if one.members],
         facts=facts | scheduler_facts(chosen["optimizer"], plan, schedules, optimizer),

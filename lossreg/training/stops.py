@@ -1,4 +1,7 @@
-"""How a run ends before its last epoch: a requested stop, Ctrl-C, SIGTERM, SIGHUP."""
+"""How a run ends before its last epoch: a requested stop, Ctrl-C, SIGTERM, SIGHUP, SIGUSR1.
+
+SIGUSR1 is what SLURM sends some time before it ends a job, where it is asked to (`--signal=USR1@90`).
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,11 @@ from types import FrameType
 from typing import Any, NoReturn, Self
 
 from lossreg.errors import ConfigError, RunFailedError, describe_error
-from lossreg.plugins.isolation import SENT_BY, is_from_outside
+from lossreg.plugins.isolation import ENDING, SENT_BY, is_from_outside
 
-#: Exit codes of a command that a signal stopped: 130, and 143 or 129.
+#: Exit codes of a command that a signal stopped: 130, and 143, 129 or 138.
 INTERRUPTED = 128 + signal.SIGINT
-_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))  # Windows has one
+_ENDING = tuple(getattr(signal, name) for name in ENDING if hasattr(signal, name))  # Windows has one
 SIGNAL_NAMES = {128 + number: number.name for number in _ENDING}
 
 
@@ -31,7 +34,7 @@ def check_reason(reason: object) -> None:
 
 @contextlib.contextmanager
 def signals_as_exits() -> Iterator[None]:
-    """Within the block SIGTERM and SIGHUP raise SystemExit, so that the record of the run is closed on the way out.
+    """Within the block SIGTERM, SIGHUP and SIGUSR1 raise SystemExit, so that the record is closed on the way out.
 
     A SIGHUP that is ignored stays so: the command was started with nohup.
     """
@@ -93,8 +96,12 @@ def exits_as_failures(position: Callable[[], tuple[int, int]] | None = None) -> 
 class SignalGuard:
     """Within the block the first signal ends the run, and those that follow wait until the record is complete.
 
-    A signal that comes while the record is being completed waits too, and ends the program afterwards. Only the main
-    thread of a program has signals; in others this does nothing.
+    A signal that comes while the record is being completed waits too, and ends the program afterwards. One for which a
+    program has no handler, and by which the system would end it without a word, raises SystemExit. Only the main thread
+    of a program has signals; in others this does nothing.
+
+    Attributes:
+        noted: The signal that came first within `noting`, or None.
 
     Example:
         >>> with contextlib.suppress(KeyboardInterrupt), SignalGuard() as guard:
@@ -106,24 +113,64 @@ class SignalGuard:
 
     def __init__(self) -> None:
         self._handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}
+        self._replaced: dict[int, Any] = {}
         self._holds = False
         self._waiting: int | None = None
+        self._note: Callable[[], None] | None = None
+        self.noted: int | None = None
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, *_ENDING):
-                handler = signal.getsignal(number)
-                if callable(handler):  # neither ignored, nor the system's own
+                handler = _exit if signal.getsignal(number) == signal.SIG_DFL else signal.getsignal(number)
+                if callable(handler):  # not ignored
                     self._handlers[number] = handler
-                    signal.signal(number, self._handle)
+                    self._replaced[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *rest: object) -> None:
-        for number, handler in self._handlers.items():
+        for number, handler in self._replaced.items():
             if signal.getsignal(number) == self._handle:  # the handler itself may have put another in its place
                 signal.signal(number, handler)
         if self._waiting is not None and (error is None or signal_name(error) is None):
             signal.raise_signal(self._waiting)
+
+    @contextlib.contextmanager
+    def noting(self, note: Callable[[], None]) -> Iterator[None]:
+        """Within the block the first signal is only noted, for the block to end when it can; a second one ends it.
+
+        One that the block does not come to raise ends the program after the run.
+
+        Args:
+            note: Called when it comes, between any two instructions.
+
+        Example:
+            >>> with contextlib.suppress(KeyboardInterrupt), SignalGuard() as guard, guard.noting(lambda: None):
+            ...     signal.raise_signal(signal.SIGINT)
+            ...     print("saved")
+            ...     guard.raise_noted()
+            ...     print("never reached")
+            saved
+        """
+        self._note = note
+        try:
+            yield
+        finally:
+            self._note = None
+            if self.noted is not None:
+                self._waiting, self.noted = self._waiting or self.noted, None
+
+    def raise_noted(self, number: int | None = None) -> None:
+        """Ends the run by the signal that was noted, if there is one; returns if its handler only takes note of it.
+
+        Args:
+            number: The signal that another process of the run got, where it was not this one.
+        """
+        note, self._note = self._note, None
+        number, self.noted = self.noted or number, None
+        if number is not None:
+            self._handle(number, None)
+        self._note = note
 
     @contextlib.contextmanager
     def holding(self) -> Iterator[None]:
@@ -156,9 +203,13 @@ class SignalGuard:
         if self._holds:
             self._waiting = self._waiting or number
             return
+        if self._note is not None and self.noted is None:
+            self.noted = number
+            self._note()
+            return
         self._holds = True
         try:
-            self._handlers[number](number, frame)
+            self._handlers.get(number, _exit)(number, frame)
         except BaseException as error:
             setattr(error, SENT_BY, number)  # the code that it comes over is not to blame
             raise

@@ -71,12 +71,30 @@ class BatchPlan:
         return max(min(last, self.count) // self.world_size, 1)
 
     def __iter__(self) -> Iterator[StepPlan]:
+        return self.after(0)
+
+    def after(self, steps: int) -> Iterator[StepPlan]:
+        """The steps of an epoch that are left when some are done.
+
+        Example:
+            >>> [step.samples for step in BatchPlan(5, batch_size=2).after(1)]
+            [2, 1]
+        """
         size = self.batch_size * self.accumulate
         full, rest = divmod(self.count, size)
-        if full:
-            yield from itertools.repeat(self._step(size), full)
-        if rest:
+        if full > steps:
+            yield from itertools.repeat(self._step(size), full - steps)
+        if rest and steps <= full:
             yield self._step(rest)
+
+    def micro_batches(self, steps: int) -> int:
+        """How many batches of one process the first steps of an epoch have.
+
+        Example:
+            >>> BatchPlan(5, batch_size=1, accumulate=2).micro_batches(2)
+            4
+        """
+        return min(steps * self.accumulate, -(-self.count // self.batch_size))
 
     def _step(self, samples: int) -> StepPlan:
         batches = [min(self.batch_size, samples - first) for first in range(0, samples, self.batch_size)]

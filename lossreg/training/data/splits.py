@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
+import os
 import pickle
+import signal
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import Protocol
@@ -17,6 +21,24 @@ from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.data.order import sample_order
 from lossreg.training.data.reader import Batch, Key, Reader, check_classes
 from lossreg.training.seeds import EVALUATION_EPOCH, sample_seeds
+
+OUTLIVING = 10.0  # seconds that a worker outlives a SIGTERM, in which the run comes to the end of its step
+
+
+def outlive_signals(worker: int) -> None:
+    """Has a worker go on when a signal reaches all processes of a run: the run still needs batches to end a step."""
+    del worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("SIGHUP", "SIGUSR1"):
+        if hasattr(signal, name):  # Windows has none
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end_later)
+
+
+def _end_later(*signal_and_frame: object) -> None:
+    timer = threading.Timer(OUTLIVING, os._exit, [128 + signal.SIGTERM])
+    timer.daemon = True
+    timer.start()
 
 
 class Split(Protocol):
@@ -48,8 +70,11 @@ class Split(Protocol):
     def set_memory_format(self, memory_format: torch.memory_format) -> None:
         """Gives images another layout in memory."""
 
-    def epoch(self, plan: BatchPlan, seed: int, epoch: int) -> Iterator[Batch]:
-        """The batches of an epoch of training, one for each micro-batch of the plan, on the device."""
+    def epoch(self, plan: BatchPlan, seed: int, epoch: int, skipped: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch of training, one for each micro-batch of the plan, on the device.
+
+        The first `skipped` of them are left out: they were trained on already.
+        """
 
     def in_order(self, ranges: Iterable[tuple[int, int]], seed: int) -> Iterator[Batch]:
         """Batches of samples as they lie, on the device."""
@@ -119,7 +144,7 @@ class ResidentSplit:
     def _shaped(self, stored: Tensor) -> Tensor:
         return stored.permute(0, 3, 1, 2) if self._channels_last else stored
 
-    def epoch(self, plan: BatchPlan, seed: int, epoch: int) -> Iterator[Batch]:
+    def epoch(self, plan: BatchPlan, seed: int, epoch: int, skipped: int = 0) -> Iterator[Batch]:
         """Gathers the batches of an epoch."""
         inputs, targets = self._stored, self.targets
         order = sample_order(seed, epoch, len(self))
@@ -127,7 +152,7 @@ class ResidentSplit:
             order = order.pin_memory().to(targets.device, non_blocking=True)  # a plain copy would wait for the device
         else:
             order = order.to(targets.device)
-        for first, last in plan.ranges():
+        for first, last in itertools.islice(plan.ranges(), skipped, None):
             chosen = order[first:last]
             gathered = inputs.index_select(0, chosen)
             yield self._shaped(gathered) if self._channels_last else gathered, targets.index_select(0, chosen)
@@ -185,10 +210,11 @@ class StreamedSplit:
         """Gives the images of each batch the layout."""
         self._memory_format = memory_format
 
-    def epoch(self, plan: BatchPlan, seed: int, epoch: int) -> Iterator[Batch]:
+    def epoch(self, plan: BatchPlan, seed: int, epoch: int, skipped: int = 0) -> Iterator[Batch]:
         """Reads the batches of an epoch."""
         order, seeds = sample_order(seed, epoch, len(self)), sample_seeds(seed, epoch, len(self))
-        return self._read((order[first:last] for first, last in plan.ranges()), seeds)
+        ranges = itertools.islice(plan.ranges(), skipped, None)
+        return self._read((order[first:last] for first, last in ranges), seeds)
 
     def in_order(self, ranges: Iterable[tuple[int, int]], seed: int) -> Iterator[Batch]:
         """Reads batches of samples as they lie, with the same seeds each time."""
@@ -236,6 +262,7 @@ class StreamedSplit:
                     persistent_workers=self.workers > 0,
                     pin_memory=self.device.type == "cuda",
                     generator=torch.Generator(),  # the global one belongs to the model
+                    worker_init_fn=outlive_signals,
                 )
             return iter(self._data_loader)
 

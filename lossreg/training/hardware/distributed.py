@@ -6,7 +6,7 @@ import atexit
 import contextlib
 import gc
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -72,6 +72,22 @@ class Processes:
         if self.world_size > 1:
             dist.all_reduce(tensor)
         return tensor
+
+    def all_reduce_greatest(self, tensor: Tensor) -> Tensor:
+        """The greatest values over all processes, in place, and returns them; of a small tensor on the CPU."""
+        if self.world_size > 1:
+            moved = tensor.to(_reachable())
+            dist.all_reduce(moved, op=dist.ReduceOp.MAX)
+            tensor.copy_(moved)
+        return tensor
+
+    def gather_objects(self, value: T) -> list[T]:
+        """What each process has, in the order of their ranks."""
+        if self.world_size == 1:
+            return [value]
+        held: list[Any] = [None] * self.world_size
+        dist.all_gather_object(held, value)
+        return held
 
     def broadcast_object(self, value: T) -> T:
         """What the main process has."""
@@ -189,6 +205,12 @@ def data_parallel(module: nn.Module, device: torch.device, *, find_unused: bool)
         gradient_as_bucket_view=True,
         find_unused_parameters=find_unused,
     )
+
+
+def _reachable() -> torch.device:
+    """Where the group can exchange a small tensor: on the CPU if it can, so that nothing waits for a device."""
+    backends = dist.get_backend_config()
+    return torch.device("cpu" if "cpu" in str(backends) or "gloo" in str(backends) else torch.accelerator.current_accelerator() or "cpu")
 
 
 def set_current_device(device: torch.device) -> None:

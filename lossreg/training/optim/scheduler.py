@@ -117,12 +117,16 @@ class Schedule:
         stepping: When it steps.
         label: How a person would write it.
         may_skip: Whether the optimizer may not have stepped before: torch would suspect a wrong order of calls.
+        takes_length: Whether it is told how many epochs or steps the run has.
+        rates: The rates to come, or None if they are not known.
     """
 
     scheduler: LRScheduler | None
     stepping: Stepping
     label: str
     may_skip: bool = False
+    takes_length: bool = False
+    rates: Sequence[EpochRates] | None = None
 
     @property
     def counts_steps(self) -> bool:
@@ -162,6 +166,15 @@ class Schedule:
             if not isinstance(error, LossregError):
                 error.add_note(f"lossreg: raised by the scheduler {self.label}")
             raise
+
+
+def takes_length(value: Any) -> bool:
+    """Whether a scheduler, or one that is nested in it, is told how long the run is."""
+    if isinstance(value, ResolvedComponent):
+        given = value.entry.component.runtime_args
+        taken = {what for name, what in given.items() if name not in value.written}
+        return bool(taken & {"epochs", "span", "total_steps"}) or takes_length(tuple(value.params.values()))
+    return isinstance(value, tuple) and any(map(takes_length, value))
 
 
 def build_scheduler(choice: Choice | None, optimizer: Optimizer, runtime: Mapping[str, Any]) -> LRScheduler | None:

@@ -19,6 +19,7 @@ from lossreg.training.optim.scheduler import (
     build_scheduler,
     choose_stepping,
     preview_rates,
+    takes_length,
     zero_rate_warning,
 )
 
@@ -167,7 +168,12 @@ class JointSchedule:
 
 
 def build_schedules(
-    schedules: Sequence[PlannedSchedule], plan: OptimizerPlan, optimizer: Optimizer, *, may_skip: bool
+    schedules: Sequence[PlannedSchedule],
+    plan: OptimizerPlan,
+    optimizer: Optimizer,
+    previews: Previews,
+    *,
+    may_skip: bool,
 ) -> Schedule | JointSchedule:
     """Builds the schedulers.
 
@@ -175,18 +181,21 @@ def build_schedules(
         schedules: Which of them moves what.
         plan: The optimizers.
         optimizer: The same, built.
+        previews: The rates to come of each schedule.
         may_skip: Whether there may be steps that a gradient scaler leaves out.
 
     Raises:
         LossregError: If a scheduler cannot be built.
     """
     built = []
-    for one in schedules:
+    for one, rates in zip(schedules, previews, strict=True):
         part = _part(optimizer, one.members)
         scheduler = build_scheduler(one.choice, part, one.runtime(plan))
         # Torch looks whether the optimizer that it was given has stepped; of a part, the members do.
         is_part = len(one.members) > 1 and part is not optimizer
-        built.append(Schedule(scheduler, one.stepping, one.label, may_skip=may_skip or is_part))
+        is_told = one.choice is not None and takes_length(one.choice.resolved)
+        may = may_skip or is_part
+        built.append(Schedule(scheduler, one.stepping, one.label, may_skip=may, takes_length=is_told, rates=rates))
     return built[0] if len(built) == 1 else JointSchedule(tuple(built))
 
 

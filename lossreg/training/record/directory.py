@@ -1,4 +1,8 @@
-"""The run directory: claimed before anything is loaded, given back if the run never starts, its files always whole."""
+"""The run directory: claimed before anything is loaded, given back if the run never starts, its files always whole.
+
+A claim is a lock that the system takes away when its process ends, however it ends. It is one of the process
+(`fcntl.lockf`), which children do not inherit: workers that outlive a killed run do not keep its directory.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ import errno
 import itertools
 import json
 import os
+import shlex
+import threading
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -21,8 +27,12 @@ except ImportError:  # Windows
 
 _FULL = {errno.ENOSPC: "no space left on device", getattr(errno, "EDQUOT", None): "the disk quota is used up"}
 
-CLAIM = ".claimed"  # a file that exists from the claim of a directory until its run.json is written
+CLAIM = ".claimed"  # a file that exists from the claim of a directory to the end of its run
+CHECKPOINTS = "checkpoints"  # the folder of a run's checkpoints, in its directory
 RUNS = "runs"  # the folder of run directories without a name
+
+_held: set[Path] = set()  # the directories of this process: a lock of a process does not keep out its other threads
+_holding = threading.Lock()
 
 
 def absolute_path(path: str | Path) -> Path:
@@ -71,11 +81,29 @@ class RunDirectory:
             raise _unusable(path, f"cannot be used: {reason}") from error
         return directory
 
+    @classmethod
+    def reopen(cls, path: Path) -> RunDirectory:
+        """Takes the directory of a run that is to go on. No other run can take it then.
+
+        Raises:
+            RunDirectoryError: If it does not exist, a process still works on it, or it cannot be used.
+        """
+        directory = cls(absolute_path(path), [], None)
+        if not directory.path.is_dir():
+            raise _unusable(path, "does not exist" if not directory.path.exists() else "is not a directory")
+        try:
+            directory._lock = _locked(directory.path, "a process still works on it")
+        except OSError as error:
+            raise _unusable(path, f"cannot be used: {error.strerror}") from error
+        return directory
+
     def _take(self) -> None:
         self._made += [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(self.path)
         if any(entry.name != CLAIM for entry in self.path.iterdir()):
+            raise _unusable(self.path, f"is not empty{_unfinished_run(self.path)}")
+        self._lock = _locked(self.path, "belongs to another run, which is about to start; name another")
+        if any(entry.name != CLAIM for entry in self.path.iterdir()):  # another run was faster
             raise _unusable(self.path, f"is not empty{_unfinished_run(self.path)}")
 
     @classmethod
@@ -100,11 +128,13 @@ class RunDirectory:
                     raise  # it cannot be made; otherwise another run has it
         raise AssertionError("unreachable")
 
-    def started(self) -> None:
-        """Takes the claim away: run.json exists now."""
+    def close(self) -> None:
+        """Gives the claim back: the run is over."""
         lock, self._lock = self._lock, None
         if lock is None:
             return
+        with _holding:
+            _held.discard(self.path)
         if fcntl is None:
             os.close(lock)  # Windows removes no file that is open
         with contextlib.suppress(OSError):
@@ -114,7 +144,7 @@ class RunDirectory:
 
     def release(self) -> None:
         """Removes what claiming made, where it is still empty."""
-        self.started()
+        self.close()
         self._remove_made()
 
     def _remove_made(self) -> None:
@@ -123,13 +153,28 @@ class RunDirectory:
                 folder.rmdir()
 
 
-def _locked(directory: Path) -> int:
+def _locked(directory: Path, why: str) -> int:
     """The descriptor of a new claim, or of one that a process left when it died: locks end with their process.
+
+    Args:
+        directory: What is claimed.
+        why: What to say if another run has claimed it.
 
     Raises:
         RunDirectoryError: If another run has claimed the directory.
     """
-    claim = directory / CLAIM
+    with _holding:
+        if directory in _held:  # before the file is opened: closing it again would give up the lock of this process
+            raise _unusable(directory, why)
+        descriptor = _lock_of(directory / CLAIM)
+        if descriptor is None:
+            raise _unusable(directory, why)
+        _held.add(directory)
+    return descriptor
+
+
+def _lock_of(claim: Path) -> int | None:
+    """The descriptor of a claim that this process has locked; None if another one has."""
     while True:
         left = False
         try:
@@ -137,27 +182,25 @@ def _locked(directory: Path) -> int:
         except FileExistsError:
             left = True
             descriptor = os.open(claim, os.O_RDWR | os.O_CREAT, 0o666)
-        why = _why_not_locked(descriptor, claim, left=left)
-        if why is None and _is_still(claim, descriptor):
+        if not _is_locked(descriptor, left=left):
+            os.close(descriptor)
+            return None
+        if _is_still(claim, descriptor):
             return descriptor
         os.close(descriptor)
-        if why is not None:
-            raise _unusable(directory, why)
 
 
-def _why_not_locked(descriptor: int, claim: Path, *, left: bool) -> str | None:
-    """Locks a claim; if that fails, says why it cannot be taken."""
+def _is_locked(descriptor: int, *, left: bool) -> bool:
+    """Locks a claim and says whether that worked; without locks, whether no claim was there."""
+    if fcntl is None:
+        return not left
     try:
-        if fcntl is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return None
-    except BlockingIOError:
-        return "belongs to another run, which is about to start; name another"
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # the systems differ in what they say of a lock of another process
+        return False
     except OSError:
-        pass  # this file system has no locks
-    return (
-        f"belongs to another run, which is about to start; name another, or remove {claim} if none is" if left else None
-    )
+        return not left  # this file system has no locks
+    return True
 
 
 def _is_still(claim: Path, descriptor: int) -> bool:
@@ -174,7 +217,10 @@ def _unfinished_run(directory: Path) -> str:
     with contextlib.suppress(OSError, ValueError):
         content = json.loads((directory / "run.json").read_text(encoding="utf-8"))
         said = describe_unfinished(content) if isinstance(content, dict) else None
-    return f"{f' ({said})' if said else ''}; name another --out directory, or remove it"
+    resume = ""
+    if said and (directory / CHECKPOINTS).is_dir():
+        resume = f"go on with it: lossreg run --resume {shlex.quote(str(directory))}; or "
+    return f"{f' ({said})' if said else ''}; {resume}name another --out directory, or remove it"
 
 
 def _unusable(path: Path, why: str) -> RunDirectoryError:

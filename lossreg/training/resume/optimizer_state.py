@@ -1,0 +1,178 @@
+"""The state of an optimizer by names of parameters, not by their numbers: what a file of another program can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lossreg.errors import ConfigError
+from lossreg.training.optim.joint import JointOptimizer
+
+if TYPE_CHECKING:
+    from torch.nn import Parameter
+    from torch.optim import Optimizer
+
+State = dict[str, Any]
+MAX_SHOWN = 5  # differences in a message
+
+
+def named_state(optimizer: Optimizer, parameters: Mapping[str, Parameter]) -> State:
+    """The `state_dict()` of an optimizer, with names of parameters in the place of their numbers.
+
+    Also of optimizers that wrap another one, whose states are inside of theirs.
+
+    Args:
+        optimizer: The optimizer.
+        parameters: All parameters by name.
+
+    Returns:
+        `state`, with names and shapes; the shapes tell a state that fits from one that does not.
+    """
+    names = _names(optimizer, parameters)
+    state = optimizer.state_dict()
+    shapes = {name: list(parameters[name].shape) for name in _flat(names) if name in parameters}
+    return {"state": _renamed(state, names, _by_name), "shapes": shapes}
+
+
+def load_named_state(
+    optimizer: Optimizer, saved: Mapping[str, Any], parameters: Mapping[str, Parameter], *, partly: bool = False
+) -> list[str]:
+    """Gives an optimizer what `named_state` gave.
+
+    Args:
+        optimizer: The optimizer, freshly built.
+        saved: The state.
+        parameters: All parameters by name.
+        partly: Whether the states of parameters that fit are taken, and the others begin anew.
+
+    Returns:
+        The differences that were passed over.
+
+    Raises:
+        ConfigError: If it is the state of other parameters, shapes or groups.
+    """
+    names = _names(optimizer, parameters)
+    differences = _differences(saved, names, parameters)
+    if differences and not partly:
+        more = f" and {len(differences) - MAX_SHOWN} more" if len(differences) > MAX_SHOWN else ""
+        raise ConfigError(
+            f"the state of the optimizer does not fit: {'; '.join(differences[:MAX_SHOWN])}{more}; --override takes "
+            "what fits, and the rest begins anew"
+        )
+    state = saved["state"]
+    if differences:
+        state = _fitting(state, named_state(optimizer, parameters)["state"], saved["shapes"], parameters)
+    optimizer.load_state_dict(_renamed(state, names, _by_number))
+    _restore_types(optimizer, state, parameters)
+    return differences
+
+
+Names = list[Any]  # of an optimizer in the order of its groups; of several, a list of such lists
+
+
+def _names(optimizer: Optimizer, parameters: Mapping[str, Parameter]) -> Names:
+    if isinstance(optimizer, JointOptimizer):
+        return [_names(member, parameters) for member in optimizer.members]
+    by_id = {id(parameter): name for name, parameter in parameters.items()}
+    held = [one for group in optimizer.param_groups for one in group["params"]]
+    return [by_id.get(id(one), f"parameter {place}") for place, one in enumerate(held)]
+
+
+def _flat(names: Names) -> list[str]:
+    return [one for name in names for one in (_flat(name) if isinstance(name, list) else [name])]
+
+
+def _renamed(tree: Any, names: Names, rename: Any) -> Any:
+    """The tree with the numbers of all state dicts in it replaced, or the names."""
+    if isinstance(tree, Mapping):
+        if names and isinstance(names[0], list):
+            members = [_renamed(one, of, rename) for one, of in zip(tree["members"], names, strict=True)]
+            return {**tree, "members": members}
+        if _is_state_dict(tree) and sum(len(group["params"]) for group in tree["param_groups"]) == len(names):
+            return rename(tree, names)
+        return type(tree)((key, _renamed(value, names, rename)) for key, value in tree.items()) if tree else tree
+    if type(tree) in (list, tuple):
+        return type(tree)(_renamed(one, names, rename) for one in tree)
+    return tree
+
+
+def _is_state_dict(tree: Mapping[Any, Any]) -> bool:
+    groups = tree.get("param_groups")
+    return (
+        isinstance(tree.get("state"), Mapping)
+        and isinstance(groups, list)
+        and all(isinstance(group, Mapping) and isinstance(group.get("params"), list) for group in groups)
+    )
+
+
+def _by_name(tree: Mapping[str, Any], names: Sequence[str]) -> State:
+    numbers = [number for group in tree["param_groups"] for number in group["params"]]
+    return _replaced(tree, dict(zip(numbers, names, strict=True)))
+
+
+def _by_number(tree: Mapping[str, Any], names: Sequence[str]) -> State:
+    return _replaced(tree, {name: number for number, name in enumerate(names)})
+
+
+def _replaced(tree: Mapping[str, Any], keys: Mapping[Any, Any]) -> State:
+    groups = [{**group, "params": [keys[one] for one in group["params"]]} for group in tree["param_groups"]]
+    state = {keys.get(key, key): value for key, value in tree["state"].items()}
+    return {**tree, "state": state, "param_groups": groups}
+
+
+def _differences(saved: Mapping[str, Any], names: Names, parameters: Mapping[str, Parameter]) -> list[str]:
+    shapes = saved["shapes"]
+    here = [name for name in _flat(names) if name in parameters]
+    found = [f"{name} is not in the checkpoint" for name in here if name not in shapes]
+    found += [f"{name} of the checkpoint is not trained here" for name in shapes if name not in here]
+    found += [
+        f"{name} is {tuple(parameters[name].shape)} here, and {tuple(shapes[name])} in the checkpoint"
+        for name in here
+        if name in shapes and list(parameters[name].shape) != list(shapes[name])
+    ]
+    if not found and list(shapes) != here:
+        found.append("the parameters are in other groups, or in another order")
+    return found
+
+
+def _fitting(saved: Any, fresh: Any, shapes: Mapping[str, Any], parameters: Mapping[str, Parameter]) -> Any:
+    """The fresh state with that of the parameters that fit."""
+    if not isinstance(fresh, Mapping) or not isinstance(saved, Mapping):
+        return fresh
+    if "members" in fresh and isinstance(saved.get("members"), list):
+        pairs = zip(saved["members"], fresh["members"], strict=False)
+        members = [_fitting(one, other, shapes, parameters) for one, other in pairs]
+        return {**fresh, "members": [*members, *fresh["members"][len(members) :]]}
+    if not (_is_state_dict(fresh) and _is_state_dict(saved)):
+        return fresh
+    names = [name for group in fresh["param_groups"] for name in group["params"]]
+    fitting = {
+        name: saved["state"][name]
+        for name in names
+        if name in saved["state"] and list(parameters[name].shape) == list(shapes.get(name, ()))
+    }
+    groups = fresh["param_groups"]
+    if len(groups) == len(saved["param_groups"]):
+        pairs = zip(groups, saved["param_groups"], strict=True)
+        groups = [{**one, **other, "params": one["params"]} for one, other in pairs]
+    return {**fresh, "state": fitting, "param_groups": groups}
+
+
+def _restore_types(optimizer: Optimizer, state: Any, parameters: Mapping[str, Parameter]) -> None:
+    """Puts back the types of state tensors: torch gives them the type of their parameter as it loads them."""
+    if isinstance(optimizer, JointOptimizer):
+        for member, of_member in zip(optimizer.members, state["members"], strict=True):
+            _restore_types(member, of_member, parameters)
+        return
+    if not _is_state_dict(state):
+        return
+    for name, values in state["state"].items():
+        held = optimizer.state.get(parameters.get(name)) if name in parameters else None
+        if not isinstance(held, dict) or not isinstance(values, Mapping):
+            continue
+        for key, value in values.items():
+            loaded = held.get(key)
+            if isinstance(value, torch.Tensor) and isinstance(loaded, torch.Tensor) and loaded.dtype != value.dtype:
+                held[key] = value.to(loaded.device)
