@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import attrs
 
 from lossreg.checkpointing import EveryText, read_every
+from lossreg.durations import Duration, read_duration
 from lossreg.errors import ConfigError, SpecError
 from lossreg.freezing import freezing_text
 from lossreg.groups import ParamGroup, parse_groups
@@ -56,7 +57,7 @@ COMPONENT_FIELDS: Mapping[str, str] = {
 OBSERVE = "observe"
 
 #: What a resumed run may set anew: it changes neither the steps that are left nor the rows of past ones.
-CHANGEABLE = ("epochs", "checkpoint_every", "keep", "best", "observe")
+CHANGEABLE = ("epochs", "max_steps", "max_time", "checkpoint_every", "keep", "best", "observe")
 
 #: Other words for a setting -> the setting: its flag, and what other trainers call it.
 SYNONYMS: Mapping[str, str] = {
@@ -72,6 +73,11 @@ SYNONYMS: Mapping[str, str] = {
     "max_epochs": "epochs",
     "num_epochs": "epochs",
     "n_epochs": "epochs",
+    "max_iters": "max_steps",
+    "max_iterations": "max_steps",
+    "num_steps": "max_steps",
+    "max_duration": "max_time",
+    "time_limit": "max_time",
     "bs": "batch_size",
     "train_batch_size": "batch_size",
     "num_workers": "workers",
@@ -385,6 +391,24 @@ class RunSpec:
         validator=TargetText(),
         metadata=described(
             "End when a metric reaches a value: METRIC>=VALUE or METRIC<=VALUE, such as validation_accuracy>=0.99.",
+            default="none",
+        ),
+    )
+    max_steps: int | None = attrs.field(
+        default=None,
+        converter=plain_or_none,
+        validator=Whole(1, optional=True),
+        metadata=described(
+            "End after N steps in all, in the middle of an epoch too; the schedule spans `epochs` all the same.",
+            default="none",
+        ),
+    )
+    max_time: str | None = attrs.field(
+        default=None,
+        converter=read_duration,
+        validator=Duration(),
+        metadata=described(
+            "End after so much time in all: 90s, 30m, 1h30m, or a number of seconds.",
             default="none",
         ),
     )

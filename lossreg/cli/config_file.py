@@ -18,7 +18,7 @@ from lossreg.registry.registries import Registries
 from lossreg.run_spec import COMPONENT_FIELDS, OBSERVE, RunSpec, check_keys
 from lossreg.spec import ComponentSpec
 from lossreg.training.record.owner import describe_unfinished
-from lossreg.training.record.run_json import ENDS_ITSELF, NAME, RunRecord, read_run_record
+from lossreg.training.record.run_json import ENDS_ITSELF, MAX_TIME, NAME, RunRecord, read_run_record
 from lossreg.values import shown
 
 MAX_BYTES = 10_000_000  # of a file of settings; a device such as /dev/zero has no end
@@ -198,7 +198,13 @@ def _check_origin(origin: dict[str, Any], kind: str, file: Path, registries: Reg
 
 def _compare_participants(record: RunRecord, here: Collection[Participant]) -> None:
     """Warns of a stop, and of run hooks that took part in a past run and are missing or changed here, or are new."""
-    if record.ending and record.ending["stopped_by"] not in ENDS_ITSELF:
+    if record.ending.get("stopped_by") == MAX_TIME:
+        logger.warning(
+            "%s was ended by the clock (max_time): a repeat may end at another step; --max-steps %s --max-time none "
+            "ends it at the same one",
+            record.file, record.ending["steps_done"],
+        )  # fmt: skip
+    elif record.ending and record.ending["stopped_by"] not in ENDS_ITSELF:
         by = f" by {record.ending['stopped_by']}" if record.ending["stopped_by"] else ""
         done, epochs, reason = record.ending["epochs_done"], record.spec.get("epochs"), record.ending["reason"]
         logger.warning("%s was stopped after %s of %s epochs%s: %s", record.file, done, epochs, by, reason)

@@ -69,6 +69,8 @@ class RunArguments(TypedDict, total=False):
     patience: int | None
     monitor: str | None
     target: str | None
+    max_steps: int | None
+    max_time: str | float | None
     eval_train: bool
     weights: str
     checkpoint_every: str | int | None

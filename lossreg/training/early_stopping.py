@@ -11,10 +11,8 @@ import attrs
 import torch
 
 from lossreg.training.choosing import Best, gets_greater, is_better
-from lossreg.training.record.run_json import ENDS_ITSELF
+from lossreg.training.record.run_json import PATIENCE, TARGET
 from lossreg.training.state import Run
-
-PATIENCE, TARGET = ENDS_ITSELF  # what `stopped_by` says
 
 
 class EarlyStopping:

@@ -16,6 +16,7 @@ from lossreg.training.early_stopping import EarlyStopping
 from lossreg.training.evaluate import evaluate_epoch, evaluate_test
 from lossreg.training.hardware.compile import CompiledObjective
 from lossreg.training.hardware.distributed import data_parallel
+from lossreg.training.limits import Limits
 from lossreg.training.optim.scheduler import learning_rate
 from lossreg.training.optim.step import SecondOrderStep, TrainingStep
 from lossreg.training.seeds import seed_process
@@ -46,17 +47,18 @@ def train(run: Run, hooks: RunHooks) -> list[dict[str, Any]]:
     rows = []
     parts = run.parts
     step = training_step(parts)
-    stopping = EarlyStopping(run)
+    stopping, limits = EarlyStopping(run), Limits(run)
     seed_process(parts.spec.seed, parts.processes.rank)
     for epoch in range(parts.spec.epochs):
         run.epoch = epoch
         parts.freezing.begin_epoch(parts.objective, epoch)
         parts.weights.begin_epoch()
-        row = train_epoch(run, step, hooks)
+        row = train_epoch(run, step, hooks, limits)
         parts.processes.broadcast_buffers(parts.objective)  # one model is evaluated, and kept
         row["weights"] = parts.weights.end_epoch(epoch)
         row |= evaluate_epoch(parts)
         stopping.after_epoch(row)  # with the weights that were evaluated
+        limits.reached()
         rows.append(row)
         hooks.call("lossreg_epoch_finished", run=run, record=row)
         if _stops(run):
@@ -120,7 +122,9 @@ def _computation(parts: Parts) -> Callable[[Tensor, Tensor], Tensor]:
     return module if shared else parts.objective.forward
 
 
-def train_epoch(run: Run, step: TrainingStep | AveragedStep, hooks: RunHooks) -> dict[str, Any]:
+def train_epoch(
+    run: Run, step: TrainingStep | AveragedStep, hooks: RunHooks, limits: Limits | None = None
+) -> dict[str, Any]:
     """Trains one epoch.
 
     Returns:
@@ -132,6 +136,7 @@ def train_epoch(run: Run, step: TrainingStep | AveragedStep, hooks: RunHooks) ->
     parts = run.parts
     plan, schedule, log_every = parts.samples.plan, parts.optimization.schedule, parts.spec.log_every
     counts_steps = schedule.counts_steps
+    is_over = limits.reached if limits is not None and limits.are_set else None
     mean = _RunningMean(parts.device)
     batches = parts.samples.splits["train"].epoch(plan, parts.spec.seed, run.epoch)
     parts.objective.train()
@@ -149,6 +154,8 @@ def train_epoch(run: Run, step: TrainingStep | AveragedStep, hooks: RunHooks) ->
             hooks.call("lossreg_logged", run=run, record=_step_row(run, step, loss, mean))
             if _stops(run):
                 break
+        if is_over is not None and is_over():
+            break
     train_loss = _finite(mean.result(run), run, mean)  # waits for the device, so the clock is right
     seconds = time.perf_counter() - started
     return {

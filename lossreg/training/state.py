@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +32,12 @@ class Run:
         best: The best epoch so far and its weights, for a run that keeps them (`patience`); else None.
         tested: The row of the test split, at the end of a run that has a validation split; else None.
         stop_reason: Why the run is to end early, or None.
-        stopped_by: The plugin, file or observer that asked for it, `patience` or `target`, or None.
+        stopped_by: The plugin, file or observer that asked for it, the setting that ended it (`patience`, `target`,
+            `max_steps` or `max_time`), or None.
         participants: The plugins and files whose run hooks are called.
         observers: The classes of the caller's observers.
+        began: When this process made it, by `time.perf_counter()`.
+        seconds_before: What the run had taken before, in processes that ended.
     """
 
     spec: RunSpec
@@ -47,6 +51,13 @@ class Run:
     stopped_by: str | None = None
     participants: tuple[Participant, ...] = ()
     observers: tuple[str, ...] = ()
+    began: float = attrs.field(factory=time.perf_counter)
+    seconds_before: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken so far, in all processes that had a part of it."""
+        return self.seconds_before + time.perf_counter() - self.began
 
     @property
     def device(self) -> torch.device:

@@ -17,11 +17,13 @@ FORMAT = 2
 #: What can be read. Format 1 wrote "as it is" for `unchanged` in `contract`, and `averaging` for `reduction`.
 READABLE = (1, 2)
 
-#: What `stopped_by` says of a run that a setting ended: a repeat ends in the same way.
-ENDS_ITSELF = ("patience", "target")
+#: What `stopped_by` says of a run that a setting ended.
+PATIENCE, TARGET, MAX_STEPS, MAX_TIME = "patience", "target", "max_steps", "max_time"
+#: Those after which a repeat ends in the same way: a clock does not go by steps.
+ENDS_ITSELF = (PATIENCE, TARGET, MAX_STEPS)
 _BEGIN, _BEFORE, _END = b'{\n  "format": ', b'{\n  "', b"\n}"
 _TABLES = ("spec", "objects", "components", "versions")
-_ENDING = ("reason", "stopped_by", "epochs_done")
+_ENDING = ("reason", "stopped_by", "epochs_done", "steps_done")
 
 
 def write_run_record(directory: Path, content: Mapping[str, Any]) -> None:
@@ -76,8 +78,8 @@ class RunRecord:
         versions: Of torch and others.
         participants: Provenance of the plugins and files whose run hooks took part; None if it does not tell.
         observers: The classes of the observers, which were Python objects.
-        ending: Why it was stopped (`reason`), by what (`stopped_by`), after how many epochs (`epochs_done`); empty
-            unless it was.
+        ending: Why it was stopped (`reason`), by what (`stopped_by`), after how much (`epochs_done`, `steps_done`);
+            empty unless it was.
     """
 
     file: Path

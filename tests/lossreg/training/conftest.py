@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -185,3 +187,19 @@ def registries() -> lossreg.Registries:
         "plateau", "torch.optim.lr_scheduler:ReduceLROnPlateau", monitor="test_loss", defaults={"patience": 0}
     )
     return made
+
+
+@pytest.fixture
+def two_processes(warm_python: str, tmp_path: Path) -> Callable[[str], None]:
+    """Runs a script in two processes that torchrun starts in `tmp_path`, each with one thread; fails if one does."""
+
+    def execute(script: str) -> None:
+        (tmp_path / "script.py").write_text(script)
+        start = [warm_python, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "script.py"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            start, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=240
+        )
+        assert done.returncode == 0, done.stderr
+
+    return execute
