@@ -80,6 +80,13 @@ def is_better(metric: str, value: float | None, best: float) -> bool:
     return value > best if gets_greater(metric) else value < best
 
 
+def worst(metric: str, best: float | None) -> float:
+    """The best value of a metric so far; before there is one, what every value is better than."""
+    if best is not None:
+        return best
+    return -math.inf if gets_greater(metric) else math.inf
+
+
 def watched(metric: str, metrics: Sequence[str]) -> str:
     """The metric that a component follows, of the split that is for choosing.
 
@@ -126,6 +133,13 @@ def choose(spec: RunSpec, metrics: Sequence[str], followed: Mapping[str, str]) -
             )
         _check_reachable(target)
         deciders["target"] = target.metric
+    if spec.best is not None:
+        if spec.checkpoint_every is None:
+            raise ConfigError(
+                "best (--best) has no effect: the run writes no checkpoints (--checkpoint-every none)", setting="best"
+            )
+        _check_metric("best", spec.best, metrics)
+        deciders["best"] = spec.best
     return Choices(monitor, target, deciders)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import torch
 
-from lossreg.training.choosing import Best, gets_greater, is_better
+from lossreg.training.choosing import Best, is_better, worst
 from lossreg.training.record.run_json import PATIENCE, TARGET
 from lossreg.training.state import Run
 
@@ -44,7 +44,7 @@ class EarlyStopping:
     def _compare(self, monitor: str, row: Mapping[str, Any]) -> None:
         run = self._run
         value = run.parts.processes.broadcast_object(row[monitor])  # all processes keep the same epoch
-        best = run.best.value if run.best else -math.inf if gets_greater(monitor) else math.inf
+        best = worst(monitor, run.best.value if run.best else None)
         if is_better(monitor, value, best):
             objective = run.parts.objective
             model, loss = objective.model.state_dict(), objective.loss_state()

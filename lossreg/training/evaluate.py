@@ -11,10 +11,12 @@ import torch
 from lossreg.training.data.batch_plan import BatchPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lossreg.data import Task
     from lossreg.training.parts import Parts
+
+    LookUp = Callable[[int], None]
 
 
 def metric_names(task: Task, *, eval_train: bool, evaluated: str = "test") -> list[str]:
@@ -29,27 +31,33 @@ def quality_name(task: Task) -> str:
     return "mean_absolute_error" if task == "regression" else "accuracy"
 
 
-def evaluate_epoch(parts: Parts) -> dict[str, Any]:
-    """What an epoch's row says of the weights at its end: on the validation split; without one, on the test split."""
+def evaluate_epoch(parts: Parts, look_up: LookUp) -> dict[str, Any]:
+    """What an epoch's row says of the weights at its end: on the validation split; without one, on the test split.
+
+    Args:
+        parts: The parts of the run.
+        look_up: Called before each batch with its number; it may break off the evaluation.
+    """
     seen = "validation" if "validation" in parts.samples.splits else "test"
-    row = _metrics(parts, seen)
-    return row | _metrics(parts, "train") if parts.spec.eval_train else row
+    row = _metrics(parts, seen, look_up)
+    return row | _metrics(parts, "train", look_up) if parts.spec.eval_train else row
 
 
-def evaluate_test(parts: Parts, row: Mapping[str, Any]) -> dict[str, Any] | None:
+def evaluate_test(parts: Parts, row: Mapping[str, Any], look_up: LookUp) -> dict[str, Any] | None:
     """The row of the test split, for the weights that are kept; None where every epoch has evaluated it.
 
     Args:
         parts: The parts of the run.
         row: Of the epoch whose weights these are.
+        look_up: As for `evaluate_epoch`.
     """
     if "validation" not in parts.samples.splits:
         return None
-    return {"kind": "test", "epoch": row["epoch"], "step": row["step"], **_metrics(parts, "test")}
+    return {"kind": "test", "epoch": row["epoch"], "step": row["step"], **_metrics(parts, "test", look_up)}
 
 
-def _metrics(parts: Parts, name: str) -> dict[str, Any]:
-    loss, quality = evaluate(parts, name)
+def _metrics(parts: Parts, name: str, look_up: LookUp) -> dict[str, Any]:
+    loss, quality = evaluate(parts, name, look_up)
     # train_loss is the running loss of the epoch; the same with the weights at its end has another name.
     return {
         "train_loss_after" if name == "train" else f"{name}_loss": loss if math.isfinite(loss) else None,
@@ -58,7 +66,7 @@ def _metrics(parts: Parts, name: str) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def evaluate(parts: Parts, name: str) -> tuple[float, float]:
+def evaluate(parts: Parts, name: str, look_up: LookUp) -> tuple[float, float]:
     """Loss and quality on a split.
 
     Each process takes whole batches in turn, so a loss that depends on its batch is the same for every number of them.
@@ -66,6 +74,7 @@ def evaluate(parts: Parts, name: str) -> tuple[float, float]:
     Args:
         parts: The parts of the run; the model is in evaluation mode afterwards.
         name: `train`, `validation` or `test`.
+        look_up: As for `evaluate_epoch`.
 
     Returns:
         The mean of the batches' losses, each with the weight that the loss gives it (else its samples); of a loss that
@@ -81,9 +90,12 @@ def evaluate(parts: Parts, name: str) -> tuple[float, float]:
     total, weights, quality, elements = sums = torch.zeros(4, device=parts.device, dtype=exact).unbind()
     batches = BatchPlan(len(split), parts.spec.batch_size).ranges()
     mine = itertools.islice(batches, processes.rank, None, processes.world_size)
+    rounds = -(-len(split) // parts.spec.batch_size) // processes.world_size  # that all processes have
     adapter = objective.adapter
     ignored = adapter.ignore_index
-    for inputs, targets in split.in_order(mine, parts.spec.seed):
+    for number, (inputs, targets) in enumerate(split.in_order(mine, parts.spec.seed)):
+        if number < rounds:
+            look_up(number)
         output = objective.predict(inputs)
         if reduction.rule == "weights":
             weight = reduction.weight(targets)

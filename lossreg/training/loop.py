@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import time
@@ -12,20 +13,22 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lossreg.errors import RunFailedError
-from lossreg.training.early_stopping import EarlyStopping
+from lossreg.training.agenda import Interrupted
 from lossreg.training.evaluate import evaluate_epoch, evaluate_test
 from lossreg.training.hardware.compile import CompiledObjective
 from lossreg.training.hardware.distributed import data_parallel
 from lossreg.training.limits import Limits
 from lossreg.training.optim.scheduler import learning_rate
 from lossreg.training.optim.step import SecondOrderStep, TrainingStep
-from lossreg.training.seeds import seed_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from lossreg.training.agenda import Agenda
     from lossreg.training.hooks import RunHooks
     from lossreg.training.parts import Parts
+    from lossreg.training.resume.saver import Saver
+    from lossreg.training.resume.session import Session
     from lossreg.training.state import Run
     from lossreg.training.weights import AveragedStep
 
@@ -35,8 +38,14 @@ logger = logging.getLogger("lossreg")
 OVERFLOWN = 1e10  # a weight beyond this is no weight that training meant
 
 
-def train(run: Run, hooks: RunHooks) -> list[dict[str, Any]]:
-    """Trains until all epochs are done or a hook requests a stop.
+def train(session: Session, hooks: RunHooks, saver: Saver, agenda: Agenda) -> list[dict[str, Any]]:
+    """Trains until all epochs are done, a limit is reached or a hook requests a stop.
+
+    Args:
+        session: The run, where it begins or goes on.
+        hooks: Are called with the rows.
+        saver: Writes checkpoints.
+        agenda: Says when to look up from training.
 
     Returns:
         The row of each epoch.
@@ -44,30 +53,61 @@ def train(run: Run, hooks: RunHooks) -> list[dict[str, Any]]:
     Raises:
         RunFailedError: If the training loss is not a finite number.
     """
-    rows = []
-    parts = run.parts
-    step = training_step(parts)
-    stopping, limits = EarlyStopping(run), Limits(run)
-    seed_process(parts.spec.seed, parts.processes.rank)
-    for epoch in range(parts.spec.epochs):
-        run.epoch = epoch
+    run, parts = session.run, session.run.parts
+    step, limits = training_step(parts), Limits(run)
+    if session.phase == "recorded" and run.epoch + 1 < parts.spec.epochs:
+        parts.optimization.schedule.after_epoch(run.epoch, session.row)
+        session.begin_epoch(run.epoch + 1)
+    for epoch in range(session.epochs_done, parts.spec.epochs):
         parts.freezing.begin_epoch(parts.objective, epoch)
-        parts.weights.begin_epoch()
-        row = train_epoch(run, step, hooks, limits)
-        parts.processes.broadcast_buffers(parts.objective)  # one model is evaluated, and kept
-        row["weights"] = parts.weights.end_epoch(epoch)
-        row |= evaluate_epoch(parts)
-        stopping.after_epoch(row)  # with the weights that were evaluated
+        if session.phase == "training":
+            parts.weights.begin_epoch()
+            train_epoch(session, step, hooks, saver, agenda, limits)
+        session.row |= _evaluated(session, saver, agenda)
+        session.stopping.after_epoch(session.row)  # with the weights that were evaluated
         limits.reached()
-        rows.append(row)
-        hooks.call("lossreg_epoch_finished", run=run, record=row)
-        if _stops(run):
+        session.end_epoch()
+        hooks.call("lossreg_epoch_finished", run=run, record=session.row)
+        stops = _stops(run)
+        saver.after_epoch(session, is_last=stops or epoch == parts.spec.epochs - 1)
+        agenda.end_by_signal()
+        if stops:
             break
-        parts.optimization.schedule.after_epoch(epoch, row)
-    kept = stopping.restore(rows)
-    run.tested = evaluate_test(parts, kept)
+        parts.optimization.schedule.after_epoch(epoch, session.row)
+        if epoch < parts.spec.epochs - 1:
+            session.begin_epoch(epoch + 1)
+    kept = session.stopping.restore(session.rows)
+    run.tested = _tested(session, kept, agenda)
     _warn_of_overflow(parts, kept)
-    return rows
+    return session.rows
+
+
+def _evaluated(session: Session, saver: Saver, agenda: Agenda) -> dict[str, Any]:
+    """What evaluation adds to the row of an epoch; begun again where a signal that ends no run broke it off."""
+    parts = session.run.parts
+    if session.phase == "training":
+        parts.processes.broadcast_buffers(parts.objective)  # one model is evaluated, and kept
+        session.row["weights"] = parts.weights.end_epoch(session.run.epoch)
+        session.begin_evaluation()
+    while True:
+        try:
+            return evaluate_epoch(parts, agenda.interrupt_evaluation)
+        except Interrupted:
+            session.break_off()
+            saver.save(session)
+            agenda.end_by_signal()
+
+
+def _tested(session: Session, kept: Mapping[str, Any], agenda: Agenda) -> dict[str, Any] | None:
+    """The row of the test split; the last checkpoint is all that a run goes on from if a signal breaks it off."""
+    parts = session.run.parts
+    counted = parts.samples.evaluations.copy()
+    while True:
+        try:
+            return evaluate_test(parts, kept, agenda.interrupt_evaluation)
+        except Interrupted:
+            parts.samples.evaluations["test"] = counted["test"]
+            agenda.end_by_signal()
 
 
 def _warn_of_overflow(parts: Parts, row: Mapping[str, Any]) -> None:
@@ -123,99 +163,104 @@ def _computation(parts: Parts) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def train_epoch(
-    run: Run, step: TrainingStep | AveragedStep, hooks: RunHooks, limits: Limits | None = None
-) -> dict[str, Any]:
-    """Trains one epoch.
-
-    Returns:
-        Its row, without what evaluation adds.
+    session: Session,
+    step: TrainingStep | AveragedStep,
+    hooks: RunHooks,
+    saver: Saver,
+    agenda: Agenda,
+    limits: Limits,
+) -> None:
+    """Trains one epoch, or what is left of it, and makes its row, without what evaluation adds.
 
     Raises:
         RunFailedError: If the training loss is no longer a finite number.
     """
-    parts = run.parts
-    plan, schedule, log_every = parts.samples.plan, parts.optimization.schedule, parts.spec.log_every
-    counts_steps = schedule.counts_steps
-    is_over = limits.reached if limits is not None and limits.are_set else None
-    mean = _RunningMean(parts.device)
-    batches = parts.samples.splits["train"].epoch(plan, parts.spec.seed, run.epoch)
+    run, parts = session.run, session.run.parts
+    plan, schedule = parts.samples.plan, parts.optimization.schedule
+    counts_steps, is_over = schedule.counts_steps, limits.reached if limits.are_set else None
+    mean = session.mean
+    batches = parts.samples.splits["train"].epoch(
+        plan, parts.spec.seed, run.epoch, skipped=plan.micro_batches(session.done)
+    )
     parts.objective.train()
-    samples = 0
+    first, before = run.step - session.done, session.seconds
+    samples = sum(one.samples for one in itertools.islice(plan, session.done))
+    is_first, stops = session.done == 0, False
     started = time.perf_counter()
     # Steps that log nothing do nothing but train: no hook, no copy to the CPU, nothing that waits for the device.
-    for step_plan in plan:
-        if counts_steps and samples:
+    for step_plan in plan.after(session.done):
+        if counts_steps and not is_first:
             schedule.between_steps()
+        is_first = False
         loss, weight = step(batches, step_plan)
         mean.add(loss, weight)
         samples += step_plan.samples
         run.step += 1
-        if run.step % log_every == 0:
-            hooks.call("lossreg_logged", run=run, record=_step_row(run, step, loss, mean))
-            if _stops(run):
-                break
+        if run.step >= agenda.next:
+            session.done = run.step - first
+            session.seconds = before + time.perf_counter() - started
+            stops = _looks_up(session, step, loss, hooks, saver, agenda)
         if is_over is not None and is_over():
+            session.done = run.step - first
+            stops = True
+        if stops:
+            saver.break_off(session)
             break
-    train_loss = _finite(mean.result(run), run, mean)  # waits for the device, so the clock is right
-    seconds = time.perf_counter() - started
-    return {
+    train_loss = _finite(mean.result(parts), session)  # waits for the device, so the clock is right
+    session.done, session.seconds = run.step - first, before + time.perf_counter() - started
+    session.row = {
         "kind": "epoch",
         "epoch": run.epoch,
         "step": run.step,
         "lr": learning_rate(run.optimizer),
         "train_loss": train_loss,
-        "samples_per_second": samples / seconds,
-        "seconds": seconds,
+        "samples_per_second": samples / session.seconds,
+        "seconds": session.seconds,
     }
 
 
-class _RunningMean:
-    """The mean loss of an epoch, summed on the device."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._total = torch.zeros((), device=device)
-        self._weight: int | Tensor = 0
-        self._first: Tensor | None = None
-
-    def add(self, loss: Tensor, weight: int | Tensor) -> None:
-        """Adds a step: this process's share of its loss, and the weight of the whole step."""
-        if isinstance(weight, int):
-            self._total.add_(loss, alpha=weight)
-        else:
-            self._total.addcmul_(loss, weight)
-        self._weight += weight
-        if self._first is None:
-            self._first = loss.clone()  # a compiled objective writes its next loss into the same memory
-
-    @property
-    def began_well(self) -> bool:
-        """Whether the first loss was finite; it waits for the device."""
-        return self._first is None or math.isfinite(self._first.item())
-
-    def result(self, run: Run) -> float:
-        """The mean over all processes; it waits for the device."""
-        return (run.parts.processes.all_reduce(self._total) / self._weight).item()
+def _looks_up(
+    session: Session,
+    step: TrainingStep | AveragedStep,
+    loss: Tensor,
+    hooks: RunHooks,
+    saver: Saver,
+    agenda: Agenda,
+) -> bool:
+    """Between two steps: logs the last one and writes a checkpoint if that is due; says whether the epoch ends here."""
+    run = session.run
+    agenda.look_up(run.step)
+    stops = False
+    if run.step % run.spec.log_every == 0:
+        hooks.call("lossreg_logged", run=run, record=_step_row(session, step, loss))
+        stops = _stops(run)
+    saver.between_steps(session)
+    agenda.end_by_signal()
+    return stops
 
 
-def _step_row(run: Run, step: TrainingStep | AveragedStep, loss: Tensor, mean: _RunningMean) -> dict[str, Any]:
+def _step_row(session: Session, step: TrainingStep | AveragedStep, loss: Tensor) -> dict[str, Any]:
+    run = session.run
     row = {
         "kind": "step",
         "epoch": run.epoch,
         "step": run.step,
         "lr": learning_rate(run.optimizer),
-        "train_loss": _finite(run.parts.processes.all_reduce(loss.clone()).item(), run, mean),
+        "train_loss": _finite(run.parts.processes.all_reduce(loss.clone()).item(), session),
     }
     return row if step.gradient_norm is None else {**row, "gradient_norm": step.gradient_norm.item()}
 
 
-def _finite(loss: float, run: Run, mean: _RunningMean) -> float:
+def _finite(loss: float, session: Session) -> float:
     if math.isfinite(loss):
         return loss
+    run, first = session.run, session.mean.first
+    began_well = first is None or math.isfinite(first.item())
     rate = learning_rate(run.optimizer)
     shown = "" if rate is None else f" (lr {rate:g})"
     why = (
         f"at epoch {run.epoch}, step {run.step}{shown}; a lower learning rate may help"
-        if run.epoch > 0 or mean.began_well
+        if run.epoch > 0 or began_well
         else "in the first step, before the weights were changed: model, loss or samples of that batch are the cause"
     )
     raise RunFailedError(f"the training loss is {loss} {why}{_ignoring(run.parts)}", epoch=run.epoch, step=run.step)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
+import attrs
 import torch
 
 from lossreg.errors import RunFailedError, describe_error
 from lossreg.training.record.directory import RunDirectory, replacing, why_not_written
+from lossreg.training.record.metrics_file import METRICS, MetricsFile
 from lossreg.training.record.owner import this_process
 from lossreg.training.record.run_json import NAME, write_run_record
 from lossreg.training.results import final_row
@@ -27,7 +27,27 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("lossreg")
 
-METRICS = "metrics.jsonl"
+
+@attrs.frozen
+class Resumed:
+    """Where a run goes on from.
+
+    Attributes:
+        started: When the run began, as its run.json says.
+        metrics_bytes: How much of metrics.jsonl is kept.
+        history: When and where it went on each time, this one included, for run.json.
+        row: The row of the last epoch that was recorded, or None.
+    """
+
+    started: str
+    metrics_bytes: int
+    history: Sequence[Mapping[str, Any]]
+    row: Mapping[str, Any] | None = None
+
+
+def now() -> str:
+    """The time, with the offset from UTC."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 class Recorder:
@@ -37,17 +57,21 @@ class Recorder:
         directory: The claimed directory.
         parts: The parts of the run.
         signals: Lets signals wait while the record is completed.
+        resumed: Where the run goes on from, if it does.
     """
 
-    def __init__(self, directory: RunDirectory, parts: Parts, signals: SignalGuard) -> None:
+    def __init__(
+        self, directory: RunDirectory, parts: Parts, signals: SignalGuard, resumed: Resumed | None = None
+    ) -> None:
         self._signals = signals
         self._claim = directory
         self._directory = directory.path
-        self._metrics: TextIO | None = None
-        self._last: dict[str, Any] | None = None
+        self._resumed = resumed
+        self._metrics: MetricsFile | None = None
+        self._last = None if resumed is None or resumed.row is None else dict(resumed.row)
         self._files: dict[str, dict[str, Any]] = {}  # what was saved -> which weights it holds
         self._is_kept = True
-        self._started = time.time()
+        self._started = now() if resumed is None else resumed.started
         self._facts = {**parts.describe(), "process": this_process()}
 
     def lossreg_run_started(self, run: Run) -> None:
@@ -63,9 +87,16 @@ class Recorder:
             self._claim.release()
             self._is_kept = False
             raise
-        self._claim.started()
         with self._failing_run(run, METRICS):
-            self._metrics = (self._directory / METRICS).open("w", encoding="utf-8")
+            self._metrics = MetricsFile(self._directory, 0 if self._resumed is None else self._resumed.metrics_bytes)
+
+    def synchronise(self) -> int:
+        """Puts metrics.jsonl on the disk, and gives its length in bytes.
+
+        Raises:
+            OSError: If it cannot be written to.
+        """
+        return 0 if self._metrics is None else self._metrics.synchronise()
 
     def lossreg_logged(self, run: Run, record: Mapping[str, Any]) -> None:
         """Appends a step."""
@@ -139,19 +170,18 @@ class Recorder:
         return RunFailedError(f"{file} cannot be written to: {why_not_written(error)}", epoch=epoch, step=step)
 
     def _append(self, row: Mapping[str, Any]) -> None:
-        if self._metrics is None:
-            return
-        try:
-            self._metrics.write(json.dumps(finite(row), allow_nan=False) + "\n")
-            self._metrics.flush()
-        except OSError as error:
-            raise self._cannot_be_written(METRICS, error, row["epoch"], row["step"]) from error
+        if self._metrics is not None:
+            self._metrics.append(row)
 
     def _close(self, run: Run, status: str, reason: str | None) -> None:
-        if self._metrics is not None:
-            with contextlib.suppress(OSError):  # what could not be written is still waiting to be
-                self._metrics.close()
-        self._write(run, status, reason)
+        metrics, self._metrics = self._metrics, None
+        try:
+            if metrics is not None:
+                with self._failing_run(run, METRICS):
+                    metrics.close()
+        finally:
+            self._write(run, status, reason)
+            self._claim.close()
 
     @staticmethod
     def _trained(run: Run) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -177,8 +207,9 @@ class Recorder:
             "repeatable": run.repeatable,
             "participants": [participant.to_json() for participant in run.participants],
             "observers": list(run.observers),
-            "started": datetime.fromtimestamp(self._started).astimezone().isoformat(timespec="seconds"),
-            "seconds": round(time.time() - self._started, 3),
+            "started": self._started,
+            "seconds": round(run.seconds, 3),
+            "resumed": [] if self._resumed is None else [dict(one) for one in self._resumed.history],
             "epochs_done": self._last["epoch"] + 1 if self._last else 0,
             "steps_done": run.step,
             "files": self._files,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lossreg.checkpointing import Every
-from lossreg.errors import LossregError, RunFailedError
-from lossreg.training.choosing import gets_greater, is_better
-from lossreg.training.not_finite import not_finite_weights
+from lossreg.errors import RunFailedError, StateError
+from lossreg.training.choosing import is_better, worst
+from lossreg.training.not_finite import not_finite_at_start, not_finite_weights
 from lossreg.training.record.directory import why_not_written
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from lossreg.run_spec import RunSpec
     from lossreg.training.agenda import Agenda
     from lossreg.training.resume.session import Session
-    from lossreg.training.stops import SignalGuard
 
 logger = logging.getLogger("lossreg")
 
@@ -28,45 +26,148 @@ class Saver:
 
     Args:
         spec: The settings.
-        agenda: Says when a checkpoint is due by steps or minutes.
-        folder: Where they are written; None in a process that writes none.
+        agenda: Is told when one was written.
+        folder: Where they are written; None in a process that does not write.
         synchronise: Puts metrics.jsonl on the disk and gives its length in bytes.
-        signals: Lets the first signal wait while one is written.
-        why_not: Why no run could go on from a checkpoint of these parts, or None.
-
-    Attributes:
-        last: Where the run is that the last checkpoint was written of, or None.
     """
 
     def __init__(
-        self,
-        spec: RunSpec,
-        agenda: Agenda,
-        folder: CheckpointFolder | None,
-        synchronise: Callable[[], int],
-        signals: SignalGuard,
-        why_not: str | None = None,
+        self, spec: RunSpec, agenda: Agenda, folder: CheckpointFolder | None, synchronise: Callable[[], int]
     ) -> None:
-        self._spec = spec
         self._every = None if spec.checkpoint_every is None else Every.of(spec.checkpoint_every)
+        self._keep = spec.keep
+        self._metric = spec.best
         self._agenda = agenda
         self._folder = folder
         self._synchronise = synchronise
-        self._signals = signals
-        self._why_not = why_not
         self._exempt: frozenset[str] = frozenset()
-        self._best_name: str | None = None
-        self.last: tuple[int, int] | None = None
-        self.failed: str | None = None
+        self._written: tuple[int, int] | None = None  # epochs and steps that are done in the last one
+        self._best: str | None = None  # the name of the best one
 
-    def start(self, session: Session, checkpoint: Checkpoint | None) -> None:
-        """Before the first step: sweeps leftovers, and takes up where a checkpoint left off.
+    @property
+    def is_on(self) -> bool:
+        """Whether the run writes checkpoints."""
+        return self._every is not None
+
+    def begin(self, session: Session) -> None:
+        """Before the first step: looks which tensors need not be finite, such as a mask of -inf."""
+        if self.is_on:
+            self._exempt = not_finite_at_start(session.run.parts.objective)
+
+    def restore(self, session: Session, checkpoint: Checkpoint | None, *, partly: bool) -> list[str]:
+        """Takes up where a checkpoint left off; all processes are given what the main one reads.
+
+        Args:
+            session: The run, with its parts freshly built.
+            checkpoint: What the main process goes on from; verified.
+            partly: Whether what does not fit is left out.
+
+        Returns:
+            What was left out.
+
+        Raises:
+            LossregError: If it cannot be read, or does not fit.
+        """
+        processes = session.run.parts.processes
+        with processes.fail_together():
+            held = None
+            if checkpoint is not None:
+                state = checkpoint.read_state(like=session.state_like())
+                weights = {name: checkpoint.read_weights(name) for name in ("model", "loss") if checkpoint.has(name)}
+                held = (weights, state)
+                self._written = (checkpoint.facts["epochs_done"], checkpoint.facts["step"])
+            held = processes.broadcast_object(held)
+            assert held is not None  # noqa: S101  # the main process has one
+            weights, state = held
+            differences = session.restore(weights, state["shared"], state["own"], partly=partly)
+        self._best = state["best_name"]
+        return differences
+
+    def between_steps(self, session: Session) -> None:
+        """Writes one that is due by steps or minutes, or because a signal ends the run."""
+        if self.is_on and (self._agenda.save or self._agenda.signal is not None):
+            self.save(session)
+
+    def break_off(self, session: Session) -> None:
+        """Writes one in the middle of an epoch that ends the run: it may go on from there with a greater limit."""
+        if self.is_on:
+            self.save(session)
+
+    def after_epoch(self, session: Session, *, is_last: bool) -> None:
+        """Writes one after the row of an epoch, if one is due, or it is the best so far.
 
         Args:
             session: The run.
-            checkpoint: What the main process has found to go on from; verified.
+            is_last: Whether the run ends here.
         """
-        processes = session.run.parts.processes
-        self._exempt = frozenset()
-        self._exempt = frozenset(name for name, _ in _not_finite(session))
-'''  '''
+        is_whole = session.done == session.run.parts.samples.plan.steps
+        if not self.is_on or not is_whole:  # the steps that are left of an epoch begin at the checkpoint before its row
+            return
+        value = None if self._metric is None else session.row[self._metric]
+        value = session.run.parts.processes.broadcast_object(value)
+        is_best = self._metric is not None and is_better(self._metric, value, worst(self._metric, session.best))
+        if is_best:
+            session.best = value
+        assert self._every is not None  # noqa: S101  # it is on
+        is_due = self._every.unit == "epochs" and session.epochs_done % self._every.count == 0
+        if is_due or is_last or is_best or self._agenda.save or self._agenda.signal is not None:
+            self.save(session, is_best=is_best)
+
+    def save(self, session: Session, *, is_best: bool = False) -> None:
+        """Writes a checkpoint, unless there is one of this moment.
+
+        Raises:
+            RunFailedError: If a weight is not finite: no checkpoint holds such.
+        """
+        run = session.run
+        moment = (session.epochs_done, run.step)
+        if moment == self._written:
+            return
+        broken = not_finite_weights(run.parts.objective, self._exempt)
+        if broken is not None:
+            raise RunFailedError(
+                f"{broken} is not finite at epoch {run.epoch}, step {run.step}, so that no checkpoint is written; a "
+                "lower learning rate may help",
+                epoch=run.epoch,
+                step=run.step,
+            )
+        own = run.parts.processes.gather_objects(session.own_state())
+        if self._folder is not None and self._write(self._folder, session, own, is_best=is_best):
+            self._written = moment
+        self._written = run.parts.processes.broadcast_object(self._written)
+        self._agenda.saved()
+
+    def _write(self, folder: CheckpointFolder, session: Session, own: list[dict[str, Any]], *, is_best: bool) -> bool:
+        """Writes it, and removes those that are too many; says whether it is there."""
+        run = session.run
+        name = f"epoch-{session.epochs_done:04d}-step-{run.step:08d}"
+        try:
+            if is_best:
+                self._best = name
+            state = {"shared": session.state(), "own": own, "best_name": self._best}
+            folder.write(name, self._facts(session, is_best=is_best), session.weights(), state)
+        except (OSError, RuntimeError, StateError) as error:
+            logger.warning(
+                "the checkpoint %s could not be written: %s; the run goes on, and tries again with the next one",
+                folder.path / name,
+                why_not_written(error),
+            )
+            return False
+        try:
+            folder.prune(self._keep, [] if self._best is None else [self._best])
+        except OSError as error:
+            logger.warning("an old checkpoint in %s could not be removed: %s", folder.path, why_not_written(error))
+        return True
+
+    def _facts(self, session: Session, *, is_best: bool) -> Mapping[str, Any]:
+        run = session.run
+        best = {"best": f"{self._metric}={session.best:g}"} if is_best else {}
+        return {
+            "epoch": run.epoch,
+            "epochs_done": session.epochs_done,
+            "step": run.step,
+            "phase": session.phase,
+            "weights": run.parts.weights.held,
+            "metrics_bytes": self._synchronise(),
+            **best,
+        }

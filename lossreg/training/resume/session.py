@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -99,7 +98,6 @@ class Session:
     evaluations: Counter[str] = attrs.field(factory=Counter)
     generators: dict[str, Any] | None = None
     best: float | None = None
-    _started: float = attrs.field(factory=time.perf_counter)
 
     def __attrs_post_init__(self) -> None:
         self.mean = RunningMean(self.run.device)
@@ -124,20 +122,15 @@ class Session:
         if self.generators is not None:
             set_generator_states(self.generators, self.run.device)
 
-    def end_epoch(self, row: dict[str, Any]) -> None:
+    def end_epoch(self) -> None:
         """After the row of an epoch is known."""
-        self.rows.append(row)
-        self.phase, self.row, self.generators = "recorded", row, None
+        self.rows.append(self.row)
+        self.phase, self.generators = "recorded", None
 
     @property
     def epochs_done(self) -> int:
         """Epochs whose row is recorded."""
         return self.run.epoch + (self.phase == "recorded")
-
-    @property
-    def seconds_so_far(self) -> float:
-        """Of the run, over all processes that worked on it one after another."""
-        return self.run.seconds_before + time.perf_counter() - self._started
 
     def weights(self) -> dict[str, Mapping[str, Any]]:
         """The states of model and loss, by the names of their files."""
@@ -164,7 +157,7 @@ class Session:
             "stopping": self.stopping.state_dict(),
             "best": self.best,
             "evaluations": dict(parts.samples.evaluations),
-            "seconds": self.seconds_so_far,
+            "seconds": self.run.seconds,
         }
 
     def own_state(self) -> dict[str, Any]:
@@ -216,11 +209,16 @@ class Session:
         parts.weights.load_state_dict(state["weights"])
         self.stopping.load_state_dict(state["stopping"])
         run.epoch, run.step, run.seconds_before = state["epoch"], state["step"], state["seconds"]
-        self._started = time.perf_counter()
         self.phase, self.done, self.row, self.best = state["phase"], state["done"], dict(state["row"]), state["best"]
         parts.samples.evaluations.update(state["evaluations"])
         self._restore_own(own)
+        if self.phase == "evaluating":
+            self.begin_evaluation()
         return differences
+
+    def state_like(self) -> dict[str, Any]:
+        """A state of the same form, from which a file takes the classes of what it names."""
+        return {"shared": self.state(), "own": [self.own_state()]}
 
     def _load_weights(self, weights: Mapping[str, Mapping[str, Any]], *, partly: bool) -> list[str]:
         objective = self.run.parts.objective
