@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lossreg.errors import (
         AmbiguousNameError,
         BuildError,
+        CheckpointError,
         ComponentError,
         ConfigError,
         ContractError,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         RunDirectoryError,
         RunFailedError,
         SpecError,
+        StateError,
         UnknownNameError,
         UnknownParameterError,
     )
@@ -63,6 +65,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AmbiguousNameError",
     "BuildError",
+    "CheckpointError",
     "Comparison",
     "ComponentError",
     "ComponentSpec",
@@ -94,6 +97,7 @@ __all__ = [
     "RunSpec",
     "Scheduler",
     "SpecError",
+    "StateError",
     "UnknownNameError",
     "UnknownParameterError",
     "__version__",

@@ -139,6 +139,18 @@ class RunDirectoryError(LossregError, OSError):
     path: str
 
 
+class StateError(LossregError, ValueError):
+    """A state holds what is not plain data, or is not what its file should hold. Attribute: `where`, in words."""
+
+    where: str
+
+
+class CheckpointError(LossregError, ValueError):
+    """A checkpoint, or a file of weights, is damaged or missing. Attribute: `path`."""
+
+    path: str
+
+
 class RunFailedError(LossregError, RuntimeError):
     """Training began and did not end well. Attributes: `epoch`, `step`."""
 

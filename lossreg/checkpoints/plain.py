@@ -1,0 +1,58 @@
+"""What encoding and decoding a state have in common: codecs, keys, and the words for a place in a state."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+MARK = "$"  # the first character of the keys that say what an object of JSON stands for
+NUMPY = re.compile(r"[<>|=]?[biufcSUmM]\d{0,9}(\[\w{1,10}\])?")  # numpy's dtypes of plain numbers and texts
+
+Place = tuple[Any, ...]  # the keys that lead to a value in a state
+
+
+@attrs.frozen
+class Codec:
+    """How objects of one class are written, declared by code and never by a file.
+
+    Attributes:
+        name: What a file calls them.
+        type: The class, exactly.
+        to_plain: Gives plain data and tensors.
+        from_plain: Makes an object of them.
+    """
+
+    name: str
+    type: type
+    to_plain: Callable[[Any], Any]
+    from_plain: Callable[[Any], Any]
+
+
+def is_key(key: object) -> bool:
+    """Whether a key of a dictionary can be written."""
+    if type(key) is tuple:
+        return all(map(is_key, key))
+    return key is None or type(key) in (str, int, bool, float)
+
+
+def words_for(place: Place) -> str:
+    """A place in a state for a message.
+
+    Example:
+        >>> words_for(("optimizer", "state", 0))
+        'optimizer.state.0'
+    """
+    return ".".join(map(str, place)) or "the state"
+
+
+def type_words(value: object) -> str:
+    """The class of a value and its module.
+
+    Example:
+        >>> type_words(re.compile("a"))
+        'Pattern (re)'
+    """
+    return f"{type(value).__qualname__} ({type(value).__module__})"
