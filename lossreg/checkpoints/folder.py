@@ -69,6 +69,10 @@ class Checkpoint:
         self.manifest.verify()
         self._is_verified = True
 
+    def has(self, name: str) -> bool:
+        """Whether weights were written by this name."""
+        return f"{name}.safetensors" in self.manifest.files
+
     def read_weights(self, name: str = "model") -> dict[str, Any]:
         """The weights that were written by this name; verified before, once.
 

@@ -48,6 +48,35 @@ def load_config(path: str, registries: Registries, replaced: Collection[str] = (
     return str(file), _settings(content, file, registries, replaced)
 
 
+def load_past_run(directory: Path, registries: Registries) -> tuple[str, dict[str, Any]]:
+    """Reads the settings of a run that goes on.
+
+    Args:
+        directory: The run directory.
+        registries: Where its components are looked for.
+
+    Returns:
+        Its run.json, and the settings, as values of a RunSpec.
+
+    Raises:
+        ConfigError: If it is not a run directory, is broken, or had a Python object for a part.
+    """
+    file = directory / NAME
+    if not file.exists():
+        what = f"is not a run directory: it has no {NAME}" if directory.exists() else "does not exist"
+        raise ConfigError(f"--resume: {directory} {what}")
+    record = read_run_record(_read(file), file)
+    if record.objects:
+        named = " and ".join(f"{field} ({name})" for field, name in record.objects.items())
+        raise ConfigError(
+            f"the run in {directory} cannot go on from the command line: its {named} was a Python object, which has no "
+            "text; give it again to lossreg.run(resume=...)"
+        )
+    _check_origins(record, registries, ())
+    spec = RunSpec.from_mapping(record.spec, str(file))
+    return str(file), {key: getattr(spec, key) for key in record.spec}
+
+
 def load_comparison(
     path: str, registries: Registries, replaced: Collection[str] = ()
 ) -> tuple[str, dict[str, Any], dict[str, Any]]:
@@ -150,6 +179,14 @@ def _repeated(record: RunRecord, registries: Registries, replaced: Collection[st
         raise ConfigError(
             f"{record.file} cannot be repeated: its {named} was a Python object, which has no text; name another"
         )
+    _check_origins(record, registries, replaced)
+    _compare_participants(record, participants(registries.reports))
+    _compare_versions(record)
+    return {key: value for key, value in record.spec.items() if key not in record.objects}
+
+
+def _check_origins(record: RunRecord, registries: Registries, replaced: Collection[str]) -> None:
+    """Checks that what a past run was made of is installed, with a warning if it has changed."""
     for field, kind in COMPONENT_FIELDS.items():
         origin = record.components.get(field)
         if origin and record.spec.get(field) and field not in record.objects and field not in replaced:
@@ -163,9 +200,6 @@ def _repeated(record: RunRecord, registries: Registries, replaced: Collection[st
         for name, origin in record.components.items():
             if name.partition(".")[0] == "observer":
                 _check_installed(origin, "observer", record.file, registries)
-    _compare_participants(record, participants(registries.reports))
-    _compare_versions(record)
-    return {key: value for key, value in record.spec.items() if key not in record.objects}
 
 
 def _check_installed(origin: dict[str, Any], kind: str, file: Path, registries: Registries) -> RegistryEntry[Any]:

@@ -16,13 +16,14 @@ from typing import NoReturn
 import click
 
 import lossreg
+from lossreg.cli.output import resume_command
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.errors import LossregError, RunFailedError, describe_error
 from lossreg.plugins.isolation import keep_stdout
 from lossreg.streams import forgiving_standard_streams
 from lossreg.suggestions import did_you_mean
 from lossreg.training.hardware.launcher import find_launch
-from lossreg.training.stops import INTERRUPTED, SIGNAL_NAMES
+from lossreg.training.stops import GOES_ON_FROM, INTERRUPTED, SIGNAL_NAMES
 from lossreg.values import bounded, printable, shown
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
@@ -111,7 +112,7 @@ def cli() -> None:
       zsh   eval "$(_LOSSREG_COMPLETE=zsh_source lossreg)"
       fish  _LOSSREG_COMPLETE=fish_source lossreg | source
 
-    Exit codes: 0 done, 1 the run failed, 2 wrong use; 129, 130 and 143 stopped by a signal.
+    Exit codes: 0 done, 1 the run failed, 2 wrong use; 129, 130, 138 and 143 stopped by a signal.
     """
 
 
@@ -175,16 +176,16 @@ def _warnings_to(handler: logging.Handler) -> Iterator[None]:
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = _invoke(arguments)
-    except (KeyboardInterrupt, click.Abort):  # the second is click's word for Ctrl-C
+    except (KeyboardInterrupt, click.Abort) as error:  # the second is click's word for Ctrl-C
         if arguments is None:
             # It is over: a second Ctrl-C would only break off the exit of other libraries, with their tracebacks.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        return _stopped("stopped by Ctrl-C", INTERRUPTED)
+        return _stopped("stopped by Ctrl-C", INTERRUPTED, error)
     except (click.ClickException, LossregError) as error:
         return _refused(error)
     except SystemExit as error:
         if isinstance(error.code, int) and error.code in SIGNAL_NAMES:
-            return _stopped(f"stopped by {SIGNAL_NAMES[error.code]}", error.code)
+            return _stopped(f"stopped by {SIGNAL_NAMES[error.code]}", error.code, error)
         raise
     except Exception as error:
         # The code of a component, or of lossreg itself, broke: its author needs the traceback.
@@ -251,10 +252,13 @@ def _say(message: str, code: int) -> int:
     return code
 
 
-def _stopped(message: str, code: int) -> int:
+def _stopped(message: str, code: int, error: BaseException) -> int:
     # Another Ctrl-C would only make torch's way out complain: there is nothing left to stop.
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not _is_quiet():
         click.echo(f"lossreg: {message}", err=True)
+        directory = getattr(error, GOES_ON_FROM, None)
+        if directory is not None:
+            click.echo(printable(resume_command(directory)), err=True)
     return code

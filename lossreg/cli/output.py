@@ -33,6 +33,23 @@ def component_json(registry: Registry[Any, Any], entry: RegistryEntry[Any]) -> d
     }
 
 
+def resume_command(directory: Path) -> str:
+    """What goes on with a run that was broken off.
+
+    Example:
+        >>> resume_command(Path("/runs/a b"))
+        "lossreg run --resume '/runs/a b'"
+    """
+    return f"lossreg run --resume {shlex.quote(str(_short(directory)))}"
+
+
+def _short(directory: Path) -> Path:
+    """Relative to the working directory, if it is there."""
+    with contextlib.suppress(OSError, ValueError):  # the working directory was removed, or is another
+        return directory.relative_to(Path.cwd())
+    return directory
+
+
 def next_commands(directory: Path, *, is_repeatable: bool) -> list[str]:
     r"""What is worth calling after a run, a line for each.
 
@@ -42,8 +59,7 @@ def next_commands(directory: Path, *, is_repeatable: bool) -> list[str]:
         lossreg report '/runs/a b'            a page about it
         lossreg run -c '/runs/a b/run.json'   the same run again
     """
-    with contextlib.suppress(OSError, ValueError):  # the working directory was removed, or is another
-        directory = directory.relative_to(Path.cwd())
+    directory = _short(directory)
     place, file = shlex.quote(str(directory)), shlex.quote(str(directory / "run.json"))
     commands = [(f"lossreg plot {place}", "its curves"), (f"lossreg report {place}", "a page about it")]
     if is_repeatable:

@@ -11,6 +11,7 @@ from lossreg.cli.output import next_commands
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.cli.run_options import RunCommand, naming_file, run_options, settings_of
 from lossreg.plugins.isolation import StdoutToStderr
+from lossreg.training.arguments import check_resuming
 from lossreg.training.hardware.launcher import find_launch
 from lossreg.training.record.directory import RUNS, absolute_path
 from lossreg.values import printable
@@ -21,6 +22,13 @@ from lossreg.values import printable
 @click.option(
     "--out", type=click.Path(), metavar="DIR", help="The run directory, absent or empty. [default: runs/<time>-<parts>]"
 )
+@click.option(
+    "--resume",
+    type=click.Path(),
+    metavar="DIR",
+    help="Go on with the run in a directory, from its newest checkpoint, with its settings.",
+)
+@click.option("--override", is_flag=True, help="Let a resumed run go on with other settings.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--plots/--no-plots", default=True, help="Draw curves.png at the end. [default: yes]")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
@@ -31,8 +39,9 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
 
     A SPEC is a name, or a name with parameters: "dice(smooth=1)". A dotted option sets one parameter: --opt.lr 0.1.
     `lossreg list` shows the names, `lossreg show loss dice` the parameters. The directory gets run.json (what was
-    run, and the final metrics), metrics.jsonl (a line for each epoch and each logged step), model.pt (the weights) and
-    curves.png (losses, metrics and the learning rate).
+    run, and the final metrics), metrics.jsonl (a line for each epoch and each logged step), model.pt (the weights),
+    curves.png (losses, metrics and the learning rate) and checkpoints, from which --resume goes on after whatever
+    ended a run. Ctrl-C and SIGTERM end it after the step under way, with a checkpoint; a second one ends it at once.
     What is chosen for the device, and why, is in the first lines.
 
     \b
@@ -47,11 +56,15 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
       torchrun --standalone --nproc-per-node 2 -m lossreg run --loss cross_entropy
       lossreg run -c run.toml --opt.lr 0.05       a file, with one parameter changed
       lossreg run -c runs/ID/run.json             repeat a run: the same weights
+      lossreg run --resume runs/ID                go on with a run that was broken off
+      lossreg run --resume runs/ID --epochs 40    or make one longer
     """
     # Before a plugin is imported, which may change the working directory.
     place = absolute_path(options["out"] or RUNS)
     named = options["out"] and place
-    settings = settings_of(ctx)
+    check_resuming(options["resume"], options["out"], options["override"])
+    resume = options["resume"] and absolute_path(options["resume"])
+    settings = settings_of(ctx, resume)
     from lossreg.registry.registries import default
     from lossreg.training.api import run_request
     from lossreg.training.selection import Request
@@ -61,6 +74,8 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
         result = run_request(
             Request(settings.spec, {}, default),
             out=named,
+            resume=resume,
+            override=options["override"],
             runs=place,
             quiet=options["quiet"],
             plots=options["plots"],

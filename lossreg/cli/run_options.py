@@ -22,7 +22,7 @@ from lossreg.cli.completion import (
     complete_weights,
     parameters_of,
 )
-from lossreg.cli.config_file import load_config
+from lossreg.cli.config_file import load_config, load_past_run
 from lossreg.cli.dotted import DOTTED, FLAGS, WAITING, split_dotted
 from lossreg.errors import ConfigError, LossregError
 from lossreg.groups import preset_of
@@ -306,8 +306,12 @@ def naming_file(file: str | None, from_file: frozenset[str]) -> Iterator[None]:
         raise
 
 
-def settings_of(ctx: click.Context) -> RunSettings:
+def settings_of(ctx: click.Context, resume: Path | None = None) -> RunSettings:
     """The settings of a run: options before the file, and dotted options edit what the two say.
+
+    Args:
+        ctx: Of the command.
+        resume: The directory of a run that goes on, whose record is the file.
 
     Raises:
         LossregError: If the file or a setting is wrong.
@@ -322,7 +326,11 @@ def settings_of(ctx: click.Context) -> RunSettings:
     settings = {key: getattr(from_flags, key) for key in flags}
     file: str | None = None
     config: dict[str, Any] = {}
-    if ctx.params["config"] is not None:
+    if resume is not None and ctx.params["config"] is not None:
+        raise ConfigError("--resume and --config are given: a run goes on with its own settings; leave out one of them")
+    if resume is not None:
+        file, config = load_past_run(resume, default)
+    elif ctx.params["config"] is not None:
         file, config = load_config(ctx.params["config"], default, replaced=flags.keys())
     from_file = frozenset(config.keys() - flags.keys())
     edits: list[Edit] = ctx.meta[EDITS]

@@ -10,22 +10,46 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
+import attrs
+
+from lossreg.checkpoints.folder import CheckpointFolder
 from lossreg.errors import LossregError
 from lossreg.registry.registries import Registries, default
-from lossreg.training.arguments import RunArguments, check_call, shows_settings, split_arguments, split_observers
+from lossreg.training.agenda import Agenda
+from lossreg.training.arguments import (
+    RunArguments,
+    check_call,
+    check_resuming,
+    shows_settings,
+    split_arguments,
+    split_observers,
+)
+from lossreg.training.early_stopping import EarlyStopping
 from lossreg.training.hardware.distributed import Processes
 from lossreg.training.hardware.launcher import check_main_guard
 from lossreg.training.hooks import RunHooks
 from lossreg.training.loop import train
 from lossreg.training.observing import build_observers
-from lossreg.training.record.directory import RUNS, RunDirectory, absolute_path
+from lossreg.training.record.directory import CHECKPOINTS, RUNS, RunDirectory, absolute_path
 from lossreg.training.record.progress import Progress
 from lossreg.training.record.recorder import Recorder
+from lossreg.training.record.run_json import NAME
 from lossreg.training.results import Plan, RunResult
+from lossreg.training.resume.past import (
+    PastRun,
+    check_settings,
+    find_restarted,
+    open_past_run,
+    past_settings,
+    restarted_by_launcher,
+)
+from lossreg.training.resume.saver import Saver
+from lossreg.training.resume.session import Session
+from lossreg.training.seeds import seed_process
 from lossreg.training.selection import Request, class_name
 from lossreg.training.setup import set_up
 from lossreg.training.state import Run
-from lossreg.training.stops import SignalGuard, exits_as_failures, signal_name
+from lossreg.training.stops import GOES_ON_FROM, SignalGuard, exits_as_failures, signal_name
 from lossreg.training.untouched import untouched
 
 logger = logging.getLogger("lossreg")
@@ -35,6 +59,8 @@ logger = logging.getLogger("lossreg")
 def run(
     *,
     out: str | Path | None = None,
+    resume: str | Path | None = None,
+    override: bool = False,
     quiet: bool = False,
     plots: bool = False,
     observers: Sequence[object] = (),
@@ -51,6 +77,9 @@ def run(
 
     Args:
         out: The run directory, absent or empty; None is `runs/<time>-<model>-<loss>-<optimizer>`.
+        resume: The directory of a run that goes on from its newest checkpoint, to the same bits as if it had never been
+            broken off. Its settings are taken from there; what was a Python object has to be given again.
+        override: Whether a resumed run may go on with other settings, and without the states that do not fit.
         quiet: Whether nothing is shown on stderr but warnings.
         plots: Whether `curves.png` is drawn at the end, which takes half a second or more.
         observers: Objects with methods named like the run hooks (`lossreg_epoch_finished(run, record)`), whose errors
@@ -67,14 +96,19 @@ def run(
         >>> import lossreg, tempfile
         >>> result = lossreg.run(loss="dice", epochs=1, limit_train=128, out=tempfile.mkdtemp(), quiet=True)
         >>> sorted(path.name for path in result.directory.iterdir())
-        ['metrics.jsonl', 'model.pt', 'run.json']
+        ['checkpoints', 'metrics.jsonl', 'model.pt', 'run.json']
     """
     check_call(registries, out, quiet, observers, plots)
+    check_resuming(resume, out, override)
     chosen = default if registries is None else registries
     named, observing = split_observers(settings)
+    if resume is not None:
+        named = past_settings(resume, named)
     spec, objects = split_arguments(named, "run", chosen)
     request = Request(spec, objects, chosen, observing)
-    return run_request(request, out=out, quiet=quiet, plots=plots, observers=observers)
+    return run_request(
+        request, out=out, resume=resume, override=override, quiet=quiet, plots=plots, observers=observers
+    )
 
 
 @shows_settings
@@ -108,6 +142,8 @@ def run_request(
     request: Request,
     *,
     out: str | Path | None = None,
+    resume: str | Path | None = None,
+    override: bool = False,
     runs: Path | None = None,
     quiet: bool = False,
     plots: bool = False,
@@ -116,8 +152,10 @@ def run_request(
     """Trains what was asked for; see `run`.
 
     Args:
-        request: What to train.
+        request: What to train; of a run that goes on, with all its settings.
         out: The run directory.
+        resume: The directory of a run that goes on.
+        override: Whether it may go on with other settings.
         runs: The folder of run directories without a name; None is `runs` below the working directory.
         quiet: Whether nothing is shown on stderr but warnings.
         plots: Whether `curves.png` is drawn at the end.
@@ -126,15 +164,58 @@ def run_request(
     check_main_guard("lossreg.run")
     check_call(request.registries, out, quiet, observers, plots)
     # Now: a data set, a plugin or an observer may change the working directory.
-    place = absolute_path(runs or RUNS) if out is None else absolute_path(out)
+    place = Place.of(out, resume, runs, override=override)
     seen = [*([] if quiet else [Progress()]), *observers]
     with SignalGuard() as signals:
         processes = Processes.join()
-        run, hooks = _prepare(request, processes, place, seen, signals, is_named=out is not None, quiet=quiet)
+        ready = _prepare(request, processes, place, seen, signals, quiet=quiet)
+        run = ready.session.run
         run.directory = processes.broadcast_object(run.directory)
         run.parts.weights.holding = signals.pausing
         with _pictured(run.directory) if plots and processes.is_main else contextlib.nullcontext():
-            return _train(run, hooks)
+            return _train(ready, signals)
+
+
+@attrs.frozen
+class Place:
+    """Where a run is kept.
+
+    Attributes:
+        path: The run directory, or the folder for one that has no name yet; absolute.
+        is_named: Whether it is the run directory.
+        resumes: Whether the run in it goes on.
+        by_itself: Whether it does so because its launcher started it again.
+        override: Whether it may go on with other settings.
+    """
+
+    path: Path
+    is_named: bool
+    resumes: bool = False
+    by_itself: bool = False
+    override: bool = False
+
+    @classmethod
+    def of(cls, out: str | Path | None, resume: str | Path | None, runs: Path | None, *, override: bool) -> Place:
+        """From the arguments of `run_request`."""
+        if resume is not None:
+            return cls(absolute_path(resume), is_named=True, resumes=True, override=override)
+        path = absolute_path(runs or RUNS) if out is None else absolute_path(out)
+        if not restarted_by_launcher():
+            return cls(path, is_named=out is not None)
+        found = path if out is not None else find_restarted(path)
+        if found is None or not (found / NAME).exists():
+            return cls(path, is_named=out is not None)
+        return cls(found, is_named=True, resumes=True, by_itself=True)
+
+
+@attrs.frozen(eq=False)
+class _Ready:
+    """A run that is ready for its first step, or for the next one."""
+
+    session: Session
+    hooks: RunHooks
+    saver: Saver
+    agenda: Agenda
 
 
 @contextlib.contextmanager
@@ -173,42 +254,79 @@ def plan_request(request: Request) -> Plan:
 def _prepare(
     request: Request,
     processes: Processes,
-    place: Path,
+    place: Place,
     observers: Sequence[object],
     signals: SignalGuard,
     *,
-    is_named: bool,
     quiet: bool,
-) -> tuple[Run, RunHooks]:
+) -> _Ready:
     """Claims the directory and sets the run up; nothing is left if that fails, in whichever process."""
     directory: RunDirectory | None = None
+    past: PastRun | None = None
+    recorder: Recorder | None = None
     hooks = RunHooks.none()
     try:
         with processes.fail_together(), exits_as_failures():
-            if is_named and processes.is_main:
-                directory = RunDirectory.claim(place)
+            if place.resumes and processes.is_main:
+                past = open_past_run(place.path, begins_anew=place.by_itself)
+                directory = past.directory
+            elif place.is_named and processes.is_main:
+                directory = RunDirectory.claim(place.path)
             isolated = build_observers(request) if processes.is_main else []
             parts = set_up(request, processes, quiet=quiet)
             if processes.is_main:
-                directory = directory or RunDirectory.claim_default(parts.labels, place)
-                hooks = RunHooks([Recorder(directory, parts, signals), *observers], request.registries, isolated)
+                directory = directory or RunDirectory.claim_default(parts.labels, place.path)
+                if past is not None:
+                    check_settings(past, parts.spec, parts.describe(), override=place.override)
+                recorder = Recorder(directory, parts, signals, None if past is None else past.resumed)
+                hooks = RunHooks([recorder, *observers], request.registries, isolated)
+        run = Run(
+            parts.spec,
+            directory.path if directory else Path(),  # the main process knows it
+            parts,
+            participants=hooks.participants,
+            observers=tuple(
+                class_name(one) for one in (*observers, *request.observers) if not isinstance(one, Progress)
+            ),
+        )
+        ready = _ready(run, hooks, recorder, past, signals, override=place.override)
     except BaseException:
         if directory is not None:
             directory.release()
         raise
     for warning in parts.warnings if processes.is_main else ():
         logger.warning("%s", warning)
-    run = Run(
-        parts.spec,
-        directory.path if directory else Path(),  # the main process knows it
-        parts,
-        participants=hooks.participants,
-        observers=tuple(class_name(one) for one in (*observers, *request.observers) if not isinstance(one, Progress)),
-    )
-    return run, hooks
+    return ready
 
 
-def _train(run: Run, hooks: RunHooks) -> RunResult:
+def _ready(
+    run: Run,
+    hooks: RunHooks,
+    recorder: Recorder | None,
+    past: PastRun | None,
+    signals: SignalGuard,
+    *,
+    override: bool,
+) -> _Ready:
+    """The run at its beginning, or where its checkpoint left off."""
+    parts = run.parts
+    session = Session(run, EarlyStopping(run))
+    agenda = Agenda(parts.spec, parts.processes, signals)
+    folder = None if recorder is None else CheckpointFolder(run.directory / CHECKPOINTS)
+    saver = Saver(parts.spec, agenda, folder, recorder.synchronise if recorder is not None else lambda: 0)
+    seed_process(parts.spec.seed, parts.processes.rank)
+    saver.begin(session)
+    checkpoint = None if past is None else past.checkpoint
+    if parts.processes.broadcast_object(checkpoint is not None):
+        differences = saver.restore(session, checkpoint, partly=override)
+        session.rows[:] = parts.processes.broadcast_object([] if past is None else past.rows)
+        if differences and parts.processes.is_main:
+            logger.warning("what does not fit was left out: %s", "; ".join(differences[:10]))
+    return _Ready(session, hooks, saver, agenda)
+
+
+def _train(ready: _Ready, signals: SignalGuard) -> RunResult:
+    run, hooks = ready.session.run, ready.hooks
     processes = run.parts.processes
     started = time.perf_counter()
     contained = functools.partial(exits_as_failures, lambda: (run.epoch, run.step))
@@ -216,7 +334,8 @@ def _train(run: Run, hooks: RunHooks) -> RunResult:
     try:
         with contained():
             hooks.call("lossreg_run_started", run=run)
-            result = _result(run, train(run, hooks), started)
+            with signals.noting(ready.agenda.note) if ready.saver.is_on else contextlib.nullcontext():
+                result = _result(run, train(ready.session, hooks, ready.saver, ready.agenda), started)
         with processes.fail_together(), contained():  # the record is complete before any process goes on
             hooks.call("lossreg_run_finished", run=run, result=result)
     except BaseException as error:
@@ -224,6 +343,8 @@ def _train(run: Run, hooks: RunHooks) -> RunResult:
         hurried = signal_name(failure) is not None
         if not isinstance(failure, LossregError):
             failure.add_note(f"lossreg: at epoch {run.epoch}, step {run.step}; files in {run.directory}")
+        if hurried and ready.saver.is_on:
+            setattr(failure, GOES_ON_FROM, run.directory)
         with contained():
             hooks.call("lossreg_run_failed", run=run, error=failure)
         if failure is not error:

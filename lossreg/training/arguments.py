@@ -190,6 +190,24 @@ def check_call(
         raise ConfigError(f"observers is a list of objects, not {shown(observers)}; write observers=[...]")
 
 
+def check_resuming(resume: object, out: object, override: object) -> None:
+    """Checks the arguments of a run that goes on.
+
+    Raises:
+        ConfigError: That names the argument.
+    """
+    if not isinstance(override, bool):
+        raise ConfigError(f"override is True or False, not {shown(override)}")
+    if resume is None:
+        if override:
+            raise ConfigError("override (--override) has no effect without resume (--resume)")
+        return
+    if not (isinstance(resume, str | os.PathLike) and isinstance(os.fspath(resume), str) and os.fspath(resume)):
+        raise ConfigError(f"resume (--resume) is the directory of a run that goes on, not {shown(resume)}")
+    if out is not None:
+        raise ConfigError("out (--out) and resume (--resume) are given: a run goes on in its own directory; leave out out")
+
+
 def shows_settings(function: F) -> F:
     """Lists the settings in a function's signature, which `**settings` would hide from `help` and completion."""
     own = inspect.signature(function)

@@ -21,6 +21,9 @@ INTERRUPTED = 128 + signal.SIGINT
 _ENDING = tuple(getattr(signal, name) for name in ENDING if hasattr(signal, name))  # Windows has one
 SIGNAL_NAMES = {128 + number: number.name for number in _ENDING}
 
+#: The attribute of an error that a signal raised: the directory of the run, if it can go on from a checkpoint.
+GOES_ON_FROM = "_lossreg_directory"
+
 
 def check_reason(reason: object) -> None:
     """Checks the reason of a requested stop, which goes into run.json.

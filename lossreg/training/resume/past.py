@@ -1,0 +1,264 @@
+"""The run that goes on: its directory, its record and its newest checkpoint, read before anything is built."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from lossreg.checkpoints.folder import Checkpoint, CheckpointFolder
+from lossreg.errors import ConfigError
+from lossreg.run_spec import CHANGEABLE, COMPONENT_FIELDS, RunSpec
+from lossreg.training.record.directory import CHECKPOINTS, RunDirectory, absolute_path
+from lossreg.training.record.files import read_regular_file
+from lossreg.training.record.metrics_file import read_rows
+from lossreg.training.record.recorder import Resumed, now
+from lossreg.training.record.run_json import ENDS_ITSELF, NAME, RunRecord, read_run_record
+from lossreg.values import shown
+
+MAX_RECORD = 10_000_000  # bytes of a run.json
+MAX_SHOWN = 10  # settings in a message
+
+logger = logging.getLogger("lossreg")
+
+
+@attrs.frozen
+class PastRun:
+    """A run that goes on.
+
+    Attributes:
+        directory: Its directory, which this process holds now.
+        content: Its run.json.
+        record: What that says for a repeat.
+        checkpoint: The newest one that is whole; None of a run that is started anew after its processes died early.
+        rows: The rows of the epochs that were recorded until then.
+    """
+
+    directory: RunDirectory
+    content: Mapping[str, Any]
+    record: RunRecord
+    checkpoint: Checkpoint | None
+    rows: list[dict[str, Any]]
+
+    @property
+    def resumed(self) -> Resumed | None:
+        """Where it goes on, for the new run.json."""
+        if self.checkpoint is None:
+            return None
+        facts = self.checkpoint.facts
+        before = self.content.get("resumed")
+        history = [one for one in before if isinstance(one, dict)] if isinstance(before, list) else []
+        return Resumed(
+            started=str(self.content.get("started")),
+            metrics_bytes=facts["metrics_bytes"],
+            history=[*history, {"at": now(), "step": facts["step"], "checkpoint": self.checkpoint.path.name}],
+            row=self.rows[-1] if self.rows else None,
+        )
+
+
+def past_settings(directory: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a past run, with those that are given in their place.
+
+    Args:
+        directory: Its directory.
+        given: Settings as `lossreg.run` takes them; what was a Python object has to be among them.
+
+    Raises:
+        ConfigError: If its run.json cannot be read, or a Python object is missing.
+    """
+    record = _record(absolute_path(directory))[1]
+    missing = {field: name for field, name in record.objects.items() if field not in given}
+    if missing:
+        named = " and ".join(f"{field} ({name})" for field, name in missing.items())
+        raise ConfigError(
+            f"the run in {directory} cannot go on without its {named}: it was a Python object, which has no text; give "
+            "it again to lossreg.run"
+        )
+    return {**{key: value for key, value in record.spec.items() if key not in record.objects}, **given}
+
+
+def open_past_run(path: Path, *, begins_anew: bool = False) -> PastRun:
+    """Takes the directory of a run that goes on, and finds what it goes on from.
+
+    Args:
+        path: The directory.
+        begins_anew: Whether a run without a checkpoint begins anew.
+
+    Raises:
+        LossregError: If it is not a run directory, another process works on it, or there is nothing to go on from.
+    """
+    directory = RunDirectory.reopen(path)
+    try:
+        content, record = _record(directory.path)
+        folder = CheckpointFolder(directory.path / CHECKPOINTS)
+        folder.sweep()
+        if begins_anew and not folder.list():
+            return PastRun(directory, content, record, None, [])
+        if not folder.path.is_dir():
+            raise ConfigError(
+                f"the run in {path} has written no checkpoint; lossreg run -c {directory.path / NAME} begins it anew"
+            )
+        checkpoint = folder.newest()
+        rows = read_rows(directory.path, _metrics_bytes(checkpoint))
+    except BaseException:
+        directory.close()
+        raise
+    return PastRun(directory, content, record, checkpoint, rows)
+
+
+def _metrics_bytes(checkpoint: Checkpoint) -> int:
+    length = checkpoint.facts.get("metrics_bytes")
+    if type(length) is not int or length < 0:
+        raise ConfigError(f"{checkpoint.path} is not a checkpoint of a run: it does not say how far metrics.jsonl was")
+    return length
+
+
+def _record(directory: Path) -> tuple[dict[str, Any], RunRecord]:
+    file = directory / NAME
+    try:
+        content = json.loads(read_regular_file(file, MAX_RECORD))
+    except FileNotFoundError as error:
+        what = "does not exist" if not directory.exists() else f"is not a run directory: it has no {NAME}"
+        raise ConfigError(f"{directory} {what}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ConfigError(f"{file} cannot be read: {reason}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{file} is not a run.json")
+    return content, read_run_record(content, file)
+
+
+def check_settings(past: PastRun, spec: RunSpec, facts: Mapping[str, Any], *, override: bool) -> None:
+    """Checks that a run goes on with what it began with, and that there is something left to do.
+
+    Args:
+        past: The run.
+        spec: The settings as it is to go on, with full ids.
+        facts: What the new run.json says of data and parts.
+        override: Whether other settings are taken, with a warning.
+
+    Raises:
+        ConfigError: With each difference.
+    """
+    differences = _differences(past.record, spec) + _other_data(past.content, facts)
+    if differences:
+        listed = "; ".join(differences[:MAX_SHOWN])
+        more = f"; and {len(differences) - MAX_SHOWN} more" if len(differences) > MAX_SHOWN else ""
+        if not override:
+            raise ConfigError(
+                f"the run in {past.directory.path} cannot go on with other settings: {listed}{more}; leave them out, "
+                "take them all the same (--override), or begin a new run"
+            )
+        logger.warning("the run goes on with other settings: %s%s", listed, more)
+    if past.checkpoint is not None:
+        _check_unfinished(past, past.checkpoint, spec)
+    for line in _other_machine(past.content, facts):
+        logger.warning("%s", line)
+
+
+def _differences(record: RunRecord, spec: RunSpec) -> list[str]:
+    named = {key: value for key, value in record.spec.items() if key not in record.objects}
+    then, now_ = RunSpec.from_mapping(named, str(record.file)), dict(spec.items())
+    found = []
+    for key, was in then.items():
+        is_object = key in record.objects
+        if key not in CHANGEABLE and was != now_[key] and not (is_object and key in COMPONENT_FIELDS):
+            found.append(f"{key} was {_text(was)} and is {_text(now_[key])}")
+    return found
+
+
+def _text(value: Any) -> str:
+    return "none" if value is None else value if isinstance(value, str) else shown(value)
+
+
+def _other_data(content: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
+    """What tells that the data set is another one."""
+    then, now_ = content.get("data"), facts["data"]
+    if not isinstance(then, dict):
+        return []
+    found = [
+        f"the data set had {key} {_text(then[key])} and has {_text(value)}"
+        for key, value in now_.items()
+        if key in then and then[key] != value
+    ]
+    was, is_ = content.get("validation"), facts["validation"]
+    if isinstance(was, dict) and is_ is not None and was.get("digest") != is_["digest"]:
+        found.append("the validation split has other samples")
+    return found
+
+
+def _other_machine(content: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
+    """Sentences about what keeps the run from being the same bits as one that was never broken off."""
+    found = []
+    then, now_ = content.get("versions"), facts["versions"]
+    changed = [
+        f"{name} {then[name]} (here {version})"
+        for name, version in now_.items()
+        if isinstance(then, dict) and name in then and then[name] != version
+    ]
+    if changed:
+        found.append(f"the run began with {', '.join(changed)}: what follows may differ in the last bits")
+    for key, words in (("device", "on {}"), ("processes", "in {} processes"), ("threads", "with {} threads")):
+        was = content.get(key)
+        if was is not None and was != facts[key]:
+            began, goes_on = words.format(was), words.format(facts[key])
+            found.append(f"the run began {began} and goes on {goes_on}: what follows may differ in the last bits")
+    return found
+
+
+def _check_unfinished(past: PastRun, checkpoint: Checkpoint, spec: RunSpec) -> None:
+    """Checks that something is left to do."""
+    ended = past.content.get("status")
+    if ended not in ("finished", "stopped"):
+        return
+    by = past.content.get("stopped_by")
+    where = past.directory.path
+    if by in ("max_steps", "max_time"):
+        was = past.record.spec.get(by)
+        if getattr(spec, by) == was:
+            raise ConfigError(
+                f"the run in {where} has come to its end ({past.content.get('reason')}); with a greater {by} "
+                f"(--{by.replace('_', '-')}) it goes on"
+            )
+        return
+    if by in ENDS_ITSELF:
+        raise ConfigError(f"the run in {where} has come to its end: {past.content.get('reason')}")
+    if checkpoint.facts["epochs_done"] >= spec.epochs:
+        raise ConfigError(
+            f"the run in {where} has come to its end: all of its {spec.epochs} epochs are done; with more epochs "
+            "(--epochs) it goes on"
+        )
+
+
+def restarted_by_launcher() -> bool:
+    """Whether torchrun has started this process again after one of its processes had failed."""
+    count = os.environ.get("TORCHELASTIC_RESTART_COUNT", "")
+    return count.isdecimal() and int(count) > 0
+
+
+def launch_id() -> str | None:
+    """What torchrun's restarts of a run have in common: its own id, and the process that starts the others."""
+    name = os.environ.get("TORCHELASTIC_RUN_ID")
+    return None if name is None else f"{name}/{os.getppid()}"
+
+
+def find_restarted(runs: Path) -> Path | None:
+    """The directory of the run that torchrun starts again, where its name was not given."""
+    wanted = launch_id()
+    try:
+        found = sorted(runs.iterdir(), reverse=True)  # names begin with the time
+    except OSError:
+        return None
+    for path in found:
+        try:
+            content = json.loads(read_regular_file(path / NAME, MAX_RECORD))
+        except (OSError, ValueError, RecursionError):
+            continue
+        if isinstance(content, dict) and wanted is not None and content.get("launch") == wanted:
+            return path
+    return None
