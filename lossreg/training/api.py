@@ -26,7 +26,7 @@ from lossreg.training.arguments import (
 )
 from lossreg.training.early_stopping import EarlyStopping
 from lossreg.training.hardware.distributed import Processes
-from lossreg.training.hardware.launcher import check_main_guard
+from lossreg.training.hardware.launcher import check_main_guard, restarted_by_launcher
 from lossreg.training.hooks import RunHooks
 from lossreg.training.loop import train
 from lossreg.training.observing import build_observers
@@ -41,7 +41,6 @@ from lossreg.training.resume.past import (
     find_restarted,
     open_past_run,
     past_settings,
-    restarted_by_launcher,
 )
 from lossreg.training.resume.saver import Saver
 from lossreg.training.resume.session import Session

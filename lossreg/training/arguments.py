@@ -205,7 +205,9 @@ def check_resuming(resume: object, out: object, override: object) -> None:
     if not (isinstance(resume, str | os.PathLike) and isinstance(os.fspath(resume), str) and os.fspath(resume)):
         raise ConfigError(f"resume (--resume) is the directory of a run that goes on, not {shown(resume)}")
     if out is not None:
-        raise ConfigError("out (--out) and resume (--resume) are given: a run goes on in its own directory; leave out out")
+        raise ConfigError(
+            "out (--out) and resume (--resume) are given: a run goes on in its own directory; leave out out"
+        )
 
 
 def shows_settings(function: F) -> F:

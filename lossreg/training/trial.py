@@ -76,9 +76,7 @@ def describe_needs(resolved: ResolvedComponent[Any]) -> str:
         return f"not tried: {error.message.partition('. ')[0]}"
     except LossregError as error:
         return f"not found: {error.message}"
-    unreadable = (
-        "" if needs.unreadable is None else f"; torch.load(weights_only=True) refuses its state: {needs.unreadable}"
-    )
+    unreadable = "" if needs.unreadable is None else f"; its state cannot be kept in a checkpoint: {needs.unreadable}"
     return f"{needs}{unreadable}"
 
 
@@ -137,7 +135,7 @@ def _step_problems(plan: OptimizerPlan) -> Iterator[str]:
     elif all(map(torch.equal, stand_ins.parameters, before)):
         yield "two steps with its defaults change no weight"
     if plan.needs.unreadable is not None:
-        yield f"torch.load(weights_only=True) refuses its state: {plan.needs.unreadable}"
+        yield f"its state cannot be kept in a checkpoint: {plan.needs.unreadable}"
 
 
 def _scheduler_problems(entry: RegistryEntry[Component]) -> Iterator[str]:

@@ -10,6 +10,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
+from types import FrameType
 from typing import Protocol
 
 import torch
@@ -35,7 +36,8 @@ def outlive_signals(worker: int) -> None:
     signal.signal(signal.SIGTERM, _end_later)
 
 
-def _end_later(*signal_and_frame: object) -> None:
+def _end_later(number: int, frame: FrameType | None) -> None:
+    del number, frame
     timer = threading.Timer(OUTLIVING, os._exit, [128 + signal.SIGTERM])
     timer.daemon = True
     timer.start()

@@ -23,13 +23,22 @@ class RunView:
         steps: Of an epoch.
         samples: Of an epoch.
         now: A clock, in seconds.
+        done: Steps that were done before, of a run that goes on.
     """
 
-    def __init__(self, epochs: int, steps: int, samples: int, now: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        epochs: int,
+        steps: int,
+        samples: int,
+        now: Callable[[], float] = time.perf_counter,
+        *,
+        done: int = 0,
+    ) -> None:
         self._epochs, self._steps, self._samples = epochs, steps, samples
         self._now = now
         self._started = self._mark = now()  # the second is when `_step` was reached
-        self._step = 0
+        self._step = self._before = done
         self._speed: float | None = None  # samples a second
         self._loss: float | None = None
         self._rate: str = ""
@@ -72,7 +81,8 @@ class RunView:
         if epochs and not steps and self._now() - self._mark < 1:
             epochs, steps = epochs - 1, self._steps  # an epoch has just ended: its bar is full
         elapsed = self._now() - self._started
-        left = f", {clock(elapsed / done * (total - done))} left" if done else ""
+        own = done - self._before
+        left = f", {clock(elapsed / own * (total - done))} left" if own else ""
         speed = f"{self._speed:,.0f} samples/s" if self._speed else ""
         grid = Table.grid(padding=(0, 2, 0, 0))
         grid.add_column(no_wrap=True)

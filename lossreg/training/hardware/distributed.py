@@ -209,8 +209,9 @@ def data_parallel(module: nn.Module, device: torch.device, *, find_unused: bool)
 
 def _reachable() -> torch.device:
     """Where the group can exchange a small tensor: on the CPU if it can, so that nothing waits for a device."""
-    backends = dist.get_backend_config()
-    return torch.device("cpu" if "cpu" in str(backends) or "gloo" in str(backends) else torch.accelerator.current_accelerator() or "cpu")
+    if "cpu" in str(dist.get_backend_config()):
+        return torch.device("cpu")
+    return torch.accelerator.current_accelerator() or torch.device("cpu")
 
 
 def set_current_device(device: torch.device) -> None:

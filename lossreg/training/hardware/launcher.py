@@ -95,3 +95,15 @@ def check_main_guard(function: str) -> None:
             "a worker process is importing the script that started it, and would train again: "
             f"put the call of {function} below `if __name__ == '__main__':`"
         )
+
+
+def restarted_by_launcher() -> bool:
+    """Whether torchrun has started this process again after one of its processes had failed."""
+    count = os.environ.get("TORCHELASTIC_RESTART_COUNT", "")
+    return count.isdecimal() and int(count) > 0
+
+
+def launch_id() -> str | None:
+    """What torchrun's restarts of a run have in common: its own id, and the process that starts the others."""
+    name = os.environ.get("TORCHELASTIC_RUN_ID")
+    return None if name is None else f"{name}/{os.getppid()}"

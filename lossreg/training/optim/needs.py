@@ -30,7 +30,7 @@ class Needs:
         layout: `"contiguous"` if it declares that it steps on such weights only, else None.
         found: Which of these a trial found; the record declares the others.
         passes: How often a step computes loss and gradients; None if no trial counted.
-        unreadable: Why `torch.load(weights_only=True)` refuses what the optimizer saves, or None.
+        unreadable: Why what the optimizer saves is not plain data, so that no run goes on from it; or None.
     """
 
     closure: bool = False

@@ -6,9 +6,7 @@ climbs along the gradients that it finds (SAM) steps without them, too, but else
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import io
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -27,7 +25,7 @@ from lossreg.training.optim.needs import PROBED, Backward, Needs, declared_needs
 from lossreg.training.optim.optimizer import OptimizerPlan
 from lossreg.training.optim.param_groups import OptimizerGroup
 from lossreg.training.optim.stand_ins import as_sparse, copy_optimizer, stand_ins_of
-from lossreg.training.optim.trial_step import cannot_step
+from lossreg.training.optim.trial_step import cannot_step, why_not_kept
 from lossreg.training.selection import Choice
 
 if TYPE_CHECKING:
@@ -126,7 +124,9 @@ def _find(plan: OptimizerPlan, device: torch.device, *, is_alone: bool) -> Optim
     optimizer = trial.optimizer
     assert optimizer is not None  # noqa: S101  # what failed is not chosen
     modes = _switches(optimizer, trial.weights) if "modes" in unsaid else plan.needs.modes
-    needs = attrs.evolve(trial.needs, modes=modes, found=unsaid, passes=trial.passes, unreadable=_unreadable(optimizer))
+    needs = attrs.evolve(
+        trial.needs, modes=modes, found=unsaid, passes=trial.passes, unreadable=why_not_kept(optimizer)
+    )
     return attrs.evolve(plan, needs=needs)
 
 
@@ -384,25 +384,6 @@ def _switches(optimizer: Any, weights: tuple[Parameter, ...]) -> bool:
             raise
         return False
     return differs
-
-
-def _unreadable(optimizer: Optimizer) -> str | None:
-    """Why torch's safe reading refuses what an optimizer saves, or None."""
-    file = io.BytesIO()
-    try:
-        torch.save(optimizer.state_dict(), file)
-        file.seek(0)
-        torch.load(file, weights_only=True)
-    except BaseException as error:
-        if is_from_outside(error):
-            raise
-        with contextlib.suppress(Exception):  # what is no file of torch's
-            file.seek(0)
-            held = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(file))
-            if held:
-                return f"it holds {', '.join(held)}"
-        return describe_error(error)[:200]
-    return None
 
 
 def _check_wrapped(plan: OptimizerPlan, device: torch.device, *, is_alone: bool) -> None:

@@ -57,8 +57,8 @@ def why_contiguous(plan: OptimizerPlan) -> str | None:
 def needs_warnings(plan: OptimizerPlan) -> list[str]:
     """Sentences about states that are hard to keep."""
     return [
-        f"the state of the optimizer {member.choice.label} cannot be read again by torch.load(weights_only=True): "
-        f"{member.needs.unreadable}. weights_only=False reads it, and runs what code the file holds"
+        f"the state of the optimizer {member.choice.label} cannot be kept in a checkpoint: {member.needs.unreadable}; "
+        "checkpoints of this run hold its weights, and it cannot be resumed"
         for member in plan.members
         if member.needs.unreadable is not None
     ]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+from typing import TYPE_CHECKING
 
 import attrs
 import torch
 
+from lossreg.checkpoints.tree import why_not_plain
 from lossreg.errors import BuildError, describe_error
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.training.optim.modes import set_training_mode
 from lossreg.training.optim.needs import asks_for, take_step
 from lossreg.training.optim.optimizer import OptimizerPlan, check_step
 from lossreg.training.optim.stand_ins import stand_ins_of
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
 
 
 def try_step(plan: OptimizerPlan, device: torch.device, *, unfused: bool) -> OptimizerPlan:
@@ -44,20 +49,38 @@ def try_step(plan: OptimizerPlan, device: torch.device, *, unfused: bool) -> Opt
     if not unfused and not plan.needs.closure and asks_for(plan.choice.resolved, "fused"):
         fused = attrs.evolve(plan, runtime={**plan.runtime, "fused": True})
         with contextlib.suppress(BuildError):  # some refuse to be built so
-            if _step_failure(fused, device) is None:  # else it does without, or the second trial says why it cannot
-                return fused
-    failure = _step_failure(plan, device)
-    if failure is not None:
-        raise cannot_step(plan, device, failure) from failure
-    return plan
+            stepped = _step(fused, device)
+            if not isinstance(stepped, BaseException):  # else it does without, or the second trial says why it cannot
+                return _with_state(fused, stepped)
+    stepped = _step(plan, device)
+    if isinstance(stepped, BaseException):
+        raise cannot_step(plan, device, stepped) from stepped
+    return _with_state(plan, stepped)
+
+
+def _with_state(plan: OptimizerPlan, stepped: Optimizer | None) -> OptimizerPlan:
+    """The plan with why the state cannot be kept, if that is so."""
+    why = None if stepped is None else why_not_kept(stepped)
+    return plan if why is None else attrs.evolve(plan, needs=attrs.evolve(plan.needs, unreadable=why))
+
+
+def why_not_kept(optimizer: Optimizer) -> str | None:
+    """Why what an optimizer that has stepped saves is not plain data, so that no run can go on from it; or None."""
+    try:
+        return why_not_plain(optimizer.state_dict())
+    except BaseException as error:
+        if is_from_outside(error):
+            raise
+        return f"its state_dict() fails: {describe_error(error)}"
 
 
 def _check_sparse(plan: OptimizerPlan, device: torch.device) -> None:
     """Tries an optimizer that is not a component, where gradients are sparse: it is refused if dense ones would do."""
     if not plan.sparse:
         return
-    failure = _step_failure(plan, device)
-    if failure is not None and _step_failure(attrs.evolve(plan, sparse={}), device) is None:
+    failure = _step(plan, device)
+    dense = attrs.evolve(plan, sparse={})
+    if isinstance(failure, BaseException) and not isinstance(_step(dense, device), BaseException):
         raise cannot_step(plan, device, failure) from failure
 
 
@@ -82,8 +105,11 @@ def cannot_step(plan: OptimizerPlan, device: torch.device, failure: BaseExceptio
     return BuildError(message, component=label)
 
 
-def _step_failure(plan: OptimizerPlan, device: torch.device) -> BaseException | None:
-    """Why an optimizer cannot step on stand-ins of the parameters, or None; errors of building it are raised."""
+def _step(plan: OptimizerPlan, device: torch.device) -> Optimizer | BaseException | None:
+    """The optimizer after a step on stand-ins of the parameters, or why it cannot take one; None if it is not tried.
+
+    Errors of building it are raised.
+    """
     stand_ins = stand_ins_of(plan, device)
     optimizer = plan.build(stand_ins)
     if plan.choice.component is None:
@@ -101,4 +127,4 @@ def _step_failure(plan: OptimizerPlan, device: torch.device) -> BaseException | 
         if is_from_outside(error):
             raise
         return error
-    return None
+    return optimizer

@@ -46,7 +46,9 @@ class Progress:
             f"precision {precision.name} ({precision.reason}); {split.loader} samples ({split.reason}); "
             f"{layout.name} ({layout.reason}){together}"
         )
-        self._view = RunView(run.spec.epochs, plan.steps, len(split))
+        if run.step:
+            self._line(f"going on at epoch {run.epoch}, after step {run.step}")
+        self._view = RunView(run.spec.epochs, plan.steps, len(split), done=run.step)
         self._area = open_area(self._stream, self._view.draw)
 
     def lossreg_logged(self, run: Run, record: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ import attrs
 import torch
 
 from lossreg.errors import RunFailedError, describe_error
+from lossreg.training.hardware.launcher import launch_id
 from lossreg.training.record.directory import RunDirectory, replacing, why_not_written
 from lossreg.training.record.metrics_file import METRICS, MetricsFile
 from lossreg.training.record.owner import this_process
@@ -72,7 +73,7 @@ class Recorder:
         self._files: dict[str, dict[str, Any]] = {}  # what was saved -> which weights it holds
         self._is_kept = True
         self._started = now() if resumed is None else resumed.started
-        self._facts = {**parts.describe(), "process": this_process()}
+        self._facts = {**parts.describe(), "process": this_process(), "launch": launch_id()}
 
     def lossreg_run_started(self, run: Run) -> None:
         """Writes run.json and opens metrics.jsonl.

@@ -92,7 +92,7 @@ def _renamed(tree: Any, names: Names, rename: Any) -> Any:
             return {**tree, "members": members}
         if _is_state_dict(tree) and sum(len(group["params"]) for group in tree["param_groups"]) == len(names):
             return rename(tree, names)
-        return type(tree)((key, _renamed(value, names, rename)) for key, value in tree.items()) if tree else tree
+        return {key: _renamed(value, names, rename) for key, value in tree.items()}
     if type(tree) in (list, tuple):
         return type(tree)(_renamed(one, names, rename) for one in tree)
     return tree
@@ -169,7 +169,7 @@ def _restore_types(optimizer: Optimizer, state: Any, parameters: Mapping[str, Pa
     if not _is_state_dict(state):
         return
     for name, values in state["state"].items():
-        held = optimizer.state.get(parameters.get(name)) if name in parameters else None
+        held: Any = optimizer.state.get(parameters[name]) if name in parameters else None
         if not isinstance(held, dict) or not isinstance(values, Mapping):
             continue
         for key, value in values.items():

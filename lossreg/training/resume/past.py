@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import attrs
 from lossreg.checkpoints.folder import Checkpoint, CheckpointFolder
 from lossreg.errors import ConfigError
 from lossreg.run_spec import CHANGEABLE, COMPONENT_FIELDS, RunSpec
+from lossreg.training.hardware.launcher import launch_id
 from lossreg.training.record.directory import CHECKPOINTS, RunDirectory, absolute_path
 from lossreg.training.record.files import read_regular_file
 from lossreg.training.record.metrics_file import read_rows
@@ -233,18 +233,6 @@ def _check_unfinished(past: PastRun, checkpoint: Checkpoint, spec: RunSpec) -> N
             f"the run in {where} has come to its end: all of its {spec.epochs} epochs are done; with more epochs "
             "(--epochs) it goes on"
         )
-
-
-def restarted_by_launcher() -> bool:
-    """Whether torchrun has started this process again after one of its processes had failed."""
-    count = os.environ.get("TORCHELASTIC_RESTART_COUNT", "")
-    return count.isdecimal() and int(count) > 0
-
-
-def launch_id() -> str | None:
-    """What torchrun's restarts of a run have in common: its own id, and the process that starts the others."""
-    name = os.environ.get("TORCHELASTIC_RUN_ID")
-    return None if name is None else f"{name}/{os.getppid()}"
 
 
 def find_restarted(runs: Path) -> Path | None:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lossreg.checkpointing import Every
-from lossreg.errors import RunFailedError, StateError
+from lossreg.checkpoints.tree import why_not_plain
+from lossreg.errors import ConfigError, RunFailedError, StateError
 from lossreg.training.choosing import is_better, worst
 from lossreg.training.not_finite import not_finite_at_start, not_finite_weights
 from lossreg.training.record.directory import why_not_written
@@ -42,6 +43,7 @@ class Saver:
         self._synchronise = synchronise
         self._exempt: frozenset[str] = frozenset()
         self._written: tuple[int, int] | None = None  # epochs and steps that are done in the last one
+        self._why_not: str | None = None
         self._best: str | None = None  # the name of the best one
 
     @property
@@ -50,9 +52,18 @@ class Saver:
         return self._every is not None
 
     def begin(self, session: Session) -> None:
-        """Before the first step: looks which tensors need not be finite, such as a mask of -inf."""
-        if self.is_on:
-            self._exempt = not_finite_at_start(session.run.parts.objective)
+        """Before the first step: looks which tensors need not be finite, and whether the state can be kept."""
+        if not self.is_on:
+            return
+        parts = session.run.parts
+        self._exempt = not_finite_at_start(parts.objective)  # such as a mask of -inf
+        self._why_not = parts.optimization.needs.unreadable
+        if self._why_not is None:
+            self._why_not = why_not_plain(session.state())
+            if self._why_not is not None and parts.processes.is_main:
+                logger.warning(
+                    "checkpoints of this run hold weights alone, and it cannot be resumed: %s", self._why_not
+                )
 
     def restore(self, session: Session, checkpoint: Checkpoint | None, *, partly: bool) -> list[str]:
         """Takes up where a checkpoint left off; all processes are given what the main one reads.
@@ -73,6 +84,11 @@ class Saver:
             held = None
             if checkpoint is not None:
                 state = checkpoint.read_state(like=session.state_like())
+                if "why_not" in state:
+                    raise ConfigError(
+                        f"{checkpoint.path} holds weights alone, and no run can go on from it: {state['why_not']}; "
+                        "--init-from begins a new run with them"
+                    )
                 weights = {name: checkpoint.read_weights(name) for name in ("model", "loss") if checkpoint.has(name)}
                 held = (weights, state)
                 self._written = (checkpoint.facts["epochs_done"], checkpoint.facts["step"])
@@ -145,6 +161,8 @@ class Saver:
             if is_best:
                 self._best = name
             state = {"shared": session.state(), "own": own, "best_name": self._best}
+            if self._why_not is not None:
+                state = {"why_not": self._why_not}
             folder.write(name, self._facts(session, is_best=is_best), session.weights(), state)
         except (OSError, RuntimeError, StateError) as error:
             logger.warning(

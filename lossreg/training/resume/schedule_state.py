@@ -26,7 +26,7 @@ def schedules_of(schedule: Schedule | JointSchedule) -> tuple[Schedule, ...]:
 
 
 def schedule_state(schedule: Schedule | JointSchedule) -> list[dict[str, Any] | None]:
-    """The `state_dict()` of each scheduler and the rates that it was to give, in their order; None for a constant one."""
+    """The `state_dict()` of each scheduler and the rates that it was to give; None for a constant rate."""
     return [
         None if one.scheduler is None else {"state": one.scheduler.state_dict(), "rates": _rates(one)}
         for one in schedules_of(schedule)
@@ -110,7 +110,7 @@ class ScheduleState:
                 continue
             if hasattr(scheduler, "optimizer") and (self.position.epoch or self.position.done):
                 # torch warns of a scheduler that steps before its optimizer; this one has stepped, in another process.
-                scheduler.optimizer._opt_called = True
+                setattr(scheduler.optimizer, "_opt_called", True)  # noqa: B010  # torch does not declare it
             if id(one) not in moved:
                 scheduler.load_state_dict(state["state"])
                 continue
