@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -25,7 +26,7 @@ from lossreg.checkpoints.manifest import (
     leftover_path,
     read_manifests,
 )
-from lossreg.checkpoints.reading import read_bytes, read_json, why_unreadable
+from lossreg.checkpoints.reading import read_bytes, read_json, retried, why_unreadable
 from lossreg.checkpoints.tree import Codec, decode, encode
 from lossreg.checkpoints.weights_file import read_weights, write_weights
 from lossreg.errors import CheckpointError, StateError
@@ -124,7 +125,7 @@ class CheckpointFolder:
         """
         swept = []
         with contextlib.suppress(FileNotFoundError):
-            for path in sorted(self.path.iterdir()):
+            for path in sorted(self.path / name for name in retried(os.listdir, self.path)):
                 left = leftover(path)
                 if left is None:
                     continue
@@ -143,7 +144,7 @@ class CheckpointFolder:
         state: Any,
         codecs: Iterable[Codec] = (),
     ) -> Checkpoint:
-        """Writes a checkpoint. When it returns, all of it is on the disk; when it raises, nothing has changed.
+        """Writes a checkpoint. When it returns, all of it is on the disk; when it raises, the others are as they were.
 
         Args:
             name: The name of its directory. One of the same name is replaced.
@@ -177,9 +178,11 @@ class CheckpointFolder:
         return Checkpoint(attrs.evolve(manifest, path=path))
 
     def _make_folder(self) -> None:
-        if not self.path.is_dir():
-            self.path.mkdir(parents=True, exist_ok=True)
-            sync_directory(self.path.parent)
+        made = [folder for folder in (self.path, *self.path.parents) if not folder.is_dir()]
+        if made:
+            retried(self.path.mkdir, parents=True, exist_ok=True)
+        for folder in made:
+            sync_directory(folder.parent)
 
     def _put(self, partial: Path, path: Path) -> None:
         """Gives a directory that is whole its name."""
@@ -209,18 +212,17 @@ class CheckpointFolder:
             CheckpointError: If none is.
         """
         manifests, broken = read_manifests(self.path)
-        for error in broken:
-            _log.warning("%s", error)
         whys = [str(error) for error in broken]
         for manifest in manifests:
             checkpoint = Checkpoint(manifest)
             try:
                 checkpoint.verify()
             except CheckpointError as error:
-                _log.warning("%s; the one before it is used", error)
                 whys.append(str(error))
-            else:
-                return checkpoint
+                continue
+            for why in whys:
+                _log.warning("%s; %s is used", why, checkpoint.path.name)
+            return checkpoint
         if not whys:
             raise CheckpointError(f"there is no checkpoint in {self.path}", path=str(self.path))
         raise CheckpointError("\n  ".join([f"no checkpoint in {self.path} can be used:", *whys]), path=str(self.path))
@@ -241,7 +243,7 @@ class CheckpointFolder:
         if keep < 1:
             raise ValueError("at least one checkpoint is kept")
         there = self.list()
-        old = [each for each in there[keep:] if each.path.name not in spare]
+        old = [each for each in there[keep:] if each.path.name not in spare and NAME.fullmatch(each.path.name)]
         if not old:
             return ()
         try:
@@ -280,7 +282,7 @@ def _write_files(
         raise StateError(f"the state without its tensors is {len(text)} bytes long; at most {MAX_STATE} are read")
     told = {name: str(value) for name, value in facts.items() if type(value) in (str, int, float, bool)}
     files: list[DurableFile] = []
-    partial.mkdir()
+    retried(partial.mkdir)
     for name, entries in sorted(weights.items()):
         with durable_file(partial / f"{name}.safetensors") as file:
             write_weights(file, entries, told)

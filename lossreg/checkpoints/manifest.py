@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from lossreg.checkpoints.reading import read_bytes, read_json, read_parts, why_unreadable
+from lossreg.checkpoints.reading import read_bytes, read_json, read_parts, retried, why_unreadable
 from lossreg.errors import CheckpointError
 from lossreg.values import shown
 
@@ -115,7 +116,7 @@ class Manifest:
 
     def _names(self) -> list[str]:
         try:
-            return sorted(entry.name for entry in self.path.iterdir())
+            return sorted(retried(os.listdir, self.path))
         except OSError as error:
             raise _damaged(self.path, why_unreadable(error)) from error
 
@@ -159,7 +160,7 @@ def leftover_path(path: Path, what: str) -> Path:
 def _directories(folder: Path) -> Iterator[Path]:
     """The checkpoints by name; one that was making place counts where nothing has taken it."""
     try:
-        paths = sorted(folder.iterdir())
+        paths = [folder / name for name in sorted(retried(os.listdir, folder))]
     except FileNotFoundError:
         return
     except OSError as error:
