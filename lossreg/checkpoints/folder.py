@@ -242,7 +242,11 @@ class CheckpointFolder:
         """
         if keep < 1:
             raise ValueError("at least one checkpoint is kept")
-        there = self.list()
+        try:
+            there = self.list()
+        except CheckpointError as error:
+            _log.warning("%s; older checkpoints are kept", error)
+            return ()
         old = [each for each in there[keep:] if each.path.name not in spare and NAME.fullmatch(each.path.name)]
         if not old:
             return ()
@@ -293,12 +297,13 @@ def _write_files(
     with durable_file(partial / STATE) as file:
         file.write(text)
     files.append(file)
+    manifest = _manifest(partial, facts, files)
     with durable_file(partial / MANIFEST) as file:
-        file.write(_manifest(facts, files))
-    return Manifest.read(partial)
+        file.write(manifest.to_bytes())
+    return manifest
 
 
-def _manifest(facts: Mapping[str, Any], files: list[DurableFile]) -> bytes:
+def _manifest(path: Path, facts: Mapping[str, Any], files: list[DurableFile]) -> Manifest:
     listed = {file.path.name: (file.length, file.sha256) for file in files}
     try:
         content = Manifest(Path(), dict(facts), listed).to_bytes()
@@ -306,4 +311,4 @@ def _manifest(facts: Mapping[str, Any], files: list[DurableFile]) -> bytes:
         raise StateError(f"the facts of the checkpoint are not plain values of JSON: {error}") from error
     if len(content) > MAX_BYTES:
         raise StateError(f"the facts of the checkpoint are too long: {len(content)} bytes")
-    return content
+    return Manifest.parse(path, content)  # with the facts as they are read: lists in place of tuples

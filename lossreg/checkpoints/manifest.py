@@ -60,21 +60,29 @@ class Manifest:
         try:
             if not stat.S_ISDIR(path.lstat().st_mode):
                 raise _damaged(path, "it is not a directory")
-            data = read_bytes(path / MANIFEST, MAX_BYTES)
-            content = read_json(data)
-            if not isinstance(content, dict) or content.get("format") != FORMAT:
-                told = content.get("format") if isinstance(content, dict) else None
-                why = f"its format is {shown(told)}, and this version reads {FORMAT}"
-                raise _damaged(path, f"{MANIFEST}: {why}")
-            facts, files = content["facts"], content["files"]
-            manifest = cls(path, facts, {name: (value["bytes"], value["sha256"]) for name, value in files.items()})
-            manifest._check()
-            if data != manifest.to_bytes():
-                raise _damaged(path, f"{MANIFEST} is not as it was written")
+            return cls.parse(path, read_bytes(path / MANIFEST, MAX_BYTES))
         except CheckpointError:
             raise
         except Exception as error:  # a file may hold anything
             raise _damaged(path, f"{MANIFEST}: {why_unreadable(error)}") from error
+
+    @classmethod
+    def parse(cls, path: Path, data: bytes) -> Manifest:
+        """The manifest of a directory by its text.
+
+        Raises:
+            CheckpointError: If it is not as it was written.
+            Exception: Anything else, if it is something else.
+        """
+        content = read_json(data)
+        told = content.get("format") if isinstance(content, dict) else None
+        if told != FORMAT:
+            raise ValueError(f"its format is {shown(told)}, and this version reads {FORMAT}")
+        files = {name: (value["bytes"], value["sha256"]) for name, value in content["files"].items()}
+        manifest = cls(path, content["facts"], files)
+        manifest._check()
+        if data != manifest.to_bytes():
+            raise ValueError("it is not as it was written")
         return manifest
 
     def _check(self) -> None:
