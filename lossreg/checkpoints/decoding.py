@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lossreg.checkpoints.plain import MARK, MAX_NESTED, NUMPY, Codec, Place, is_key, words_for
+from lossreg.checkpoints.reading import why_unreadable
 from lossreg.checkpoints.tensors import DTYPES, flat_bytes, strided
 from lossreg.errors import StateError
 from lossreg.values import shown
@@ -58,8 +59,7 @@ class Decoder:
         except StateError:
             raise
         except Exception as error:  # a file may hold anything there
-            why = f"{type(error).__name__}: {shown(str(error))}"
-            words = f"{words_for(place)} holds a {shown(mark)} that makes no sense: {why}"
+            words = f"{words_for(place)} holds a {shown(mark)} that makes no sense: {why_unreadable(error)}"
             raise StateError(words, where=words_for(place)) from error
 
     def _marked(self, mark: str, value: dict[str, Any], like: Any, place: Place) -> Any:
@@ -86,7 +86,9 @@ class Decoder:
             return _SEQUENCES[mark](self._items(content, like, place))
         if mark == "$complex":
             return complex(*self._items(content, None, place))
-        return _PLAIN[mark](content)
+        if mark in _PLAIN:
+            return _PLAIN[mark](content)
+        raise StateError(f"{words_for(place)} is a {shown(mark)}, which is not known here", where=words_for(place))
 
     def _items(self, content: list[Any], like: Any, place: Place) -> list[Any]:
         return [self.decode(item, _child(like, number), (*place, number)) for number, item in enumerate(content)]
@@ -115,6 +117,8 @@ class Decoder:
     def _laid_out(self, node: dict[str, Any], device: torch.device) -> Tensor:
         name = node["$tensor"]
         if (name, device) not in self._memory:
+            if name not in self._tensors:
+                raise ValueError(f"there is no tensor {shown(name)}")
             written = self._tensors[name]
             # Memory of its own, and aligned as torch's own is: some kernels compute differently where it is not.
             self._memory[name, device] = torch.empty(written.shape, dtype=written.dtype, device=device).copy_(written)

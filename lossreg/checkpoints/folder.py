@@ -15,6 +15,7 @@ import attrs
 
 from lossreg.checkpoints.durable import DurableFile, durable_file, remove, rename, sync_directory
 from lossreg.checkpoints.manifest import (
+    FORMAT,
     MANIFEST,
     MAX_BYTES,
     NAME,
@@ -91,7 +92,10 @@ class Checkpoint:
         file = self._file(STATE)
         tensors, _ = read_weights(self._file(STATE_TENSORS))
         try:
-            return decode(read_json(read_bytes(file, MAX_STATE))["state"], tensors, like, codecs)
+            content = read_json(read_bytes(file, MAX_STATE))
+            if not isinstance(content, dict) or content.get("format") != FORMAT or "state" not in content:
+                raise ValueError(f"it is not a state of format {FORMAT}")
+            return decode(content["state"], tensors, like, codecs)
         except StateError as error:
             raise CheckpointError(f"the checkpoint {self.path} cannot be read: {error}", path=str(self.path)) from error
         except Exception as error:  # a file may hold anything
@@ -281,7 +285,7 @@ def _write_files(
 ) -> Manifest:
     """Writes the files of a checkpoint, the manifest last."""
     value, tensors = encode(state, "", codecs)
-    text = json.dumps({"format": 1, "state": value}, separators=(",", ":"), allow_nan=False).encode()
+    text = json.dumps({"format": FORMAT, "state": value}, separators=(",", ":"), allow_nan=False).encode()
     if len(text) > MAX_STATE:
         raise StateError(f"the state without its tensors is {len(text)} bytes long; at most {MAX_STATE} are read")
     told = {name: str(value) for name, value in facts.items() if type(value) in (str, int, float, bool)}

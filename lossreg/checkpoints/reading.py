@@ -115,8 +115,9 @@ def why_unreadable(error: Exception) -> str:
     """What an error says of a file, on one line of a sensible length."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    text = shortened(one_line(" ".join(str(error).split())))
-    return text if isinstance(error, ValueError) and text else f"{type(error).__name__}: {text}"
+    text = shortened(one_line(" ".join(str(error).split())).removeprefix("Error while deserializing header: "))
+    has_words = isinstance(error, ValueError) or type(error).__name__ == "SafetensorError"
+    return text if has_words and text else f"{type(error).__name__}: {text}"
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

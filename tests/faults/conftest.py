@@ -6,8 +6,11 @@ control: something that is deliberately broken, which it must catch.
 
 from __future__ import annotations
 
+import os
+import tempfile
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +32,17 @@ def campaign(request: pytest.FixtureRequest) -> Iterator[Campaign]:
     made = Campaign(name, str(size), zlib.crc32(name.encode()))
     yield made
     request.node.user_properties.append(("campaign", (made.name, made.figures())))
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is one: a disk would only take time."""
+    memory = Path("/dev/shm")  # noqa: S108  # Linux alone has it
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="faults-", dir=memory) as folder:
+        yield Path(folder)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -24,16 +24,23 @@ def watched(
         after: Is given the name, the arguments and the result.
     """
     real = {name: getattr(os, name) for name in CALLS}
-    count = 0
+    count, is_busy = 0, False  # the functions that are called make calls of their own
 
     def replaced(name: str) -> Callable[..., Any]:
         def call(*arguments: Any, **keywords: Any) -> Any:
-            nonlocal count
-            number, count = count, count + 1
-            before(number, name, arguments)
+            nonlocal count, is_busy
+            if is_busy:
+                return real[name](*arguments, **keywords)
+            is_busy, number, count = True, count, count + 1
+            try:
+                before(number, name, arguments)
+            finally:
+                is_busy = False
             result = real[name](*arguments, **keywords)
             if after is not None:
+                is_busy = True
                 after(name, arguments, keywords, result)
+                is_busy = False
             return result
 
         return call

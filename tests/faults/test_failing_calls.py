@@ -16,17 +16,18 @@ from tests.faults.writers import Writer, save, save_again, save_and_remove_first
 ERRORS = [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EINTR]
 
 
-def what_breaks(campaign: Campaign, writer: Writer, tmp_path: Path) -> list[str]:
+def what_breaks(campaign: Campaign, writer: Writer, scratch: Path) -> list[str]:
     """Has each system call of a save fail in turn; what is wrong afterwards."""
-    good, broken = tmp_path / "good", []
+    good, broken = scratch / "good", []
     for step in (1, 2):
         writer(good, step)
-    calls = calls_of(lambda: writer(shutil.copytree(good, tmp_path / "counted"), 3))
+    counted = shutil.copytree(good, scratch / "counted")
+    calls = calls_of(lambda: writer(counted, 3))
     campaign.count("system calls of a save", len(calls))
     for at in range(len(calls)):
         for number in campaign.of([ERRORS[at % len(ERRORS)]], ERRORS):
             for stays in campaign.of([at % 2 == 0], [False, True]) if number != errno.EINTR else [False]:
-                folder = shutil.copytree(good, tmp_path / "faulty")
+                folder = shutil.copytree(good, scratch / "faulty")
                 why = what_a_fault_breaks(campaign, writer, folder, at, number, stays=stays)
                 if why is not None:
                     broken.append(f"{errno.errorcode[number]} in {calls[at]}, call {at}: {why}")
@@ -61,12 +62,12 @@ def what_a_fault_breaks(
 
 
 @pytest.mark.parametrize("writer", [save, save_again])
-def test_a_call_that_fails_while_saving(campaign: Campaign, tmp_path: Path, writer: Writer) -> None:
+def test_a_call_that_fails_while_saving(campaign: Campaign, scratch: Path, writer: Writer) -> None:
     """The error is told, the checkpoint before is whole, and the next save succeeds."""
-    assert what_breaks(campaign, writer, tmp_path) == []
+    assert what_breaks(campaign, writer, scratch) == []
 
 
 @pytest.mark.parametrize("writer", [save_in_place, save_and_remove_first])
-def test_control_of_calls_that_fail(campaign: Campaign, tmp_path: Path, writer: Writer) -> None:
+def test_control_of_calls_that_fail(campaign: Campaign, scratch: Path, writer: Writer) -> None:
     """Writers that harm the checkpoint before are caught."""
-    assert what_breaks(campaign, writer, tmp_path) != []
+    assert what_breaks(campaign, writer, scratch) != []

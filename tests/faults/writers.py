@@ -19,7 +19,8 @@ Writer = Callable[[Path, int], None]
 
 def contents(step: int) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Facts, weights and state of a step, none of them like those of another."""
-    weights = {"weight": torch.full((64, 64), float(step)), "bias": torch.arange(64) * step}
+    # Most of them larger than the one before, which is what a full disk has no room for.
+    weights = {"weight": torch.full((64, 64 + 16 * (step % 8)), float(step)), "bias": torch.arange(64) * step}
     state = {"step": step, "optimizer": {"momentum": torch.full((500,), step / 7), "rates": [1 / (step + 1)]}}
     return {"step": step}, {"model": weights}, state
 
