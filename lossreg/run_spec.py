@@ -41,6 +41,7 @@ Layout = Literal["auto", "contiguous", "channels_last"]
 Loader = Literal["auto", "resident", "dataloader"]
 Interval = Literal["epoch", "step"]
 FrozenMode = Literal["eval", "train"]
+Nan = Literal["log", "strict"]
 
 #: Field of a RunSpec -> kind of component. The order is that of building.
 COMPONENT_FIELDS: Mapping[str, str] = {
@@ -425,6 +426,14 @@ class RunSpec:
     )
     log_every: int = attrs.field(
         default=100, converter=plain, validator=Whole(1), metadata=described("Steps between two log rows.")
+    )
+    nan: Nan = attrs.field(
+        default="log",
+        validator=OneOf(("log", "strict")),
+        metadata=described(
+            "When a loss that is not finite is found: at the next log row, or before every update of the weights, for "
+            "which each step waits for the device."
+        ),
     )
     observe: tuple[ComponentSpec, ...] = attrs.field(
         default=(),

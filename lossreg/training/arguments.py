@@ -20,6 +20,7 @@ from lossreg.run_spec import (
     Interval,
     Layout,
     Loader,
+    Nan,
     Precision,
     RunSpec,
     key_hint,
@@ -74,6 +75,7 @@ class RunArguments(TypedDict, total=False):
     eval_train: bool
     weights: str
     log_every: int
+    nan: Nan
     observe: str | ComponentSpec | Iterable[object] | None
 
 

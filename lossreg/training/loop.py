@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lossreg.errors import RunFailedError
 from lossreg.training.early_stopping import EarlyStopping
 from lossreg.training.evaluate import evaluate_epoch, evaluate_test
+from lossreg.training.finite_loss import FiniteLoss
 from lossreg.training.hardware.compile import CompiledObjective
 from lossreg.training.hardware.distributed import data_parallel
 from lossreg.training.limits import Limits
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lossreg.training.hooks import RunHooks
+    from lossreg.training.optim.step import Guard
     from lossreg.training.parts import Parts
     from lossreg.training.state import Run
     from lossreg.training.weights import AveragedStep
@@ -46,14 +47,15 @@ def train(run: Run, hooks: RunHooks) -> list[dict[str, Any]]:
     """
     rows = []
     parts = run.parts
-    step = training_step(parts)
+    watch = FiniteLoss(run)
+    step = watch.step = training_step(parts, watch.guard())
     stopping, limits = EarlyStopping(run), Limits(run)
     seed_process(parts.spec.seed, parts.processes.rank)
     for epoch in range(parts.spec.epochs):
         run.epoch = epoch
         parts.freezing.begin_epoch(parts.objective, epoch)
         parts.weights.begin_epoch()
-        row = train_epoch(run, step, hooks, limits)
+        row = train_epoch(run, step, hooks, limits, watch)
         parts.processes.broadcast_buffers(parts.objective)  # one model is evaluated, and kept
         row["weights"] = parts.weights.end_epoch(epoch)
         row |= evaluate_epoch(parts)
@@ -88,8 +90,13 @@ def _warn_of_overflow(parts: Parts, row: Mapping[str, Any]) -> None:
     )
 
 
-def training_step(parts: Parts) -> TrainingStep | AveragedStep:
-    """What makes the steps of a run."""
+def training_step(parts: Parts, guard: Guard | None = None) -> TrainingStep | AveragedStep:
+    """What makes the steps of a run.
+
+    Args:
+        parts: The parts of the run.
+        guard: What checks before every update, or None.
+    """
     needs = parts.optimization.needs
     step = (SecondOrderStep if needs.create_graph else TrainingStep)(
         objective=_computation(parts),
@@ -103,6 +110,7 @@ def training_step(parts: Parts) -> TrainingStep | AveragedStep:
         batch_norms=[one for one in parts.objective.modules() if isinstance(one, _BatchNorm)],
         clip=parts.spec.clip_grad_norm,
         scaler=parts.optimization.scaler,
+        guard=guard,
     )
     return parts.weights.wrapped(step)
 
@@ -123,7 +131,11 @@ def _computation(parts: Parts) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def train_epoch(
-    run: Run, step: TrainingStep | AveragedStep, hooks: RunHooks, limits: Limits | None = None
+    run: Run,
+    step: TrainingStep | AveragedStep,
+    hooks: RunHooks,
+    limits: Limits | None = None,
+    watch: FiniteLoss | None = None,
 ) -> dict[str, Any]:
     """Trains one epoch.
 
@@ -138,6 +150,7 @@ def train_epoch(
     counts_steps = schedule.counts_steps
     is_over = limits.reached if limits is not None and limits.are_set else None
     mean = _RunningMean(parts.device)
+    watch = FiniteLoss(run) if watch is None else watch
     batches = parts.samples.splits["train"].epoch(plan, parts.spec.seed, run.epoch)
     parts.objective.train()
     samples = 0
@@ -151,12 +164,12 @@ def train_epoch(
         samples += step_plan.samples
         run.step += 1
         if run.step % log_every == 0:
-            hooks.call("lossreg_logged", run=run, record=_step_row(run, step, loss, mean))
+            hooks.call("lossreg_logged", run=run, record=_step_row(run, step, loss, mean, watch))
             if _stops(run):
                 break
         if is_over is not None and is_over():
             break
-    train_loss = _finite(mean.result(run), run, mean)  # waits for the device, so the clock is right
+    train_loss = watch.checked(mean.result(run), mean.began_well)  # waits for the device, so the clock is right
     seconds = time.perf_counter() - started
     return {
         "kind": "epoch",
@@ -187,7 +200,6 @@ class _RunningMean:
         if self._first is None:
             self._first = loss.clone()  # a compiled objective writes its next loss into the same memory
 
-    @property
     def began_well(self) -> bool:
         """Whether the first loss was finite; it waits for the device."""
         return self._first is None or math.isfinite(self._first.item())
@@ -197,36 +209,17 @@ class _RunningMean:
         return (run.parts.processes.all_reduce(self._total) / self._weight).item()
 
 
-def _step_row(run: Run, step: TrainingStep | AveragedStep, loss: Tensor, mean: _RunningMean) -> dict[str, Any]:
+def _step_row(
+    run: Run, step: TrainingStep | AveragedStep, loss: Tensor, mean: _RunningMean, watch: FiniteLoss
+) -> dict[str, Any]:
     row = {
         "kind": "step",
         "epoch": run.epoch,
         "step": run.step,
         "lr": learning_rate(run.optimizer),
-        "train_loss": _finite(run.parts.processes.all_reduce(loss.clone()).item(), run, mean),
+        "train_loss": watch.checked(run.parts.processes.all_reduce(loss.clone()).item(), mean.began_well),
     }
     return row if step.gradient_norm is None else {**row, "gradient_norm": step.gradient_norm.item()}
-
-
-def _finite(loss: float, run: Run, mean: _RunningMean) -> float:
-    if math.isfinite(loss):
-        return loss
-    rate = learning_rate(run.optimizer)
-    shown = "" if rate is None else f" (lr {rate:g})"
-    why = (
-        f"at epoch {run.epoch}, step {run.step}{shown}; a lower learning rate may help"
-        if run.epoch > 0 or mean.began_well
-        else "in the first step, before the weights were changed: model, loss or samples of that batch are the cause"
-    )
-    raise RunFailedError(f"the training loss is {loss} {why}{_ignoring(run.parts)}", epoch=run.epoch, step=run.step)
-
-
-def _ignoring(parts: Parts) -> str:
-    """The end of that message where a batch may have no target that counts."""
-    ignored = parts.objective.adapter.ignore_index
-    if ignored is None or not parts.samples.splits["train"].may_hold(ignored):
-        return ""
-    return f"; so is a batch whose targets are all ignored (ignore_index={ignored} of the loss), for its mean is 0 / 0"
 
 
 def _stops(run: Run) -> bool:
