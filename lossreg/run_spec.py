@@ -85,6 +85,7 @@ SYNONYMS: Mapping[str, str] = {
     "grad_clip": "clip_grad_norm",
     "sched_interval": "scheduler_interval",
     "random_state": "seed",
+    "use_deterministic_algorithms": "deterministic",
     "ema": "weights",
     "ema_decay": "weights",
     "model_ema": "weights",
@@ -324,6 +325,15 @@ class RunSpec:
         converter=plain,
         validator=Switch(),
         metadata=described("Compile model and loss with torch.compile.", default="no"),
+    )
+    deterministic: bool = attrs.field(
+        default=False,
+        converter=plain,
+        validator=Switch(),
+        metadata=described(
+            "Use deterministic algorithms alone, which a GPU needs for the same bits each time; some are slower.",
+            default="no",
+        ),
     )
     loader: Loader = attrs.field(
         default="auto",

@@ -13,6 +13,7 @@ from typing import Any, Unpack
 from lossreg.errors import LossregError
 from lossreg.registry.registries import Registries, default
 from lossreg.training.arguments import RunArguments, check_call, shows_settings, split_arguments, split_observers
+from lossreg.training.hardware.deterministic import deterministic_algorithms, naming_operations
 from lossreg.training.hardware.distributed import Processes
 from lossreg.training.hardware.launcher import check_main_guard
 from lossreg.training.hooks import RunHooks
@@ -128,7 +129,7 @@ def run_request(
     # Now: a data set, a plugin or an observer may change the working directory.
     place = absolute_path(runs or RUNS) if out is None else absolute_path(out)
     seen = [*([] if quiet else [Progress()]), *observers]
-    with SignalGuard() as signals:
+    with SignalGuard() as signals, deterministic_algorithms(wanted=request.spec.deterministic):
         processes = Processes.join()
         run, hooks = _prepare(request, processes, place, seen, signals, is_named=out is not None, quiet=quiet)
         run.directory = processes.broadcast_object(run.directory)
@@ -153,9 +154,11 @@ def _pictured(directory: Path) -> Iterator[None]:
 
 def plan_request(request: Request) -> Plan:
     """Checks what was asked for; see `plan`."""
-    with exits_as_failures(), untouched(request.objects.values()):
+    deterministic = request.spec.deterministic
+    with exits_as_failures(), untouched(request.objects.values()), deterministic_algorithms(wanted=deterministic):
         build_observers(request)  # what cannot be built is found here too; none is called
-        parts = set_up(request, Processes(), quiet=True)
+        with naming_operations(wanted=deterministic):
+            parts = set_up(request, Processes(), quiet=True)
         facts = parts.describe()
         parts.freezing.end(parts.objective)
     rates = parts.optimization.rates
@@ -188,7 +191,8 @@ def _prepare(
             if is_named and processes.is_main:
                 directory = RunDirectory.claim(place)
             isolated = build_observers(request) if processes.is_main else []
-            parts = set_up(request, processes, quiet=quiet)
+            with naming_operations(wanted=request.spec.deterministic):
+                parts = set_up(request, processes, quiet=quiet)
             if processes.is_main:
                 directory = directory or RunDirectory.claim_default(parts.labels, place)
                 hooks = RunHooks([Recorder(directory, parts, signals), *observers], request.registries, isolated)
@@ -212,9 +216,10 @@ def _train(run: Run, hooks: RunHooks) -> RunResult:
     processes = run.parts.processes
     started = time.perf_counter()
     contained = functools.partial(exits_as_failures, lambda: (run.epoch, run.step))
+    naming = naming_operations(wanted=run.spec.deterministic, position=lambda: (run.epoch, run.step))
     hurried = False
     try:
-        with contained():
+        with contained(), naming:
             hooks.call("lossreg_run_started", run=run)
             result = _result(run, train(run, hooks), started)
         with processes.fail_together(), contained():  # the record is complete before any process goes on

@@ -61,6 +61,7 @@ class RunArguments(TypedDict, total=False):
     precision: Precision
     layout: Layout
     compile: bool
+    deterministic: bool
     loader: Loader
     workers: int | None
     scheduler_interval: Interval | None

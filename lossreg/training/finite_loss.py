@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lossreg.errors import RunFailedError
 from lossreg.training.data.order import sample_order
-from lossreg.training.not_finite import are_finite, not_finite_at_start, not_finite_weights
+from lossreg.training.not_finite import are_finite, not_finite_weights
 from lossreg.training.optim.scheduler import learning_rate
 from lossreg.training.replay import Cause, find_cause, name_samples
 
@@ -30,18 +30,19 @@ class FiniteLoss:
 
     Args:
         run: The run, before its first step in this process.
+        exempt: Names of tensors that were not finite before the run, and do not count: `not_finite_at_start`.
 
     Attributes:
-        exempt: Names of tensors that were not finite before, and do not count: see `not_finite_weights`.
+        exempt: These names.
         step: What makes the steps, which knows the norm of gradients that are clipped.
     """
 
     step: TrainingStep | AveragedStep | None = None
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, exempt: frozenset[str] = frozenset()) -> None:
         self._run = run
         self._seen = run.step  # the last step with a loss that was seen to be finite
-        self.exempt = not_finite_at_start(run.parts.objective)
+        self.exempt = exempt
 
     def guard(self) -> StrictGuard | None:
         """What checks before every update, where the run asks for it; else None."""
@@ -167,7 +168,8 @@ class _Report:
         lines = [
             self._since(),
             f"batch of step {self.step}: {name_samples(parts.samples.named(self._samples()))} of the training split",
-            f"a batch whose targets are all ignored (ignore_index={ignored} of the loss) has no finite loss: its mean is 0 / 0"
+            f"a batch whose targets are all ignored (ignore_index={ignored} of the loss) has no finite loss: its mean "
+            "is 0 / 0"
             if may_be_ignored
             else None,
             f"what may help: {', '.join(self._advice())}",

@@ -17,6 +17,7 @@ from lossreg.training.finite_loss import FiniteLoss
 from lossreg.training.hardware.compile import CompiledObjective
 from lossreg.training.hardware.distributed import data_parallel
 from lossreg.training.limits import Limits
+from lossreg.training.not_finite import not_finite_at_start
 from lossreg.training.optim.scheduler import learning_rate
 from lossreg.training.optim.step import SecondOrderStep, TrainingStep
 from lossreg.training.seeds import seed_process
@@ -47,7 +48,7 @@ def train(run: Run, hooks: RunHooks) -> list[dict[str, Any]]:
     """
     rows = []
     parts = run.parts
-    watch = FiniteLoss(run)
+    watch = FiniteLoss(run, not_finite_at_start(parts.objective))
     step = watch.step = training_step(parts, watch.guard())
     stopping, limits = EarlyStopping(run), Limits(run)
     seed_process(parts.spec.seed, parts.processes.rank)

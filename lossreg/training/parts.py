@@ -187,6 +187,7 @@ class Parts:
                 "monitor": stepping.monitor,
             },
             "device": str(self.device),
+            "deterministic": torch.are_deterministic_algorithms_enabled(),
             "processes": self.processes.world_size,
             "precision": {"used": precision.name, "reason": precision.reason},
             "loaders": {name: _loader(split) for name, split in splits.items()},

@@ -23,6 +23,7 @@ from lossreg.training.data.splits import Split, StreamedSplit
 from lossreg.training.data.validation import HeldOut, hold_out
 from lossreg.training.evaluate import metric_names
 from lossreg.training.hardware.compile import check_compiler
+from lossreg.training.hardware.deterministic import check_workspace
 from lossreg.training.hardware.device import check_not_shared, hardware_id, resolve_device
 from lossreg.training.hardware.distributed import Processes, set_current_device
 from lossreg.training.hardware.memory_format import Layout, apply_layout, choose_layout
@@ -165,6 +166,8 @@ def _fitted(
 
 def _device(spec: RunSpec, processes: Processes) -> torch.device:
     device = resolve_device(spec.device, processes.local_rank, processes.local_world_size)
+    if spec.deterministic:
+        check_workspace(device)
     if processes.world_size > 1:
         set_current_device(device)
         processes.check_together(hardware_id(device), check_not_shared)

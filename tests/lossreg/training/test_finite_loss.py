@@ -377,3 +377,26 @@ def test_several_processes_end_with_the_same_message(tmp_path: Path, two_process
         taken = ORDER[(step - 1) * BATCH : step * BATCH]
         assert f"batch of step {step}: {first(BATCH, taken)} of the training split" in one
     assert f"1 (Squares), which holds inf, for sample {BAD} alone" in (tmp_path / "strict-0").read_text()
+
+
+class Masked(nn.Module):
+    """A model with a saved mask of -inf."""
+
+    mask: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = model()
+        self.register_buffer("mask", torch.full((2,), -math.inf))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """What the layers give."""
+        output: Tensor = self.layers(inputs)
+        return output
+
+
+def test_a_mask_is_not_to_blame(run: Run) -> None:
+    """What was not finite before the run is not named."""
+    error = failure(run, model=Masked(), nan="strict")
+    assert f"is that of layers.1 (Squares), which holds inf, for sample {BAD} alone" in str(error)
+    assert "mask" not in str(error)
