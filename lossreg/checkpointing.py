@@ -77,6 +77,6 @@ class EveryText(Check):
         found = _EVERY.fullmatch(value) if isinstance(value, str) else None
         if found is None or not 1 <= int(found[1]) <= MAX_COUNT:
             raise ConfigError(
-                f"{name} is a number of epochs, such as 1, of steps, such as 500s, of minutes, such as 10m, or none, not "
-                f"{shown(value)}"
+                f"{name} is a number of epochs (1), of steps, such as 500s, of minutes, such as 10m, or none, "
+                f"not {shown(value)}"
             )

@@ -42,6 +42,7 @@ Layout = Literal["auto", "contiguous", "channels_last"]
 Loader = Literal["auto", "resident", "dataloader"]
 Interval = Literal["epoch", "step"]
 FrozenMode = Literal["eval", "train"]
+Nan = Literal["log", "strict"]
 
 #: Field of a RunSpec -> kind of component. The order is that of building.
 COMPONENT_FIELDS: Mapping[str, str] = {
@@ -57,7 +58,7 @@ COMPONENT_FIELDS: Mapping[str, str] = {
 OBSERVE = "observe"
 
 #: What a resumed run may set anew: it changes neither the steps that are left nor the rows of past ones.
-CHANGEABLE = ("epochs", "max_steps", "max_time", "checkpoint_every", "keep", "best", "observe")
+CHANGEABLE = ("epochs", "max_steps", "max_time", "checkpoint_every", "keep", "best", "nan", "observe")
 
 #: Other words for a setting -> the setting: its flag, and what other trainers call it.
 SYNONYMS: Mapping[str, str] = {
@@ -88,6 +89,7 @@ SYNONYMS: Mapping[str, str] = {
     "grad_clip": "clip_grad_norm",
     "sched_interval": "scheduler_interval",
     "random_state": "seed",
+    "use_deterministic_algorithms": "deterministic",
     "ema": "weights",
     "ema_decay": "weights",
     "model_ema": "weights",
@@ -328,6 +330,15 @@ class RunSpec:
         validator=Switch(),
         metadata=described("Compile model and loss with torch.compile.", default="no"),
     )
+    deterministic: bool = attrs.field(
+        default=False,
+        converter=plain,
+        validator=Switch(),
+        metadata=described(
+            "Use deterministic algorithms alone, which a GPU needs for the same bits each time; some are slower.",
+            default="no",
+        ),
+    )
     loader: Loader = attrs.field(
         default="auto",
         validator=OneOf(("auto", "resident", "dataloader")),
@@ -452,6 +463,14 @@ class RunSpec:
     )
     log_every: int = attrs.field(
         default=100, converter=plain, validator=Whole(1), metadata=described("Steps between two log rows.")
+    )
+    nan: Nan = attrs.field(
+        default="log",
+        validator=OneOf(("log", "strict")),
+        metadata=described(
+            "When a loss that is not finite is found: at the next log row, or before every update of the weights, for "
+            "which each step waits for the device."
+        ),
     )
     observe: tuple[ComponentSpec, ...] = attrs.field(
         default=(),

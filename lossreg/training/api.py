@@ -25,10 +25,13 @@ from lossreg.training.arguments import (
     split_observers,
 )
 from lossreg.training.early_stopping import EarlyStopping
+from lossreg.training.finite_loss import FiniteLoss
+from lossreg.training.hardware.deterministic import deterministic_algorithms, naming_operations
 from lossreg.training.hardware.distributed import Processes
 from lossreg.training.hardware.launcher import check_main_guard, restarted_by_launcher
 from lossreg.training.hooks import RunHooks
 from lossreg.training.loop import train
+from lossreg.training.not_finite import not_finite_at_start
 from lossreg.training.observing import build_observers
 from lossreg.training.record.directory import CHECKPOINTS, RUNS, RunDirectory, absolute_path
 from lossreg.training.record.progress import Progress
@@ -165,7 +168,7 @@ def run_request(
     # Now: a data set, a plugin or an observer may change the working directory.
     place = Place.of(out, resume, runs, override=override)
     seen = [*([] if quiet else [Progress()]), *observers]
-    with SignalGuard() as signals:
+    with SignalGuard() as signals, deterministic_algorithms(wanted=request.spec.deterministic):
         processes = Processes.join()
         ready = _prepare(request, processes, place, seen, signals, quiet=quiet)
         run = ready.session.run
@@ -233,9 +236,11 @@ def _pictured(directory: Path) -> Iterator[None]:
 
 def plan_request(request: Request) -> Plan:
     """Checks what was asked for; see `plan`."""
-    with exits_as_failures(), untouched(request.objects.values()):
+    deterministic = request.spec.deterministic
+    with exits_as_failures(), untouched(request.objects.values()), deterministic_algorithms(wanted=deterministic):
         build_observers(request)  # what cannot be built is found here too; none is called
-        parts = set_up(request, Processes(), quiet=True)
+        with naming_operations(wanted=deterministic):
+            parts = set_up(request, Processes(), quiet=True)
         facts = parts.describe()
         parts.freezing.end(parts.objective)
     rates = parts.optimization.rates
@@ -272,7 +277,8 @@ def _prepare(
             elif place.is_named and processes.is_main:
                 directory = RunDirectory.claim(place.path)
             isolated = build_observers(request) if processes.is_main else []
-            parts = set_up(request, processes, quiet=quiet)
+            with naming_operations(wanted=request.spec.deterministic):
+                parts = set_up(request, processes, quiet=quiet)
             if processes.is_main:
                 directory = directory or RunDirectory.claim_default(parts.labels, place.path)
                 if past is not None:
@@ -309,7 +315,7 @@ def _ready(
 ) -> _Ready:
     """The run at its beginning, or where its checkpoint left off."""
     parts = run.parts
-    session = Session(run, EarlyStopping(run))
+    session = Session(run, EarlyStopping(run), FiniteLoss(run, not_finite_at_start(parts.objective)))
     agenda = Agenda(parts.spec, parts.processes, signals)
     folder = None if recorder is None else CheckpointFolder(run.directory / CHECKPOINTS)
     saver = Saver(parts.spec, agenda, folder, recorder.synchronise if recorder is not None else lambda: 0)
@@ -329,9 +335,10 @@ def _train(ready: _Ready, signals: SignalGuard) -> RunResult:
     processes = run.parts.processes
     started = time.perf_counter()
     contained = functools.partial(exits_as_failures, lambda: (run.epoch, run.step))
+    naming = naming_operations(wanted=run.spec.deterministic, position=lambda: (run.epoch, run.step))
     hurried = False
     try:
-        with contained():
+        with contained(), naming:
             hooks.call("lossreg_run_started", run=run)
             with signals.noting(ready.agenda.note) if ready.saver.is_on else contextlib.nullcontext():
                 result = _result(run, train(ready.session, hooks, ready.saver, ready.agenda), started)

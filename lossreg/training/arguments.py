@@ -20,6 +20,7 @@ from lossreg.run_spec import (
     Interval,
     Layout,
     Loader,
+    Nan,
     Precision,
     RunSpec,
     key_hint,
@@ -60,6 +61,7 @@ class RunArguments(TypedDict, total=False):
     precision: Precision
     layout: Layout
     compile: bool
+    deterministic: bool
     loader: Loader
     workers: int | None
     scheduler_interval: Interval | None
@@ -77,6 +79,7 @@ class RunArguments(TypedDict, total=False):
     keep: int
     best: str | None
     log_every: int
+    nan: Nan
     observe: str | ComponentSpec | Iterable[object] | None
 
 

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lossreg.errors import RunFailedError
 from lossreg.training.agenda import Interrupted
 from lossreg.training.evaluate import evaluate_epoch, evaluate_test
 from lossreg.training.hardware.compile import CompiledObjective
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from lossreg.training.agenda import Agenda
     from lossreg.training.hooks import RunHooks
+    from lossreg.training.optim.step import Guard
     from lossreg.training.parts import Parts
     from lossreg.training.resume.saver import Saver
     from lossreg.training.resume.session import Session
@@ -54,7 +54,8 @@ def train(session: Session, hooks: RunHooks, saver: Saver, agenda: Agenda) -> li
         RunFailedError: If the training loss is not a finite number.
     """
     run, parts = session.run, session.run.parts
-    step, limits = training_step(parts), Limits(run)
+    step = session.watch.step = training_step(parts, session.watch.guard())
+    limits = Limits(run)
     if session.phase == "recorded" and run.epoch + 1 < parts.spec.epochs:
         parts.optimization.schedule.after_epoch(run.epoch, session.row)
         session.begin_epoch(run.epoch + 1)
@@ -128,8 +129,13 @@ def _warn_of_overflow(parts: Parts, row: Mapping[str, Any]) -> None:
     )
 
 
-def training_step(parts: Parts) -> TrainingStep | AveragedStep:
-    """What makes the steps of a run."""
+def training_step(parts: Parts, guard: Guard | None = None) -> TrainingStep | AveragedStep:
+    """What makes the steps of a run.
+
+    Args:
+        parts: The parts of the run.
+        guard: What checks before every update, or None.
+    """
     needs = parts.optimization.needs
     step = (SecondOrderStep if needs.create_graph else TrainingStep)(
         objective=_computation(parts),
@@ -143,6 +149,7 @@ def training_step(parts: Parts) -> TrainingStep | AveragedStep:
         batch_norms=[one for one in parts.objective.modules() if isinstance(one, _BatchNorm)],
         clip=parts.spec.clip_grad_norm,
         scaler=parts.optimization.scaler,
+        guard=guard,
     )
     return parts.weights.wrapped(step)
 
@@ -206,7 +213,9 @@ def train_epoch(
         if stops:
             saver.break_off(session)
             break
-    train_loss = _finite(mean.result(parts), session)  # waits for the device, so the clock is right
+    train_loss = session.watch.checked(
+        mean.result(parts), mean.began_well
+    )  # waits for the device, so the clock is right
     session.done, session.seconds = run.step - first, before + time.perf_counter() - started
     session.row = {
         "kind": "epoch",
@@ -246,32 +255,11 @@ def _step_row(session: Session, step: TrainingStep | AveragedStep, loss: Tensor)
         "epoch": run.epoch,
         "step": run.step,
         "lr": learning_rate(run.optimizer),
-        "train_loss": _finite(run.parts.processes.all_reduce(loss.clone()).item(), session),
+        "train_loss": session.watch.checked(
+            run.parts.processes.all_reduce(loss.clone()).item(), session.mean.began_well
+        ),
     }
     return row if step.gradient_norm is None else {**row, "gradient_norm": step.gradient_norm.item()}
-
-
-def _finite(loss: float, session: Session) -> float:
-    if math.isfinite(loss):
-        return loss
-    run, first = session.run, session.mean.first
-    began_well = first is None or math.isfinite(first.item())
-    rate = learning_rate(run.optimizer)
-    shown = "" if rate is None else f" (lr {rate:g})"
-    why = (
-        f"at epoch {run.epoch}, step {run.step}{shown}; a lower learning rate may help"
-        if run.epoch > 0 or began_well
-        else "in the first step, before the weights were changed: model, loss or samples of that batch are the cause"
-    )
-    raise RunFailedError(f"the training loss is {loss} {why}{_ignoring(run.parts)}", epoch=run.epoch, step=run.step)
-
-
-def _ignoring(parts: Parts) -> str:
-    """The end of that message where a batch may have no target that counts."""
-    ignored = parts.objective.adapter.ignore_index
-    if ignored is None or not parts.samples.splits["train"].may_hold(ignored):
-        return ""
-    return f"; so is a batch whose targets are all ignored (ignore_index={ignored} of the loss), for its mean is 0 / 0"
 
 
 def _stops(run: Run) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -45,6 +45,8 @@ class Samples:
         facts: Of the data set.
         held_out: How the validation split was cut off, for the run record, or None.
         evaluations: Split -> how often it was evaluated so far.
+        origin: The place in the data set's training split of each sample that is trained on, where a validation split
+            was cut off; else None.
     """
 
     data: Data
@@ -53,6 +55,11 @@ class Samples:
     facts: Facts
     held_out: Mapping[str, Any] | None = None
     evaluations: Counter[str] = attrs.field(factory=Counter)
+    origin: Sequence[int] | None = None
+
+    def named(self, samples: Sequence[int]) -> list[int]:
+        """Samples that are trained on, by their places in the data set's training split."""
+        return list(samples) if self.origin is None else [self.origin[sample] for sample in samples]
 
 
 @attrs.frozen(eq=False)
@@ -180,6 +187,7 @@ class Parts:
                 "monitor": stepping.monitor,
             },
             "device": str(self.device),
+            "deterministic": torch.are_deterministic_algorithms_enabled(),
             "processes": self.processes.world_size,
             "precision": {"used": precision.name, "reason": precision.reason},
             "loaders": {name: _loader(split) for name, split in splits.items()},

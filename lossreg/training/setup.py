@@ -20,9 +20,10 @@ from lossreg.training.choosing import choose
 from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.data.load import load_split
 from lossreg.training.data.splits import Split, StreamedSplit
-from lossreg.training.data.validation import hold_out
+from lossreg.training.data.validation import HeldOut, hold_out
 from lossreg.training.evaluate import metric_names
 from lossreg.training.hardware.compile import check_compiler
+from lossreg.training.hardware.deterministic import check_workspace
 from lossreg.training.hardware.device import check_not_shared, hardware_id, resolve_device
 from lossreg.training.hardware.distributed import Processes, set_current_device
 from lossreg.training.hardware.memory_format import Layout, apply_layout, choose_layout
@@ -165,6 +166,8 @@ def _fitted(
 
 def _device(spec: RunSpec, processes: Processes) -> torch.device:
     device = resolve_device(spec.device, processes.local_rank, processes.local_world_size)
+    if spec.deterministic:
+        check_workspace(device)
     if processes.world_size > 1:
         set_current_device(device)
         processes.check_together(hardware_id(device), check_not_shared)
@@ -194,7 +197,7 @@ def _load_samples(choice: Choice, spec: RunSpec, device: torch.device, processes
         data = choice.build(runtime=runtime)
     if not isinstance(data, Data):
         raise ConfigError(f"the data set {choice.label} is a {type(data).__name__}, not a lossreg.Data")
-    sources, held_out = _sources(data, spec, choice.label)
+    sources, held = _sources(data, spec, choice.label)
     splits = {
         name: load_split(
             source,
@@ -213,19 +216,22 @@ def _load_samples(choice: Choice, spec: RunSpec, device: torch.device, processes
         raise ConfigError("workers (--workers) has no effect: no split is read by a data loader (--loader dataloader)")
     _check_shape(data, splits["train"], choice.label)
     processes.check_equal({name: len(split) for name, split in splits.items()}, "the numbers of samples")
-    processes.check_equal(held_out and held_out["digest"], "the validation splits")
+    processes.check_equal(held and held.facts["digest"], "the validation splits")
     plan = BatchPlan(len(splits["train"]), spec.batch_size, spec.accumulate, processes.rank, processes.world_size)
-    return Samples(data, splits, plan, {"data": choice.facts(runtime)}, held_out)
+    facts = {"data": choice.facts(runtime)}
+    if held is None:
+        return Samples(data, splits, plan, facts)
+    return Samples(data, splits, plan, facts, held.facts, origin=held.left)
 
 
-def _sources(data: Data, spec: RunSpec, label: str) -> tuple[dict[str, tuple[Any, int | None]], dict[str, Any] | None]:
-    """Name of a split -> its samples and how many of them are used; and how the validation split was cut off."""
+def _sources(data: Data, spec: RunSpec, label: str) -> tuple[dict[str, tuple[Any, int | None]], HeldOut | None]:
+    """Name of a split -> its samples and how many of them are used; and the validation split that was cut off."""
     test = (data.test, spec.limit_test)
     if spec.validate is None:
         return {"train": (data.train, spec.limit_train), "test": test}, None
     where = f"data set {label}, split train"
     held = hold_out(data.train, Cut.of(spec.validate), data.task, spec.limit_train, spec.seed, where)
-    return {"train": (held.train, None), "validation": (held.validation, None), "test": test}, held.facts
+    return {"train": (held.train, None), "validation": (held.validation, None), "test": test}, held
 
 
 def _check_shape(data: Data, train: Split, label: str) -> None:

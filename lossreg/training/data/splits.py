@@ -78,6 +78,9 @@ class Split(Protocol):
         The first `skipped` of them are left out: they were trained on already.
         """
 
+    def batch(self, indices: Tensor, seed: int, epoch: int) -> Batch:
+        """Samples as an epoch of training reads them, on the device, once more."""
+
     def in_order(self, ranges: Iterable[tuple[int, int]], seed: int) -> Iterator[Batch]:
         """Batches of samples as they lie, on the device."""
 
@@ -159,6 +162,12 @@ class ResidentSplit:
             gathered = inputs.index_select(0, chosen)
             yield self._shaped(gathered) if self._channels_last else gathered, targets.index_select(0, chosen)
 
+    def batch(self, indices: Tensor, seed: int, epoch: int) -> Batch:
+        """Gathers samples."""
+        del seed, epoch
+        chosen = indices.to(self.targets.device)
+        return self._shaped(self._stored.index_select(0, chosen)), self.targets.index_select(0, chosen)
+
     def in_order(self, ranges: Iterable[tuple[int, int]], seed: int) -> Iterator[Batch]:
         """Copies batches: a model may change its input in place, and the samples are the data set's own."""
         del seed
@@ -217,6 +226,11 @@ class StreamedSplit:
         order, seeds = sample_order(seed, epoch, len(self)), sample_seeds(seed, epoch, len(self))
         ranges = itertools.islice(plan.ranges(), skipped, None)
         return self._read((order[first:last] for first, last in ranges), seeds)
+
+    def batch(self, indices: Tensor, seed: int, epoch: int) -> Batch:
+        """Reads samples, in this process."""
+        seeds = sample_seeds(seed, epoch, len(self))[indices]
+        return self._moved(self.reader.read(indices.tolist(), seeds.tolist()))
 
     def in_order(self, ranges: Iterable[tuple[int, int]], seed: int) -> Iterator[Batch]:
         """Reads batches of samples as they lie, with the same seeds each time."""

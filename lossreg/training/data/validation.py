@@ -45,11 +45,13 @@ class HeldOut:
         validation: What is held out, in the same order.
         facts: For the run record: `by` (`content` or `index`: what is hashed), `stratified`, `reason`, and `digest`, a
             hash of the indices that are held out.
+        left: The indices of what is left to train on.
     """
 
     train: data.Split
     validation: data.Split
     facts: dict[str, Any]
+    left: list[int]
 
 
 def hold_out(split: data.Split, cut: Cut, task: Task, limit: int | None, seed: int, where: str) -> HeldOut:
@@ -83,7 +85,7 @@ def hold_out(split: data.Split, cut: Cut, task: Task, limit: int | None, seed: i
     left = torch.tensor([index for index, part in enumerate(parts) if part != cut.held])
     digest = hashlib.blake2b(held.numpy().tobytes(), digest_size=8).hexdigest()
     facts = {"by": by, "stratified": strata is not None, "reason": reason, "digest": digest}
-    return HeldOut(_chosen(split, tensors, left), _chosen(split, tensors, held), facts)
+    return HeldOut(_chosen(split, tensors, left), _chosen(split, tensors, held), facts, left.tolist())
 
 
 def assign(hashes: Iterable[int], strata: Sequence[Any], shares: Sequence[float]) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 import torch
@@ -22,6 +22,19 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 logger = logging.getLogger("lossreg")
+
+
+class Guard(Protocol):
+    """Checks what a step is made of."""
+
+    def begin(self, *, keeps_weights: bool) -> None:
+        """Before a step."""
+
+    def check(self, loss: Tensor) -> None:
+        """Between the gradients and the update."""
+
+    def check_update(self) -> None:
+        """After the step of an optimizer with a closure."""
 
 
 @attrs.frozen(eq=False)
@@ -71,6 +84,7 @@ class TrainingStep:
         batch_norms: The model's layers of batch normalisation, for such steps.
         clip: The greatest norm of the gradients, or None.
         scaler: Scales float16 gradients, or None.
+        guard: Checks loss and gradients before the update, or None.
         gradient_norm: Of the last step, before it was clipped, 0-d; None if nothing is clipped.
     """
 
@@ -85,6 +99,7 @@ class TrainingStep:
     scaler: torch.amp.GradScaler | None
     gradients_first: bool = False
     batch_norms: Sequence[_BatchNorm] = ()
+    guard: Guard | None = None
     gradient_norm: Tensor | None = None
     _fresh: bool = True
     _sums: bool = attrs.field(init=False)
@@ -107,9 +122,13 @@ class TrainingStep:
         return (loss / step.samples if self._sums else loss), weight
 
     def _step(self, batches: Iterator[Batch], step: StepPlan) -> tuple[Tensor, int | Tensor]:
+        if self.guard is not None:
+            self.guard.begin(keeps_weights=self.closure)
         if self.closure:
             return self._with_closure([next(batches) for _ in step.micro_batches], step)
         result = self._gradients(batches, step)
+        if self.guard is not None:
+            self.guard.check(result[0])
         if self._fresh:
             self._first()
         if self.scaler is None:
@@ -136,6 +155,8 @@ class TrainingStep:
             with torch.enable_grad():  # AliG calls it without
                 share, weight = self._gradients(iter(batches), step)
             results.append((share, weight))
+            if self.guard is not None and len(results) == 1:  # a loss elsewhere than at the weights may be infinite
+                self.guard.check(share)
             # The optimizer decides by it, and must decide the same in every process.
             return self.processes.all_reduce(share.clone())
 
@@ -144,6 +165,8 @@ class TrainingStep:
             closure()
         # torch annotates closures to return a float; its own optimizers take the tensor.
         self.optimizer.step(closure.again if self.gradients_first else closure)  # type: ignore[arg-type]  # see above
+        if self.guard is not None:
+            self.guard.check_update()
         return results[0]
 
     def _gradients(self, batches: Iterator[Batch], step: StepPlan) -> tuple[Tensor, int | Tensor]:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from lossreg.checkpointing import Every
 from lossreg.checkpoints.tree import why_not_plain
-from lossreg.errors import ConfigError, RunFailedError, StateError
+from lossreg.errors import ConfigError, StateError
 from lossreg.training.choosing import is_better, worst
-from lossreg.training.not_finite import not_finite_at_start, not_finite_weights
 from lossreg.training.record.directory import why_not_written
 
 if TYPE_CHECKING:
@@ -41,7 +40,6 @@ class Saver:
         self._agenda = agenda
         self._folder = folder
         self._synchronise = synchronise
-        self._exempt: frozenset[str] = frozenset()
         self._written: tuple[int, int] | None = None  # epochs and steps that are done in the last one
         self._why_not: str | None = None
         self._best: str | None = None  # the name of the best one
@@ -52,11 +50,10 @@ class Saver:
         return self._every is not None
 
     def begin(self, session: Session) -> None:
-        """Before the first step: looks which tensors need not be finite, and whether the state can be kept."""
+        """Before the first step: looks whether the state can be kept."""
         if not self.is_on:
             return
         parts = session.run.parts
-        self._exempt = not_finite_at_start(parts.objective)  # such as a mask of -inf
         self._why_not = parts.optimization.needs.unreadable
         if self._why_not is None:
             self._why_not = why_not_plain(session.state())
@@ -139,14 +136,7 @@ class Saver:
         moment = (session.epochs_done, run.step)
         if moment == self._written:
             return
-        broken = not_finite_weights(run.parts.objective, self._exempt)
-        if broken is not None:
-            raise RunFailedError(
-                f"{broken} is not finite at epoch {run.epoch}, step {run.step}, so that no checkpoint is written; a "
-                "lower learning rate may help",
-                epoch=run.epoch,
-                step=run.step,
-            )
+        session.watch.check_weights()
         own = run.parts.processes.gather_objects(session.own_state())
         if self._folder is not None and self._write(self._folder, session, own, is_best=is_best):
             self._written = moment

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +19,7 @@ from lossreg.training.seeds import generator_states, set_generator_states
 
 if TYPE_CHECKING:
     from lossreg.training.early_stopping import EarlyStopping
+    from lossreg.training.finite_loss import FiniteLoss
     from lossreg.training.parts import Parts
     from lossreg.training.state import Run
 
@@ -45,10 +47,9 @@ class RunningMean:
         if self._first is None:
             self._first = loss.clone()  # a compiled objective writes its next loss into the same memory
 
-    @property
-    def first(self) -> Tensor | None:
-        """The first loss of the epoch; None before the first step."""
-        return self._first
+    def began_well(self) -> bool:
+        """Whether the first loss was finite; it waits for the device."""
+        return self._first is None or math.isfinite(self._first.item())
 
     def result(self, parts: Parts) -> float:
         """The mean over all processes; it waits for the device."""
@@ -76,6 +77,7 @@ class Session:
     Attributes:
         run: The run.
         stopping: Watches the best epoch.
+        watch: Watches that losses and weights are finite.
         rows: The rows of past epochs.
         phase: Where in the epoch.
         done: Steps of the epoch that are done.
@@ -89,6 +91,7 @@ class Session:
 
     run: Run
     stopping: EarlyStopping
+    watch: FiniteLoss
     rows: list[dict[str, Any]] = attrs.field(factory=list)
     phase: Phase = "training"
     done: int = 0
@@ -212,6 +215,7 @@ class Session:
         self.phase, self.done, self.row, self.best = state["phase"], state["done"], dict(state["row"]), state["best"]
         parts.samples.evaluations.update(state["evaluations"])
         self._restore_own(own)
+        self.watch.go_on()
         if self.phase == "evaluating":
             self.begin_evaluation()
         return differences
