@@ -31,8 +31,8 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
 
     A SPEC is a name, or a name with parameters: "dice(smooth=1)". A dotted option sets one parameter: --opt.lr 0.1.
     `lossreg list` shows the names, `lossreg show loss dice` the parameters. The directory gets run.json (what was
-    run, and the final metrics), metrics.jsonl (a line for each epoch and each logged step), model.pt (the weights) and
-    curves.png (losses, metrics and the learning rate).
+    run, and the final metrics), metrics.jsonl (a line for each epoch and each logged step), model.safetensors (the
+    weights) and curves.png (losses, metrics and the learning rate).
     What is chosen for the device, and why, is in the first lines.
 
     \b

@@ -21,6 +21,7 @@ from lossreg.training.observing import build_observers
 from lossreg.training.record.directory import RUNS, RunDirectory, absolute_path
 from lossreg.training.record.progress import Progress
 from lossreg.training.record.recorder import Recorder
+from lossreg.training.record.saved import MODEL
 from lossreg.training.results import Plan, RunResult
 from lossreg.training.selection import Request, class_name
 from lossreg.training.setup import set_up
@@ -67,7 +68,7 @@ def run(
         >>> import lossreg, tempfile
         >>> result = lossreg.run(loss="dice", epochs=1, limit_train=128, out=tempfile.mkdtemp(), quiet=True)
         >>> sorted(path.name for path in result.directory.iterdir())
-        ['metrics.jsonl', 'model.pt', 'run.json']
+        ['metrics.jsonl', 'model.safetensors', 'run.json']
     """
     check_call(registries, out, quiet, observers, plots)
     chosen = default if registries is None else registries
@@ -145,7 +146,7 @@ def _pictured(directory: Path) -> Iterator[None]:
     try:
         yield
     except Exception:
-        if (directory / "model.pt").exists():  # otherwise nothing can be written there: the disk may be full
+        if (directory / MODEL).exists():  # otherwise nothing can be written there: the disk may be full
             draw_curves(directory)
         raise
     draw_curves(directory)
