@@ -165,7 +165,7 @@ def describe_error(error: BaseException) -> str:
         >>> describe_error(ZeroDivisionError("division by zero"))
         'ZeroDivisionError: division by zero'
     """
-    if isinstance(error, PluginError | ComponentError):
+    if isinstance(error, PluginError | ComponentError | StateError):
         return error.message
     # Some of torch's messages carry a C++ stack.
     text = " ".join(_text(error).partition("Exception raised from")[0].split())

@@ -37,6 +37,7 @@ from lossreg.training.record.directory import CHECKPOINTS, RUNS, RunDirectory, a
 from lossreg.training.record.progress import Progress
 from lossreg.training.record.recorder import Recorder
 from lossreg.training.record.run_json import NAME
+from lossreg.training.record.saved import MODEL
 from lossreg.training.results import Plan, RunResult
 from lossreg.training.resume.past import (
     PastRun,
@@ -98,7 +99,7 @@ def run(
         >>> import lossreg, tempfile
         >>> result = lossreg.run(loss="dice", epochs=1, limit_train=128, out=tempfile.mkdtemp(), quiet=True)
         >>> sorted(path.name for path in result.directory.iterdir())
-        ['checkpoints', 'metrics.jsonl', 'model.pt', 'run.json']
+        ['checkpoints', 'metrics.jsonl', 'model.safetensors', 'run.json']
     """
     check_call(registries, out, quiet, observers, plots)
     check_resuming(resume, out, override)
@@ -228,7 +229,7 @@ def _pictured(directory: Path) -> Iterator[None]:
     try:
         yield
     except Exception:
-        if (directory / "model.pt").exists():  # otherwise nothing can be written there: the disk may be full
+        if (directory / MODEL).exists():  # otherwise nothing can be written there: the disk may be full
             draw_curves(directory)
         raise
     draw_curves(directory)

@@ -1,4 +1,4 @@
-"""Keeps the run directory: `run.json`, `metrics.jsonl`, `model.pt`, and `loss.pt` for a loss that is trained."""
+"""Keeps the run directory: run.json, metrics.jsonl, and the weights of the model and of a loss that is trained."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import torch
 
-from lossreg.errors import RunFailedError, describe_error
+from lossreg.checkpoints.weights_file import write_weights
+from lossreg.errors import RunFailedError, StateError, describe_error
 from lossreg.training.hardware.launcher import launch_id
 from lossreg.training.record.directory import RunDirectory, replacing, why_not_written
 from lossreg.training.record.metrics_file import METRICS, MetricsFile
 from lossreg.training.record.owner import this_process
 from lossreg.training.record.run_json import NAME, write_run_record
+from lossreg.training.record.saved import LOSS, MODEL
 from lossreg.training.results import final_row
 from lossreg.training.stops import SignalGuard, signal_name
 from lossreg.values import finite
@@ -118,9 +119,10 @@ class Recorder:
         with self._signals.holding():
             if result.tested is not None:
                 self._append(result.tested)
+            facts = self._facts_of(run, run.best.row["weights"] if run.best else run.parts.weights.held)
             for name, state in self._trained(run):
                 with self._failing_run(run, name):
-                    self._save(name, state, run.best.row["weights"] if run.best else run.parts.weights.held)
+                    self._save(name, state, facts)
             with self._failing_run(run, NAME):
                 self._close(run, "finished" if result.reason is None else "stopped", result.reason)
 
@@ -130,10 +132,10 @@ class Recorder:
             return
         stopped_by = signal_name(error)
         with self._signals.holding():
-            held = run.best.row["weights"] if run.best else self._chosen(run)
+            facts = self._facts_of(run, run.best.row["weights"] if run.best else self._chosen(run))
             for name, state in self._trained(run):
                 with self._telling_of(name):
-                    self._save(name, state, held)
+                    self._save(name, state, facts)
             with self._telling_of(NAME):
                 self._close(run, "interrupted" if stopped_by else "failed", stopped_by or describe_error(error))
 
@@ -161,7 +163,7 @@ class Recorder:
         """A file that cannot be written fails the run with a message."""
         try:
             yield
-        except (OSError, RuntimeError) as error:  # torch's writer raises the latter, too
+        except (OSError, RuntimeError, StateError) as error:  # the second of torch, where a device failed
             if isinstance(error, RunFailedError):
                 raise
             raise self._cannot_be_written(name, error, run.epoch, run.step) from error
@@ -187,16 +189,21 @@ class Recorder:
     @staticmethod
     def _trained(run: Run) -> Iterator[tuple[str, Mapping[str, Any]]]:
         best = run.best
-        yield "model.pt", best.model if best else run.model.state_dict()
+        yield MODEL, best.model if best else run.model.state_dict()
         if run.parts.objective.trains_loss:
-            yield "loss.pt", best.loss if best else run.parts.objective.loss_state()
+            yield LOSS, best.loss if best else run.parts.objective.loss_state()
 
-    def _save(self, name: str, state: Mapping[str, Any], held: str | None) -> None:
-        weights = {name: value.detach().cpu() for name, value in state.items()}
-        # Through Python's file: where torch opens one itself, no error says that the disk is full.
+    @staticmethod
+    def _facts_of(run: Run, held: str | None) -> dict[str, Any]:
+        """What the files of weights say of themselves; `weights` is None if that is not known."""
+        kept: Mapping[str, Any] = run.best.row if run.best else {"epoch": run.epoch, "step": run.step}
+        return {"weights": held, "epoch": kept["epoch"], "step": kept["step"]}
+
+    def _save(self, name: str, state: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        told = {key: str(value) for key, value in facts.items() if value is not None}
         with replacing(self._directory / name) as partial, partial.open("wb") as file:
-            torch.save(weights, file)
-        self._files[name] = {"weights": held}
+            write_weights(file, state, told)
+        self._files[name] = {"weights": facts["weights"]}
 
     def _write(self, run: Run, status: str, reason: str | None = None) -> None:
         kept = run.best.row if run.best else self._last

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -58,7 +59,7 @@ def ran(command: Command, line: str) -> dict[str, Any]:
 
 def same_weights(one: str, other: str) -> bool:
     """Whether two run directories hold the same weights, bit for bit."""
-    first, second = (torch.load(Path(run, "model.pt"), weights_only=True) for run in (one, other))
+    first, second = (load_file(Path(run, "model.safetensors")) for run in (one, other))
     return list(first) == list(second) and all(torch.equal(first[name], second[name]) for name in first)
 
 

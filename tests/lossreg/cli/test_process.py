@@ -43,7 +43,7 @@ def test_a_signal_ends_a_run_with_its_record(warm_python: str, tmp_path: Path, s
     record = json.loads((out / "run.json").read_text())
     assert record["status"] == "interrupted"
     assert record["epochs_done"] == len([x for x in metrics.read_text().splitlines() if '"epoch"' in x[:20]])
-    assert (out / "model.pt").exists()
+    assert (out / "model.safetensors").exists()
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_json_is_all_of_stdout(tmp_path: Path) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     document = json.loads(result.stdout)
     assert document["final"]["epoch"] == 0
-    assert Path(tmp_path, document["directory"], "model.pt").exists()
+    assert Path(tmp_path, document["directory"], "model.safetensors").exists()
     assert "epoch 0" in result.stderr
 
 

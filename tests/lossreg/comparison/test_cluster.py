@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import lossreg
 
@@ -53,7 +54,7 @@ def test_the_directory_is_that_of_a_comparison(done: lossreg.Comparison) -> None
     for cell in done.cells:
         for run in cell.runs:
             files = {file.name for file in (done.directory / run.directory).iterdir()}
-            assert files == {"run.json", "metrics.jsonl", "model.pt"}
+            assert files == {"run.json", "metrics.jsonl", "model.safetensors"}
     assert not list(done.directory.glob(".*"))
 
 
@@ -74,7 +75,7 @@ def test_the_weights_are_those_of_a_run_here(done: lossreg.Comparison, tmp_path:
         alone = lossreg.run(loss="dice", seed=1, out=tmp_path / "alone", quiet=True, **SPEED)
     finally:
         torch.set_num_threads(threads)
-    weights = torch.load(done.directory / run.directory / "model.pt")
+    weights = load_file(done.directory / run.directory / "model.safetensors")
     assert all(torch.equal(value, alone.model.state_dict()[name]) for name, value in weights.items())
 
 

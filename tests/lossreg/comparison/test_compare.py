@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from scipy import stats
 
 import lossreg
@@ -101,7 +102,7 @@ def test_a_cell_is_what_run_gives(done: lossreg.Comparison, tmp_path: Path) -> N
         )  # fmt: skip
     finally:
         torch.set_num_threads(threads)
-    weights = torch.load(done.directory / run.directory / "model.pt")
+    weights = load_file(done.directory / run.directory / "model.safetensors")
     assert all(torch.equal(value, alone.model.state_dict()[name]) for name, value in weights.items())
 
 
@@ -186,7 +187,7 @@ def test_the_same_seed_has_the_same_initial_weights(tmp_path: Path) -> None:
         quiet=True,
     )
     first, *others = [
-        torch.load(comparison.directory / cell.runs[0].directory / "model.pt") for cell in comparison.cells
+        load_file(comparison.directory / cell.runs[0].directory / "model.safetensors") for cell in comparison.cells
     ]
     torch.manual_seed(3)
     expected = lossreg.models.build("mlp", in_features=784, out_features=10).state_dict()

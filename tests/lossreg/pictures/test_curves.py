@@ -38,7 +38,7 @@ def test_a_run_of_the_command_line_has_its_picture(drawing_command: Command) -> 
     """curves.png is in the run directory, beside the files of the run, and nothing is said of it."""
     outcome = drawing_command(*LINE)
     assert (outcome.code, outcome.err) == (0, "")
-    names = ["curves.png", "metrics.jsonl", "model.pt", "run.json"]
+    names = ["curves.png", "metrics.jsonl", "model.safetensors", "run.json"]
     assert sorted(path.name for path in Path("out").iterdir()) == names
     assert Path("out/curves.png").read_bytes().startswith(b"\x89PNG")
 
@@ -67,7 +67,7 @@ def test_the_picture_comes_when_the_record_is_complete(tmp_path: Path, monkeypat
 
     def look(_: object, file: Path, **__: object) -> None:
         record = json.loads((file.parent / "run.json").read_text())
-        seen.append((record["status"], (file.parent / "model.pt").exists()))
+        seen.append((record["status"], (file.parent / "model.safetensors").exists()))
         file.touch()
 
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", look)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -111,7 +112,7 @@ def test_the_best_weights_are_kept_and_the_run_ends(run: Run, table: Table, plai
     assert [row["validation_loss"] for row in result.metrics] == pytest.approx(plain.losses[: last + 1], rel=1e-5)
     assert (result.best_epoch, result.final["epoch"]) == (best, best)
     assert same(result.model.state_dict(), plain.states[best])
-    assert same(torch.load(result.directory / "model.pt", weights_only=True), plain.states[best])
+    assert same(load_file(result.directory / "model.safetensors"), plain.states[best])
     assert result.reason is not None
     assert result.reason.startswith(f"no better validation_loss for {patience} epoch")
     content = record(result.directory)
@@ -284,17 +285,17 @@ class Failing:
 def test_a_run_that_fails_leaves_the_best_weights_so_far(
     run: Run, table: Table, plain: ByHand, tmp_path: Path, error: BaseException
 ) -> None:
-    """model.pt and the metrics are those of the best epoch, and the test split was not read."""
+    """model.safetensors and the metrics are those of the best epoch, and the test split was not read."""
     best, last = plain.stop(2)
     with pytest.raises(type(error)):
         run(**USUAL, data=table(), model=model(), patience=3, observers=[Failing(last, error)], out=tmp_path / "out")
     content = record(tmp_path / "out")
-    assert same(torch.load(tmp_path / "out" / "model.pt", weights_only=True), plain.states[best])
+    assert same(load_file(tmp_path / "out" / "model.safetensors"), plain.states[best])
     assert (content["best_epoch"], content["metrics"]["epoch"], content["test_read"]) == (best, best, 0)
 
 
 def test_the_weights_of_a_loss_are_kept_with_the_models(run: Run, table: Table) -> None:
-    """loss.pt and the loss of the result are of the best epoch, too."""
+    """loss.safetensors and the loss of the result are of the best epoch, too."""
 
     class Tempered(nn.Module):
         def __init__(self) -> None:
@@ -312,7 +313,7 @@ def test_the_weights_of_a_loss_are_kept_with_the_models(run: Run, table: Table) 
     result = run(**settings, data=table(), model=model(), patience=3)
     assert result.best_epoch is not None
     assert result.best_epoch < len(result.metrics) - 1
-    kept = torch.load(result.directory / "loss.pt", weights_only=True)["temperature"]
+    kept = load_file(result.directory / "loss.safetensors")["temperature"]
     assert kept.item() == loss.temperature.item()
     assert loss.seen[-1] == kept.item()  # the test split was read with it
 
@@ -409,6 +410,6 @@ def test_the_command_says_what_was_kept_and_a_repeat_is_the_same(lossreg_command
     assert record(Path("first"))["stopped_by"] == "patience"
     again = lossreg_command("run", "-c", "first", "--quiet", "--out", "second")
     assert (again.code, again.err) == (0, "")
-    one, two = (torch.load(Path(name, "model.pt"), weights_only=True) for name in ("first", "second"))
+    one, two = (load_file(Path(name, "model.safetensors")) for name in ("first", "second"))
     assert same(one, two)
     assert record(Path("first"))["validation"] == record(Path("second"))["validation"]

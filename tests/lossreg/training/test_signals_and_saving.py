@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 import lossreg
@@ -104,7 +105,7 @@ def test_a_second_ctrl_c_costs_no_weights(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         lossreg.run(**SMALL, model=model, out=tmp_path / "run", quiet=True, observers=[Arm(), last])
     model.armed = False
-    kept = torch.load(tmp_path / "run" / "model.pt", weights_only=True)
+    kept = load_file(tmp_path / "run" / "model.safetensors")
     assert all(value.equal(kept[name]) for name, value in model.state_dict().items())
     assert (record(tmp_path / "run")["status"], record(tmp_path / "run")["reason"]) == ("interrupted", "Ctrl-C")
     assert last.called == ["failed"]
@@ -118,7 +119,7 @@ def test_ctrl_c_during_the_last_save_ends_the_program_afterwards(tmp_path: Path)
             **SMALL, model=Signalled(None, signal.SIGINT), out=tmp_path / "run", quiet=True, observers=[Arm(), last]
         )
     assert record(tmp_path / "run")["status"] == "finished"
-    assert (tmp_path / "run" / "model.pt").exists()
+    assert (tmp_path / "run" / "model.safetensors").exists()
     assert last.called == ["finished"]
 
 
@@ -149,7 +150,7 @@ def test_a_second_sigterm_or_sighup_is_harmless(
     assert exit_info.value.code == code
     assert capsys.readouterr().err == f"lossreg: stopped by {sent.name}\n"
     assert (record(tmp_path / "run")["status"], record(tmp_path / "run")["reason"]) == ("interrupted", sent.name)
-    assert set(torch.load(tmp_path / "run" / "model.pt", weights_only=True)) == {"linear.weight", "linear.bias"}
+    assert set(load_file(tmp_path / "run" / "model.safetensors")) == {"linear.weight", "linear.bias"}
 
 
 def test_nohup_is_obeyed(tmp_path: Path) -> None:
@@ -177,12 +178,12 @@ def test_what_cannot_be_kept_is_said(tmp_path: Path, caplog: pytest.LogCaptureFi
 
     class Fails:
         def lossreg_logged(self, run: lossreg.Run, record: dict[str, Any]) -> None:
-            (run.directory / ".model.pt.partial").mkdir()
+            (run.directory / ".model.safetensors.partial").mkdir()
             raise ZeroDivisionError("the observer broke")
 
     with caplog.at_level(logging.WARNING), pytest.raises(ZeroDivisionError):
         lossreg.run(**SMALL, out=tmp_path / "run", quiet=True, observers=[Fails()])
-    assert f"{tmp_path / 'run' / 'model.pt'} could not be kept: " in caplog.text
+    assert f"{tmp_path / 'run' / 'model.safetensors'} could not be kept: " in caplog.text
     assert record(tmp_path / "run")["reason"] == "ZeroDivisionError: the observer broke"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import schedulefree
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 import lossreg
@@ -35,8 +36,8 @@ def test_an_optimizer_that_cannot_switch_costs_a_run_no_weights(
     out = tmp_path / "out"
     with caplog.at_level(logging.WARNING, "lossreg"), pytest.raises(ValueError, match="no evaluation here"):
         run(model=model, loss="cross_entropy", optimizer=_Broken, epochs=1, limit_train=128, out=out)
-    assert json.loads((out / "run.json").read_text())["files"] == {"model.pt": {"weights": None}}
-    assert torch.equal(torch.load(out / "model.pt", weights_only=True)["1.bias"], model.state_dict()["1.bias"])
+    assert json.loads((out / "run.json").read_text())["files"] == {"model.safetensors": {"weights": None}}
+    assert torch.equal(load_file(out / "model.safetensors")["1.bias"], model.state_dict()["1.bias"])
     assert [entry.message for entry in caplog.records] == [
         "the weights optimizer could not be put in place: ValueError: no evaluation here"
     ]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import schedulefree
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lossreg import ConfigError, Data, RunSpec
@@ -147,8 +148,8 @@ def test_a_signal_waits_until_an_optimizer_has_switched(run: Run, tmp_path: Path
         run(model=model, optimizer=_Interrupted(_groups(model), lr=1.0), epochs=3, out=out, **usual)
     other = linear()
     run(model=other, optimizer=schedulefree.SGDScheduleFree(_groups(other), lr=1.0), epochs=2, **usual)
-    assert json.loads((out / "run.json").read_text())["files"] == {"model.pt": {"weights": "optimizer"}}
-    for name, value in torch.load(out / "model.pt", weights_only=True).items():
+    assert json.loads((out / "run.json").read_text())["files"] == {"model.safetensors": {"weights": "optimizer"}}
+    for name, value in load_file(out / "model.safetensors").items():
         assert torch.equal(value, other.state_dict()[name])
 
 
@@ -182,7 +183,7 @@ def test_an_interrupted_evaluation_keeps_the_average(run: Run, tmp_path: Path) -
     first = Interrupting()
     first.passes = 100
     run(model=first, loss="cross_entropy", epochs=1, limit_train=256, weights="ema(0.9)")
-    kept = torch.load(out / "model.pt", weights_only=True)
+    kept = load_file(out / "model.safetensors")
     for name, value in whole.state_dict().items():
         expected = first.state_dict()[name] if name.startswith("norm.running") else value
         assert torch.equal(kept[name], expected), name

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import lossreg
@@ -110,7 +111,7 @@ def test_a_model_fails_the_run(run_table: Run, tmp_path: Path, said: str, make: 
     written = record(tmp_path / "out")
     assert written["status"] == "failed"
     assert said in written["reason"]
-    assert set(torch.load(tmp_path / "out" / "model.pt", weights_only=True)) == {"linear.weight", "linear.bias"}
+    assert set(load_file(tmp_path / "out" / "model.safetensors")) == {"linear.weight", "linear.bias"}
 
 
 def test_a_loss_fails_the_run(run_table: Run, tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_an_observer_fails_the_run(run_table: Run, tmp_path: Path, hook: str) ->
     with pytest.raises(lossreg.RunFailedError, match=r"request_stop\(reason\)"):
         run_table(observers=[Exits()])
     assert record(tmp_path / "out")["status"] == "failed"
-    assert (tmp_path / "out" / "model.pt").exists()
+    assert (tmp_path / "out" / "model.safetensors").exists()
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -239,4 +240,4 @@ def test_a_handler_of_the_program_s_own_ends_it_as_it_says(run_table: Run, tmp_p
     assert caught.value.code == 0
     written = record(tmp_path / "out")
     assert (written["status"], written["reason"]) == ("interrupted", "SIGTERM")
-    assert (tmp_path / "out" / "model.pt").exists()
+    assert (tmp_path / "out" / "model.safetensors").exists()

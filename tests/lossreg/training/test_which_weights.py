@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import schedulefree
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
@@ -85,9 +86,9 @@ def record(folder: Path) -> dict[str, Any]:
     return content
 
 
-def saved(folder: Path, name: str = "model.pt") -> dict[str, Tensor]:
+def saved(folder: Path, name: str = "model.safetensors") -> dict[str, Tensor]:
     """What a run has saved."""
-    state: dict[str, Tensor] = torch.load(folder / name, weights_only=True)
+    state: dict[str, Tensor] = load_file(folder / name)
     return state
 
 
@@ -125,7 +126,7 @@ def test_raw_weights_of_a_schedule_free_optimizer_are_those_it_trains_with(run: 
         "used": "raw",
         "reason": "requested: those that the optimizer trains with, not those it has for evaluation",
     }
-    assert content["files"] == {"model.pt": {"weights": "raw"}}
+    assert content["files"] == {"model.safetensors": {"weights": "raw"}}
 
 
 def test_a_schedule_free_optimizer_works_by_name(run: Run) -> None:
@@ -133,7 +134,7 @@ def test_a_schedule_free_optimizer_works_by_name(run: Run) -> None:
     registries = lossreg.load_registries(allow=[])
     registries.optimizers.register("sf", "schedulefree:SGDScheduleFree", defaults={"lr": 1.0})
     result = run(model=linear(), loss="cross_entropy", optimizer="sf", registries=registries, epochs=1, limit_train=128)
-    assert record(result.directory)["files"] == {"model.pt": {"weights": "optimizer"}}
+    assert record(result.directory)["files"] == {"model.safetensors": {"weights": "optimizer"}}
 
 
 def test_weights_of_an_optimizer_without_modes_are_refused(run_table: Run) -> None:
@@ -226,15 +227,15 @@ class Tempered(nn.Module):
 
 
 def test_parameters_of_a_loss_are_averaged(run: Run) -> None:
-    """loss.pt holds the average too, and run.json says so: another temperature than that of training."""
+    """loss.safetensors holds the average too, and run.json says so: another temperature than that of training."""
     loss, of_training = Tempered(), Tempered()
     result = run(model=linear(), loss=loss, optimizer="sgd(lr=0.1)", epochs=2, limit_train=256, weights="ema(0.9)")
     run(model=linear(), loss=of_training, optimizer="sgd(lr=0.1)", epochs=2, limit_train=256)
     assert record(result.directory)["files"] == {
-        "model.pt": {"weights": "ema(0.9)"},
-        "loss.pt": {"weights": "ema(0.9)"},
+        "model.safetensors": {"weights": "ema(0.9)"},
+        "loss.safetensors": {"weights": "ema(0.9)"},
     }
-    assert torch.equal(saved(result.directory, "loss.pt")["temperature"], loss.temperature)
+    assert torch.equal(saved(result.directory, "loss.safetensors")["temperature"], loss.temperature)
     assert loss.temperature.item() != of_training.temperature.item()
 
 
@@ -381,7 +382,7 @@ def test_a_run_that_fails_saves_the_chosen_weights(
                 run.request_stop("there")
 
     stopped = run(model=make(), **arguments, observers=[Stopping()])
-    assert record(out)["files"] == {"model.pt": {"weights": "ema(0.9)"}}
+    assert record(out)["files"] == {"model.safetensors": {"weights": "ema(0.9)"}}
     assert record(out)["steps_done"] == record(stopped.directory)["steps_done"]
     for name, value in stopped.model.named_parameters():
         assert torch.equal(saved(out)[name], value)
@@ -400,7 +401,7 @@ def test_a_run_that_fails_before_its_first_evaluation_saves_raw_weights_with_the
     model = normed()
     with pytest.raises(RuntimeError, match="boom"):
         run(model=model, loss="cross_entropy", weights="ema(0.9)", log_every=2, observers=[Failing()], out=out)
-    assert record(out)["files"] == {"model.pt": {"weights": "raw"}}
+    assert record(out)["files"] == {"model.safetensors": {"weights": "raw"}}
     assert saved(out)["2.num_batches_tracked"] == 2
 
 
@@ -419,7 +420,7 @@ def test_a_schedule_free_run_that_fails_saves_the_optimizers_weights(run: Run, t
                 run.request_stop("there")
 
     stopped = run(model=linear(), **arguments, observers=[Stopping()])
-    assert record(out)["files"] == {"model.pt": {"weights": "optimizer"}}
+    assert record(out)["files"] == {"model.safetensors": {"weights": "optimizer"}}
     for name, value in stopped.model.named_parameters():
         assert torch.equal(saved(out)[name], value)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
@@ -98,10 +99,10 @@ def test_two_processes_train_as_one_does(alone_and_together: tuple[Path, Path], 
     """
     one, two = (folder / case for folder in alone_and_together)
     bound = IN_FLOAT32 if case == "ignored" else ROUNDING
-    for name in ("model.pt", "loss.pt"):
+    for name in ("model.safetensors", "loss.safetensors"):
         assert (one / name).exists() == (two / name).exists()
         if (one / name).exists():
-            first, second = (torch.load(folder / name, weights_only=True) for folder in (one, two))
+            first, second = (load_file(folder / name) for folder in (one, two))
             for key in first:
                 torch.testing.assert_close(second[key], first[key], atol=bound, rtol=0)
     assert (record(one)["processes"], record(two)["processes"]) == (1, 2)
@@ -121,7 +122,7 @@ def test_processes_make_statistics_of_an_average_together(alone_and_together: tu
     """
     inputs = lossreg_datasets.build("digits").train[0][:129].double()
     for folder in alone_and_together:
-        state = torch.load(folder / "statistics" / "model.pt", weights_only=True)
+        state = load_file(folder / "statistics" / "model.safetensors")
         model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(784), nn.Linear(784, 10)).double()
         model.load_state_dict(state)
         update_bn(inputs.split(43), model)
@@ -174,7 +175,7 @@ def test_one_process_speaks_and_writes(torchrun: list[str], tmp_path: Path) -> N
     assert "processes: 2" in result.stderr
     assert result.stderr.count("next: lossreg plot ") == 1
     (folder,) = (tmp_path / "runs").iterdir()
-    names = ["curves.png", "metrics.jsonl", "model.pt", "run.json"]
+    names = ["curves.png", "metrics.jsonl", "model.safetensors", "run.json"]
     assert sorted(path.name for path in folder.iterdir()) == names
     assert record(folder)["status"] == "finished"
 
@@ -249,7 +250,7 @@ def test_all_end_when_one_fails(torchrun: list[str], tmp_path: Path) -> None:
     assert "rank 1: the run failed: ZeroDivisionError: the model broke" in result.stderr
     assert record(tmp_path / "out")["status"] in ("failed", "interrupted")
     assert record(tmp_path / "out")["steps_done"] > 0
-    assert (tmp_path / "out" / "model.pt").exists()
+    assert (tmp_path / "out" / "model.safetensors").exists()
 
 
 def test_one_that_cannot_begin_lets_none_begin(torchrun: list[str], tmp_path: Path) -> None:
@@ -276,7 +277,7 @@ def test_a_signal_ends_all(torchrun: list[str], tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     process.wait(timeout=SECONDS)
     assert record(tmp_path / "out")["status"] in ("interrupted", "failed")  # whether the signal or the loss came first
-    assert (tmp_path / "out" / "model.pt").exists()
+    assert (tmp_path / "out" / "model.safetensors").exists()
 
 
 def test_two_machines(torchrun: list[str], tmp_path: Path) -> None:
@@ -318,9 +319,10 @@ from pathlib import Path
 
 import lossreg, torch
 from lossreg import Data
+from lossreg.training.record import recorder
 
 usual = {"model": "mlp", "epochs": 1, "limit_train": 64, "limit_test": 8, "quiet": True, "precision": "32"}
-save = torch.save
+save = recorder.write_weights
 
 
 def slow(*arguments):
@@ -328,13 +330,13 @@ def slow(*arguments):
     save(*arguments)
 
 
-torch.save = slow
+recorder.write_weights = slow
 complete = []
 for number in range(2):
     lossreg.run(out=f"out{number}", **usual)
-    files = Path(f"out{number}", "model.pt"), Path(f"out{number}", "run.json")
+    files = Path(f"out{number}", "model.safetensors"), Path(f"out{number}", "run.json")
     complete.append(files[0].exists() and json.loads(files[1].read_text())["status"] == "finished")
-torch.save = save
+recorder.write_weights = save
 Path(f"complete{torch.distributed.get_rank()}.json").write_text(json.dumps(complete))
 inputs = torch.zeros(40 + torch.distributed.get_rank(), 784)
 data = Data((inputs, inputs[:, 0].long()), (inputs, inputs[:, 0].long()), "classification", (784,), num_classes=10)
@@ -361,7 +363,7 @@ def script(once: Once, torchrun: list[str]) -> Path:
 
 def test_a_script_can_train_more_than_once(script: Path) -> None:
     """Runs follow each other in the same processes, also after one that was refused for data sets that differ."""
-    first, second, last = (torch.load(script / f"out{number}" / "model.pt") for number in (0, 1, 3))
+    first, second, last = (load_file(script / f"out{number}" / "model.safetensors") for number in (0, 1, 3))
     assert all(first[name].equal(second[name]) and first[name].equal(last[name]) for name in first)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import lossreg
 from lossreg.training.hardware.launcher import Launch, find_launch
@@ -113,6 +114,6 @@ def test_processes_of_other_launchers_train_together(warm_python: str, tmp_path:
         loss="cross_entropy", epochs=1, limit_train=64, limit_test=32, device="cpu", precision="32", quiet=True,
         out=tmp_path / "one",
     )  # fmt: skip
-    together = torch.load(tmp_path / "two" / "model.pt", weights_only=True)
+    together = load_file(tmp_path / "two" / "model.safetensors")
     for name, value in alone.model.state_dict().items():
         torch.testing.assert_close(together[name], value, atol=1e-5, rtol=0)

@@ -16,6 +16,7 @@ import attrs
 import schedulefree
 import torch
 import torch.distributed as dist
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import lossreg
@@ -144,13 +145,13 @@ def main() -> None:
     normed = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(784), nn.Linear(784, 10))
     averaged = {"model": normed, "batch_size": 43, "weights": "ema(0.5)", "out": folder / "statistics"}
     held = lossreg.run(**{**usual, **averaged}).model
-    kept = torch.load(folder / "statistics" / "model.pt", weights_only=True)
+    kept = load_file(folder / "statistics" / "model.safetensors")
     assert all(value.equal(kept[name]) for name, value in held.state_dict().items())  # in each
     logging.basicConfig(filename=None if rank else folder / "warnings.txt")
     torch.manual_seed(0)
     normed = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(784), nn.Linear(784, 10))
     warned = lossreg.run(**{**usual, "model": normed, "loss": "dice", "batch_size": 43, "out": folder / "warned"})
-    kept = torch.load(folder / "warned" / "model.pt", weights_only=True)
+    kept = load_file(folder / "warned" / "model.safetensors")
     assert all(value.equal(kept[name]) for name, value in warned.model.state_dict().items())  # in each
     generator = torch.Generator().manual_seed(0)
     inputs, targets = torch.rand(3, 4, generator=generator), torch.randint(2, (3,), generator=generator)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -28,7 +29,7 @@ class Tempered(nn.Module):
 def test_the_weights_of_a_loss_are_trained_and_kept(
     run: Run, weights: Weights, hand_loop: HandLoop, digits: Samples, tutorial_model: Callable[[], nn.Module]
 ) -> None:
-    """A loss's own parameters move as in a plain loop, are in the result, and lie in loss.pt."""
+    """A loss's own parameters move as in a plain loop, are in the result, and lie in loss.safetensors."""
     loss = Tempered()
     result = run(loss=loss, optimizer="sgd(lr=0.1, momentum=0.0)", epochs=1, limit_train=128, limit_test=8)
     torch.manual_seed(0)
@@ -38,10 +39,10 @@ def test_the_weights_of_a_loss_are_trained_and_kept(
     assert result.loss is loss
     assert weights(loss).equal(weights(hand))
     assert loss.temperature.item() != 1
-    kept = torch.load(result.directory / "loss.pt", weights_only=True)
+    kept = load_file(result.directory / "loss.safetensors")
     assert kept["temperature"].item() == loss.temperature.item()
 
 
 def test_a_loss_without_weights_leaves_no_file(run: Run) -> None:
-    """loss.pt exists for a loss that was trained, and for no other."""
-    assert not (run(model="mlp", epochs=1, limit_train=64, limit_test=8).directory / "loss.pt").exists()
+    """loss.safetensors exists for a loss that was trained, and for no other."""
+    assert not (run(model="mlp", epochs=1, limit_train=64, limit_test=8).directory / "loss.safetensors").exists()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -102,9 +103,9 @@ def test_a_group_names_it_by_the_model_s_name(tmp_path: Path) -> None:
 
 
 def test_the_loss_s_file_does_not_repeat_the_model(tmp_path: Path) -> None:
-    """loss.pt holds what is the loss's alone, and is not there if it has nothing."""
+    """loss.safetensors holds what is the loss's alone, and is not there if it has nothing."""
     linear = model()
     result = trained(tmp_path, model=linear, loss=Decay(linear, temperature=True))
-    assert list(torch.load(result.directory / "loss.pt")) == ["temperature"]
+    assert list(load_file(result.directory / "loss.safetensors")) == ["temperature"]
     result = trained(tmp_path, model=linear, loss=Decay(linear), out=tmp_path / "second")
-    assert not (result.directory / "loss.pt").exists()
+    assert not (result.directory / "loss.safetensors").exists()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import SGD, Adam, Optimizer, lr_scheduler
@@ -233,7 +234,7 @@ def test_a_run_is_repeated_from_its_record(lossreg_command: Command, tmp_path: P
     assert content["components"]["scheduler.1"]["params"]["gamma"] == 0.5
     assert content["components"]["scheduler.2"]["id"] == "builtin.warmup"
     assert lossreg_command("run", "-c", "first", "--quiet", "--out", "again").code == 0
-    first, again = (torch.load(tmp_path / name / "model.pt") for name in ("first", "again"))
+    first, again = (load_file(tmp_path / name / "model.safetensors") for name in ("first", "again"))
     assert all(first[name].equal(again[name]) for name in first)
     content["components"]["scheduler.2"]["id"] = "gone.warmup"
     (tmp_path / "first" / "run.json").write_text(json.dumps(content))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -130,7 +131,7 @@ def test_groups_come_from_options_and_files_and_are_recorded(lossreg_command: Co
     assert recorded["file"] == {"*.bias": "weight_decay=0"}
     assert recorded["flags"] == {"*.bias": "lr=0.1, weight_decay=0", "0.weight": "lr=1"}
     assert lossreg_command("run", "-c", "flags", "--quiet", "--out", "again").code == 0
-    first, again = (torch.load(tmp_path / name / "model.pt") for name in ("flags", "again"))
+    first, again = (load_file(tmp_path / name / "model.safetensors") for name in ("flags", "again"))
     assert all(first[name].equal(again[name]) for name in first)
 
 

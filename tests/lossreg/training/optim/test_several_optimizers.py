@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -207,7 +208,7 @@ def test_a_run_of_several_is_repeated_from_its_record(lossreg_command: Command, 
     assert content["components"]["optimizer"]["id"] == "builtin.adam"
     assert content["components"]["optimizer.2"]["id"] == "builtin.sgd"
     assert lossreg_command("run", "-c", "first", "--quiet", "--out", "again").code == 0
-    first, again = (torch.load(tmp_path / name / "model.pt") for name in ("first", "again"))
+    first, again = (load_file(tmp_path / name / "model.safetensors") for name in ("first", "again"))
     assert all(first[name].equal(again[name]) for name in first)
     content["components"]["optimizer.2"]["id"] = "gone.sgd"
     (tmp_path / "first" / "run.json").write_text(json.dumps(content))

@@ -52,7 +52,7 @@ def test_a_disk_that_is_full_at_the_start_leaves_nothing(run: Run, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["model.pt", "run.json"])
+@pytest.mark.parametrize("name", ["model.safetensors", "run.json"])
 def test_a_disk_that_fills_up_is_told_at_the_end(
     run: Run, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -62,7 +62,7 @@ def test_a_disk_that_fills_up_is_told_at_the_end(
         run(out=out, observers=[FillsUp(out, f".{name}.partial")], **SMALL)
     assert caught.value.message == f"{out / name} cannot be written to: {WHAT_TO_DO}"
     assert json.loads((out / "run.json").read_text())["status"] == "failed"
-    kept = {"model.pt", "metrics.jsonl", "run.json"}
+    kept = {"model.safetensors", "metrics.jsonl", "run.json"}
     assert {path.name for path in out.iterdir()} == kept
     assert "Traceback" not in caplog.text
 
@@ -73,12 +73,12 @@ def test_a_disk_that_fills_up_ends_a_command_with_one_line(tmp_path: Path, comma
         "import pathlib, lossreg\n"
         "@lossreg.hookimpl\n"
         "def lossreg_run_started(run):\n"
-        "    pathlib.Path(run.directory, '.model.pt.partial').symlink_to('/dev/full')\n"
+        "    pathlib.Path(run.directory, '.model.safetensors.partial').symlink_to('/dev/full')\n"
     )
     words = [f"--{key.replace('_', '-')}={value}" for key, value in SMALL.items()]
     outcome = command_with(
         "run", "-p", "./fills.py", *words, "--quiet", "--out", "out", path=tmp_path / "no", cwd=tmp_path
     )
     assert outcome.returncode == 1
-    assert outcome.stderr.splitlines()[-1].endswith(f"model.pt cannot be written to: {WHAT_TO_DO}")
+    assert outcome.stderr.splitlines()[-1].endswith(f"model.safetensors cannot be written to: {WHAT_TO_DO}")
     assert "Traceback" not in outcome.stderr

@@ -137,7 +137,7 @@ def test_a_claim_that_never_ran_blocks_nothing(tmp_path: Path) -> None:
     assert [entry.name for entry in (tmp_path / "run").iterdir()] == [".claimed"]
     lossreg.run(epochs=1, limit_train=64, limit_test=32, device="cpu", quiet=True, out=tmp_path / "run")
     names = sorted(entry.name for entry in (tmp_path / "run").iterdir())
-    assert names == ["metrics.jsonl", "model.pt", "run.json"]
+    assert names == ["metrics.jsonl", "model.safetensors", "run.json"]
 
 
 def test_a_claim_that_lives_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -71,7 +71,7 @@ def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any],
         lossreg.run(**SMALL, out=tmp_path / "run")
         monkeypatch.undo()
         assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "finished"
-        assert (tmp_path / "run" / "model.pt").exists()
+        assert (tmp_path / "run" / "model.safetensors").exists()
         if hasattr(stderr, "fileno") and not isinstance(stderr, io.StringIO):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stderr.fileno())  # its buffer can be emptied now
             stderr.close()

@@ -11,23 +11,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
+from safetensors.torch import load_file
 
 import lossreg
+from lossreg.training.record import recorder
 
 if TYPE_CHECKING:
     from tests.conftest import Command
     from tests.lossreg.training.conftest import Run
 
 Limit = Callable[[int], contextlib.AbstractContextManager[None]]
+FILES = ["metrics.jsonl", "model.safetensors", "run.json"]
 SMALL = {"model": "mlp", "epochs": 1, "limit_train": 64, "limit_test": 8}
 
 
 def test_the_run_directory(run: Run) -> None:
-    """A run leaves run.json, metrics.jsonl and model.pt, which torch reads with weights_only."""
+    """A run leaves run.json, metrics.jsonl and model.safetensors, which safetensors reads."""
     result = run(loss="dice", model="mlp", epochs=2, limit_train=128, limit_test=32, log_every=2)
-    assert sorted(path.name for path in result.directory.iterdir()) == ["metrics.jsonl", "model.pt", "run.json"]
-    kept, weights = torch.load(result.directory / "model.pt", weights_only=True), result.model.state_dict()
+    assert sorted(path.name for path in result.directory.iterdir()) == FILES
+    kept, weights = load_file(result.directory / "model.safetensors"), result.model.state_dict()
     assert kept.keys() == weights.keys()
     assert all(kept[name].equal(value) for name, value in weights.items())
     record = json.loads((result.directory / "run.json").read_text())
@@ -63,18 +65,18 @@ def test_run_json_is_replaced_and_not_written_over(run: Run, tmp_path: Path) -> 
 
 
 def test_weights_get_their_name_when_they_are_written(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While torch writes the weights there is no model.pt, so that one that exists is whole."""
-    save = torch.save
+    """While the weights are written there is no model.safetensors, so that one that exists is whole."""
+    save = recorder.write_weights
     existed: list[bool] = []
 
-    def watched(weights: dict[str, Any], file: Any) -> None:
-        save(weights, file)
-        existed.append((Path(file.name).parent / "model.pt").exists())
+    def watched(file: Any, state: dict[str, Any], facts: dict[str, str]) -> None:
+        save(file, state, facts)
+        existed.append((Path(file.name).parent / "model.safetensors").exists())
 
-    monkeypatch.setattr(torch, "save", watched)
+    monkeypatch.setattr(recorder, "write_weights", watched)
     result = run(**SMALL)
     assert existed == [False]
-    assert sorted(path.name for path in result.directory.iterdir()) == ["metrics.jsonl", "model.pt", "run.json"]
+    assert sorted(path.name for path in result.directory.iterdir()) == FILES
 
 
 class Breaker:
@@ -99,7 +101,7 @@ def test_a_run_that_fails_keeps_what_there_is(run: Run, tmp_path: Path, error: B
     assert record["status"] == status
     assert record["epochs_done"] == 1
     assert len((tmp_path / "broken" / "metrics.jsonl").read_text().splitlines()) == 1
-    assert len(torch.load(tmp_path / "broken" / "model.pt", weights_only=True)) == 8
+    assert len(load_file(tmp_path / "broken" / "model.safetensors")) == 8
 
 
 @pytest.fixture
