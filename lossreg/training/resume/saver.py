@@ -77,24 +77,29 @@ class Saver:
             LossregError: If it cannot be read, or does not fit.
         """
         processes = session.run.parts.processes
+        held = None
         with processes.fail_together():
-            held = None
             if checkpoint is not None:
-                state = checkpoint.read_state(like=session.state_like())
-                if "why_not" in state:
-                    raise ConfigError(
-                        f"{checkpoint.path} holds weights alone, and no run can go on from it: {state['why_not']}; "
-                        "--init-from begins a new run with them"
-                    )
-                weights = {name: checkpoint.read_weights(name) for name in ("model", "loss") if checkpoint.has(name)}
-                held = (weights, state)
-                self._written = (checkpoint.facts["epochs_done"], checkpoint.facts["step"])
-            held = processes.broadcast_object(held)
-            assert held is not None  # noqa: S101  # the main process has one
-            weights, state = held
+                held = self._read(session, checkpoint)
+        held = processes.broadcast_object(held)
+        assert held is not None  # noqa: S101  # the main process has one
+        weights, state = held
+        with processes.fail_together():
             differences = session.restore(weights, state["shared"], state["own"], partly=partly)
         self._best = state["best_name"]
         return differences
+
+    def _read(self, session: Session, checkpoint: Checkpoint) -> tuple[dict[str, Any], Any]:
+        """Weights and state of a checkpoint."""
+        state = checkpoint.read_state(like=session.state_like())
+        if "why_not" in state:
+            raise ConfigError(
+                f"{checkpoint.path} holds weights alone, and no run can go on from it: {state['why_not']}; --init-from "
+                "begins a new run with them"
+            )
+        self._written = (checkpoint.facts["epochs_done"], checkpoint.facts["step"])
+        weights = {name: checkpoint.read_weights(name) for name in ("model", "loss") if checkpoint.has(name)}
+        return weights, state
 
     def between_steps(self, session: Session) -> None:
         """Writes one that is due by steps or minutes, or because a signal ends the run."""
