@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import logging
+import platform
 import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from lossreg.errors import ConfigError
+from lossreg import __version__
+from lossreg.errors import ConfigError, LossregError
 from lossreg.plugins.participants import Participant, participants
+from lossreg.registry.defaults import changed_defaults
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.guesses import guess_parameter
 from lossreg.registry.registries import Registries
@@ -182,7 +185,8 @@ def _repeated(record: RunRecord, registries: Registries, replaced: Collection[st
     _check_origins(record, registries, replaced)
     _compare_participants(record, participants(registries.reports))
     _compare_versions(record)
-    return {key: value for key, value in record.spec.items() if key not in record.objects}
+    settings = {key: value for key, value in record.spec.items() if key not in record.objects}
+    return _with_past_defaults(record, registries, replaced, settings)
 
 
 def _check_origins(record: RunRecord, registries: Registries, replaced: Collection[str]) -> None:
@@ -269,6 +273,41 @@ def _warn_of_missing(origin: Mapping[str, Any], file: Path) -> None:
 
 
 def _compare_versions(record: RunRecord) -> None:
-    then, now = record.versions.get("torch"), importlib.metadata.version("torch")
-    if then is not None and str(then).partition("+")[0] != now.partition("+")[0]:
-        logger.warning("%s was made with torch %s, here it is %s: the weights may differ", record.file, then, now)
+    here = {name: importlib.metadata.version(name) for name in ("torch", "numpy")}
+    for name, now in {"lossreg": __version__, **here, "python": platform.python_version()}.items():
+        then = record.versions.get(name)
+        if then is not None and str(then).partition("+")[0] != now.partition("+")[0]:
+            logger.warning(
+                "%s was made with %s %s, here it is %s: the weights may differ", record.file, name, then, now
+            )
+
+
+def _with_past_defaults(
+    record: RunRecord, registries: Registries, replaced: Collection[str], settings: dict[str, Any]
+) -> dict[str, Any]:
+    """The settings, with a parameter written out where it was a default then that is another one now."""
+    pinned = dict(settings)
+    for name, origin in record.components.items():
+        field = name.partition(".")[0]
+        kind, recorded = COMPONENT_FIELDS.get(field), origin.get("params")
+        if kind is None or field in replaced or field in record.objects or not isinstance(recorded, dict):
+            continue
+        try:
+            entry = registries.of(kind)[str(origin.get("id"))]
+            changed = changed_defaults(entry, recorded, _written(settings.get(field) if name == field else None))
+        except LossregError:
+            continue  # what is wrong with it is said when it is built
+        for parameter, (then, now) in changed.items():
+            pins = name == field and isinstance(settings.get(field), str)
+            if pins:
+                pinned[field] = ComponentSpec.parse(pinned[field]).with_params({parameter: then}).text
+            logger.warning(
+                "%s: the default of %s of %s was %s and is %s now; %s",
+                record.file, parameter, entry.name, shown(then), shown(now),
+                "the repeat takes the old one" if pins else "the weights may differ",
+            )  # fmt: skip
+    return pinned
+
+
+def _written(text: Any) -> Collection[str]:
+    return dict(ComponentSpec.parse(text).params) if isinstance(text, str) else ()

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import logging
 import os
+import shlex
 import signal
 import sys
 import time
@@ -207,7 +208,9 @@ def _invoke(arguments: Sequence[str] | None) -> object:
         return cli.main(args=arguments, prog_name="lossreg", standalone_mode=False)
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        command = shlex.join(["lossreg", *words])
         with cli.make_context("lossreg", words) as context:
+            context.meta["lossreg.command"] = command
             return cli.invoke(context)
     except click.exceptions.Exit as done:  # --help and --version end so
         return done.exit_code

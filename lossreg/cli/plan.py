@@ -48,7 +48,7 @@ def plan_command(ctx: click.Context, /, **options: Any) -> None:
     from lossreg.training.selection import Request
 
     with StdoutToStderr(), naming_file(settings.file, settings.from_file):
-        plan = plan_request(Request(settings.spec, {}, default))
+        plan = plan_request(Request(settings.spec, {}, default, repeats=settings.repeats))
     if target:
         _draw(plan, target)
     if options["as_json"]:

@@ -9,7 +9,7 @@ import click
 
 from lossreg.cli.output import next_commands
 from lossreg.cli.plugin_options import plugin_options
-from lossreg.cli.run_options import RunCommand, naming_file, run_options, settings_of
+from lossreg.cli.run_options import COMMAND, RunCommand, naming_file, run_options, settings_of
 from lossreg.plugins.isolation import StdoutToStderr
 from lossreg.training.arguments import check_resuming
 from lossreg.training.hardware.launcher import find_launch
@@ -72,7 +72,7 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
 
     with StdoutToStderr(), signals_as_exits(), naming_file(settings.file, settings.from_file):
         result = run_request(
-            Request(settings.spec, {}, default),
+            Request(settings.spec, {}, default, repeats=settings.repeats, command=ctx.meta.get(COMMAND)),
             out=named,
             resume=resume,
             override=options["override"],

@@ -35,10 +35,12 @@ from lossreg.run_spec import COMPONENT_FIELDS, OBSERVE, RUN_KEYS, SETTINGS, RunS
 from lossreg.settings import Setting
 from lossreg.spec import ComponentSpec
 from lossreg.suggestions import close_matches
+from lossreg.training.record.run_json import NAME
 from lossreg.values import decimal_comma_hint
 from lossreg.values import shown as quoted
 
 EDITS = "lossreg.edits"
+COMMAND = "lossreg.command"  # where main.py puts the whole line, as a shell would read it
 _OPTION = re.compile(r"--[A-Za-z]", re.ASCII)
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -288,11 +290,13 @@ class RunSettings:
         spec: The settings.
         file: The file, or None.
         from_file: The settings that the file gave and no option replaced.
+        repeats: The run.json of the past run that is repeated, or None.
     """
 
     spec: RunSpec
     file: str | None
     from_file: frozenset[str]
+    repeats: Path | None = None
 
 
 @contextlib.contextmanager
@@ -336,7 +340,8 @@ def settings_of(ctx: click.Context, resume: Path | None = None) -> RunSettings:
     edits: list[Edit] = ctx.meta[EDITS]
     with naming_file(file, from_file):
         settings = merged(settings, config, edits, default)
-    return RunSettings(RunSpec(**settings), file, from_file)
+    repeats = Path(file) if file is not None and resume is None and Path(file).name == NAME else None
+    return RunSettings(RunSpec(**settings), file, from_file, repeats)
 
 
 def check_working_directory() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,8 @@ from lossreg.training.hooks import RunHooks
 from lossreg.training.loop import train
 from lossreg.training.not_finite import not_finite_at_start
 from lossreg.training.observing import build_observers
+from lossreg.training.parts import Parts
+from lossreg.training.record.differences import differences
 from lossreg.training.record.directory import CHECKPOINTS, RUNS, RunDirectory, absolute_path
 from lossreg.training.record.progress import Progress
 from lossreg.training.record.recorder import Recorder
@@ -243,6 +246,7 @@ def plan_request(request: Request) -> Plan:
         with naming_operations(wanted=deterministic):
             parts = set_up(request, Processes(), quiet=True)
         facts = parts.describe()
+        changes = list(_changes(request, parts))
         parts.freezing.end(parts.objective)
     rates = parts.optimization.rates
     return Plan(
@@ -251,9 +255,17 @@ def plan_request(request: Request) -> Plan:
         contract=facts.pop("contract"),
         facts={key: value for key, value in facts.items() if key != "spec"},
         learning_rates=None if rates is None else [(rate.first, rate.last) for rate in rates],
-        warnings=parts.warnings,
+        warnings=[*changes, *parts.warnings],
         planned=parts.optimization.planned,
     )
+
+
+def _changes(request: Request, parts: Parts) -> Iterator[str]:
+    """What is different from the past run that is repeated."""
+    if request.repeats is not None:
+        with contextlib.suppress(OSError, ValueError, RecursionError):  # its settings were read from it before
+            content = json.loads(request.repeats.read_text(encoding="utf-8"))
+            yield from differences(request.repeats, content, parts.describe())
 
 
 def _prepare(
@@ -284,7 +296,8 @@ def _prepare(
                 directory = directory or RunDirectory.claim_default(parts.labels, place.path)
                 if past is not None:
                     check_settings(past, parts.spec, parts.describe(), override=place.override)
-                recorder = Recorder(directory, parts, signals, None if past is None else past.resumed)
+                resumed = None if past is None else past.resumed
+                recorder = Recorder(directory, parts, signals, resumed, request.command)
                 hooks = RunHooks([recorder, *observers], request.registries, isolated)
         run = Run(
             parts.spec,
@@ -300,7 +313,8 @@ def _prepare(
         if directory is not None:
             directory.release()
         raise
-    for warning in parts.warnings if processes.is_main else ():
+    warnings = [*_changes(request, parts), *parts.warnings] if processes.is_main else []
+    for warning in warnings:
         logger.warning("%s", warning)
     return ready
 

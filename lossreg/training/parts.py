@@ -16,7 +16,9 @@ from lossreg.data import Data
 from lossreg.run_spec import RunSpec
 from lossreg.training.choosing import Choices
 from lossreg.training.data.batch_plan import BatchPlan
+from lossreg.training.data.digest import digest_of
 from lossreg.training.data.splits import ResidentSplit, StreamedSplit
+from lossreg.training.hardware.device import describe_machine
 from lossreg.training.hardware.distributed import Processes
 from lossreg.training.hardware.memory_format import Layout
 from lossreg.training.loss.objective import Objective
@@ -56,6 +58,13 @@ class Samples:
     held_out: Mapping[str, Any] | None = None
     evaluations: Counter[str] = attrs.field(factory=Counter)
     origin: Sequence[int] | None = None
+    _digests: dict[str, dict[str, str]] = attrs.field(factory=dict)
+
+    def digests(self) -> dict[str, dict[str, str]]:
+        """Split -> a hash of its samples; made once."""
+        if not self._digests:
+            self._digests.update((name, digest_of(split)) for name, split in self.splits.items())
+        return dict(self._digests)
 
     def named(self, samples: Sequence[int]) -> list[int]:
         """Samples that are trained on, by their places in the data set's training split."""
@@ -216,6 +225,8 @@ class Parts:
                 "python": platform.python_version(),
             },
             "threads": torch.get_num_threads(),
+            "machine": describe_machine(self.device),
+            "digests": self.samples.digests(),
         }
 
 

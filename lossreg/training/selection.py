@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -47,12 +48,16 @@ class Request:
         objects: Field -> a Python object to use instead of a name.
         registries: Where names are looked up.
         observers: Python objects that observe the run in addition to those that the spec names.
+        repeats: The run.json of the past run that is repeated, or None.
+        command: The command line that asks, for the run record, or None.
     """
 
     spec: RunSpec
     objects: Mapping[str, Any]
     registries: Registries
     observers: tuple[object, ...] = ()
+    repeats: Path | None = None
+    command: str | None = None
 
 
 @attrs.frozen(eq=False)

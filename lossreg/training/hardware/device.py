@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
@@ -118,3 +120,28 @@ def check_not_shared(ids: Sequence[str | None]) -> None:
                 request="auto",
                 available=(),
             )
+
+
+def describe_machine(device: torch.device) -> dict[str, str | None]:
+    """What of the machine decides in which bits a run computes.
+
+    Returns:
+        `system`, `architecture`, `cpu` (its model), `capability` (which instructions torch uses on it), and
+        `accelerator` (the device's model, or None).
+    """
+    return {
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "cpu": _cpu_model(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # only Linux has it
+        return platform.processor()
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.processor())

@@ -60,10 +60,16 @@ class Recorder:
         parts: The parts of the run.
         signals: Lets signals wait while the record is completed.
         resumed: Where the run goes on from, if it does.
+        command: The command line, or None.
     """
 
     def __init__(
-        self, directory: RunDirectory, parts: Parts, signals: SignalGuard, resumed: Resumed | None = None
+        self,
+        directory: RunDirectory,
+        parts: Parts,
+        signals: SignalGuard,
+        resumed: Resumed | None = None,
+        command: str | None = None,
     ) -> None:
         self._signals = signals
         self._claim = directory
@@ -74,7 +80,7 @@ class Recorder:
         self._files: dict[str, dict[str, Any]] = {}  # what was saved -> which weights it holds
         self._is_kept = True
         self._started = now() if resumed is None else resumed.started
-        self._facts = {**parts.describe(), "process": this_process(), "launch": launch_id()}
+        self._facts = {**parts.describe(), "process": this_process(), "launch": launch_id(), "command": command}
 
     def lossreg_run_started(self, run: Run) -> None:
         """Writes run.json and opens metrics.jsonl.

@@ -14,6 +14,7 @@ from lossreg.checkpoints.folder import Checkpoint, CheckpointFolder
 from lossreg.errors import ConfigError
 from lossreg.run_spec import CHANGEABLE, COMPONENT_FIELDS, RunSpec
 from lossreg.training.hardware.launcher import launch_id
+from lossreg.training.record.differences import other_samples
 from lossreg.training.record.directory import CHECKPOINTS, RunDirectory, absolute_path
 from lossreg.training.record.files import read_regular_file
 from lossreg.training.record.metrics_file import read_rows
@@ -186,6 +187,7 @@ def _other_data(content: Mapping[str, Any], facts: Mapping[str, Any]) -> list[st
         for key, value in now_.items()
         if key in then and then[key] != value
     ]
+    found += other_samples("the run", content, facts)
     was, is_ = content.get("validation"), facts["validation"]
     if isinstance(was, dict) and is_ is not None and was.get("digest") != is_["digest"]:
         found.append("the validation split has other samples")
