@@ -40,9 +40,9 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
     A SPEC is a name, or a name with parameters: "dice(smooth=1)". A dotted option sets one parameter: --opt.lr 0.1.
     `lossreg list` shows the names, `lossreg show loss dice` the parameters. The directory gets run.json (what was
     run, and the final metrics), metrics.jsonl (a line for each epoch and each logged step), model.safetensors (the
-    weights), curves.png (losses, metrics and the learning rate) and checkpoints, from which --resume goes on after whatever
-    ended a run. Ctrl-C and SIGTERM end it after the step under way, with a checkpoint; a second one ends it at once.
-    What is chosen for the device, and why, is in the first lines.
+    weights), curves.png (losses, metrics and the learning rate) and checkpoints, from which --resume goes on after
+    whatever ended a run. Ctrl-C and SIGTERM end it after the step under way, with a checkpoint; a second one ends it
+    at once. What is chosen for the device, and why, is in the first lines.
 
     \b
     Examples:
