@@ -54,6 +54,8 @@ if TYPE_CHECKING:
         schedulers,
     )
     from lossreg.registry.registry import Registry
+    from lossreg.resume_check.api import verify_resume
+    from lossreg.resume_check.report import ResumeReport
     from lossreg.run_spec import RunSpec
     from lossreg.spec import ComponentSpec
     from lossreg.training.api import plan, run
@@ -90,6 +92,7 @@ __all__ = [
     "Registries",
     "Registry",
     "RegistryEntry",
+    "ResumeReport",
     "Run",
     "RunDirectoryError",
     "RunFailedError",
@@ -112,6 +115,7 @@ __all__ = [
     "plan",
     "run",
     "schedulers",
+    "verify_resume",
 ]
 
 _MODULES = {
@@ -127,6 +131,8 @@ _MODULES = {
         "Registries", "datasets", "load_registries", "losses", "models", "observers", "optimizers", "schedulers",
     ),
     "registry.registry": ("Registry",),
+    "resume_check.api": ("verify_resume",),
+    "resume_check.report": ("ResumeReport",),
     "run_spec": ("RunSpec",),
     "spec": ("ComponentSpec",),
     "training.api": ("plan", "run"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import enum
 import math
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -72,8 +72,8 @@ class Decoder:
             return self._coded(value, place)
         if mark == "$enum":
             return _member(content, like, place)
-        if mark in ("$dict", "$ordereddict"):
-            made: dict[Any, Any] = OrderedDict() if mark == "$ordereddict" else {}
+        if mark in _MAPPINGS:
+            made = _MAPPINGS[mark]()
             for coded, item in content:
                 key = self.decode(coded, None, place)
                 if not is_key(key):
@@ -165,6 +165,7 @@ def _numpy_dtype(text: Any) -> numpy.dtype[Any]:
     return dtype
 
 
+_MAPPINGS: dict[str, Callable[[], dict[Any, Any]]] = {"$dict": dict, "$ordereddict": OrderedDict, "$counter": Counter}
 _SEQUENCES: dict[str, Callable[[list[Any]], Any]] = {
     "$tuple": tuple,
     "$size": torch.Size,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import enum
 import math
-from collections import OrderedDict, defaultdict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -83,6 +83,9 @@ class Encoder:
     def _ordered(self, value: Mapping[Any, Any], place: Place) -> Any:
         return {"$ordereddict": self._pairs(value, place)}
 
+    def _counter(self, value: Mapping[Any, Any], place: Place) -> Any:
+        return {"$counter": self._pairs(value, place)}
+
     def _pairs(self, value: Mapping[Any, Any], place: Place) -> list[Any]:
         return [[self._key(key, place), self.encode(item, (*place, key))] for key, item in value.items()]
 
@@ -154,6 +157,7 @@ _NESTED: dict[type, Callable[[Encoder, Any, Place], Any]] = {
     dict: Encoder._dict,
     defaultdict: Encoder._dict,
     OrderedDict: Encoder._ordered,
+    Counter: Encoder._counter,  # MultiStepLR's milestones
     numpy.ndarray: Encoder._array,
 }
 

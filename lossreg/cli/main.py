@@ -31,10 +31,11 @@ DONE, FAILED, WRONG_USE = 0, 1, 2
 COMPLETION = "_LOSSREG_COMPLETE"  # the shell sets it to ask for completions
 SPEAKING_TIME = 30  # seconds in which the main process of several should have said what is wrong
 
-#: Command -> what it is for. Each is `lossreg.cli.<command>:<command>_command`, imported when it is called.
+#: Command -> what it is for. Each is `lossreg.cli.<command>:<command>_command` (with `_` for `-`), imported when it is called.
 COMMANDS = {
     "run": "Train a model and keep the result.",
     "plan": "Show what run would do; train nothing.",
+    "verify-resume": "Prove that a run goes on to the same bits.",
     "compare": "Run combinations side by side, and say what is told apart.",
     "noise": "Measure how much the seed alone changes.",
     "runs": "List past runs.",
@@ -58,8 +59,8 @@ class LazyGroup(click.Group):
         """The command of this name."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"lossreg.cli.{cmd_name}")
-        command: click.Command = getattr(module, f"{cmd_name}_command")
+        module = importlib.import_module(f"lossreg.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return command
 
     def resolve_command(

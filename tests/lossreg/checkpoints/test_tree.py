@@ -8,7 +8,7 @@ import json
 import math
 import random
 import struct
-from collections import OrderedDict, defaultdict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from types import SimpleNamespace
 from typing import Any
 
@@ -48,7 +48,16 @@ def back(tree: Any, like: Any = None) -> Any:
         *(None, True, False, 0, -5, 1 << 63, -(1 << 200), 0.1, 5e-324, "", "naïve \ud800", b"", b"\x00\xff"),
         *(bytearray(b"ab"), [], [1, [2, []]], (), (1, (2,)), torch.Size([2, 3]), {}, {"a": {"b": [None]}}),
         *({True: "a", 3: 2}, {None: 1, -3: 2, 2.5: 3}, {("a", (1, None)): 1}, {"$tensor": "a text"}, {"$": {}}),
-        *(OrderedDict(b=1, a=2), set(), {1, 2}, frozenset({"a", "b"}), deque([1, 2]), deque([1], maxlen=3), 1 - 2j),
+        *(
+            OrderedDict(b=1, a=2),
+            Counter({3: 2, 1: 1}),
+            set(),
+            {1, 2},
+            frozenset({"a", "b"}),
+            deque([1, 2]),
+            deque([1], maxlen=3),
+            1 - 2j,
+        ),
         *(torch.float32, torch.device("cpu"), torch.device("cuda:1"), [[[[[[[[[[[]]]]]]]]]]]),
     ],
     ids=lambda value: ascii(value)[:30],
@@ -268,7 +277,7 @@ def test_a_codec_makes_objects_plain() -> None:
         (object(), r"^optimizer\.state\.weight is a object \(builtins\), which is not plain data$"),
         (print, r"weight is a builtin_function_or_method"),
         (SimpleNamespace(), r"weight is a SimpleNamespace \(types\)"),
-        (collections.Counter("a"), r"weight is a Counter \(collections\)"),
+        (collections.UserDict(a=1), r"weight is a UserDict \(collections\)"),
         (numpy.array([None]), r"weight is a numpy array of object"),
         (numpy.zeros(1, [("a", "i4")]), r"weight is a numpy array of"),
         ({object(): 1}, r"weight has the key <object object at .*, a object \(builtins\)"),
