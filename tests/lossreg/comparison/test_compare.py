@@ -327,11 +327,11 @@ def test_a_damaged_run_is_one_message(damage: str, copied: Path, lossreg_command
     assert (copied / "compare.json").read_bytes() == before
 
 
-def test_ctrl_c_keeps_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_keeps_everything(warm_python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command ends with 130; runs that began have their record, compare.json says so, and the next call goes on."""
     monkeypatch.chdir(tmp_path)
     arguments = [
-        sys.executable, "-m", "lossreg", "compare", "--loss", "dice", "--loss", "cross_entropy", "--model", "mlp",
+        warm_python, "-m", "lossreg", "compare", "--loss", "dice", "--loss", "cross_entropy", "--model", "mlp",
         "--seeds", "1", "--epochs", "100000", "--limit-train", "64", "--limit-test", "10", "--out", "stopped",
     ]  # fmt: skip
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
