@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +17,8 @@ import pytest
 from filelock import FileLock
 
 from lossreg.cli.main import main
+from tests import warm_ask
+from tests.warm import held, start
 
 # What the tests train is too small for several threads, and threads that wait for each other make a run on a machine
 # that has other work several times as slow. Read when torch is imported, by this process and its children.
@@ -90,18 +92,19 @@ def drawing_command(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypa
 @pytest.fixture(scope="session")
 def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """What to write in place of `sys.executable` for a child process that finds torch imported (warm.py)."""
-    folder = tmp_path_factory.mktemp("warm")
-    executable, address, warm = folder / "python", str(folder / "socket"), str(Path(__file__).with_name("warm.py"))
-    ask = shlex.join([sys.executable, "-I", "-S", warm, address, str(executable)])
-    executable.write_text(f'#!/bin/sh\nexec {ask} "$@"\n')
-    executable.chmod(0o700)
-    python = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    serve = [sys.executable, warm, "--serve", address]
-    with subprocess.Popen(serve, env=python, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        assert server.stdout.readline() == "ready\n"
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all workers
+    executable, address = folder / "python", str(folder / "warm")
+    with contextlib.ExitStack() as until_the_end:
+        with FileLock(folder / "warm.lock"):
+            if not until_the_end.enter_context(held(address)):
+                ask = shlex.join([sys.executable, "-I", "-S", warm_ask.__file__, address, str(executable)])
+                executable.write_text(f'#!/bin/sh\nexec {ask} "$@"\n')
+                executable.chmod(0o700)
+                start(address)
+                assert until_the_end.enter_context(held(address))
         yield str(executable)
-        server.communicate()
 
 
 Once = Callable[[str, Callable[[Path], object]], Path]

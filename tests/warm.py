@@ -1,121 +1,192 @@
 """Child processes that need not import torch, which takes seconds: each is a fork of a process that has imported it.
 
-The fixture `warm_python` is a command that stands for `sys.executable`. It runs this file, which hands its arguments,
-environment, working directory and standard streams to a server; the server has imported torch and nothing of lossreg,
-and forks. The command passes signals on, and ends as the fork does. Tests of how Python starts, of what is imported, or
-of process ids use `sys.executable` itself.
+The fixture `warm_python` is a command that stands for `sys.executable`. It runs warm_ask.py, which hands its arguments,
+environment, working directory and open files to a server, this file; the server has imported torch and nothing of
+lossreg, and forks. All workers of xdist share one server, which ends after the last of them. Tests of how Python
+starts, of what is imported, or of process ids use `sys.executable` itself.
 """
 
 from __future__ import annotations
 
+import array
+import ast
 import atexit
 import contextlib
+import fcntl
 import gc
 import importlib
-import json
+import multiprocessing
 import os
 import runpy
-import select
+import selectors
 import signal
 import socket
+import subprocess
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-STREAMS = [0, 1, 2]
+MOST_FILES = 64  # that a process is started with
+UNUSED = 512  # a number that no open file has
 
 
-def ask(address: str, executable: str, arguments: list[str]) -> int:
-    """Has the server at a socket run a command in a child of its own, and waits for its end.
+@contextlib.contextmanager
+def held(address: str) -> Iterator[bool]:
+    """Keeps the server at a socket from ending.
 
-    Returns:
-        The exit code, or the negative number of the signal that ended it.
+    Yields:
+        Whether there is one.
     """
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(address)
-        socket.send_fds(connection, [b"\n"], STREAMS)
-        request = {
-            "executable": executable,
-            "arguments": arguments,
-            "environment": dict(os.environ),
-            "cwd": str(Path.cwd()),
-        }
-        connection.sendall(json.dumps(request).encode() + b"\n")
-        answers = connection.makefile()
-        process = int(answers.readline())
-        for number in FORWARDED:
-            signal.signal(number, lambda received, _: pass_on(received, process))
-        return int(answers.readline())
+        try:
+            connection.connect(address)
+            connection.sendall(b"hold")
+            there = connection.recv(4) == b"held"
+        except OSError:  # nothing was ever there, or it is about to end
+            there = False
+        yield there
 
 
-def pass_on(received: int, process: int) -> None:
-    """Sends a signal to a process that may have ended."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process, received)
+def start(address: str) -> None:
+    """Starts the server, and returns when it answers. It ends if nothing holds it any more."""
+    Path(address).unlink(missing_ok=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    subprocess.run([sys.executable, __file__, address], env=environment, check=True)
+
+
+class Server:
+    """Forks processes for those who ask, and tells them how they ended.
+
+    Args:
+        address: The path of its socket.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(address)
+        self.listener.listen()
+        self.holders: set[socket.socket] = set()
+        self.children: dict[int, socket.socket] = {}
+
+    def serve(self) -> dict[str, Any] | None:
+        """Answers until the last who holds it has gone.
+
+        Returns:
+            In the server, nothing; in each of its children, what it shall become.
+        """
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # so that the end of a child writes to `woken`
+        self.woken, self.waker = os.pipe()
+        os.set_blocking(self.woken, False)
+        os.set_blocking(self.waker, False)
+        signal.set_wakeup_fd(self.waker)
+        self.selector = selectors.DefaultSelector()
+        for source in (self.listener, self.woken):
+            self.selector.register(source, selectors.EVENT_READ)
+        while True:
+            for key, _ in self.selector.select():
+                if key.fileobj is self.listener:
+                    request = self.hear(self.listener.accept()[0])
+                    if request is not None:
+                        return request
+                elif isinstance(key.fileobj, socket.socket):
+                    self.leave(key.fileobj)
+                    if not self.holders:
+                        return None
+                else:
+                    self.reap()
+
+    def hear(self, connection: socket.socket) -> dict[str, Any] | None:
+        """Notes who holds the server, or forks for a request.
+
+        Returns:
+            In the child, the request.
+        """
+        self.selector.register(connection, selectors.EVENT_READ)
+        head, rights, _, _ = connection.recvmsg(4, socket.CMSG_SPACE(4 * MOST_FILES))
+        if head == b"hold":
+            self.holders.add(connection)
+            connection.sendall(b"held")
+            return None
+        files = array.array("i", b"".join(data for _, _, data in rights))
+        text = connection.recv(int.from_bytes(head, sys.byteorder), socket.MSG_WAITALL)
+        process = os.fork() if text else None  # else who asked has gone
+        if process == 0:
+            request: dict[str, Any] = ast.literal_eval(text.decode())
+            self.become_child(dict(zip(request["files"], files, strict=True)))
+            return request
+        for file in files:
+            os.close(file)  # a pipe ends with the child
+        if process is not None:
+            self.children[process] = connection
+            self.tell(connection, process)
+        return None
+
+    def become_child(self, files: dict[int, int]) -> None:
+        """In a child: gives up what is the server's, and takes the files of who asked, at their numbers."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        moved = {target: fcntl.fcntl(file, fcntl.F_DUPFD, UNUSED) for target, file in files.items()}
+        self.selector.close()
+        for connection in (self.listener, *self.holders, *self.children.values()):
+            connection.close()
+        for file in (0, 1, 2, self.woken, self.waker, *files.values()):
+            os.close(file)
+        for target, file in moved.items():
+            os.dup2(file, target)
+            os.close(file)
+
+    def leave(self, connection: socket.socket) -> None:
+        """Lets go who held the server; who asked for a process and went away takes it along."""
+        self.selector.unregister(connection)
+        connection.close()
+        self.holders.discard(connection)
+        for process, asked in self.children.items():
+            if asked is connection:
+                os.kill(process, signal.SIGKILL)
+
+    def reap(self) -> None:
+        """Tells those who asked how their processes ended."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self.woken, 4096):
+                pass
+        while self.children:
+            process, status = os.waitpid(-1, os.WNOHANG)
+            if process == 0:
+                break
+            connection = self.children.pop(process)
+            if connection.fileno() != -1:
+                self.tell(connection, os.waitstatus_to_exitcode(status))
+                self.selector.unregister(connection)
+                connection.close()
+
+    def tell(self, connection: socket.socket, number: int) -> None:
+        """Sends a number to who may have gone."""
+        with contextlib.suppress(OSError):
+            connection.sendall(number.to_bytes(4, sys.byteorder, signed=True))
 
 
 def serve(address: str) -> dict[str, Any] | None:
-    """Answers until stdin ends.
+    """Imports what takes long, and has a child that belongs to no terminal go on as the server.
 
     Returns:
-        In the server, nothing; in each of its children, what it shall become.
+        As `Server.serve`.
     """
     importlib.import_module("torch._dynamo")  # by what an optimizer imports, after torch itself
     importlib.import_module("matplotlib.backends.backend_agg")  # by what a run of the command line draws at its end
     gc.collect()
     gc.freeze()  # a child that collects garbage would copy all memory of torch
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the keepers are not waited for
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(address)
-        listener.listen()
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
-        while True:
-            ready, _, _ = select.select([listener.fileno(), sys.stdin.fileno()], [], [])
-            if listener.fileno() not in ready:
-                return None
-            connection, _ = listener.accept()
-            if os.fork() == 0:
-                break
-            connection.close()
-    return keep(connection)
-
-
-def keep(connection: socket.socket) -> dict[str, Any]:
-    """Forks a child for a request, waits for it, and answers; who asked and went away takes it along.
-
-    Returns:
-        In the child, the request.
-    """
-    _, streams, _, _ = socket.recv_fds(connection, 1, len(STREAMS))
-    request: dict[str, Any] = json.loads(connection.makefile().readline())
-    signal.signal(signal.SIGCHLD, lambda *_: None)  # so that the end of the child writes to `woken`
-    woken, waker = os.pipe()
-    os.set_blocking(waker, False)
-    signal.set_wakeup_fd(waker)
-    process = os.fork()
-    if process == 0:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        for target, source in zip(STREAMS, streams, strict=True):
-            os.dup2(source, target)
-        for descriptor in (woken, waker, connection.detach(), *streams):
-            os.close(descriptor)
-        return request
-    for descriptor in (*STREAMS, *streams):
-        os.close(descriptor)  # a pipe ends with the child
-    connection.sendall(f"{process}\n".encode())
-    ended, _, _ = select.select([connection.fileno(), woken], [], [])
-    if connection.fileno() in ended:
-        os.kill(process, signal.SIGKILL)
-    _, status = os.waitpid(process, 0)
-    with contextlib.suppress(OSError):
-        connection.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
-    os._exit(0)
+    server = Server(address)
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1):
+        os.dup2(nothing, stream)
+    os.close(nothing)
+    return server.serve()
 
 
 def become(request: dict[str, Any]) -> None:
@@ -128,6 +199,8 @@ def become(request: dict[str, Any]) -> None:
     sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     vars(sys).update(__stdin__=sys.stdin, __stdout__=sys.stdout, __stderr__=sys.stderr)  # as Python itself sets them
     sys.executable = request["executable"]  # the child's own children are warm, too
+    multiprocessing.set_executable(sys.executable)
+    vars(multiprocessing.process)["ORIGINAL_DIR"] = request["cwd"]  # which is where a script's path starts
     sys.dont_write_bytecode = "PYTHONDONTWRITEBYTECODE" in os.environ
     arguments = list(request["arguments"])
     safe = False
@@ -164,20 +237,12 @@ class End:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--serve":
-        atexit.register(End.come)
-        asked = serve(sys.argv[2])
-        try:
-            if asked is not None:
-                become(asked)
-            End.code = 0
-        except SystemExit as error:
-            End.code = error.code or 0
-            raise
-    else:
-        code = ask(sys.argv[1], sys.argv[2], sys.argv[3:])
-        if code < 0:
-            if -code != signal.SIGKILL:
-                signal.signal(-code, signal.SIG_DFL)
-            os.kill(os.getpid(), -code)
-        sys.exit(code)
+    atexit.register(End.come)
+    asked = serve(sys.argv[1])
+    try:
+        if asked is not None:
+            become(asked)
+        End.code = 0
+    except SystemExit as error:
+        End.code = error.code or 0
+        raise

@@ -70,10 +70,15 @@ def install(installed: Path, tmp_path: Path) -> Install:
 
 @pytest.fixture
 def command_with(warm_python: str) -> CommandWith:
-    """Runs `lossreg` in a child process with folders on sys.path, and variables in its environment."""
+    """Runs `lossreg` in a child process with folders on sys.path, and variables in its environment.
+
+    Without the curves of runs, as `lossreg_command`.
+    """
 
     def command(*arguments: str, path: Path | list[Path], cwd: Path | None = None, **variables: str) -> Result:
         folders = os.pathsep.join(map(str, path if isinstance(path, list) else [path]))
+        if arguments[:1] == ("run",):
+            arguments = ("run", "--no-plots", *arguments[1:])
         return subprocess.run(
             [warm_python, "-m", "lossreg", *arguments],
             env={**os.environ, "PYTHONPATH": folders, **variables},

@@ -7,6 +7,8 @@ import logging
 import socket
 import time
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,8 @@ import pytest
 
 import lossreg
 
-mlflow = pytest.importorskip("mlflow")
+# Imported by the tests themselves, since that takes seconds and all workers of xdist collect this file.
+pytestmark = pytest.mark.skipif(find_spec("mlflow") is None, reason="mlflow is not installed")
 
 if TYPE_CHECKING:
     from tests.lossreg_observers.conftest import Curves, Observed
@@ -29,6 +32,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def client_and_run(store: str, experiment: str = "lossreg") -> tuple[Any, Any]:
     """A client of a store, and the only run of an experiment in it."""
+    mlflow: Any = import_module("mlflow")
+
     client = mlflow.MlflowClient(store)
     (run,) = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
     return client, run
@@ -81,6 +86,8 @@ def test_the_files_of_the_run_can_be_kept(observed: Observed, store: str) -> Non
 
 def test_what_the_program_tracks_itself_stays_apart(observed: Observed, store: str) -> None:
     """A run that is active in the program is neither used nor ended."""
+    mlflow: Any = import_module("mlflow")
+
     mlflow.set_tracking_uri(store)
     with mlflow.start_run() as own:
         observed(f"mlflow(tracking_uri={store!r})")
@@ -91,6 +98,8 @@ def test_what_the_program_tracks_itself_stays_apart(observed: Observed, store: s
 
 def test_a_store_that_is_not_permitted_is_refused(observed: Observed, tmp_path: Path) -> None:
     """Where MLflow would refuse a folder once the run has begun, it is an error before it."""
+    mlflow: Any = import_module("mlflow")
+
     if not hasattr(mlflow.environment_variables, "MLFLOW_ALLOW_FILE_STORE"):
         pytest.skip("this MLflow writes into folders without a permission")
     with pytest.raises(lossreg.BuildError, match="MLFLOW_ALLOW_FILE_STORE=true; set it, or use a database"):

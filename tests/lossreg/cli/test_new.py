@@ -50,6 +50,7 @@ PIP = (
 def child(*command: str | Path, cwd: Path, path: Path | None = None) -> Result:
     """Runs a command, on one thread, with a folder on sys.path."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(path or "")}
+    env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # the extra of a new distribution is pytest alone
     words = list(map(str, command))
     return subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False)
 
@@ -110,19 +111,25 @@ def own_tests(python: str, kind: str, made: Path) -> Result:
     return child(*pytest_command, cwd=made / f"my-{kind}", path=made / "site")
 
 
-def typed(folder: Path) -> Result:
-    """Checks the types of new distributions of all kinds at once: torch is read once, modules need other names."""
+def typed(folder: Path, cache: Path) -> Result:
+    """Checks the types of new distributions of all kinds at once: torch is read once, modules need other names.
+
+    With a cache that the next session of tests finds: what mypy knows of torch takes it most of its time.
+    """
     for kind in KINDS:
         new(f"my-{kind}", "--kind", kind, "--component", f"typed_{kind}", cwd=folder)
-    return child(sys.executable, "-m", "mypy", "--strict", "--cache-dir", os.devnull, ".", cwd=folder)
+    return child(sys.executable, "-m", "mypy", "--strict", "--cache-dir", cache, ".", cwd=folder)
 
 
 @pytest.fixture(scope="module")
-def jobs(warm_python: str, made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Result]]]:
+def jobs(
+    warm_python: str, made: Path, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[dict[str, Future[Result]]]:
     """The long child processes, side by side."""
+    assert pytestconfig.cache is not None
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         started = {
-            "types": pool.submit(typed, tmp_path_factory.mktemp("typed")),
+            "types": pool.submit(typed, tmp_path_factory.mktemp("typed"), pytestconfig.cache.mkdir("mypy")),
             "run": pool.submit(run_by_name, warm_python, made),
             "look": pool.submit(look, warm_python, made),
             **{kind: pool.submit(own_tests, warm_python, kind, made) for kind in KINDS},

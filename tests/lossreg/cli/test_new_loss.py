@@ -75,7 +75,12 @@ def test_the_written_tests_notice_a_fault_and_nothing_else(warm_python: str, tmp
     result = subprocess.run(
         [warm_python, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rf", "tests", *choice],
         cwd=site,
-        env={**os.environ, "PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(site),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # the extra of a new distribution is pytest alone
+        },
         capture_output=True,
         text=True,
         check=False,

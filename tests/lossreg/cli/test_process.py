@@ -26,7 +26,7 @@ def test_a_signal_ends_a_run_with_its_record(warm_python: str, tmp_path: Path, s
     """Ctrl-C ends with 130 and SIGTERM with 143, and both leave metrics, weights and a record that says so."""
     out = tmp_path / "run"
     process = subprocess.Popen(
-        [warm_python, "-m", "lossreg", "run", *SMALL, "--epochs", "100000", "--out", str(out)],
+        [warm_python, "-m", "lossreg", "run", "--no-plots", *SMALL, "--epochs", "100000", "--out", str(out)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -92,9 +92,9 @@ def test_a_diverging_run_ends_with_1(lossreg_command: Command, tmp_path: Path) -
     assert json.loads((run / "run.json").read_text())["status"] == "failed"
 
 
-def test_json_is_all_of_stdout(tmp_path: Path) -> None:
+def test_json_is_all_of_stdout(warm_python: str, tmp_path: Path) -> None:
     """With --json, stdout is one JSON object and the progress is on stderr."""
-    command = [*LOSSREG, "run", *SMALL, "--epochs", "1", "--json"]
+    command = [warm_python, "-m", "lossreg", "run", *SMALL, "--epochs", "1", "--json"]
     result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     document = json.loads(result.stdout)
     assert document["final"]["epoch"] == 0

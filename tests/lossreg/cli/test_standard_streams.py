@@ -77,11 +77,9 @@ def test_closed_descriptors_end_no_run(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "run.json").read_text())["status"] == "finished"
 
 
-def test_progress_and_result_without_a_reader_end_no_run(tmp_path: Path) -> None:
+def test_progress_and_result_without_a_reader_end_no_run(warm_python: str, tmp_path: Path) -> None:
     """`2>&1 | head -1`: the run is finished, with exit code 0."""
-    command = (
-        f"{sys.executable} -m lossreg {' '.join(RUN).replace('--quiet', '')} 2>&1 | head -1; exit ${{PIPESTATUS[0]}}"
-    )
+    command = f"{warm_python} -m lossreg {' '.join(RUN).replace('--quiet', '')} 2>&1 | head -1; exit ${{PIPESTATUS[0]}}"
     result = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, check=False)
     assert result.returncode == 0
     assert json.loads((tmp_path / "out" / "run.json").read_text())["status"] == "finished"

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import scipy  # which imports its parts when they are first used
 import torch
 from safetensors.torch import load_file
-from scipy import stats
 
 import lossreg
 from tests.conftest import Command
@@ -141,7 +141,7 @@ def test_the_difference_is_paired_by_seed(done: lossreg.Comparison) -> None:
     best, other = done.cells
     ours = [run.final["test_accuracy"] for run in other.runs]
     theirs = [run.final["test_accuracy"] for run in best.runs]
-    reference = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
+    reference = scipy.stats.ttest_rel(ours, theirs).confidence_interval(0.95)
     assert best.difference is None
     assert other.difference is not None
     assert other.difference.low == pytest.approx(reference.low)
@@ -328,11 +328,11 @@ def test_a_damaged_run_is_one_message(damage: str, copied: Path, lossreg_command
     assert (copied / "compare.json").read_bytes() == before
 
 
-def test_ctrl_c_keeps_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_keeps_everything(warm_python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command ends with 130; runs that began have their record, compare.json says so, and the next call goes on."""
     monkeypatch.chdir(tmp_path)
     arguments = [
-        sys.executable, "-m", "lossreg", "compare", "--loss", "dice", "--loss", "cross_entropy", "--model", "mlp",
+        warm_python, "-m", "lossreg", "compare", "--loss", "dice", "--loss", "cross_entropy", "--model", "mlp",
         "--seeds", "1", "--epochs", "100000", "--limit-train", "64", "--limit-test", "10", "--out", "stopped",
     ]  # fmt: skip
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -377,8 +377,8 @@ def test_noise_is_the_deviation_over_seeds(lossreg_command: Command) -> None:
     assert outcome.code == 0, outcome.err
     assert found["noise"]["sd"] == pytest.approx(sd)
     value = found["noise"]["detectable"]["10"]
-    bound, shift = stats.t.ppf(0.975, 9), value / (sd * math.sqrt(2)) * math.sqrt(10)
-    assert stats.nct.sf(bound, 9, shift) == pytest.approx(0.8, abs=1e-3)
+    bound, shift = scipy.stats.t.ppf(0.975, 9), value / (sd * math.sqrt(2)) * math.sqrt(10)
+    assert scipy.stats.nct.sf(bound, 9, shift) == pytest.approx(0.8, abs=1e-3)
 
 
 def test_noise_is_about_one_run(lossreg_command: Command) -> None:

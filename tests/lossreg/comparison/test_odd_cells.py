@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +53,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ended(folder: Path) -> subprocess.CompletedProcess[str]:
+def ended(warm_python: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """How the comparison of four losses ended."""
     command = [
-        sys.executable, "-m", "lossreg", "compare", "-p", "./odd.py", "--data", "seen",
+        warm_python, "-m", "lossreg", "compare", "-p", "./odd.py", "--data", "seen",
         *(word for loss in LOSSES for word in ("--loss", loss)),
         "--seeds", "1", "--epochs", "4", "--workers", "0", "--batch-size", "8", "--limit-test", "1", "--out", "cells",
     ]  # fmt: skip

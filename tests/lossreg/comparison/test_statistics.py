@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+import scipy  # which imports its parts when they are first used
 
 from lossreg.comparison.statistics import (
     detectable,
@@ -41,7 +41,7 @@ def test_one_value_has_no_deviation() -> None:
 def test_the_interval_is_that_of_scipys_paired_t_test() -> None:
     """The 95% interval of the mean difference, as scipy computes it from the same pairs."""
     found = paired(OURS, THEIRS, greater_is_better=True)
-    reference = stats.ttest_rel(list(OURS.values()), list(THEIRS.values())).confidence_interval(0.95)
+    reference = scipy.stats.ttest_rel(list(OURS.values()), list(THEIRS.values())).confidence_interval(0.95)
     assert found is not None
     assert found.low == pytest.approx(reference.low)
     assert found.high == pytest.approx(reference.high)
@@ -86,21 +86,21 @@ def test_no_common_seed_is_no_comparison() -> None:
 @pytest.mark.parametrize("degrees", [1, 2, 9, 500])
 def test_the_quantile_is_scipys(degrees: int) -> None:
     """Student's t with few and with many degrees of freedom."""
-    assert student_quantile(0.95, degrees) == pytest.approx(stats.t.ppf(0.975, degrees))
+    assert student_quantile(0.95, degrees) == pytest.approx(scipy.stats.t.ppf(0.975, degrees))
 
 
 @pytest.mark.parametrize(("mean", "sd", "n"), [(0.5, 1.0, 10), (0.1, 1.0, 100), (2.0, 1.0, 3)])
 def test_the_power_is_that_of_the_non_central_t(mean: float, sd: float, n: int) -> None:
     """The chance that |t| exceeds its bound, from scipy's distribution."""
-    bound, shift = stats.t.ppf(0.975, n - 1), mean / sd * math.sqrt(n)
-    expected = stats.nct.sf(bound, n - 1, shift) + stats.nct.cdf(-bound, n - 1, shift)
+    bound, shift = scipy.stats.t.ppf(0.975, n - 1), mean / sd * math.sqrt(n)
+    expected = scipy.stats.nct.sf(bound, n - 1, shift) + scipy.stats.nct.cdf(-bound, n - 1, shift)
     assert power_of(mean, sd, n) == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_power_is_what_simulated_t_tests_have() -> None:
     """Of 20,000 paired t-tests on normal values so many reject."""
     draws = np.random.default_rng(0).normal(0.8, 1.0, size=(20_000, 8))
-    rejected = np.mean(stats.ttest_1samp(draws, 0.0, axis=1).pvalue < 0.05)
+    rejected = np.mean(scipy.stats.ttest_1samp(draws, 0.0, axis=1).pvalue < 0.05)
     assert power_of(0.8, 1.0, 8) == pytest.approx(rejected, abs=0.015)  # four standard errors
 
 
@@ -124,13 +124,13 @@ def test_an_overwhelming_difference_needs_two_seeds() -> None:
 def test_the_detectable_difference_has_the_power() -> None:
     """For the difference that 5 seeds detect, the power with √2 of the cell's deviation is 80%."""
     value = detectable(0.01, 5)
-    bound, shift = stats.t.ppf(0.975, 4), value / (0.01 * math.sqrt(2)) * math.sqrt(5)
-    power = stats.nct.sf(bound, 4, shift) + stats.nct.cdf(-bound, 4, shift)
+    bound, shift = scipy.stats.t.ppf(0.975, 4), value / (0.01 * math.sqrt(2)) * math.sqrt(5)
+    power = scipy.stats.nct.sf(bound, 4, shift) + scipy.stats.nct.cdf(-bound, 4, shift)
     assert power == pytest.approx(0.8, abs=1e-4)
 
 
 def test_the_interval_of_the_deviation_is_that_of_chi_squared() -> None:
     """By scipy's quantiles: (n - 1) sd² / χ²."""
     low, high = sd_interval(0.3, 7)
-    assert low == pytest.approx(0.3 * math.sqrt(6 / stats.chi2.ppf(0.975, 6)))
-    assert high == pytest.approx(0.3 * math.sqrt(6 / stats.chi2.ppf(0.025, 6)))
+    assert low == pytest.approx(0.3 * math.sqrt(6 / scipy.stats.chi2.ppf(0.975, 6)))
+    assert high == pytest.approx(0.3 * math.sqrt(6 / scipy.stats.chi2.ppf(0.025, 6)))

@@ -52,8 +52,9 @@ def environment() -> dict[str, str]:
 def lossreg(*arguments: str) -> list[str]:
     """`lossreg run` for torchrun: small, and the same on every machine."""
     model = [] if "--model" in arguments else ["--model", "mlp"]
+    drawn = [] if "--plots" in arguments else ["--no-plots"]
     small = ("--limit-train", "129", "--limit-test", "70", "--precision", "32")
-    return ["-m", "lossreg", "run", *model, *small, *arguments]
+    return ["-m", "lossreg", "run", *model, *drawn, *small, *arguments]
 
 
 def record(folder: Path) -> dict[str, Any]:
@@ -168,7 +169,7 @@ def test_what_depends_on_the_share_is_warned_of(alone_and_together: tuple[Path, 
 
 def test_one_process_speaks_and_writes(torchrun: list[str], tmp_path: Path) -> None:
     """`torchrun -m lossreg run` shows one progress and one result, and leaves one run directory."""
-    result = execute([*torchrun, *TWO, *lossreg("--epochs", "2")], tmp_path)
+    result = execute([*torchrun, *TWO, *lossreg("--epochs", "2", "--plots")], tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("test_accuracy") == 1
     assert len(re.findall(r"^epoch 1 ", result.stderr, re.MULTILINE)) == 1
