@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lossreg.comparison.api import compare
     from lossreg.comparison.results import Comparison
     from lossreg.components import Dataset, Loss, Model, Observer, Optimizer, Scheduler
-    from lossreg.data import Data
+    from lossreg.data import Data, Scaling
     from lossreg.errors import (
         AmbiguousNameError,
         BuildError,
@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from lossreg.registry.registry import Registry
     from lossreg.run_spec import RunSpec
     from lossreg.spec import ComponentSpec
+    from lossreg.trained.evaluating import EvaluatedRun
+    from lossreg.trained.loading import LoadedRun, load_run
     from lossreg.training.api import plan, run
     from lossreg.training.results import Plan, RunResult
     from lossreg.training.state import Run
@@ -75,9 +77,11 @@ __all__ = [
     "DataError",
     "Dataset",
     "DeviceError",
+    "EvaluatedRun",
     "Expression",
     "ExpressionError",
     "InstallationError",
+    "LoadedRun",
     "Loss",
     "LossregError",
     "MissingLibraryError",
@@ -95,6 +99,7 @@ __all__ = [
     "RunFailedError",
     "RunResult",
     "RunSpec",
+    "Scaling",
     "Scheduler",
     "SpecError",
     "StateError",
@@ -105,6 +110,7 @@ __all__ = [
     "datasets",
     "hookimpl",
     "load_registries",
+    "load_run",
     "losses",
     "models",
     "observers",
@@ -118,7 +124,7 @@ _MODULES = {
     "comparison.api": ("compare",),
     "comparison.results": ("Comparison",),
     "components": ("Dataset", "Loss", "Model", "Observer", "Optimizer", "Scheduler"),
-    "data": ("Data",),
+    "data": ("Data", "Scaling"),
     "errors": tuple(name for name in __all__ if name.endswith("Error")),
     "expression": ("Expression",),
     "hookspecs": ("hookimpl",),
@@ -129,6 +135,8 @@ _MODULES = {
     "registry.registry": ("Registry",),
     "run_spec": ("RunSpec",),
     "spec": ("ComponentSpec",),
+    "trained.evaluating": ("EvaluatedRun",),
+    "trained.loading": ("LoadedRun", "load_run"),
     "training.api": ("plan", "run"),
     "training.results": ("Plan", "RunResult"),
     "training.state": ("Run",),

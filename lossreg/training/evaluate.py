@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lossreg.data import Task
-    from lossreg.training.parts import Parts
+    from lossreg.training.parts import Evaluation, Parts
 
 
 def metric_names(task: Task, *, eval_train: bool, evaluated: str = "test") -> list[str]:
@@ -32,8 +32,8 @@ def quality_name(task: Task) -> str:
 def evaluate_epoch(parts: Parts) -> dict[str, Any]:
     """What an epoch's row says of the weights at its end: on the validation split; without one, on the test split."""
     seen = "validation" if "validation" in parts.samples.splits else "test"
-    row = _metrics(parts, seen)
-    return row | _metrics(parts, "train") if parts.spec.eval_train else row
+    row = split_metrics(parts, seen)
+    return row | split_metrics(parts, "train") if parts.spec.eval_train else row
 
 
 def evaluate_test(parts: Parts, row: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -45,10 +45,11 @@ def evaluate_test(parts: Parts, row: Mapping[str, Any]) -> dict[str, Any] | None
     """
     if "validation" not in parts.samples.splits:
         return None
-    return {"kind": "test", "epoch": row["epoch"], "step": row["step"], **_metrics(parts, "test")}
+    return {"kind": "test", "epoch": row["epoch"], "step": row["step"], **split_metrics(parts, "test")}
 
 
-def _metrics(parts: Parts, name: str) -> dict[str, Any]:
+def split_metrics(parts: Parts | Evaluation, name: str) -> dict[str, Any]:
+    """Loss and quality on a split, by their names in a row."""
     loss, quality = evaluate(parts, name)
     # train_loss is the running loss of the epoch; the same with the weights at its end has another name.
     return {
@@ -58,7 +59,7 @@ def _metrics(parts: Parts, name: str) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def evaluate(parts: Parts, name: str) -> tuple[float, float]:
+def evaluate(parts: Parts | Evaluation, name: str) -> tuple[float, float]:
     """Loss and quality on a split.
 
     Each process takes whole batches in turn, so a loss that depends on its batch is the same for every number of them.
