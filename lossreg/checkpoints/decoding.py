@@ -13,9 +13,9 @@ import numpy
 import torch
 from torch import Tensor, nn
 
-from lossreg.checkpoints.plain import MARK, NUMPY, Codec, Place, is_key, words_for
-from lossreg.checkpoints.reading import MAX_DEPTH
-from lossreg.checkpoints.tensors import DTYPES, flat_bytes
+from lossreg.checkpoints.plain import MARK, MAX_NESTED, NUMPY, Codec, Place, is_key, words_for
+from lossreg.checkpoints.reading import why_unreadable
+from lossreg.checkpoints.tensors import DTYPES, flat_bytes, strided
 from lossreg.errors import StateError
 from lossreg.values import shown
 
@@ -45,7 +45,7 @@ class Decoder:
         Raises:
             StateError: If it stands for nothing.
         """
-        if len(place) > MAX_DEPTH:
+        if len(place) > MAX_NESTED:
             raise StateError(f"{words_for(place[:5])}... is nested too deep", where=words_for(place))
         if isinstance(value, list):
             return self._items(value, like, place)
@@ -59,9 +59,7 @@ class Decoder:
         except StateError:
             raise
         except Exception as error:  # a file may hold anything there
-            words = (
-                f"{words_for(place)} holds a {mark} that makes no sense: {type(error).__name__}: {shown(str(error))}"
-            )
+            words = f"{words_for(place)} holds a {shown(mark)} that makes no sense: {why_unreadable(error)}"
             raise StateError(words, where=words_for(place)) from error
 
     def _marked(self, mark: str, value: dict[str, Any], like: Any, place: Place) -> Any:
@@ -88,7 +86,9 @@ class Decoder:
             return _SEQUENCES[mark](self._items(content, like, place))
         if mark == "$complex":
             return complex(*self._items(content, None, place))
-        return _PLAIN[mark](content)
+        if mark in _PLAIN:
+            return _PLAIN[mark](content)
+        raise StateError(f"{words_for(place)} is a {shown(mark)}, which is not known here", where=words_for(place))
 
     def _items(self, content: list[Any], like: Any, place: Place) -> list[Any]:
         return [self.decode(item, _child(like, number), (*place, number)) for number, item in enumerate(content)]
@@ -98,7 +98,7 @@ class Decoder:
         if codec is None:
             words = f"{words_for(place)} is written by the codec {shown(value['$codec'])}, which is not declared here"
             raise StateError(words, where=words_for(place))
-        return codec.from_plain(self.decode(value["of"], None, place))
+        return codec.from_plain(self.decode(value["of"], None, (*place, codec.name)))
 
     def _tensor(self, node: dict[str, Any], like: Any) -> Tensor:
         device = like.device if isinstance(like, Tensor) else torch.device("cpu")
@@ -117,6 +117,8 @@ class Decoder:
     def _laid_out(self, node: dict[str, Any], device: torch.device) -> Tensor:
         name = node["$tensor"]
         if (name, device) not in self._memory:
+            if name not in self._tensors:
+                raise ValueError(f"there is no tensor {shown(name)}")
             written = self._tensors[name]
             # Memory of its own, and aligned as torch's own is: some kernels compute differently where it is not.
             self._memory[name, device] = torch.empty(written.shape, dtype=written.dtype, device=device).copy_(written)
@@ -127,17 +129,13 @@ class Decoder:
         flat = memory.reshape(-1)
         if "dtype" in node:
             dtype = DTYPES[node["dtype"]]
-            skipped = offset % dtype.itemsize
-            flat = flat[skipped : flat.numel() - (flat.numel() - skipped) % dtype.itemsize].view(dtype)
+            flat = flat[: flat.numel() // dtype.itemsize * dtype.itemsize].view(dtype)
             offset //= dtype.itemsize
-        shape, stride = node["shape"], node["stride"]
-        if min(offset, *shape, *stride) < 0:
-            raise ValueError("a size below zero")
-        return torch.as_strided(flat, shape, stride, flat.storage_offset() + offset)
+        return strided(flat, node["shape"], node["stride"], offset)
 
     def _array(self, value: dict[str, Any], content: dict[str, Any]) -> Any:
         written = flat_bytes(self._tensors[content["$tensor"]])
-        array = numpy.frombuffer(bytearray(written.numpy().tobytes()), _numpy_dtype(value["dtype"]))
+        array = written.clone().numpy().view(_numpy_dtype(value["dtype"]))
         if value.get("order") == "F":
             return array.reshape(value["shape"][::-1]).T
         return array.reshape(value["shape"])
@@ -146,10 +144,11 @@ class Decoder:
 def _member(content: Any, like: Any, place: Place) -> enum.Enum:
     name, member = content
     if not isinstance(like, enum.Enum):
-        words = f"{words_for(place)} is {member!r} of the Enum {name!r}, whose class is not known here"
+        words = f"{words_for(place)} is {shown(member)} of the Enum {shown(name)}, whose class is not known here"
         raise StateError(words, where=words_for(place))
     if type(like).__name__ != name or member not in type(like).__members__:
-        words = f"{words_for(place)} is {member!r} of the Enum {name!r}; here it is one of {type(like).__name__}"
+        here = f"here it is one of {type(like).__name__}"
+        words = f"{words_for(place)} is {shown(member)} of the Enum {shown(name)}; {here}"
         raise StateError(words, where=words_for(place))
     return type(like)[member]
 

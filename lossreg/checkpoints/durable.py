@@ -9,17 +9,15 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+
+from lossreg.checkpoints.reading import retried
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]  # the way to say that a module is missing
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _FLAGS = (
     os.O_WRONLY
@@ -123,15 +121,6 @@ def remove(path: Path) -> None:
             retried(shutil.rmtree, path)
         else:
             retried(os.unlink, path)
-
-
-def retried(function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
-    """The value of a system call, which is made again when a signal interrupts it."""
-    while True:
-        try:
-            return function(*arguments, **keywords)
-        except InterruptedError:
-            continue
 
 
 def _sync(descriptor: int) -> None:

@@ -13,8 +13,7 @@ import numpy
 import torch
 from torch import Tensor, nn
 
-from lossreg.checkpoints.plain import MARK, NUMPY, Codec, Place, is_key, type_words, words_for
-from lossreg.checkpoints.reading import MAX_DEPTH
+from lossreg.checkpoints.plain import MARK, MAX_NESTED, NUMPY, Codec, Place, is_key, type_words, words_for
 from lossreg.checkpoints.shared_tensors import SharedTensors
 from lossreg.checkpoints.tensors import dtype_name, why_not_written
 from lossreg.errors import StateError
@@ -43,14 +42,14 @@ class Encoder:
         Raises:
             StateError: If there is none.
         """
-        if len(place) > MAX_DEPTH // 2:  # what is marked has two levels
+        if len(place) > MAX_NESTED:
             raise StateError(f"{words_for(place[:5])}... is nested too deep, or holds itself", where=words_for(place))
         kind = type(value)
         if value is None or kind in (bool, str):
             return value
         if kind in self._codecs:
             codec = self._codecs[kind]
-            return {"$codec": codec.name, "of": self.encode(codec.to_plain(value), place)}
+            return {"$codec": codec.name, "of": self.encode(codec.to_plain(value), (*place, codec.name))}
         if kind in _ALONE:
             return _ALONE[kind](value)
         if kind in _NESTED:
@@ -113,9 +112,9 @@ class Encoder:
         if not value.flags.c_contiguous and value.flags.f_contiguous:
             node["order"] = "F"
             value = value.T
-        data = numpy.frombuffer(bytearray(value.tobytes()), numpy.uint8) if value.nbytes else numpy.empty(0, "u1")
+        data = numpy.ascontiguousarray(value).reshape(-1).view(numpy.uint8) if value.nbytes else numpy.empty(0, "u1")
         inner: dict[str, Any] = {}
-        self.tensors.add(inner, torch.from_numpy(data), words_for(place))
+        self.tensors.add(inner, torch.from_numpy(data.copy()), words_for(place))  # it may be read-only
         return {"$array": inner, **node}
 
     def _numpy_scalar(self, value: numpy.generic, place: Place) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from lossreg.checkpoints.reading import read_bytes, read_json, read_parts, why_unreadable
+from lossreg.checkpoints.reading import read_bytes, read_json, read_parts, retried, why_unreadable
 from lossreg.errors import CheckpointError
 from lossreg.values import shown
 
@@ -59,21 +60,29 @@ class Manifest:
         try:
             if not stat.S_ISDIR(path.lstat().st_mode):
                 raise _damaged(path, "it is not a directory")
-            data = read_bytes(path / MANIFEST, MAX_BYTES)
-            content = read_json(data)
-            if not isinstance(content, dict) or content.get("format") != FORMAT:
-                told = content.get("format") if isinstance(content, dict) else None
-                why = f"its format is {shown(told)}, and this version reads {FORMAT}"
-                raise _damaged(path, f"{MANIFEST}: {why}")
-            facts, files = content["facts"], content["files"]
-            manifest = cls(path, facts, {name: (value["bytes"], value["sha256"]) for name, value in files.items()})
-            manifest._check()
-            if data != manifest.to_bytes():
-                raise _damaged(path, f"{MANIFEST} is not as it was written")
+            return cls.parse(path, read_bytes(path / MANIFEST, MAX_BYTES))
         except CheckpointError:
             raise
         except Exception as error:  # a file may hold anything
             raise _damaged(path, f"{MANIFEST}: {why_unreadable(error)}") from error
+
+    @classmethod
+    def parse(cls, path: Path, data: bytes) -> Manifest:
+        """The manifest of a directory by its text.
+
+        Raises:
+            CheckpointError: If it is not as it was written.
+            Exception: Anything else, if it is something else.
+        """
+        content = read_json(data)
+        told = content.get("format") if isinstance(content, dict) else None
+        if told != FORMAT:
+            raise ValueError(f"its format is {shown(told)}, and this version reads {FORMAT}")
+        files = {name: (value["bytes"], value["sha256"]) for name, value in content["files"].items()}
+        manifest = cls(path, content["facts"], files)
+        manifest._check()
+        if data != manifest.to_bytes():
+            raise ValueError("it is not as it was written")
         return manifest
 
     def _check(self) -> None:
@@ -115,7 +124,7 @@ class Manifest:
 
     def _names(self) -> list[str]:
         try:
-            return sorted(entry.name for entry in self.path.iterdir())
+            return sorted(retried(os.listdir, self.path))
         except OSError as error:
             raise _damaged(self.path, why_unreadable(error)) from error
 
@@ -159,7 +168,7 @@ def leftover_path(path: Path, what: str) -> Path:
 def _directories(folder: Path) -> Iterator[Path]:
     """The checkpoints by name; one that was making place counts where nothing has taken it."""
     try:
-        paths = sorted(folder.iterdir())
+        paths = [folder / name for name in sorted(retried(os.listdir, folder))]
     except FileNotFoundError:
         return
     except OSError as error:

@@ -11,6 +11,8 @@ import attrs
 MARK = "$"  # the first character of the keys that say what an object of JSON stands for
 NUMPY = re.compile(r"[<>|=]?[biufcSUmM]\d{0,9}(\[\w{1,10}\])?")  # numpy's dtypes of plain numbers and texts
 
+MAX_NESTED = 50  # lists and dictionaries within each other; each is up to three levels of JSON
+
 Place = tuple[Any, ...]  # the keys that lead to a value in a state
 
 
@@ -20,15 +22,34 @@ class Codec:
 
     Attributes:
         name: What a file calls them.
-        type: The class, exactly.
+        kind: The class, exactly.
         to_plain: Gives plain data and tensors.
         from_plain: Makes an object of them.
     """
 
     name: str
-    type: type
+    kind: type[Any]
     to_plain: Callable[[Any], Any]
     from_plain: Callable[[Any], Any]
+
+    @classmethod
+    def of_attributes(cls, name: str, kind: type[Any]) -> Codec:
+        """A codec for objects that are what their attributes are.
+
+        Example:
+            >>> from types import SimpleNamespace
+            >>> codec = Codec.of_attributes("space", SimpleNamespace)
+            >>> codec.from_plain(codec.to_plain(SimpleNamespace(rank=4)))
+            namespace(rank=4)
+        """
+
+        def from_plain(attributes: dict[str, Any]) -> Any:
+            of: Any = kind
+            made = of.__new__(of)
+            vars(made).update(attributes)
+            return made
+
+        return cls(name, kind, lambda value: dict(vars(value)), from_plain)
 
 
 def is_key(key: object) -> bool:

@@ -6,11 +6,14 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from lossreg.values import one_line, shortened
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _FLAGS = (
     os.O_RDONLY
@@ -21,11 +24,20 @@ _FLAGS = (
 )
 _PART = 1 << 20  # bytes
 
-MAX_DEPTH = 100  # lists and objects within each other
+MAX_DEPTH = 200  # lists and objects within each other
 _MAX_DIGITS = 20  # of a whole number; those of 64 bits have no more
 
 _TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def retried(function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+    """The value of a system call, which is made again when a signal interrupts it. Python does so for some of them."""
+    while True:
+        try:
+            return function(*arguments, **keywords)
+        except InterruptedError:
+            continue
 
 
 def read_parts(path: Path) -> Iterator[bytes]:
@@ -37,7 +49,7 @@ def read_parts(path: Path) -> Iterator[bytes]:
     """
     descriptor = open_regular_file(path)
     try:
-        while part := os.read(descriptor, _PART):
+        while part := retried(os.read, descriptor, _PART):
             yield part
     finally:
         os.close(descriptor)
@@ -53,7 +65,7 @@ def open_regular_file(path: Path) -> int:
     mode = path.lstat().st_mode
     if not stat.S_ISREG(mode):
         raise ValueError(f"it is {_name_of(mode)}, not a regular file")
-    descriptor = os.open(path, _FLAGS)
+    descriptor = retried(os.open, path, _FLAGS)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise ValueError("it is not a regular file")
@@ -103,8 +115,9 @@ def why_unreadable(error: Exception) -> str:
     """What an error says of a file, on one line of a sensible length."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    text = shortened(one_line(" ".join(str(error).split())))
-    return text if isinstance(error, ValueError) and text else f"{type(error).__name__}: {text}"
+    text = shortened(one_line(" ".join(str(error).split())).removeprefix("Error while deserializing header: "))
+    has_words = isinstance(error, ValueError) or type(error).__name__ == "SafetensorError"
+    return text if has_words and text else f"{type(error).__name__}: {text}"
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lossreg.checkpoints.tensors import dtype_name, is_same_view, memory_of, span_of
+from lossreg.checkpoints.tensors import dtype_name, has_overlap, is_same_view, memory_of, span_of
+
+_ALIGNED = 16  # bytes; the widest dtype
 
 
 class SharedTensors:
@@ -18,7 +20,10 @@ class SharedTensors:
 
     def add(self, node: dict[str, Any], tensor: Tensor, where: str) -> None:
         """Takes a tensor, and the object of JSON that stands for it, which `written` completes."""
-        self._found.append((node, tensor, where))
+        plain = tensor.detach().resolve_conj().resolve_neg()
+        if has_overlap(plain):
+            plain = plain.contiguous()  # such as one that was expanded
+        self._found.append((node, plain, where))
 
     def written(self) -> dict[str, Tensor]:
         """What to write, by name."""
@@ -35,7 +40,7 @@ class SharedTensors:
                 for node, _, _ in cluster:
                     node |= {"$tensor": name, **layout}
             else:
-                start = min(span_of(tensor)[0] for _, tensor, _ in cluster)
+                start = min(span_of(tensor)[0] for _, tensor, _ in cluster) // _ALIGNED * _ALIGNED
                 end = max(span_of(tensor)[1] for _, tensor, _ in cluster)
                 memory = torch.empty(0, dtype=torch.uint8, device=first.device)
                 written[name] = memory.set_(first.untyped_storage(), start, (end - start,))  # type: ignore[call-overload]  # torch's stub lacks this one
@@ -68,11 +73,12 @@ class SharedTensors:
 
 def _packed(tensor: Tensor) -> tuple[Tensor, dict[str, Any]]:
     """A tensor as it is written, and how its elements lie in memory if that is not the usual order."""
-    if tensor.is_contiguous():
-        return tensor.detach(), {}
     strides = tensor.stride()
+    if strides == torch.empty(tensor.shape, device="meta").stride():
+        return tensor, {}
     order = sorted(range(tensor.dim()), key=lambda axis: (-strides[axis], -tensor.shape[axis], axis))
-    permuted = tensor.detach().permute(order)
-    if not permuted.is_contiguous():  # it has gaps, or elements that lie in one place
-        return tensor.detach().contiguous(), {}
-    return permuted, {"shape": list(tensor.shape), "stride": list(tensor.stride())}
+    permuted = tensor.permute(order)
+    if not permuted.is_contiguous():  # it has gaps
+        return tensor.contiguous(), {}
+    # Also where the strides of axes of length 1 alone differ: kernels are chosen by them.
+    return permuted, {"shape": list(tensor.shape), "stride": list(strides)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -64,12 +66,12 @@ def flat_bytes(tensor: Tensor) -> Tensor:
 
 
 def from_bytes(data: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
-    """The tensor whose `flat_bytes` these are.
+    """The tensor whose `flat_bytes` these are, in memory of its own, since theirs may not be aligned for its dtype.
 
     Raises:
         RuntimeError: If there are too few or too many.
     """
-    flat = data.reshape(-1)
+    flat = data.reshape(-1).clone()
     return (flat if dtype == torch.uint8 else flat.view(dtype)).reshape(shape)
 
 
@@ -85,6 +87,34 @@ def span_of(tensor: Tensor) -> tuple[int, int]:
         return start, start
     last: int = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
     return start, start + (last + 1) * tensor.element_size()
+
+
+def has_overlap(tensor: Tensor) -> bool:
+    """Whether elements of a tensor lie in the same place, as those of one that was expanded do.
+
+    It is also true of rare ones that are interleaved.
+    """
+    reach = 0
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1 and stride <= reach:
+            return True
+        reach += (size - 1) * stride
+    return False
+
+
+def strided(flat: Tensor, shape: list[int], stride: list[int], offset: int) -> Tensor:
+    """The elements of a flat tensor in a shape, with checks for numbers that come from a file.
+
+    Raises:
+        ValueError: If there are not as many.
+        TypeError: If they are not whole numbers.
+    """
+    if not {int}.issuperset(map(type, [offset, *shape, *stride])):
+        raise TypeError("sizes and strides are whole numbers")
+    last = offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
+    if min(offset, *shape, *stride) < 0 or last >= flat.numel() or math.prod(shape) > flat.numel():
+        raise ValueError("its sizes and strides lead out of what was written")
+    return torch.as_strided(flat, shape, stride, flat.storage_offset() + offset)
 
 
 def is_same_view(one: Tensor, other: Tensor) -> bool:

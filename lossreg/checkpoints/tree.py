@@ -34,8 +34,11 @@ def encode(tree: Any, name: str = "", codecs: Iterable[Codec] = ()) -> tuple[Any
     Raises:
         StateError: If it holds what cannot be written; the message says where.
     """
-    encoder = Encoder({codec.type: codec for codec in codecs})
-    value = encoder.encode(tree, (name,) if name else ())
+    encoder = Encoder({codec.kind: codec for codec in codecs})
+    try:
+        value = encoder.encode(tree, (name,) if name else ())
+    except RecursionError as error:  # a key that is a tuple of tuples without end
+        raise StateError(f"{name or 'the state'} is nested too deep", where=name) from error
     return value, encoder.tensors.written()
 
 
@@ -52,7 +55,7 @@ def why_not_plain(tree: Any, name: str = "", codecs: Iterable[Codec] = ()) -> st
         'optimizer.projector is a builtin_function_or_method (builtins), which is not plain data'
     """
     try:
-        Encoder({codec.type: codec for codec in codecs}).encode(tree, (name,) if name else ())
+        encode(tree, name, codecs)
     except StateError as error:
         return error.message
     return None

@@ -10,25 +10,27 @@ import contextlib
 import json
 import os
 import struct
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
-import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from lossreg.checkpoints.reading import open_regular_file, read_json, why_unreadable
+from lossreg.checkpoints.reading import open_regular_file, read_json, retried, why_unreadable
 from lossreg.checkpoints.tensors import (
     DTYPES,
     SAFETENSORS,
     dtype_name,
     flat_bytes,
     from_bytes,
+    has_overlap,
     is_same_view,
     memory_of,
     span_of,
+    strided,
     why_not_written,
 )
 from lossreg.checkpoints.tree import decode, encode
@@ -54,9 +56,10 @@ class _Notes:
         order: The names of the state in their order.
         facts: The names of the facts, which are entries of the metadata.
         tied: Name -> the name of the tensor it shares its memory with, and its view of it: None for the same one, else
-            dtype, shape, strides and offset in elements.
+            shape, strides and offset in elements.
         dtypes: Name -> the dtype of a tensor that is written as bytes, and its shape.
         plain: Name -> an entry that is not a tensor, by the encoding of `tree`.
+        versions: Prefix of a module -> the version of its state, where it is not 1.
     """
 
     order: list[str] = attrs.Factory(list)
@@ -64,6 +67,7 @@ class _Notes:
     tied: dict[str, Any] = attrs.Factory(dict)
     dtypes: dict[str, Any] = attrs.Factory(dict)
     plain: dict[str, Any] = attrs.Factory(dict)
+    versions: dict[str, int] = attrs.Factory(dict)
 
 
 def write_weights(file: Writable, state: Mapping[str, Any], facts: Mapping[str, str]) -> None:
@@ -83,6 +87,10 @@ def write_weights(file: Writable, state: Mapping[str, Any], facts: Mapping[str, 
         OSError: What `file.write` raises.
     """
     notes = _Notes(order=[str(name) for name in state], facts=sorted(facts))
+    for prefix, told in getattr(state, "_metadata", {}).items():
+        version = told.get("version")
+        if type(version) is int and version != 1:
+            notes.versions[prefix] = version
     tensors = _tensors(state, notes)
     # The widest first, so that each begins at a multiple of its width.
     names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
@@ -121,12 +129,29 @@ def read_weights(path: str | Path) -> tuple[dict[str, Any], dict[str, str]]:
     """
     path = Path(path)
     with _readable(path):
-        os.close(open_regular_file(path))
+        _check_header(path)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it cannot be iterated over
         notes = _read_notes(metadata, tensors)
         return _state(tensors, notes), {name: metadata[name] for name in notes.facts}
+
+
+def _check_header(path: Path) -> None:
+    """What the library takes: a name that is there twice; and what it takes the file's word for."""
+    descriptor = open_regular_file(path)
+    try:
+        start = retried(os.read, descriptor, 8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        if length > min(MAX_HEADER, os.fstat(descriptor).st_size - 8):
+            raise ValueError(f"it is truncated, or no safetensors: its header would be {length} bytes long")
+        header = b""
+        while len(header) < length and (part := retried(os.read, descriptor, length - len(header))):
+            header += part
+    finally:
+        os.close(descriptor)
+    if not isinstance(read_json(header), dict):
+        raise ValueError("it is not safetensors")
 
 
 @contextlib.contextmanager
@@ -177,7 +202,8 @@ def _leave_out_tied(tensors: dict[str, Tensor], notes: _Notes) -> None:
         kept = tensors[whole[0]]
         for name in names:
             is_same = is_same_view(tensors[name], kept)
-            if name != whole[0] and (is_same or kept.is_contiguous()):
+            is_view = kept.is_contiguous() and tensors[name].dtype == kept.dtype and not has_overlap(tensors[name])
+            if name != whole[0] and (is_same or is_view):
                 tied = tensors.pop(name)
                 notes.tied[name] = [whole[0], None if is_same else _view(tied)]
 
@@ -188,7 +214,7 @@ def _is_whole(tensor: Tensor) -> bool:
 
 
 def _view(tensor: Tensor) -> list[Any]:
-    return [dtype_name(tensor.dtype), list(tensor.shape), list(tensor.stride()), tensor.storage_offset()]
+    return [list(tensor.shape), list(tensor.stride()), tensor.storage_offset()]
 
 
 def _metadata(notes: _Notes, facts: Mapping[str, str]) -> dict[str, str]:
@@ -215,14 +241,13 @@ def _state(tensors: dict[str, Tensor], notes: _Notes) -> dict[str, Any]:
     for name, (dtype, shape) in notes.dtypes.items():
         state[name] = from_bytes(tensors[name], DTYPES[dtype], tuple(shape))
     for name, (kept, view) in notes.tied.items():
-        state[name] = state[kept] if view is None else _viewed(state[kept], *view)
+        state[name] = state[kept] if view is None else strided(state[kept].reshape(-1), *view)
     for name, encoded in notes.plain.items():
         inner = {key.removeprefix(f"{name}#"): state.pop(key) for key in list(state) if key.startswith(f"{name}#")}
         state[name] = decode(encoded, inner)
     if sorted(state) != sorted(notes.order):
         raise ValueError("its notes and its tensors do not have the same names")
-    return {name: state[name] for name in notes.order}
-
-
-def _viewed(kept: Tensor, dtype: str, shape: list[int], strides: list[int], offset: int) -> Tensor:
-    return torch.as_strided(kept.reshape(-1).view(DTYPES[dtype]), shape, strides, offset)
+    ordered = OrderedDict((name, state[name]) for name in notes.order)
+    # As `state_dict()` has it: some modules read older states in another way.
+    ordered._metadata = OrderedDict((prefix, {"version": version}) for prefix, version in notes.versions.items())  # type: ignore[attr-defined]  # torch's own
+    return ordered
