@@ -67,6 +67,7 @@ from lossreg.training.selection import (
     select_loss,
     select_observers,
 )
+from lossreg.training.state_dicts import check_kept
 from lossreg.training.weights import Weights
 from lossreg.training.weights_choice import choose_weights
 from lossreg.validation import Cut
@@ -97,6 +98,9 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     declared = declared_needs(selection.optimizer.component)
     runtime = _runtime(spec, samples)
     objective = _build_objective(chosen, spec, device, samples, runtime, request.registries, closure=declared.closure)
+    check_kept(objective.model.state_dict(), f"the model {chosen['model'].label}")
+    if objective.trains_loss:
+        check_kept(objective.loss_state(), f"the loss {chosen['loss'].label}")
     initial = start_from(objective.model, spec, chosen["model"].label)
     freezing = plan_freezing(spec, objective, chosen["model"].label)
     plan, schedules = _plan_optimization(selection, chosen, spec, samples, objective, runtime)

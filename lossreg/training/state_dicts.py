@@ -8,6 +8,8 @@ from typing import Any
 import attrs
 from torch import Tensor, nn
 
+from lossreg.checkpoints.tensors import why_not_written
+from lossreg.checkpoints.tree import why_not_plain
 from lossreg.errors import ConfigError, describe_error
 
 SHOWN = 4  # names of each kind in a message
@@ -71,6 +73,25 @@ def _why_not(own: Any, given: Any) -> str | None:
     if (own.is_floating_point(), own.is_complex()) != (given.is_floating_point(), given.is_complex()):
         return f"of {given.dtype} there and of {own.dtype} in the model"
     return None
+
+
+def check_kept(state: Mapping[str, Any], what: str) -> None:
+    """Checks before a run that its weights can be written at its end.
+
+    Args:
+        state: A `state_dict()`.
+        what: What it is of, for the message: `the model mlp`.
+
+    Raises:
+        ConfigError: That names the first entry that cannot be.
+    """
+    for name, value in state.items():
+        why = why_not_written(value) if isinstance(value, Tensor) else why_not_plain(value, name)
+        if why is not None:
+            raise ConfigError(
+                f"the weights of {what} cannot be kept: {f'{name} is {why}' if isinstance(value, Tensor) else why}. A "
+                "buffer that is registered with persistent=False is no weight"
+            )
 
 
 def load_state(module: nn.Module, state: Mapping[str, Any], where: str, *, advice: str = "") -> None:
