@@ -212,4 +212,3 @@ def read_source(source: str | Path) -> SavedWeights:
     if place.parent.name == CHECKPOINTS and not os.path.lexists(place / NAME):  # see above
         return _of_checkpoint(place.parent.parent, place.name).model
     return read_kept(place).model
-

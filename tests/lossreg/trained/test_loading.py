@@ -161,7 +161,9 @@ def test_a_model_that_is_not_installed(run: Run) -> None:
     here = lossreg.load_registries(allow=[])
     here.models.register("net")(lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 10)))
     directory = run(model="net", registries=here).directory
-    with pytest.raises(lossreg.ConfigError, match=r"its model local\.net is missing here; it came from the file .*: add -p "):
+    with pytest.raises(
+        lossreg.ConfigError, match=r"its model local\.net is missing here; it came from the file .*: add -p "
+    ):
         load_run(directory)
 
 
