@@ -83,7 +83,11 @@ def compare(whole: Seen, first: Seen, second: Seen, steps: int, more: int) -> Re
         return ResumeReport(steps, more, compared, (sentence,))
     if all(compared.values()):
         return ResumeReport(steps, more, compared)
-    found = [_differing(what, whole.final[what], second.final[what]) for what, same in compared.items() if not same and what in whole.final]
+    found = [
+        _differing(what, whole.final[what], second.final[what])
+        for what, same in compared.items()
+        if not same and what in whole.final
+    ]
     if not compared["rows of metrics.jsonl"]:
         found.append(_differing_rows(whole.rows, second.rows))
     return ResumeReport(steps, more, compared, (*found, *_causes(whole, first, second, steps)))
@@ -123,7 +127,9 @@ def _strangers(foreign: Sequence[str]) -> str:
 def _differing(what: str, one: Mapping[str, str], other: Mapping[str, str]) -> str:
     places = [place for place in {**one, **other} if one.get(place) != other.get(place)]
     more = f" and {len(places) - MAX_SHOWN} more" if len(places) > MAX_SHOWN else ""
-    return f"the {what} differs: {', '.join(places[:MAX_SHOWN])}{more}".replace("weights of the model differs", "weights of the model differ").replace("weights of the loss differs", "weights of the loss differ")
+    return f"the {what} differs: {', '.join(places[:MAX_SHOWN])}{more}".replace(
+        "weights of the model differs", "weights of the model differ"
+    ).replace("weights of the loss differs", "weights of the loss differ")
 
 
 def _differing_rows(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]]) -> str:
