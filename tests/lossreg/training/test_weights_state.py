@@ -53,7 +53,7 @@ def parts_of(data: Data, weights: str) -> Parts:
 def train(parts: Parts, epochs: range) -> None:
     """Trains some epochs as the loop does, without evaluation."""
     run = State(parts.spec, Path(), parts)
-    session = Session(run, EarlyStopping(run), FiniteLoss(run, []))
+    session = Session(run, EarlyStopping(run), FiniteLoss(run, frozenset()))
     step = session.watch.step = training_step(parts)
     agenda = Agenda(parts.spec, parts.processes, SignalGuard())
     saver = Saver(parts.spec, agenda, None, lambda: 0)
