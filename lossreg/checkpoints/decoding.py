@@ -66,6 +66,8 @@ class Decoder:
         content = value[mark]
         if mark == "$tensor":
             return self._tensor(value, like)
+        if mark == "$sparse":
+            return self._sparse(value, content, like, place)
         if mark == "$array":
             return self._array(value, content)
         if mark == "$codec":
@@ -132,6 +134,13 @@ class Decoder:
             flat = flat[: flat.numel() // dtype.itemsize * dtype.itemsize].view(dtype)
             offset //= dtype.itemsize
         return strided(flat, node["shape"], node["stride"], offset)
+
+    def _sparse(self, value: dict[str, Any], content: list[Any], like: Any, place: Place) -> Tensor:
+        on = torch.empty(0, device=like.device) if isinstance(like, Tensor) else None
+        indices, values = (self.decode(part, on, place) for part in content)
+        return torch.sparse_coo_tensor(
+            indices, values, value["shape"], is_coalesced=bool(value["coalesced"]), check_invariants=True
+        )
 
     def _array(self, value: dict[str, Any], content: dict[str, Any]) -> Any:
         written = flat_bytes(self._tensors[content["$tensor"]])

@@ -96,6 +96,8 @@ class Encoder:
         return self.encode(key, place)
 
     def _tensor(self, value: Tensor, place: Place) -> Any:
+        if type(value) is Tensor and value.layout == torch.sparse_coo and not value.requires_grad:
+            return self._sparse(value, place)
         why = why_not_written(value)
         if why is not None:
             raise StateError(f"{words_for(place)} is {why}", where=words_for(place))
@@ -106,6 +108,11 @@ class Encoder:
             node["grad"] = True
         self.tensors.add(node, value, words_for(place))
         return node
+
+    def _sparse(self, value: Tensor, place: Place) -> Any:
+        """As SGD's momentum is where gradients are sparse."""
+        parts = [self.encode(part, place) for part in (value._indices(), value._values())]
+        return {"$sparse": parts, "shape": list(value.shape), "coalesced": value.is_coalesced()}
 
     def _array(self, value: numpy.ndarray[Any, Any], place: Place) -> Any:
         if not NUMPY.fullmatch(value.dtype.str):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -161,7 +163,10 @@ def _fitting(saved: Any, fresh: Any, shapes: Mapping[str, Any], parameters: Mapp
 
 
 def _restore_types(optimizer: Optimizer, state: Any, parameters: Mapping[str, Parameter]) -> None:
-    """Puts back the types of state tensors: torch gives them the type of their parameter as it loads them."""
+    """Puts back what torch makes of a state as it loads it.
+
+    It gives tensors the type of their parameter, a deque no greatest length, and a text the words of a generator.
+    """
     if isinstance(optimizer, JointOptimizer):
         for member, of_member in zip(optimizer.members, state["members"], strict=True):
             _restore_types(member, of_member, parameters)
@@ -172,7 +177,21 @@ def _restore_types(optimizer: Optimizer, state: Any, parameters: Mapping[str, Pa
         held: Any = optimizer.state.get(parameters[name]) if name in parameters else None
         if not isinstance(held, dict) or not isinstance(values, Mapping):
             continue
-        for key, value in values.items():
-            loaded = held.get(key)
-            if isinstance(value, torch.Tensor) and isinstance(loaded, torch.Tensor) and loaded.dtype != value.dtype:
-                held[key] = value.to(loaded.device)
+        held |= {key: _as_saved(value, held[key]) for key, value in values.items() if key in held}
+
+
+def _as_saved(value: Any, loaded: Any) -> Any:
+    """A value of the state as it was, on the device of what torch made of it."""
+    if isinstance(value, torch.Tensor) and isinstance(loaded, torch.Tensor):
+        return loaded if loaded.dtype == value.dtype else value.to(loaded.device)
+    if isinstance(value, str) and isinstance(loaded, str):
+        return value
+    if isinstance(value, dict) and isinstance(loaded, dict) and value.keys() == loaded.keys():
+        made = copy.copy(value)  # of its own class
+        for key in value:
+            made[key] = _as_saved(value[key], loaded[key])
+        return made
+    if isinstance(value, deque | list | tuple) and type(loaded) is type(value) and len(loaded) == len(value):
+        items = map(_as_saved, value, loaded)
+        return deque(items, value.maxlen) if isinstance(value, deque) else type(value)(items)
+    return loaded

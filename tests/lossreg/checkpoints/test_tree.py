@@ -282,7 +282,7 @@ def test_a_codec_makes_objects_plain() -> None:
         (numpy.zeros(1, [("a", "i4")]), r"weight is a numpy array of"),
         ({object(): 1}, r"weight has the key <object object at .*, a object \(builtins\)"),
         (torch.zeros(2, device="meta"), r"weight is a tensor on the device meta"),
-        (torch.zeros(2, 2).to_sparse(), r"weight is a sparse tensor \(sparse_coo\)"),
+        (torch.zeros(2, 2).to_sparse().requires_grad_(), r"weight is a sparse tensor \(sparse_coo\)"),
         (nn.parameter.UninitializedParameter(), r"weight is a UninitializedParameter"),
     ],
     ids=lambda value: None if isinstance(value, str) else type(value).__name__,
@@ -294,6 +294,26 @@ def test_what_is_not_plain_is_named(value: Any, words: str) -> None:
         encode(tree)
     assert why_not_plain(tree) == str(caught.value)
     assert caught.value.where.startswith("optimizer.state.weight")
+
+
+@pytest.mark.parametrize("coalesced", [True, False])
+def test_sparse_tensors_keep_their_entries(coalesced: bool) -> None:
+    """A sparse tensor has the same indices and values in the same order, and is coalesced as it was."""
+    made = torch.sparse_coo_tensor(torch.tensor([[2, 0, 2]]), torch.tensor([[1.0, 2], [3, 4], [5, 6]]), (4, 2))
+    made = made.coalesce() if coalesced else made
+    value, tensors = encode({"momentum": made})
+    read = decode(json.loads(json.dumps(value)), tensors)["momentum"]
+    assert read.is_coalesced() is coalesced
+    assert read.shape == made.shape
+    assert read._indices().equal(made._indices())
+    assert read._values().equal(made._values())
+
+
+def test_a_sparse_tensor_that_points_outside_is_refused() -> None:
+    """Indices of a file are checked against its shape."""
+    value, tensors = encode(torch.eye(3).to_sparse(), "state")
+    with pytest.raises(StateError, match="that makes no sense"):
+        decode({**value, "shape": [2, 3]}, tensors)
 
 
 def test_what_is_plain_has_nothing_to_say() -> None:

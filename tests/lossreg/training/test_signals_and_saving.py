@@ -32,10 +32,10 @@ class Signalled(nn.Module):
 
     Args:
         first: Sent in a forward pass of the run, or None.
-        while_saving: Sent each time that its weights are collected.
+        while_saving: Sent each time that its weights are collected, or None.
     """
 
-    def __init__(self, first: int | None, while_saving: int) -> None:
+    def __init__(self, first: int | None, while_saving: int | None) -> None:
         super().__init__()
         self.linear = nn.Linear(784, 10)
         self.first, self.while_saving = first, while_saving
@@ -54,7 +54,7 @@ class Signalled(nn.Module):
 
     @staticmethod
     def _collected(module: Any, *_: Any) -> None:
-        if module.armed:
+        if module.armed and module.while_saving is not None:
             signal.raise_signal(module.while_saving)
 
 
@@ -116,14 +116,22 @@ def test_ctrl_c_during_the_last_save_ends_the_program_afterwards(tmp_path: Path)
     last = Last()
     with pytest.raises(KeyboardInterrupt):
         lossreg.run(
-            **SMALL, model=Signalled(None, signal.SIGINT), out=tmp_path / "run", quiet=True, observers=[Arm(), last]
-        )
+            **SMALL, model=Signalled(None, signal.SIGINT), out=tmp_path / "run", quiet=True, observers=[Arm(), last],
+            checkpoint_every=None,
+        )  # fmt: skip
     assert record(tmp_path / "run")["status"] == "finished"
     assert (tmp_path / "run" / "model.safetensors").exists()
     assert last.called == ["finished"]
 
 
-def test_a_handler_that_only_takes_note_goes_on_doing_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("every", "while_saving", "count"),
+    # Two in the forward pass, and one that waited for the save.
+    [(None, signal.SIGINT, 3), (1, None, 2)],
+)
+def test_a_handler_that_only_takes_note_goes_on_doing_so(
+    tmp_path: Path, every: int | None, while_saving: int | None, count: int
+) -> None:
     """A program's own handler of SIGINT gets each signal, ends no run, and is there afterwards."""
     seen: list[int] = []
 
@@ -131,10 +139,12 @@ def test_a_handler_that_only_takes_note_goes_on_doing_so(tmp_path: Path) -> None
         seen.append(number)
 
     signal.signal(signal.SIGINT, note)
-    model = Signalled(signal.SIGINT, signal.SIGINT)
-    lossreg.run(**SMALL, model=model, out=tmp_path / "run", quiet=True, observers=[Arm()])
+    model = Signalled(signal.SIGINT, while_saving)
+    lossreg.run(
+        **SMALL, model=model, out=tmp_path / "run", quiet=True, observers=[Arm()], checkpoint_every=every
+    )  # fmt: skip
     assert record(tmp_path / "run")["status"] == "finished"
-    assert seen == [signal.SIGINT] * 3  # two in the forward pass, and the one that waited for the save
+    assert seen == [signal.SIGINT] * count
     assert signal.getsignal(signal.SIGINT) is note
 
 
@@ -142,13 +152,18 @@ def test_a_handler_that_only_takes_note_goes_on_doing_so(tmp_path: Path) -> None
 def test_a_second_sigterm_or_sighup_is_harmless(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], sent: signal.Signals, code: int
 ) -> None:
-    """A command ends with 128 + the signal's number and keeps weights and record, however often the signal comes."""
+    """A command ends with 128 + the signal's number and keeps weights and record, however often the signal comes.
+
+    Its last line is the command that goes on with the run.
+    """
     name = f"signalled_{sent.name.lower()}"
     lossreg.models.register(name)(lambda: armed(Signalled(sent, sent), tmp_path / "run" / "run.json"))
     with pytest.raises(SystemExit) as exit_info:
         main(["run", *FLAGS, "--model", name, "--quiet", "--out", str(tmp_path / "run")])
     assert exit_info.value.code == code
-    assert capsys.readouterr().err == f"lossreg: stopped by {sent.name}\n"
+    assert capsys.readouterr().err == (
+        f"lossreg: stopped by {sent.name}\nlossreg run --resume {tmp_path / 'run'}\n"
+    )  # fmt: skip
     assert (record(tmp_path / "run")["status"], record(tmp_path / "run")["reason"]) == ("interrupted", sent.name)
     assert set(load_file(tmp_path / "run" / "model.safetensors")) == {"linear.weight", "linear.bias"}
 

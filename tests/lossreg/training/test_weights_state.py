@@ -17,14 +17,21 @@ from torch import Tensor, nn
 
 from lossreg import ConfigError, Data, RunSpec
 from lossreg.registry.registries import default
+from lossreg.training.agenda import Agenda
+from lossreg.training.early_stopping import EarlyStopping
+from lossreg.training.finite_loss import FiniteLoss
 from lossreg.training.hardware.distributed import Processes
 from lossreg.training.hooks import RunHooks
+from lossreg.training.limits import Limits
 from lossreg.training.loop import train_epoch, training_step
 from lossreg.training.optim.modes import has_modes
 from lossreg.training.parts import Parts
+from lossreg.training.resume.saver import Saver
+from lossreg.training.resume.session import Session
 from lossreg.training.selection import Request
 from lossreg.training.setup import set_up
 from lossreg.training.state import Run as State
+from lossreg.training.stops import SignalGuard
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -46,11 +53,14 @@ def parts_of(data: Data, weights: str) -> Parts:
 def train(parts: Parts, epochs: range) -> None:
     """Trains some epochs as the loop does, without evaluation."""
     run = State(parts.spec, Path(), parts)
-    step = training_step(parts)
+    session = Session(run, EarlyStopping(run), FiniteLoss(run, frozenset()))
+    step = session.watch.step = training_step(parts)
+    agenda = Agenda(parts.spec, parts.processes, SignalGuard())
+    saver = Saver(parts.spec, agenda, None, lambda: 0)
     for epoch in epochs:
-        run.epoch = epoch
+        session.begin_epoch(epoch)
         parts.weights.begin_epoch()
-        train_epoch(run, step, RunHooks.none())
+        train_epoch(session, step, RunHooks.none(), saver, agenda, Limits(run))
         parts.weights.end_epoch(epoch)
 
 
@@ -153,8 +163,13 @@ def test_a_signal_waits_until_an_optimizer_has_switched(run: Run, tmp_path: Path
         assert torch.equal(value, other.state_dict()[name])
 
 
-def test_an_interrupted_evaluation_keeps_the_average(run: Run, tmp_path: Path) -> None:
-    """A signal while statistics are made for the second time leaves the average, with the statistics before."""
+@pytest.mark.parametrize("every", [None, 1])
+def test_an_interrupted_evaluation_keeps_the_average(run: Run, tmp_path: Path, every: int | None) -> None:
+    """A signal while statistics are made for the second time leaves the average.
+
+    With the statistics before where the signal ends the run at once, and with the new ones where it waits for them, as
+    it does in a run with checkpoints.
+    """
 
     class Interrupting(nn.Module):
         def __init__(self) -> None:
@@ -176,6 +191,7 @@ def test_an_interrupted_evaluation_keeps_the_average(run: Run, tmp_path: Path) -
     with pytest.raises(KeyboardInterrupt):
         run(
             model=model, loss="cross_entropy", epochs=3, limit_train=256, weights="ema(0.9)", out=out,
+            checkpoint_every=every,
         )  # fmt: skip
     whole = Interrupting()
     whole.passes = 100
@@ -185,7 +201,8 @@ def test_an_interrupted_evaluation_keeps_the_average(run: Run, tmp_path: Path) -
     run(model=first, loss="cross_entropy", epochs=1, limit_train=256, weights="ema(0.9)")
     kept = load_file(out / "model.safetensors")
     for name, value in whole.state_dict().items():
-        expected = first.state_dict()[name] if name.startswith("norm.running") else value
+        made_anew = every is None and name.startswith("norm.running")
+        expected = first.state_dict()[name] if made_anew else value
         assert torch.equal(kept[name], expected), name
 
 

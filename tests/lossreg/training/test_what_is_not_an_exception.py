@@ -224,20 +224,31 @@ def _own_handler() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_own_handler")
-def test_a_handler_of_the_program_s_own_ends_it_as_it_says(run_table: Run, tmp_path: Path) -> None:
-    """The SystemExit of a signal's handler is not the model's: it goes up, and the record names the signal."""
+@pytest.mark.parametrize(("every", "done"), [(1, 2), (None, 1)])
+def test_a_handler_of_the_program_s_own_ends_it_as_it_says(
+    run_table: Run, tmp_path: Path, every: int | None, done: int
+) -> None:
+    """The SystemExit of a signal's handler is not the model's: it goes up, and the record names the signal.
 
-    class Terminated(Raises):
+    The handler is called after the step under way where there is a checkpoint to write, and else at once.
+    """
+
+    class Terminated(nn.Module):
         def __init__(self) -> None:
-            super().__init__(self.terminate, tmp_path / "out")
+            super().__init__()
+            self.linear = nn.Linear(4, 3)
+            self.calls = 0
 
-        def terminate(self) -> BaseException:
-            signal.raise_signal(signal.SIGTERM)
-            return AssertionError("the handler has raised")
+        def forward(self, inputs: Tensor) -> Tensor:
+            self.calls += (tmp_path / "out" / "run.json").exists()
+            if self.calls == 2:
+                signal.raise_signal(signal.SIGTERM)
+            return self.linear(inputs)  # type: ignore[no-any-return]  # nn.Module's call is not annotated
 
     with pytest.raises(SystemExit) as caught:
-        run_table(model=Terminated(), batch_size=8)
+        run_table(model=Terminated(), batch_size=8, checkpoint_every=every)
     assert caught.value.code == 0
     written = record(tmp_path / "out")
     assert (written["status"], written["reason"]) == ("interrupted", "SIGTERM")
+    assert written["steps_done"] == done
     assert (tmp_path / "out" / "model.safetensors").exists()

@@ -176,7 +176,7 @@ def test_one_process_speaks_and_writes(torchrun: list[str], tmp_path: Path) -> N
     assert "processes: 2" in result.stderr
     assert result.stderr.count("next: lossreg plot ") == 1
     (folder,) = (tmp_path / "runs").iterdir()
-    names = ["curves.png", "metrics.jsonl", "model.safetensors", "run.json"]
+    names = ["checkpoints", "curves.png", "metrics.jsonl", "model.safetensors", "run.json"]
     assert sorted(path.name for path in folder.iterdir()) == names
     assert record(folder)["status"] == "finished"
 

@@ -159,9 +159,24 @@ class Queued(Plain):
         return super().step()
 
 
+class Projector:
+    """An object, as some optimizers keep in their state."""
+
+
+class Projecting(Plain):
+    """Its state holds an object."""
+
+    def step(self, closure: Any = None) -> Any:
+        """A step."""
+        for one in self.weights:
+            self.state[one]["projector"] = Projector()
+        return super().step()
+
+
 ALL = {
     "plain": Plain, "with_closure": WithClosure, "by_loss": ByLoss, "climbs_first": ClimbsFirst, "newton": Newton,
     "switching": Switching, "named": Named, "of_model": OfModel, "queued": Queued,
+    "projecting": Projecting,
 }  # fmt: skip
 
 
@@ -199,7 +214,8 @@ def plan(table: Callable[..., Data], registries: lossreg.Registries) -> Planned:
         ("switching", {"modes": True}),
         ("named", {"needs": ["named_params"]}),
         ("of_model", {"needs": ["model"]}),
-        ("queued", {"unreadable": "it holds collections.deque"}),
+        ("queued", {}),
+        ("projecting", {"unreadable": f"state.0.projector is a Projector ({__name__}), which is not plain data"}),
     ],
 )
 def test_what_is_unsaid_is_found_by_a_trial(plan: Planned, name: str, found: dict[str, Any]) -> None:
@@ -392,11 +408,12 @@ def test_settings_that_a_need_does_not_allow_are_refused(
 
 
 def test_a_state_that_cannot_be_read_again_is_told_at_once(plan: Planned) -> None:
-    """A state that `torch.load(weights_only=True)` refuses is a warning of the plan that names what it holds."""
-    (warning,) = plan("queued").warnings
+    """A state that is not plain data is a warning of the plan that names what it holds, and where."""
+    assert not plan("queued").warnings
+    (warning,) = plan("projecting").warnings
     assert warning == (
-        "the state of the optimizer queued cannot be read again by torch.load(weights_only=True): it holds "
-        "collections.deque. weights_only=False reads it, and runs what code the file holds"
+        f"the state of the optimizer projecting cannot be kept in a checkpoint: state.0.projector is a Projector "
+        f"({__name__}), which is not plain data; checkpoints of this run hold its weights, and it cannot be resumed"
     )
 
 

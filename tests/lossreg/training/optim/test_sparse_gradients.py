@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -174,3 +175,16 @@ def test_an_optimizer_that_has_trained_serves_again(run: Run) -> None:
     for _ in range(2):
         run(data=sentences(), model=model, optimizer=optimizer, epochs=1, batch_size=12)
     assert optimizer.state[model.table]["step"] == 2
+
+
+def test_sgd_with_a_sparse_momentum_goes_on_exactly(run: Run, tmp_path: Path) -> None:
+    """Two epochs end with the same bits in one piece and with a break between them."""
+    whole, first, second = Functional(), Functional(), Functional()
+    optimizer = "sgd(lr=0.1, momentum=0.9)"
+    for model in (first, second):
+        model.load_state_dict(whole.state_dict())
+    run(data=sentences(), model=whole, optimizer=optimizer, epochs=2, batch_size=12)
+    run(data=sentences(), model=first, optimizer=optimizer, epochs=1, batch_size=12, out=tmp_path / "first")
+    lossreg.run(data=sentences(), model=second, epochs=2, resume=tmp_path / "first", quiet=True)
+    assert second.table.equal(whole.table)
+    assert not second.table.equal(first.table)
