@@ -111,8 +111,8 @@ def _causes(whole: Seen, first: Seen, second: Seen, steps: int) -> list[str]:
     if unlike is None:
         return [f"all weights after single steps are equal; what differs is made at the end{_strangers(whole.foreign)}"]
     return [
-        f"the weights differ after step {unlike}, {unlike - steps} after the run was broken off, and no attribute tells "
-        f"why{_strangers(whole.foreign)}"
+        f"the weights differ after step {unlike}, {unlike - steps} after the run was broken off, and no attribute "
+        f"tells why{_strangers(whole.foreign)}"
     ]
 
 
