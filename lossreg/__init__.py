@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lossreg.comparison.api import compare
     from lossreg.comparison.results import Comparison
     from lossreg.components import Dataset, Loss, Model, Observer, Optimizer, Scheduler
-    from lossreg.data import Data
+    from lossreg.data import Data, Scaling
     from lossreg.errors import (
         AmbiguousNameError,
         BuildError,
@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from lossreg.resume_check.report import ResumeReport
     from lossreg.run_spec import RunSpec
     from lossreg.spec import ComponentSpec
+    from lossreg.trained.evaluating import EvaluatedRun
+    from lossreg.trained.loading import LoadedRun, load_run
     from lossreg.training.api import plan, run
     from lossreg.training.results import Plan, RunResult
     from lossreg.training.state import Run
@@ -77,9 +79,11 @@ __all__ = [
     "DataError",
     "Dataset",
     "DeviceError",
+    "EvaluatedRun",
     "Expression",
     "ExpressionError",
     "InstallationError",
+    "LoadedRun",
     "Loss",
     "LossregError",
     "MissingLibraryError",
@@ -98,6 +102,7 @@ __all__ = [
     "RunFailedError",
     "RunResult",
     "RunSpec",
+    "Scaling",
     "Scheduler",
     "SpecError",
     "StateError",
@@ -108,6 +113,7 @@ __all__ = [
     "datasets",
     "hookimpl",
     "load_registries",
+    "load_run",
     "losses",
     "models",
     "observers",
@@ -122,7 +128,7 @@ _MODULES = {
     "comparison.api": ("compare",),
     "comparison.results": ("Comparison",),
     "components": ("Dataset", "Loss", "Model", "Observer", "Optimizer", "Scheduler"),
-    "data": ("Data",),
+    "data": ("Data", "Scaling"),
     "errors": tuple(name for name in __all__ if name.endswith("Error")),
     "expression": ("Expression",),
     "hookspecs": ("hookimpl",),
@@ -135,6 +141,8 @@ _MODULES = {
     "resume_check.report": ("ResumeReport",),
     "run_spec": ("RunSpec",),
     "spec": ("ComponentSpec",),
+    "trained.evaluating": ("EvaluatedRun",),
+    "trained.loading": ("LoadedRun", "load_run"),
     "training.api": ("plan", "run"),
     "training.results": ("Plan", "RunResult"),
     "training.state": ("Run",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
@@ -124,6 +125,11 @@ def _parsed(value: str | ComponentSpec | None) -> Any:
 
 def _parsed_or_none(value: str | ComponentSpec | None) -> Any:
     return None if isinstance(value, str) and normalize(value) == "none" else _parsed(value)
+
+
+def _path(value: object) -> Any:
+    """The text of a path; None for the word `none`."""
+    return plain_or_none(os.fspath(value) if isinstance(value, os.PathLike) else value)
 
 
 @attrs.frozen
@@ -297,6 +303,21 @@ class RunSpec:
             "The mode of modules whose parameters are all frozen: in eval, batch normalisation keeps its statistics "
             "and dropout drops nothing."
         ),
+    )
+    init_from: str | None = attrs.field(
+        default=None,
+        converter=_path,
+        validator=Text("DIR", optional=True),
+        metadata=described(
+            "Start from the model's weights of a past run, or of a .safetensors file, in place of new ones.",
+            default="none",
+        ),
+    )
+    init_partial: bool = attrs.field(
+        default=False,
+        converter=plain,
+        validator=Switch(),
+        metadata=described("Take those weights of `init_from` that fit, and leave the others new.", default="no"),
     )
     seed: int = attrs.field(
         default=0,

@@ -110,8 +110,10 @@ class Server:
             connection.sendall(b"held")
             return None
         files = array.array("i", b"".join(data for _, _, data in rights))
-        text = connection.recv(int.from_bytes(head, sys.byteorder), socket.MSG_WAITALL)
-        process = os.fork() if text else None  # else who asked has gone
+        size, text = int.from_bytes(head, sys.byteorder), b""
+        while part := connection.recv(size - len(text)):  # in parts, where the end of a child interrupts it
+            text += part
+        process = os.fork() if head and len(text) == size else None  # else who asked has gone
         if process == 0:
             request: dict[str, Any] = ast.literal_eval(text.decode())
             self.become_child(dict(zip(request["files"], files, strict=True)))
@@ -140,6 +142,8 @@ class Server:
 
     def leave(self, connection: socket.socket) -> None:
         """Lets go who held the server; who asked for a process and went away takes it along."""
+        if connection.fileno() == -1:  # its process has just ended by itself
+            return
         self.selector.unregister(connection)
         connection.close()
         self.holders.discard(connection)

@@ -29,6 +29,8 @@ from lossreg.spec import ComponentSpec
 from lossreg.values import shown
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
     from torch import Tensor, nn
     from torch.optim import Optimizer
@@ -56,6 +58,8 @@ class RunArguments(TypedDict, total=False):
     freeze: str | Iterable[str] | None
     unfreeze: str | Iterable[str] | None
     frozen_mode: FrozenMode
+    init_from: str | Path | None
+    init_partial: bool
     seed: int
     device: str | torch.device
     precision: Precision

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lossreg.data import Task
-    from lossreg.training.parts import Parts
+    from lossreg.training.parts import Evaluation, Parts
 
     LookUp = Callable[[int], None]
 
@@ -39,8 +39,8 @@ def evaluate_epoch(parts: Parts, look_up: LookUp) -> dict[str, Any]:
         look_up: Called before each batch with its number; it may break off the evaluation.
     """
     seen = "validation" if "validation" in parts.samples.splits else "test"
-    row = _metrics(parts, seen, look_up)
-    return row | _metrics(parts, "train", look_up) if parts.spec.eval_train else row
+    row = split_metrics(parts, seen, look_up)
+    return row | split_metrics(parts, "train", look_up) if parts.spec.eval_train else row
 
 
 def evaluate_test(parts: Parts, row: Mapping[str, Any], look_up: LookUp) -> dict[str, Any] | None:
@@ -53,10 +53,11 @@ def evaluate_test(parts: Parts, row: Mapping[str, Any], look_up: LookUp) -> dict
     """
     if "validation" not in parts.samples.splits:
         return None
-    return {"kind": "test", "epoch": row["epoch"], "step": row["step"], **_metrics(parts, "test", look_up)}
+    return {"kind": "test", "epoch": row["epoch"], "step": row["step"], **split_metrics(parts, "test", look_up)}
 
 
-def _metrics(parts: Parts, name: str, look_up: LookUp) -> dict[str, Any]:
+def split_metrics(parts: Parts | Evaluation, name: str, look_up: LookUp | None = None) -> dict[str, Any]:
+    """Loss and quality on a split, by their names in a row."""
     loss, quality = evaluate(parts, name, look_up)
     # train_loss is the running loss of the epoch; the same with the weights at its end has another name.
     return {
@@ -66,7 +67,7 @@ def _metrics(parts: Parts, name: str, look_up: LookUp) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def evaluate(parts: Parts, name: str, look_up: LookUp) -> tuple[float, float]:
+def evaluate(parts: Parts | Evaluation, name: str, look_up: LookUp | None = None) -> tuple[float, float]:
     """Loss and quality on a split.
 
     Each process takes whole batches in turn, so a loss that depends on its batch is the same for every number of them.
@@ -94,7 +95,7 @@ def evaluate(parts: Parts, name: str, look_up: LookUp) -> tuple[float, float]:
     adapter = objective.adapter
     ignored = adapter.ignore_index
     for number, (inputs, targets) in enumerate(split.in_order(mine, parts.spec.seed)):
-        if number < rounds:
+        if look_up is not None and number < rounds:
             look_up(number)
         output = objective.predict(inputs)
         if reduction.rule == "weights":

@@ -46,6 +46,7 @@ class Samples:
         plan: How an epoch is cut into steps, and what this process takes of them.
         facts: Of the data set.
         held_out: How the validation split was cut off, for the run record, or None.
+        in_dtype: Of the inputs.
         evaluations: Split -> how often it was evaluated so far.
         origin: The place in the data set's training split of each sample that is trained on, where a validation split
             was cut off; else None.
@@ -56,6 +57,7 @@ class Samples:
     plan: BatchPlan
     facts: Facts
     held_out: Mapping[str, Any] | None = None
+    in_dtype: torch.dtype = torch.float32
     evaluations: Counter[str] = attrs.field(factory=Counter)
     origin: Sequence[int] | None = None
     _digests: dict[str, dict[str, str]] = attrs.field(factory=dict)
@@ -92,6 +94,30 @@ class Fit:
     unused: bool
     facts: Facts
     warnings: tuple[str, ...] = ()
+
+
+@attrs.frozen(eq=False)
+class Evaluation:
+    """All that an evaluation needs: the parts of a run without what trains.
+
+    Attributes:
+        spec: Batch size and seed are those of the evaluation.
+        device: Where it all is.
+        processes: Those that evaluate together.
+        samples: The data set.
+        fit: Model and loss.
+    """
+
+    spec: RunSpec
+    device: torch.device
+    processes: Processes
+    samples: Samples
+    fit: Fit
+
+    @property
+    def objective(self) -> Objective:
+        """Model and loss as one module."""
+        return self.fit.objective
 
 
 @attrs.frozen(eq=False)
@@ -140,6 +166,7 @@ class Parts:
         choices: What is chosen by metrics.
         freezing: Which parameters are frozen, and until when.
         observers: Facts of the observers that are named.
+        initial: Where the weights come from that the run starts from; None where they are new.
         warnings: Sentences to show before the run starts.
     """
 
@@ -155,6 +182,7 @@ class Parts:
     choices: Choices
     freezing: Freezing
     observers: Facts
+    initial: dict[str, Any] | None
     warnings: list[str]
 
     @property
@@ -207,7 +235,10 @@ class Parts:
             "data": {
                 "task": data.task,
                 "in_shape": list(data.in_shape),
+                "in_dtype": str(self.samples.in_dtype).removeprefix("torch."),
                 "outputs": data.outputs,
+                "input_scaling": data.input_scaling and data.input_scaling.to_json(),
+                "target_scaling": data.target_scaling and data.target_scaling.to_json(),
                 **{name: len(split) for name, split in splits.items()},
             },
             "validation": None if self.samples.held_out is None else dict(self.samples.held_out),
@@ -216,6 +247,7 @@ class Parts:
             "steps_per_epoch": self.samples.plan.steps,
             "groups": self.optimization.groups,
             "schedules": self.optimization.schedules,
+            "init": self.initial,
             "frozen": self.freezing.describe(self.objective),
             "parameters": sum(parameter.numel() for parameter in self.objective.model.parameters()),
             "versions": {

@@ -171,6 +171,7 @@ def _facts(plan: Plan) -> list[str]:
         f"{'steps':<20}{facts['steps_per_epoch']} an epoch",
         f"{'model parameters':<20}{facts['parameters']:,}",
         f"{'optimizer needs':<20}{Needs.from_json(facts['optimizer_needs'])}",
+        *_initial(facts["init"]),
         *_frozen(facts["frozen"], facts["parameters"]),
         *_groups(facts["groups"]),
         f"{'contract':<20}fits: output {tuple(contract['output_shape'])} goes to the loss "
@@ -184,6 +185,14 @@ def _choosing(facts: Mapping[str, Any]) -> list[str]:
     how = [] if held is None else [f"{'validation':<20}cut by seed and {held['by']}; {held['reason']}"]
     by = ", ".join(f"{who} by {metric}" for who, metric in facts["choosing"].items())
     return [*how, f"{'chosen on':<20}{facts['chosen_on']}: {by}"] if by else how
+
+
+def _initial(init: dict[str, Any] | None) -> list[str]:
+    """Where the weights come from that the run starts from; nothing if they are new."""
+    if init is None:
+        return []
+    new = f", {len(init['new'])} new" if init["new"] else ""
+    return [f"{'initial weights':<20}{init['file']} ({init['weights'] or 'weights'}): {init['taken']} tensors{new}"]
 
 
 def _frozen(frozen: dict[str, Any], of: int) -> list[str]:

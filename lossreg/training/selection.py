@@ -170,6 +170,18 @@ def select(request: Request) -> Selection:
     return Selection(**chosen, group_optimizers=groups)
 
 
+def select_field(field: str, request: Request) -> Choice | None:
+    """What fills one field alone, for those who need no whole run; None where it names nothing.
+
+    Raises:
+        LossregError: If the name or a parameter is wrong.
+    """
+    if field in request.objects:
+        return _object(request.objects[field])
+    spec: ComponentSpec | None = getattr(request.spec, field)
+    return None if spec is None else _named(field, spec, request.registries)
+
+
 def select_observers(request: Request) -> list[Choice]:
     """Looks the observers up that are named.
 
@@ -343,6 +355,10 @@ def check_effects(request: Request) -> None:
         raise ConfigError(
             "monitor (--monitor) has no effect without patience (--patience N, the epochs to wait for a better one)",
             setting="monitor",
+        )
+    if spec.init_partial and spec.init_from is None:
+        raise ConfigError(
+            "init_partial (--init-partial) has no effect without init_from (--init-from DIR)", setting="init_partial"
         )
     if "data" in objects and spec.model is None and "model" not in objects:
         raise ConfigError("data is an object, which names no model of its own; give model=")

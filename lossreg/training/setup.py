@@ -28,6 +28,7 @@ from lossreg.training.hardware.device import check_not_shared, hardware_id, reso
 from lossreg.training.hardware.distributed import Processes, set_current_device
 from lossreg.training.hardware.memory_format import Layout, apply_layout, choose_layout
 from lossreg.training.hardware.precision import choose_precision
+from lossreg.training.initial_weights import start_from
 from lossreg.training.loss.adapter import Criterion, LossAdapter, adapt
 from lossreg.training.loss.contract import Mismatch, ProbeResult, check_contract, mismatch_of
 from lossreg.training.loss.finite import check_first_loss
@@ -54,7 +55,7 @@ from lossreg.training.optim.schedules import (
 )
 from lossreg.training.optim.support import check_support, needs_warnings, why_contiguous
 from lossreg.training.optim.trial_step import try_step
-from lossreg.training.parts import Fit, Optimization, Parts, Samples
+from lossreg.training.parts import Evaluation, Fit, Optimization, Parts, Samples
 from lossreg.training.seeds import seed_construction
 from lossreg.training.selection import (
     Choice,
@@ -67,6 +68,7 @@ from lossreg.training.selection import (
     select_loss,
     select_observers,
 )
+from lossreg.training.state_dicts import check_kept
 from lossreg.training.weights import Weights
 from lossreg.training.weights_choice import choose_weights
 from lossreg.validation import Cut
@@ -97,6 +99,10 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     declared = declared_needs(selection.optimizer.component)
     runtime = _runtime(spec, samples)
     objective = _build_objective(chosen, spec, device, samples, runtime, request.registries, closure=declared.closure)
+    check_kept(objective.model.state_dict(), f"the model {chosen['model'].label}")
+    if objective.trains_loss:
+        check_kept(objective.loss_state(), f"the loss {chosen['loss'].label}")
+    initial = start_from(objective.model, spec, chosen["model"].label)
     freezing = plan_freezing(spec, objective, chosen["model"].label)
     plan, schedules = _plan_optimization(selection, chosen, spec, samples, objective, runtime)
     choices = choose(spec, _metrics(spec, samples), followed_metrics(plan, schedules))
@@ -120,11 +126,69 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
         choices=choices,
         freezing=freezing,
         observers=observer_facts(observers, spec.epochs),
+        initial=initial,
         warnings=[
             *filter(None, [choice.warning for choice in observers]),
             *_warnings(chosen, samples.plan, fit, optimization),
             *filter(None, [weights.warning, choices.warning]),
         ],
+    )
+
+
+def rebuild(
+    chosen: Mapping[str, Choice],
+    spec: RunSpec,
+    device: torch.device,
+    samples: Samples,
+    runtime: Runtime,
+    of: Registries,
+) -> Objective:
+    """Builds model and loss as a run built them, from its seed; the random generators stay as they were.
+
+    Args:
+        chosen: `model` and `loss`.
+        spec: Of the run.
+        device: Where they shall be.
+        samples: Of the data set, or what stands for them.
+        runtime: Runtime name -> value, as the run had them.
+        of: Where names are looked up.
+
+    Raises:
+        LossregError: If one of them cannot be built.
+    """
+    with torch.random.fork_rng(range(torch.cuda.device_count() if device.type == "cuda" else 0)):
+        return _build_objective(chosen, spec, device, samples, runtime, of, closure=False)
+
+
+def set_up_evaluation(
+    objective: Objective, chosen: Mapping[str, Choice], spec: RunSpec, device: torch.device, of: Registries
+) -> Evaluation:
+    """Loads a data set, and checks that model and loss fit it; the generators stay as they were.
+
+    Args:
+        objective: Model and loss, with their weights, on the device.
+        chosen: `data`, `model` and `loss`.
+        spec: How samples are loaded, cut and laid out.
+        device: Where it all is.
+        of: Where names are looked up.
+
+    Raises:
+        LossregError: If the data set cannot be loaded, or does not fit.
+    """
+    processes = Processes()
+    with torch.random.fork_rng(range(torch.cuda.device_count() if device.type == "cuda" else 0)):
+        samples = _load_samples(chosen["data"], spec, device, processes, quiet=True)
+        mismatch = mismatch_of({field: choice.label for field, choice in chosen.items()})
+        declared, data, splits = chosen["loss"].component, samples.data, samples.splits
+        check = functools.partial(
+            check_contract, objective, declared, data, splits, samples.plan, mismatch, of.losses, eval_train=True
+        )
+        layout = choose_layout(spec.layout, objective.model, splits["train"].head(1)[0], device, None)
+        apply_layout(layout, objective.model, splits.values())
+        probe = check()
+        reduction = _choose_reduction(objective.adapter, samples, probe)
+    return Evaluation(
+        spec, device, processes, samples, Fit(objective, layout, reduction, probe.output_shape, probe.unused, {})
     )
 
 
@@ -214,14 +278,14 @@ def _load_samples(choice: Choice, spec: RunSpec, device: torch.device, processes
     }
     if spec.workers is not None and not any(isinstance(split, StreamedSplit) for split in splits.values()):
         raise ConfigError("workers (--workers) has no effect: no split is read by a data loader (--loader dataloader)")
-    _check_shape(data, splits["train"], choice.label)
+    in_dtype = _check_shape(data, splits["train"], choice.label)
     processes.check_equal({name: len(split) for name, split in splits.items()}, "the numbers of samples")
     processes.check_equal(held and held.facts["digest"], "the validation splits")
     plan = BatchPlan(len(splits["train"]), spec.batch_size, spec.accumulate, processes.rank, processes.world_size)
     facts = {"data": choice.facts(runtime)}
     if held is None:
-        return Samples(data, splits, plan, facts)
-    return Samples(data, splits, plan, facts, held.facts, origin=held.left)
+        return Samples(data, splits, plan, facts, in_dtype=in_dtype)
+    return Samples(data, splits, plan, facts, held.facts, in_dtype=in_dtype, origin=held.left)
 
 
 def _sources(data: Data, spec: RunSpec, label: str) -> tuple[dict[str, tuple[Any, int | None]], HeldOut | None]:
@@ -234,14 +298,20 @@ def _sources(data: Data, spec: RunSpec, label: str) -> tuple[dict[str, tuple[Any
     return {"train": (held.train, None), "validation": (held.validation, None), "test": test}, held
 
 
-def _check_shape(data: Data, train: Split, label: str) -> None:
-    """Compares `in_shape`, by which models are built, with a sample; test images may be larger for some models."""
-    shape = tuple(train.head(1)[0].shape[1:])
+def _check_shape(data: Data, train: Split, label: str) -> torch.dtype:
+    """Compares `in_shape`, by which models are built, with a sample; test images may be larger for some models.
+
+    Returns:
+        The type of the sample's numbers.
+    """
+    inputs = train.head(1)[0]
+    shape = tuple(inputs.shape[1:])
     if shape != data.in_shape:
         raise DataError(
             f"data set {label}, split train: an input has the shape {shape}, but in_shape, the shape of one input "
             f"without the batch, is {data.in_shape}"
         )
+    return inputs.dtype
 
 
 def _all_chosen(selection: Selection, data: Data, registries: Registries) -> dict[str, Choice]:

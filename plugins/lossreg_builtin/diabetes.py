@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from lossreg.data import Data
+from lossreg.data import Data, Scaling
 from lossreg_builtin.sklearn_tables import read_table
 
 
@@ -28,7 +28,8 @@ def load() -> Data:
     target = read_table("diabetes_target.csv.gz", delimiter=None)
     table = np.column_stack([features, target]).astype(np.float64)
     test = np.arange(len(table)) % 5 == 4
-    table = (table - table[~test].mean(axis=0)) / table[~test].std(axis=0)
+    mean, std = table[~test].mean(axis=0), table[~test].std(axis=0)
+    table = (table - mean) / std
     tensor = torch.from_numpy(table.astype(np.float32))
     rows = torch.from_numpy(test)
     train_part, test_part = tensor[~rows], tensor[rows]
@@ -38,4 +39,6 @@ def load() -> Data:
         task="regression",
         in_shape=(10,),
         out_features=1,
+        input_scaling=Scaling(mean[:-1], std[:-1]),
+        target_scaling=Scaling(mean[-1], std[-1]),
     )

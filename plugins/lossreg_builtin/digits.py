@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from lossreg.data import Data
+from lossreg.data import Data, Scaling
 from lossreg_builtin.sklearn_tables import read_table
 
 
@@ -40,4 +40,5 @@ def load() -> Data:
         task="classification",
         in_shape=(1, 28, 28),
         num_classes=10,
+        input_scaling=Scaling(),
     )

@@ -10,7 +10,7 @@ from typing import Any
 import platformdirs
 import torch
 
-from lossreg.data import Data
+from lossreg.data import Data, Scaling
 from lossreg.errors import DataError
 
 
@@ -76,6 +76,7 @@ def _load(name: str, root: str | Path | None) -> Data:
         task="classification",
         in_shape=(1, 28, 28),
         num_classes=classes,
+        input_scaling=Scaling(),
     )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lossreg.training.data.splits import Split
 
 WHOLE = 4_000_000  # bytes of a tensor that is hashed whole, in some milliseconds
-SUMMED = 256_000_000  # bytes of a greater one that go into a sum, which takes a tenth of a second
+SUMMED = 16_000_000  # bytes of a greater one that go into a sum, which takes 0.15 s on a slow core
 SPREAD = 256  # samples of a greater one that are hashed, from all over it
 FIRST = 4  # samples of a split that is read batch by batch
 
@@ -25,7 +25,7 @@ def digest_of(split: Split) -> dict[str, str]:
     """What the run record says of the samples of a split.
 
     A small split is hashed whole. Of a greater one 256 samples are, and a sum over all numbers, or over those of every
-    n-th sample where there are more than 256 MB. Of a split that is read batch by batch the first 4 are, with the
+    n-th sample where there are more than 16 MB. Of a split that is read batch by batch the first 4 are, with the
     number of samples.
 
     Returns:

@@ -19,7 +19,10 @@ from lossreg.cli.main import cli
 if TYPE_CHECKING:
     from tests.conftest import Command
 
-COMMANDS = ("run", "plan", "verify-resume", "compare", "noise", "runs", "plot", "report", "list", "show", "plugins", "new")
+COMMANDS = (
+    "run", "plan", "verify-resume", "compare", "noise", "runs", "plot", "report", "eval", "predict", "export", "list",
+    "show", "plugins", "new",
+)  # fmt: skip
 KINDS = ("loss", "optimizer", "scheduler", "model", "dataset")
 BUILTIN = {
     "loss": {"l1", "mse", "cross_entropy", "dice"},

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
@@ -125,7 +126,7 @@ def test_a_strict_run_ends_before_the_update(run: Run, tmp_path: Path) -> None:
         optimizer.zero_grad()
         functional.mse_loss(by_hand(inputs[chosen]), targets[chosen]).backward()
         optimizer.step()
-    kept = torch.load(tmp_path / "run0" / "model.pt", weights_only=True)
+    kept = load_file(tmp_path / "run0" / "model.safetensors")
     for name, value in by_hand.state_dict().items():
         assert value.equal(kept[name]), name
         assert value.equal(trained.state_dict()[name]), name

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
@@ -133,7 +134,7 @@ def test_a_repeat_ends_at_the_same_step(lossreg_command: Command, tmp_path: Path
     assert first.code == 0, first.err
     second = lossreg_command("run", "-c", "first", "--quiet", "--out", "second")
     assert (second.code, second.err) == (0, "")
-    states = [torch.load(tmp_path / name / "model.pt", weights_only=True) for name in ("first", "second")]
+    states = [load_file(tmp_path / name / "model.safetensors") for name in ("first", "second")]
     assert all(value.equal(states[1][name]) for name, value in states[0].items())
     assert record(tmp_path / "second")["steps_done"] == 3
 

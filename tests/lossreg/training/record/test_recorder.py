@@ -14,6 +14,7 @@ import pytest
 from safetensors.torch import load_file
 
 import lossreg
+from lossreg.checkpoints.weights_file import write_weights
 from lossreg.training.record import recorder
 
 if TYPE_CHECKING:
@@ -66,11 +67,10 @@ def test_run_json_is_replaced_and_not_written_over(run: Run, tmp_path: Path) -> 
 
 def test_weights_get_their_name_when_they_are_written(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the weights are written there is no model.safetensors, so that one that exists is whole."""
-    save = recorder.write_weights
     existed: list[bool] = []
 
     def watched(file: Any, state: dict[str, Any], facts: dict[str, str]) -> None:
-        save(file, state, facts)
+        write_weights(file, state, facts)
         existed.append((Path(file.name).parent / "model.safetensors").exists())
 
     monkeypatch.setattr(recorder, "write_weights", watched)

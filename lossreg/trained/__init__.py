@@ -1,0 +1,1 @@
+"""Coming back to a run: its trained model, evaluated, used for predictions and exported."""

@@ -1,0 +1,132 @@
+"""A past run's model evaluated once more: on a split of its own data set, or of another one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import attrs
+import torch
+
+from lossreg.data import Data
+from lossreg.errors import ConfigError
+from lossreg.spec import ComponentSpec
+from lossreg.trained.loading import LoadedRun
+from lossreg.trained.origins import check_origin
+from lossreg.training.evaluate import split_metrics
+from lossreg.training.hardware.memory_format import Layout
+from lossreg.training.selection import Choice, Request, select_field
+from lossreg.training.setup import set_up_evaluation
+from lossreg.values import finite, one_line, shown
+
+EvaluatedSplit = Literal["test", "validation", "train"]
+SPLITS: tuple[EvaluatedSplit, ...] = ("test", "validation", "train")
+
+_CHANNELS_LAST = Layout(torch.channels_last, "").name
+
+
+@attrs.frozen
+class EvaluatedRun:
+    """How good a past run's model is on a split.
+
+    Attributes:
+        split: `test`, `validation` or `train`.
+        data: The data set, as a person would name it.
+        samples: How many there are.
+        metrics: `test_loss`, and `test_accuracy` or `test_mean_absolute_error`; of another split with its name. The
+            loss is None if it is not finite.
+        weights: Which weights were evaluated.
+    """
+
+    split: EvaluatedSplit
+    data: str
+    samples: int
+    metrics: Mapping[str, float | None]
+    weights: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The values as JSON has them."""
+        return {**attrs.asdict(self), "metrics": finite(self.metrics)}
+
+
+def evaluate_run(
+    run: LoadedRun,
+    *,
+    data: str | ComponentSpec | Data | None = None,
+    split: EvaluatedSplit = "test",
+    batch_size: int | None = None,
+) -> EvaluatedRun:
+    """Evaluates a run's model; for its own data set as the run did, so that the metrics are the run's own.
+
+    Args:
+        run: What `load_run` gave.
+        data: Another data set of the same task, of which all samples are used; None is that of the run.
+        split: Which split of it.
+        batch_size: None is that of the run; a loss such as Dice depends on it.
+
+    Raises:
+        LossregError: If the data set cannot be loaded, or the model does not fit it.
+    """
+    if split not in SPLITS:
+        raise ConfigError(f"split is one of {', '.join(SPLITS)}, not {shown(split)}")
+    run.check_loss()
+    if split == "validation" and (data is not None or run.spec.validate is None):
+        owner = "another data set" if data is not None else one_line(str(run.directory))
+        raise ConfigError(f"{owner} has no validation split; the splits are train and test")
+    choice = _data(run, data)
+    spec = _spec(run, own=data is None)
+    if batch_size is not None:
+        spec = attrs.evolve(spec, batch_size=batch_size)
+    chosen = {**run.chosen, "data": choice}
+    evaluation = set_up_evaluation(run.objective, chosen, spec, run.device, run.registries)
+    try:
+        _check_task(run, evaluation.samples.data, choice)
+        metrics = split_metrics(evaluation, split)
+        samples = len(evaluation.samples.splits[split])
+    finally:
+        run.objective.eval()
+        for one in evaluation.samples.splits.values():
+            one.close()
+    metrics = {name.removesuffix("_after"): value for name, value in metrics.items()}
+    return EvaluatedRun(split, choice.label, samples, metrics, run.weights)
+
+
+def _data(run: LoadedRun, data: str | ComponentSpec | Data | None) -> Choice:
+    """The data set: the one that was given, or that of the run."""
+    place = one_line(str(run.directory))
+    objects: dict[str, Any] = {}
+    spec = run.spec
+    if isinstance(data, Data):
+        objects = {"data": data}
+    elif data is not None:
+        spec = attrs.evolve(spec, data=data)
+    elif "data" in run.objects:
+        raise ConfigError(
+            f"the data set of {place} was a Python object ({run.objects['data']}), which has no text; name one "
+            "(--data, or data= from Python)"
+        )
+    elif (origin := run.summary.built.get("data")) is not None:
+        check_origin("data", origin, place, run.registries)
+    choice = select_field("data", Request(spec, objects, run.registries))
+    assert choice is not None  # noqa: S101  # a spec has a data set
+    return choice
+
+
+def _spec(run: LoadedRun, *, own: bool) -> Any:
+    """How samples are loaded, cut and laid out: as in the run; of another data set all, without a cut."""
+    recorded = run.facts.get("layout")
+    layout = recorded.get("memory_format") if isinstance(recorded, Mapping) else None
+    same_device = run.device.type == str(run.summary.device).partition(":")[0]
+    is_last = layout == _CHANNELS_LAST and same_device
+    spec = attrs.evolve(run.spec, layout="channels_last" if is_last else "contiguous")
+    if own:
+        return spec
+    return attrs.evolve(spec, limit_train=None, limit_test=None, validate=None, loader="auto", workers=None)
+
+
+def _check_task(run: LoadedRun, data: Data, choice: Choice) -> None:
+    if data.task != run.data.task:
+        raise ConfigError(
+            f"data set {choice.label} is for {data.task}, and {one_line(str(run.directory))} was trained for "
+            f"{run.data.task}"
+        )

@@ -1,0 +1,203 @@
+"""Files that a prediction is made for: pictures, arrays, tables and tensors, read as the model takes its inputs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor
+
+from lossreg.checkpoints.weights_file import read_weights
+from lossreg.errors import DataError, LossregError
+from lossreg.trained.arrays import read_bytes, read_csv, read_npy, read_npz
+from lossreg.trained.facts import DataFacts
+from lossreg.values import one_line
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+PICTURES = (".png", ".jpg", ".jpeg")
+SUFFIXES = (*PICTURES, ".npy", ".npz", ".csv", ".safetensors")
+SHOWN = 5  # files in a message
+
+_MODES = {1: "L", 3: "RGB"}  # channels -> how pillow calls such a picture
+_WIDE = ("I;16", "I;16B", "I;16L", "I;16N", "I")  # 16 bits a pixel
+
+
+@attrs.frozen(eq=False)
+class Samples:
+    """Inputs from one file.
+
+    Attributes:
+        names: Of each, for a person: the file, with the place in it where it holds several.
+        values: `(N, *in_shape)`, as the file has them.
+        is_raw: Whether they are raw, and to be scaled as the data set of the run was.
+        greatest: What the values of pixels are divided by first; 1 for other numbers.
+    """
+
+    names: tuple[str, ...]
+    values: np.ndarray[Any, Any]
+    is_raw: bool
+    greatest: float = 1.0
+
+
+def read_inputs(files: Sequence[str | Path], facts: DataFacts, *, resize: bool = False) -> list[Samples]:
+    """Reads all files before anything is predicted.
+
+    Args:
+        files: Pictures (PNG, JPEG), `.npy`, `.npz`, `.csv` or `.safetensors`.
+        facts: Of the data set that the model was trained on.
+        resize: Whether pictures of another size are resized.
+
+    Raises:
+        DataError: That names each file that cannot be used, and why.
+    """
+    read: list[Samples] = []
+    wrong: list[str] = []
+    for file in files:
+        try:
+            read += _read(Path(file), facts, resize=resize)
+        except LossregError as error:
+            wrong.append(one_line(f"{file}: {error.message.removeprefix(f'{file} ')}"))
+    if wrong:
+        more = f"\n  and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        count = f"{len(wrong)} of {len(files)} inputs cannot be used; nothing was predicted"
+        head = "" if len(files) == 1 else f"{count}:\n  "
+        raise DataError(head + "\n  ".join(wrong[:SHOWN]) + more)
+    return read
+
+
+def _read(file: Path, facts: DataFacts, *, resize: bool) -> Iterator[Samples]:
+    suffix = file.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise DataError(f"its name does not end in one of {', '.join(SUFFIXES)}, by which it is known how to read it")
+    name = one_line(str(file))
+    if suffix == ".safetensors":
+        for key, tensor in _tensors(file):
+            yield _array(f"{name}:{key}", tensor, facts)
+        return
+    data = read_bytes(file)
+    if suffix in PICTURES:
+        yield _picture(name, data, facts, resize=resize)
+    elif suffix == ".csv":
+        values = read_csv(data)
+        if values.shape[1] != facts.in_features:
+            raise DataError(
+                f"its rows have {values.shape[1]} numbers, and an input of the model has {facts.in_features}"
+            )
+        yield _several(name, values.reshape(-1, *facts.in_shape), is_raw=True)
+    elif suffix == ".npy":
+        yield _array(name, read_npy(data), facts)
+    else:
+        for key, values in read_npz(data):
+            yield _array(f"{name}:{key}", values, facts)
+
+
+def _tensors(file: Path) -> Iterable[tuple[str, np.ndarray[Any, Any]]]:
+    state, _ = read_weights(file)
+    for key, value in state.items():
+        if not isinstance(value, Tensor):
+            raise DataError(f"{key} is not a tensor")
+        yield key, (value.float() if value.dtype in (torch.bfloat16, torch.float16) else value).numpy()
+
+
+def _array(name: str, values: np.ndarray[Any, Any], facts: DataFacts) -> Samples:
+    """One input, or several along the first dimension. Whole numbers of 8 bits are the pixels of a picture."""
+    if values.dtype.kind not in "fiub":
+        raise DataError(f"it holds {values.dtype}, not numbers")
+    is_pixels = values.dtype == np.uint8 and len(facts.in_shape) > 1
+    greatest = 255.0 if is_pixels else 1.0
+    if values.shape == facts.in_shape:
+        return _several(name, values[None], is_raw=is_pixels, greatest=greatest)
+    if values.shape[1:] == facts.in_shape and len(values):
+        return _several(name, values, is_raw=is_pixels, greatest=greatest)
+    raise DataError(
+        f"its shape is {values.shape}, and an input of the model has {facts.in_shape}, several (N, "
+        f"{', '.join(map(str, facts.in_shape))})"
+    )
+
+
+def _several(name: str, values: np.ndarray[Any, Any], *, is_raw: bool, greatest: float = 1.0) -> Samples:
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise DataError("it holds a number that is not finite")
+    names = (name,) if len(values) == 1 else tuple(f"{name}[{index}]" for index in range(len(values)))
+    return Samples(names, values, is_raw, greatest)
+
+
+def _picture(name: str, data: bytes, facts: DataFacts, *, resize: bool) -> Samples:
+    """A picture as `(channels, height, width)`, in the channels that the model takes."""
+    channels, height, width = (1, *facts.in_shape) if len(facts.in_shape) == 2 else (*facts.in_shape, 0, 0, 0)[:3]
+    if len(facts.in_shape) not in (2, 3) or channels not in _MODES:
+        raise DataError(f"it is a picture, and an input of the model has the shape {facts.in_shape}")
+    picture = _opened(data)
+    is_wide = picture.mode in _WIDE
+    picture = picture.convert("I").convert("F") if is_wide else picture.convert(_MODES[channels])
+    if picture.size != (width, height):
+        if not resize:
+            raise DataError(
+                f"it is {picture.width} by {picture.height} pixels, and the model takes {width} by {height}; --resize "
+                "makes it so"
+            )
+        from PIL.Image import Resampling
+
+        picture = picture.resize((width, height), Resampling.BILINEAR)
+    pixels = np.asarray(picture)
+    pixels = pixels.transpose(2, 0, 1) if pixels.ndim == 3 else np.repeat(pixels[None], channels, axis=0)
+    return Samples((name,), pixels.reshape(1, *facts.in_shape), is_raw=True, greatest=65535.0 if is_wide else 255.0)
+
+
+def _opened(data: bytes) -> PIL.Image.Image:
+    """A picture, upright and without transparency."""
+    import io
+
+    from PIL import Image, ImageOps  # only pictures need it
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture: Image.Image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
+            picture.load()
+            picture = ImageOps.exif_transpose(picture)
+    except Exception as error:  # pillow's readers raise many kinds for a damaged file
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"it cannot be read as a PNG or JPEG picture: {_without_address(why)}") from error
+    if picture.has_transparency_data:
+        alpha = picture.convert("RGBA").getchannel("A")
+        if alpha.getextrema()[0] != 255:
+            raise DataError("it has transparent pixels, which have no value; put it on a background first")
+        picture = picture.convert("RGBA").convert("RGB")
+    return picture
+
+
+def _without_address(why: str) -> str:
+    return "it is not one, or damaged" if "BytesIO" in why else why
+
+
+def to_tensor(samples: Samples, facts: DataFacts, dtype: torch.dtype, *, as_is: bool = False) -> Tensor:
+    """Inputs as the model takes them: raw ones scaled as those of the data set were.
+
+    Args:
+        samples: What was read.
+        facts: Of the data set.
+        dtype: Of the model's inputs.
+        as_is: Whether numbers of tables, too, are taken as they are.
+
+    Raises:
+        DataError: If the model takes whole numbers, and these are not.
+    """
+    values = samples.values
+    if not dtype.is_floating_point:
+        if values.dtype.kind == "f" and not np.equal(values, np.floor(values)).all():
+            raise DataError(f"{samples.names[0]}: the model takes whole numbers, and these are not")
+        return torch.from_numpy(np.ascontiguousarray(values)).to(dtype)
+    exact = values.astype(np.float64) / samples.greatest
+    if samples.is_raw and facts.input_scaling is not None and not (as_is and samples.greatest == 1.0):
+        shape = (-1, *[1] * (len(facts.in_shape) - 1))
+        mean, std = (np.reshape(one, shape) for one in (facts.input_scaling.mean, facts.input_scaling.std))
+        exact = (exact - mean) / std
+    return torch.from_numpy(np.ascontiguousarray(exact)).to(dtype)
