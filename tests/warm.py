@@ -20,8 +20,9 @@ import signal
 import socket
 import sys
 import types
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STREAMS = [0, 1, 2]
@@ -34,20 +35,44 @@ def ask(address: str, executable: str, arguments: list[str]) -> int:
         The exit code, or the negative number of the signal that ended it.
     """
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(address)
-        socket.send_fds(connection, [b"\n"], STREAMS)
-        request = {
-            "executable": executable,
-            "arguments": arguments,
-            "environment": dict(os.environ),
-            "cwd": str(Path.cwd()),
-        }
-        connection.sendall(json.dumps(request).encode() + b"\n")
-        answers = connection.makefile()
-        process = int(answers.readline())
+        process, answers = begin(connection, address, executable, arguments)
         for number in FORWARDED:
             signal.signal(number, lambda received, _: pass_on(received, process))
         return int(answers.readline())
+
+
+def begin(
+    connection: socket.socket,
+    address: str,
+    executable: str,
+    arguments: list[str],
+    streams: Sequence[int] = STREAMS,
+    environment: Mapping[str, str] = os.environ,
+) -> tuple[int, TextIO]:
+    """Has the server at a socket run a command in a child of its own.
+
+    Args:
+        connection: Not connected yet; closing it kills the child.
+        address: Of the server.
+        executable: What the child takes for Python.
+        arguments: Of it.
+        streams: The child's standard streams.
+        environment: The child's.
+
+    Returns:
+        The number of the process, and a file whose next line is the exit code, or the negative number of the signal.
+    """
+    connection.connect(address)
+    socket.send_fds(connection, [b"\n"], streams)
+    request = {
+        "executable": executable,
+        "arguments": arguments,
+        "environment": dict(environment),
+        "cwd": str(Path.cwd()),
+    }
+    connection.sendall(json.dumps(request).encode() + b"\n")
+    answers = connection.makefile()
+    return int(answers.readline()), answers
 
 
 def pass_on(received: int, process: int) -> None:
