@@ -32,26 +32,45 @@ def ask(address: str, executable: str, arguments: list[str]) -> int:
         The exit code, or the negative number of the signal that ended it.
     """
     files = open_files()
+    connection, process = begin(address, executable, arguments, {file: file for file in files}, dict(os.environ))
+    for number in FORWARDED:
+        _signal.signal(number, lambda received, _: pass_on(received, process))
+    return answer(connection)
+
+
+def begin(
+    address: str, executable: str, arguments: list[str], files: dict[int, int], environment: dict[str, str]
+) -> tuple[_socket.socket, int]:
+    """Has the server at a socket run a command in a child of its own.
+
+    Args:
+        address: Of the server.
+        executable: What the child takes for Python.
+        arguments: Of it.
+        files: The number of a file in the child -> its number here.
+        environment: The child's.
+
+    Returns:
+        The connection, whose next answer is the exit code or the negative number of the signal that ended the child;
+        closing it kills the child. And the number of the process.
+    """
     connection = _socket.socket(_socket.AF_UNIX)
     connection.connect(address)
     request = ascii(
         {
             "executable": executable,
             "arguments": arguments,
-            "environment": dict(os.environ),
+            "environment": environment,
             "cwd": os.getcwd(),  # noqa: PTH109  # as above
-            "files": files,
+            "files": list(files),
         }
     ).encode()
-    rights = b"".join(file.to_bytes(4, sys.byteorder) for file in files)
+    rights = b"".join(file.to_bytes(4, sys.byteorder) for file in files.values())
     connection.sendmsg(
         [len(request).to_bytes(4, sys.byteorder)], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)] if files else []
     )
     connection.sendall(request)
-    process = answer(connection)
-    for number in FORWARDED:
-        _signal.signal(number, lambda received, _: pass_on(received, process))
-    return answer(connection)
+    return connection, answer(connection)
 
 
 def answer(connection: _socket.socket) -> int:

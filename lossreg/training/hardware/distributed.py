@@ -13,7 +13,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from lossreg.errors import ConfigError, LossregError, RunFailedError
-from lossreg.training.hardware.launcher import find_launch, find_local
+from lossreg.training.hardware.launcher import find_launch, find_local, launched_by_torchrun
+from lossreg.training.hardware.meeting import store_of_this_start
 
 T = TypeVar("T")
 
@@ -54,7 +55,8 @@ class Processes:
             raise ConfigError("this torch is built without torch.distributed, which several processes need")
         try:
             # gloo for tensors on the CPU, and what the device has for others
-            dist.init_process_group(rank=launch.rank, world_size=launch.world_size)
+            store = store_of_this_start(launch) if launched_by_torchrun() else None
+            dist.init_process_group(rank=launch.rank, world_size=launch.world_size, store=store)
         except (RuntimeError, ValueError) as error:
             raise ConfigError(
                 f"the {launch.world_size} processes that were started together cannot meet: {error}"
