@@ -31,7 +31,8 @@ DONE, FAILED, WRONG_USE = 0, 1, 2
 COMPLETION = "_LOSSREG_COMPLETE"  # the shell sets it to ask for completions
 SPEAKING_TIME = 30  # seconds in which the main process of several should have said what is wrong
 
-#: Command -> what it is for. Each is `lossreg.cli.<command>:<command>_command` (with `_` for `-`), imported when it is called.
+#: Command -> what it is for. Each is `lossreg.cli.<command>:<command>_command`, with `_` for `-`, imported when it is
+#: called.
 COMMANDS = {
     "run": "Train a model and keep the result.",
     "plan": "Show what run would do; train nothing.",

@@ -19,9 +19,9 @@ from lossreg.registry.registries import default
 from lossreg.resume_check.jobs import Asked, Seen, plan, train
 from lossreg.resume_check.report import ResumeReport, compare, unwritable_report
 from lossreg.run_spec import RunSpec
+from lossreg.settings import is_whole
 from lossreg.training.arguments import RunArguments, shows_settings, split_arguments, split_observers
 from lossreg.training.hardware.launcher import check_main_guard, find_launch
-from lossreg.settings import is_whole
 from lossreg.values import shown
 
 BATCHES = 6  # of the training split, where no limit is set

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 #: Classes of these have been seen to go on exactly; what they keep beside their state follows from it.
 KNOWN = ("torch", "lossreg", "lossreg_builtin", "lossreg_observers", "builtins", "abc", "typing")
+#: What torch's optimizers note of how their next step is to be made, and not of what it makes.
+_OF_OPTIMIZERS = {
+    "defaults",
+    "_need_device_dtype_check_for_fused",
+    "_warned_capturable_if_run_uncaptured",
+    "_opt_called",
+}
 _OF_MODULES = {"_parameters", "_buffers", "_modules", "training"}
 
 Owned = tuple[str, str]  # what keeps it, in words; the name
@@ -113,7 +120,7 @@ def _covered(part: object) -> set[str]:
     """The attributes that its state has, or that go back to what is restored beside it."""
     if isinstance(part, nn.Module):
         return _OF_MODULES - ({"_buffers"} if part._non_persistent_buffers_set else set())
-    covered = {"optimizer"} if isinstance(part, LRScheduler) else {"defaults"}
+    covered = {"optimizer"} if isinstance(part, LRScheduler) else {*_OF_OPTIMIZERS}
     try:
         state = part.state_dict()  # type: ignore[attr-defined]  # a function has none
     except Exception:  # a stranger's; the run says what is wrong with it

@@ -157,8 +157,17 @@ def train(asked: Asked, out: Path, steps: int, at: int | None, resume: Path | No
         say: For warnings.
     """
     del say
+    import random
+
+    import numpy as np
+
     from lossreg.training.api import run_request
 
+    # A run leaves these two as it finds them: equal ones tell a part that draws from them, and others, for the process
+    # that goes on, whether their states come back.
+    drawn = asked.spec.seed % 2**31 + (resume is not None)
+    random.seed(drawn)
+    np.random.seed(drawn)  # the generator of the module is what other code draws from
     watch = _Watch(at)
     request = asked.request(max_steps=steps)
     where: dict[str, Any] = {"out": out} if resume is None else {"resume": resume}

@@ -84,9 +84,7 @@ def compare(whole: Seen, first: Seen, second: Seen, steps: int, more: int) -> Re
     if all(compared.values()):
         return ResumeReport(steps, more, compared)
     found = [
-        _differing(what, whole.final[what], second.final[what])
-        for what, same in compared.items()
-        if not same and what in whole.final
+        _differing(what, whole.final[what], second.final[what]) for what in whole.final if not compared.get(what, True)
     ]
     if not compared["rows of metrics.jsonl"]:
         found.append(_differing_rows(whole.rows, second.rows))
@@ -96,28 +94,34 @@ def compare(whole: Seen, first: Seen, second: Seen, steps: int, more: int) -> Re
 def _causes(whole: Seen, first: Seen, second: Seen, steps: int) -> list[str]:
     """What is to blame for a difference: what evolved and did not come back, else the parts of strangers."""
     lost = [
-        _differing(f"{what}, as it comes back,", before, second.restored[what])
+        _differing(f"{what} after the resume", before, second.restored[what])
         for what, before in first.state.items()
         if before != second.restored[what]
     ]
-    kept = [
-        f"{owner} keeps `{name}` outside of {_its_state(owner)}"
+    changed = [
+        (owner, name)
         for (owner, name), value in first.stopped.items()
         if value != first.began.get((owner, name)) and value != second.began.get((owner, name))
     ]
+    of_strangers = [(owner, name) for owner, name in changed if owner in whole.foreign or _is_global(owner)]
+    kept = [f"{owner} keeps `{name}` outside of {_its_state(owner)}" for owner, name in of_strangers or changed]
     if lost or kept:
         return [*kept, *lost]
     unlike = next((step for step in sorted(second.weights) if whole.weights.get(step) != second.weights[step]), None)
     if unlike is None:
         return [f"all weights after single steps are equal; what differs is made at the end{_strangers(whole.foreign)}"]
     return [
-        f"the weights differ after step {unlike}, {unlike - steps} after the run was broken off, and no attribute tells "
-        f"why{_strangers(whole.foreign)}"
+        f"the weights differ after step {unlike}, {unlike - steps} after the run was broken off, and no attribute "
+        f"tells why{_strangers(whole.foreign)}"
     ]
 
 
+def _is_global(owner: str) -> bool:
+    return owner.startswith(("the module", "the class"))
+
+
 def _its_state(owner: str) -> str:
-    return "any state_dict()" if owner.startswith(("the module", "the class")) else "its state_dict()"
+    return "any state_dict()" if _is_global(owner) else "its state_dict()"
 
 
 def _strangers(foreign: Sequence[str]) -> str:
@@ -127,9 +131,8 @@ def _strangers(foreign: Sequence[str]) -> str:
 def _differing(what: str, one: Mapping[str, str], other: Mapping[str, str]) -> str:
     places = [place for place in {**one, **other} if one.get(place) != other.get(place)]
     more = f" and {len(places) - MAX_SHOWN} more" if len(places) > MAX_SHOWN else ""
-    return f"the {what} differs: {', '.join(places[:MAX_SHOWN])}{more}".replace(
-        "weights of the model differs", "weights of the model differ"
-    ).replace("weights of the loss differs", "weights of the loss differ")
+    verb = "differ" if what.startswith("weights") else "differs"
+    return f"the {what} {verb}: {', '.join(places[:MAX_SHOWN])}{more}"
 
 
 def _differing_rows(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import multiprocessing
 import os
@@ -280,7 +281,12 @@ class StreamedSplit:
                     generator=torch.Generator(),  # the global one belongs to the model
                     worker_init_fn=outlive_signals,
                 )
-            return iter(self._data_loader)
+            # What is garbage here must not be collected by a forked worker: it cannot free the tensors of a GPU.
+            gc.freeze()
+            try:
+                return iter(self._data_loader)
+            finally:
+                gc.unfreeze()
 
     def _moved(self, batch: Batch) -> Batch:
         inputs, targets = batch

@@ -93,6 +93,8 @@ class RunDirectory:
             raise _unusable(path, "does not exist" if not directory.path.exists() else "is not a directory")
         try:
             directory._lock = _locked(directory.path, "a process still works on it")
+        except RunDirectoryError:  # an OSError, too
+            raise
         except OSError as error:
             raise _unusable(path, f"cannot be used: {error.strerror}") from error
         return directory

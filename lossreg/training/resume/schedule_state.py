@@ -80,11 +80,17 @@ class ScheduleState:
         for one, state in zip(schedules_of(self.optimization.schedule), self.saved, strict=True):
             if one.scheduler is None or state is None or not self._goes_by_length(one, state["rates"]):
                 continue
+            self._note_steps(one.scheduler)
             groups = one.scheduler.optimizer.param_groups
             before = [dict(group) for group in groups]
             for _ in range(self._steps(one)):
                 one.between_steps()
             self._moved.append((one, [_changed(old, new) for old, new in zip(before, groups, strict=True)]))
+
+    def _note_steps(self, scheduler: Any) -> None:
+        """Keeps torch from warning of a scheduler that steps before its optimizer: that did, in another process."""
+        if hasattr(scheduler, "optimizer") and (self.position.epoch or self.position.done):
+            scheduler.optimizer._opt_called = True
 
     def _goes_by_length(self, schedule: Schedule, rates: list[list[float]] | None) -> bool:
         """Whether the rates of the epochs that both lengths have are others; told by what it takes if not known."""
@@ -108,9 +114,7 @@ class ScheduleState:
             scheduler = one.scheduler
             if scheduler is None or state is None:
                 continue
-            if hasattr(scheduler, "optimizer") and (self.position.epoch or self.position.done):
-                # torch warns of a scheduler that steps before its optimizer; this one has stepped, in another process.
-                setattr(scheduler.optimizer, "_opt_called", True)  # noqa: B010  # torch does not declare it
+            self._note_steps(scheduler)
             if id(one) not in moved:
                 scheduler.load_state_dict(state["state"])
                 continue

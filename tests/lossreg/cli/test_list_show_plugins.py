@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tests.conftest import Command
 
 COMMANDS = (
-    "run", "plan", "compare", "noise", "runs", "plot", "report", "eval", "predict", "export", "list", "show", "plugins",
-    "new",
+    "run", "plan", "verify-resume", "compare", "noise", "runs", "plot", "report", "eval", "predict", "export", "list",
+    "show", "plugins", "new",
 )  # fmt: skip
 KINDS = ("loss", "optimizer", "scheduler", "model", "dataset")
 BUILTIN = {
