@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lossreg.errors import RunDirectoryError, describe_error
-from lossreg.training.record.owner import describe_unfinished
+from lossreg.training.record.owner import describe_unfinished, is_gone
 
 try:
     import fcntl
@@ -215,12 +215,15 @@ def _is_still(claim: Path, descriptor: int) -> bool:
 
 def _unfinished_run(directory: Path) -> str:
     """What a person should know of the run in a directory that is not empty, and what to do."""
-    said = None
-    with contextlib.suppress(OSError, ValueError):
+    content = None
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         content = json.loads((directory / "run.json").read_text(encoding="utf-8"))
-        said = describe_unfinished(content) if isinstance(content, dict) else None
+    if not isinstance(content, dict):
+        content = {}
+    said = describe_unfinished(content)
+    is_over = said is not None and is_gone(content.get("process")) is not False
     resume = ""
-    if said and (directory / CHECKPOINTS).is_dir():
+    if (is_over or content.get("status") in ("interrupted", "failed")) and (directory / CHECKPOINTS).is_dir():
         resume = f"go on with it: lossreg run --resume {shlex.quote(str(directory))}; or "
     return f"{f' ({said})' if said else ''}; {resume}name another --out directory, or remove it"
 

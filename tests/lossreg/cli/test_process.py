@@ -23,7 +23,10 @@ SECONDS = 240  # only a process that hangs is waited for so long
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_run_with_its_record(warm_python: str, tmp_path: Path, sent: signal.Signals, code: int) -> None:
-    """Ctrl-C ends with 130 and SIGTERM with 143, and both leave metrics, weights and a record that says so."""
+    """Ctrl-C ends with 130 and SIGTERM with 143, and both leave metrics, weights and a record that says so.
+
+    The last two lines say it, and how the run goes on.
+    """
     out = tmp_path / "run"
     process = subprocess.Popen(
         [warm_python, "-m", "lossreg", "run", "--no-plots", *SMALL, "--epochs", "100000", "--out", str(out)],
@@ -39,7 +42,8 @@ def test_a_signal_ends_a_run_with_its_record(warm_python: str, tmp_path: Path, s
     _, stderr = process.communicate(timeout=SECONDS)
     assert process.returncode == code
     assert "Traceback" not in stderr
-    assert stderr.splitlines()[-1].startswith("lossreg: stopped by")
+    assert stderr.splitlines()[-2].startswith("lossreg: stopped by")
+    assert stderr.splitlines()[-1] == f"lossreg run --resume {out}"
     record = json.loads((out / "run.json").read_text())
     assert record["status"] == "interrupted"
     assert record["epochs_done"] == len([x for x in metrics.read_text().splitlines() if '"epoch"' in x[:20]])

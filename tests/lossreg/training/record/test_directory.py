@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,3 +49,22 @@ def test_a_path_that_is_too_long_is_refused(run_table: Run, tmp_path: Path) -> N
     """A run directory whose name the system does not take is an error of use."""
     with pytest.raises(lossreg.RunDirectoryError, match="cannot be used"):
         run_table(out=tmp_path / ("x" * 300))
+
+
+@pytest.mark.parametrize("status", ["interrupted", "failed"])
+def test_a_run_that_can_go_on_is_offered(tmp_path: Path, status: str) -> None:
+    """The directory of a run that did not come to its end is refused with the command that goes on with it."""
+    (tmp_path / "a run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "a run" / "run.json").write_text(json.dumps({"status": status}))
+    words = rf"is not empty; go on with it: lossreg run --resume '{tmp_path / 'a run'}'; or name another --out"
+    with pytest.raises(lossreg.RunDirectoryError, match=words):
+        RunDirectory.claim(tmp_path / "a run")
+
+
+@pytest.mark.parametrize("content", [{"status": "finished"}, {"status": "stopped"}, []])
+def test_a_run_that_is_over_is_not_offered(tmp_path: Path, content: object) -> None:
+    """One that came to its end is not, nor is what no run.json can be."""
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "run.json").write_text(json.dumps(content))
+    with pytest.raises(lossreg.RunDirectoryError, match=r"is not empty; name another --out"):
+        RunDirectory.claim(tmp_path / "run")

@@ -62,7 +62,7 @@ def test_a_disk_that_fills_up_is_told_at_the_end(
         run(out=out, observers=[FillsUp(out, f".{name}.partial")], **SMALL)
     assert caught.value.message == f"{out / name} cannot be written to: {WHAT_TO_DO}"
     assert json.loads((out / "run.json").read_text())["status"] == "failed"
-    kept = {"model.safetensors", "metrics.jsonl", "run.json"}
+    kept = {"checkpoints", "model.safetensors", "metrics.jsonl", "run.json"}
     assert {path.name for path in out.iterdir()} == kept
     assert "Traceback" not in caplog.text
 

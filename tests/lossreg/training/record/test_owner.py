@@ -112,7 +112,7 @@ def test_sudden_death_is_said(lossreg_command: Callable[..., Any], tmp_path: Pat
     process = subprocess.Popen([*command, "--quiet"], cwd=tmp_path)
     named = f"process {process.pid} on {this_process()['host']}"
     deadline = time.monotonic() + 120
-    while not (tmp_path / "run" / "metrics.jsonl").exists() and time.monotonic() < deadline:
+    while not (tmp_path / "run" / "checkpoints").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     taken = lossreg_command("run", "--out", "run")
     assert taken.code == 2
@@ -124,7 +124,10 @@ def test_sudden_death_is_said(lossreg_command: Callable[..., Any], tmp_path: Pat
     assert f"lossreg: warning: run/run.json: its run did not end: {named} is gone\n" in repeated.err
     taken = lossreg_command("run", "--out", "run")
     assert taken.code == 2
-    assert f"is not empty (its run did not end: {named} is gone); name another" in taken.err
+    assert (
+        f"is not empty (its run did not end: {named} is gone); go on with it: lossreg run --resume {tmp_path / 'run'}; "
+        "or name another"
+    ) in taken.err
 
 
 def test_a_claim_that_never_ran_blocks_nothing(tmp_path: Path) -> None:
@@ -137,7 +140,7 @@ def test_a_claim_that_never_ran_blocks_nothing(tmp_path: Path) -> None:
     assert [entry.name for entry in (tmp_path / "run").iterdir()] == [".claimed"]
     lossreg.run(epochs=1, limit_train=64, limit_test=32, device="cpu", quiet=True, out=tmp_path / "run")
     names = sorted(entry.name for entry in (tmp_path / "run").iterdir())
-    assert names == ["metrics.jsonl", "model.safetensors", "run.json"]
+    assert names == ["checkpoints", "metrics.jsonl", "model.safetensors", "run.json"]
 
 
 def test_a_claim_that_lives_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from tests.lossreg.training.conftest import Run
 
 Limit = Callable[[int], contextlib.AbstractContextManager[None]]
-FILES = ["metrics.jsonl", "model.safetensors", "run.json"]
+FILES = ["checkpoints", "metrics.jsonl", "model.safetensors", "run.json"]
 SMALL = {"model": "mlp", "epochs": 1, "limit_train": 64, "limit_test": 8}
 
 
 def test_the_run_directory(run: Run) -> None:
-    """A run leaves run.json, metrics.jsonl and model.safetensors, which safetensors reads."""
+    """A run leaves run.json, metrics.jsonl, checkpoints and model.safetensors, which safetensors reads."""
     result = run(loss="dice", model="mlp", epochs=2, limit_train=128, limit_test=32, log_every=2)
     assert sorted(path.name for path in result.directory.iterdir()) == FILES
     kept, weights = load_file(result.directory / "model.safetensors"), result.model.state_dict()
@@ -131,7 +131,8 @@ def test_a_full_disk_fails_the_run_with_a_message(
     assert "Traceback" not in outcome.err
     assert "cannot be written to" in outcome.err
     assert json.loads((tmp_path / "out" / "run.json").read_text())["status"] == "failed"
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["metrics.jsonl", "run.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["checkpoints", "metrics.jsonl", "run.json"]
+    assert list((tmp_path / "out" / "checkpoints").iterdir()) == []
 
 
 def test_metrics_that_cannot_be_written_fail_the_run(

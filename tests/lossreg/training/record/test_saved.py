@@ -20,7 +20,7 @@ from lossreg.training.record.saved import read_kept, read_saved, read_source
 if TYPE_CHECKING:
     from tests.lossreg.training.conftest import Run
 
-SMALL: dict[str, Any] = {"model": "mlp", "epochs": 2, "limit_train": 64, "limit_test": 8}
+SMALL: dict[str, Any] = {"model": "mlp", "epochs": 2, "limit_train": 64, "limit_test": 8, "checkpoint_every": None}
 
 
 def metadata(file: Path) -> dict[str, str]:

@@ -28,7 +28,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def assert_whole(directory: Path, elsewhere: Path, *pictures: str) -> None:
     """The run is finished in its directory, and nothing is elsewhere."""
-    names = sorted([*pictures, "metrics.jsonl", "model.safetensors", "run.json"])
+    names = sorted([*pictures, "checkpoints", "metrics.jsonl", "model.safetensors", "run.json"])
     assert sorted(entry.name for entry in directory.iterdir()) == names
     assert json.loads((directory / "run.json").read_text())["status"] == "finished"
     assert list(elsewhere.iterdir()) == []
