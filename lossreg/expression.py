@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from lossreg.errors import ExpressionError
 from lossreg.suggestions import did_you_mean
+from lossreg.values import one_line
 
 MAX_LENGTH = 200  # characters
 MAX_NODES = 64
@@ -119,7 +120,7 @@ Functions: abs, ceil, cos, exp, floor, log, max, min, sin, sqrt
         try:
             value = self._value(values)
         except KeyError as error:
-            raise ExpressionError(f'expression "{self.text}" needs a value for {error}', text=self.text) from None
+            raise ExpressionError(f"{_named(self.text)} needs a value for {error}", text=self.text) from None
         except OverflowError:
             raise self._no_value(values, "the value is too large") from None
         except ZeroDivisionError:
@@ -133,7 +134,7 @@ Functions: abs, ceil, cos, exp, floor, log, max, min, sin, sqrt
     def _no_value(self, values: Mapping[str, float], what: str) -> ExpressionError:
         where = ", ".join(f"{name} = {values[name]:g}" for name in VARIABLES if name in self.names)
         at = f" at {where}" if where else ""
-        return ExpressionError(f'expression "{self.text}"{at}: {what}', text=self.text, values=dict(values))
+        return ExpressionError(f"{_named(self.text)}{at}: {what}", text=self.text, values=dict(values))
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
@@ -148,6 +149,11 @@ Functions: abs, ceil, cos, exp, floor, log, max, min, sin, sqrt
         return Expression, (self.text,)
 
 
+def _named(text: str) -> str:
+    """An expression in a message, on one line."""
+    return f'expression "{one_line(text)}"'
+
+
 def _parse(text: str) -> ast.Expression:
     if len(text) > MAX_LENGTH:
         raise ExpressionError(
@@ -156,18 +162,18 @@ def _parse(text: str) -> ast.Expression:
     if not text:
         raise ExpressionError("the expression is empty", text=text)
     if not text.isascii():  # Python reads some other letters as ASCII ones
-        raise ExpressionError(f'expression "{text}" has a character that is not ASCII', text=text)
+        raise ExpressionError(f"{_named(text)} has a character that is not ASCII", text=text)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)  # `2(3)` warns before it is refused below
+            warnings.simplefilter("ignore")  # `2(3)` warns before it is refused below, and `1if 1else 2` too
             tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         where = f" at character {error.offset}" if isinstance(error, SyntaxError) and error.offset else ""
         reason = error.msg if isinstance(error, SyntaxError) else str(error) or type(error).__name__
-        raise ExpressionError(f'expression "{text}"{where}: {reason}', text=text) from None
+        raise ExpressionError(f"{_named(text)}{where}: {reason}", text=text) from None
     nodes = sum(isinstance(node, ast.expr) for node in ast.walk(tree))
     if nodes > MAX_NODES:
-        raise ExpressionError(f'expression "{text}" has {nodes} nodes; at most {MAX_NODES} are allowed', text=text)
+        raise ExpressionError(f"{_named(text)} has {nodes} nodes; at most {MAX_NODES} are allowed", text=text)
     return tree
 
 
@@ -207,7 +213,7 @@ def _compile(node: ast.expr, text: str) -> _Number:
 def _refused(text: str, node: ast.expr, why: str) -> ExpressionError:
     written = ast.get_source_segment(text, node) or text
     where = "" if written == text else f" at {written!r}"
-    return ExpressionError(f'expression "{text}"{where}: {why}', text=text)
+    return ExpressionError(f"{_named(text)}{where}: {why}", text=text)
 
 
 def _constant(text: str, node: ast.expr, number: float) -> _Number:
@@ -229,7 +235,7 @@ def _name(text: str, node: ast.expr, name: str) -> _Number:
         raise _refused(text, node, f"{name} is a function; write {name}(...)")
     known = [*VARIABLES, *CONSTANTS]
     raise ExpressionError(
-        f'expression "{text}": there is no name {name!r}.{did_you_mean(name, known)} Names: {", ".join(known)}',
+        f'{_named(text)}: there is no name {name!r}.{did_you_mean(name, known)} Names: {", ".join(known)}',
         text=text,
     )
 
@@ -280,7 +286,7 @@ def _call(text: str, node: ast.Call) -> _Number:
     if name not in FUNCTIONS:
         hint = did_you_mean(name, FUNCTIONS)
         raise ExpressionError(
-            f'expression "{text}": there is no function {name!r}.{hint} Functions: {", ".join(sorted(FUNCTIONS))}',
+            f'{_named(text)}: there is no function {name!r}.{hint} Functions: {", ".join(sorted(FUNCTIONS))}',
             text=text,
         )
     function, fewest, most = FUNCTIONS[name]

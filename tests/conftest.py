@@ -24,6 +24,9 @@ from tests.warm import held, start
 # that has other work several times as slow. Read when torch is imported, by this process and its children.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# trio, where it is installed, makes hypothesis warn as soon as that is imported.
+os.environ.setdefault("HYPOTHESIS_NO_PLUGINS", "1")
+
 # A shell has what it starts in the background ignore SIGINT, and nohup SIGHUP; children inherit that. Tests send both.
 for number, handler in ((signal.SIGINT, signal.default_int_handler), (getattr(signal, "SIGHUP", None), signal.SIG_DFL)):
     if number is not None and signal.getsignal(number) is signal.SIG_IGN:
