@@ -3,71 +3,82 @@
 from __future__ import annotations
 
 import collections
-import io
-import pkgutil
-import random
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
-import numpy as np
 import torch
 
+from lossreg.checkpoints.folder import CheckpointFolder
 from lossreg.registry.registries import Registries
 from lossreg.training.api import run_request
 from lossreg.training.arguments import split_arguments
-from lossreg.training.hardware.distributed import Processes
-from lossreg.training.hooks import RunHooks
-from lossreg.training.loop import train_epoch, training_step
 from lossreg.training.optim.modes import has_modes
-from lossreg.training.parts import Parts
+from lossreg.training.optim.trial_step import why_not_kept
+from lossreg.training.record.directory import CHECKPOINTS
 from lossreg.training.results import RunResult
-from lossreg.training.seeds import seed_process
 from lossreg.training.selection import Request
-from lossreg.training.setup import set_up
 from lossreg.training.state import Run
 
 EXACT = "exact"
+KEPT = 1000  # checkpoints: all
 _TORCH = ("state", "param_groups", "defaults")  # what torch's own state_dict has, or nobody has to keep
 
 
 @attrs.define(eq=False)
 class Saved:
-    """An observer that keeps the state at the end of the first epoch, as a checkpoint would.
+    """An observer that looks at a run at its start, and at the end of its first epoch.
 
     Attributes:
-        weights: The model's.
-        optimizer: What `torch.save` made of the optimizer's `state_dict()`.
-        values: What the optimizer holds, by where it is.
-        random: The states of the generators.
-        unreadable: What the trial before the run says of the state.
+        trained: The names of the model's parameters that are trained.
+        first: The first weights of the model.
+        needs: What the optimizer needs.
+        said: Why its state cannot be kept, as the trial before the run says, or None.
+        why_not: Why it cannot, as it is after the first epoch, or None.
+        values: What the optimizer holds then, by where it is.
         evaluated_in: What is wrong with the mode in which weights were evaluated, or None.
     """
 
-    weights: dict[str, torch.Tensor] = attrs.field(factory=dict)
-    optimizer: bytes = b""
+    trained: list[str] = attrs.field(factory=list)
+    first: dict[str, torch.Tensor] = attrs.field(factory=dict)
+    needs: str = ""
+    said: str | None = None
+    why_not: str | None = None
     values: dict[str, Any] = attrs.field(factory=dict)
-    random: tuple[Any, ...] = ()
-    unreadable: str | None = None
     evaluated_in: str | None = None
 
+    def lossreg_run_started(self, run: Run) -> None:
+        """Keeps the first weights, and what is known of the optimizer."""
+        needs = run.parts.optimization.needs
+        self.trained = [name for name, one in run.model.named_parameters() if one.requires_grad]
+        self.first = _copied(run.model.state_dict())
+        self.needs, self.said = str(needs), needs.unreadable
+
     def lossreg_epoch_finished(self, run: Run, record: Mapping[str, Any]) -> None:
-        """Keeps the state."""
+        """Keeps what the optimizer holds."""
         if record["epoch"]:
             return
-        parts = run.parts
-        self.weights = _copied(parts.objective.state_dict())
-        file = io.BytesIO()
-        torch.save(parts.optimization.optimizer.state_dict(), file)
-        self.optimizer = file.getvalue()
-        self.values = _values(parts.optimization.optimizer)
-        self.random = _random_states()
-        self.unreadable = parts.optimization.needs.unreadable
-        if has_modes(run.optimizer) and parts.optimization.needs.modes:
+        optimizer = run.parts.optimization.optimizer
+        self.why_not = why_not_kept(optimizer)
+        self.values = _values(optimizer)
+        if has_modes(run.optimizer) and run.parts.optimization.needs.modes:
+            before = _copied(run.parts.objective.state_dict())
             run.optimizer.eval()  # again: it changes nothing
-            if not _equal(self.weights, parts.objective.state_dict()):
+            if not _equal(before, run.parts.objective.state_dict()):
                 self.evaluated_in = "evaluated in the mode of training"
+
+
+class Loaded:
+    """An observer that keeps what the optimizer of a run holds that goes on."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def lossreg_run_started(self, run: Run) -> None:
+        """Keeps it."""
+        self.values = _values(run.parts.optimization.optimizer)
 
 
 @attrs.frozen(eq=False)
@@ -95,7 +106,7 @@ class Outcome:
 
 
 def run_and_resume(arguments: Mapping[str, Any], registries: Registries, folder: Path) -> Outcome:
-    """Trains, and goes on from the state at the end of the first epoch in parts that are built anew.
+    """Trains, and goes on from the checkpoint after the first epoch, in parts that are built anew.
 
     Args:
         arguments: Those of `lossreg.run`.
@@ -105,85 +116,42 @@ def run_and_resume(arguments: Mapping[str, Any], registries: Registries, folder:
     Raises:
         LossregError: If the run is refused.
     """
-    spec, objects = split_arguments(arguments, "run", registries)
+    kept = {"checkpoint_every": 1, "keep": KEPT, **arguments}
+
+    def request() -> Request:
+        return Request(*split_arguments(kept, "run", registries), registries)
+
     saved = Saved()
-    result = run_request(Request(spec, objects, registries), out=folder / "run", quiet=True, observers=[saved])
-    spec, objects = split_arguments(arguments, "run", registries)
-    parts = set_up(Request(spec, objects, registries), Processes(), quiet=True)
-    first = _copied(parts.objective.state_dict())
+    result = run_request(request(), out=folder / "run", quiet=True, observers=[saved])
     last = result.model.state_dict()
-    trained = [name for name, one in parts.objective.model.named_parameters() if one.requires_grad]
-    names = {name: next(key for key in first if key.endswith(name)) for name in trained}
-    unmoved = [name for name in trained if torch.equal(last[name], first[names[name]])]
-    try:
-        resumed, readable = _resume(parts, saved, last)
-    finally:
-        parts.close()
+    unmoved = [name for name in saved.trained if torch.equal(last[name], saved.first[name])]
+    if saved.why_not is None:
+        resumed = _resume(request(), saved, folder / "run", _copied(last))
+    else:
+        resumed = f"not at all: {saved.why_not}"
     wrong = saved.evaluated_in
-    if readable == (saved.unreadable is not None):
-        wrong = f"the trial before the run says of the state: {saved.unreadable or 'it can be read'}"
-    return Outcome(result, resumed, unmoved, wrong, str(parts.optimization.needs))
+    if saved.said != saved.why_not:
+        wrong = f"the trial before the run says of the state: {saved.said or 'it can be kept'}"
+    return Outcome(result, resumed, unmoved, wrong, saved.needs)
 
 
-def _resume(parts: Parts, saved: Saved, expected: Mapping[str, torch.Tensor]) -> tuple[str, bool]:
-    """`exact` or why not, and whether the state could be read safely."""
-    optimizer = parts.optimization.optimizer
-    state, way, readable = _read(saved.optimizer)
+def _resume(request: Request, saved: Saved, directory: Path, expected: Mapping[str, torch.Tensor]) -> str:
+    """`exact` or why not."""
+    for checkpoint in CheckpointFolder(directory / CHECKPOINTS).list():
+        if checkpoint.facts["epochs_done"] > 1:
+            shutil.rmtree(checkpoint.path)
+    loaded = Loaded()
     try:
-        parts.objective.load_state_dict(saved.weights)
-        optimizer.load_state_dict(state)
-        lost = [*_lost(saved.values, _values(optimizer))]
-        _go_on(parts, saved)
+        result = run_request(request, resume=directory, quiet=True, observers=[loaded])
     except Exception as error:  # of another library's code
-        return f"does not load: {_line(error)}", readable
-    found = parts.objective.model.state_dict()
+        return f"does not load: {_line(error)}"
+    found = result.model.state_dict()
     if _equal(found, expected):
-        return way or EXACT, readable
+        return EXACT
     gap = max((found[name].double() - one.double()).abs().max().item() for name, one in expected.items())
+    lost = [*_lost(saved.values, loaded.values)]
     why = f"; not as saved: {', '.join(lost[:3])}" if lost else ""
-    return f"differs by {gap:.1g}{why}{f' ({way})' if way else ''}", readable
-
-
-def _read(saved: bytes) -> tuple[Any, str, bool]:
-    """A state, what had to be said to read it, and whether nothing had to."""
-    try:
-        return torch.load(io.BytesIO(saved), weights_only=True), "", True
-    except Exception:  # pickle's, and whatever its objects raise
-        held = torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(saved))
-    try:
-        with torch.serialization.safe_globals([pkgutil.resolve_name(name) for name in held]):
-            state = torch.load(io.BytesIO(saved), weights_only=True)
-        return state, f"{EXACT}, with `torch.serialization.safe_globals` of {', '.join(map(_short, held))}", False
-    except Exception:  # it refuses more than names
-        state = torch.load(io.BytesIO(saved), weights_only=False)
-        return state, f"{EXACT}, with `weights_only=False`: it holds {', '.join(map(_short, held))}", False
-
-
-def _short(name: str) -> str:
-    return f"`{name.rpartition('.')[2]}`"
-
-
-def _go_on(parts: Parts, saved: Saved) -> None:
-    """The epochs after the first."""
-    run, hooks = Run(parts.spec, Path(), parts), RunHooks.none()
-    step = training_step(parts)
-    seed_process(parts.spec.seed, 0)
-    _set_random_states(saved.random)
-    for epoch in range(1, parts.spec.epochs):
-        run.epoch = epoch
-        parts.weights.begin_epoch()
-        train_epoch(run, step, hooks)
-        parts.weights.end_epoch(epoch)
-
-
-def _random_states() -> tuple[Any, ...]:
-    return torch.get_rng_state(), random.getstate(), np.random.get_state()  # what optimizers draw from
-
-
-def _set_random_states(states: tuple[Any, ...]) -> None:
-    torch.set_rng_state(states[0])
-    random.setstate(states[1])
-    np.random.set_state(states[2])
+    return f"differs by {gap:.1g}{why}"
 
 
 def _copied(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -167,8 +167,8 @@ def main() -> None:
         ran = [row for row in rows if row.ran]
         flawed = [row.name for row in ran if row.flaw is not None]
         exact = sum(row.resumed == EXACT for row in ran)
-        told = sum(row.resumed.startswith(EXACT) for row in ran) - exact
-        print(f"\n{len(ran)} of {len(rows)} run, {exact} resume exactly, {told} more as the table says", end="")
+        told = sum(row.resumed != EXACT for row in ran)
+        print(f"\n{len(ran)} of {len(rows)} run, {exact} resume exactly, {told} do not, as the table says", end="")
         print(f"; with a flaw: {', '.join(flawed)}\n" if flawed else "\n", flush=True)
 
 
