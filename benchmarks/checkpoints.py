@@ -2,7 +2,7 @@
 
 The run is MNIST's (60,000 training images, mnist_cnn, cross-entropy, SGD at 0.01 with momentum 0.9, batches of 64) with
 the files of `--root`; without them 60,000 random images of the same shape. Two sides take turns in one process, each a
-run of `--epochs` epochs: one writes a checkpoint after each epoch (`checkpoint_every="1"`, the default), the other none.
+run of `--epochs` epochs: one writes a checkpoint after each (`checkpoint_every="1"`, the default), the other none.
 Timed is what a run takes from the end of its first epoch to its end, by the clock, evaluation included. Printed are the
 medians for one epoch, the median of the ratios of neighbouring times, and how large a checkpoint is.
 
@@ -26,13 +26,13 @@ SIDES = {"no checkpoints": None, "a checkpoint after every epoch": "1"}
 
 
 class Clock:
-    """Notes when the first epoch and the run are over."""
+    """Notes when the first epoch is over."""
 
     def __init__(self) -> None:
-        self.first = self.last = 0.0
+        self.first = 0.0
 
-    def lossreg_epoch_finished(self, run: Any, record: Any) -> None:
-        """The first epoch is over when the first of its kind comes."""
+    def lossreg_epoch_finished(self, **_: Any) -> None:
+        """Notes the time of the first call."""
         self.first = self.first or time.perf_counter()
 
 

@@ -364,7 +364,7 @@ def _train(ready: _Ready, signals: SignalGuard) -> RunResult:
         hurried = signal_name(failure) is not None
         if not isinstance(failure, LossregError):
             failure.add_note(f"lossreg: at epoch {run.epoch}, step {run.step}; files in {run.directory}")
-        if hurried and ready.saver.is_on:
+        if hurried and ready.saver.has_written:
             setattr(failure, GOES_ON_FROM, run.directory)
         with contained():
             hooks.call("lossreg_run_failed", run=run, error=failure)

@@ -238,11 +238,11 @@ def _looks_up(
 ) -> bool:
     """Between two steps: logs the last one and writes a checkpoint if that is due; says whether the epoch ends here."""
     run = session.run
-    agenda.look_up(run.step)
     stops = False
     if run.step % run.spec.log_every == 0:
         hooks.call("lossreg_logged", run=run, record=_step_row(session, step, loss))
         stops = _stops(run)
+    agenda.look_up(run.step)
     saver.between_steps(session)
     agenda.end_by_signal()
     return stops

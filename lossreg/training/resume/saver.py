@@ -49,6 +49,11 @@ class Saver:
         """Whether the run writes checkpoints."""
         return self._every is not None
 
+    @property
+    def has_written(self) -> bool:
+        """Whether there is a checkpoint from which the run can go on."""
+        return self._written is not None and self._why_not is None
+
     def begin(self, session: Session) -> None:
         """Before the first step: looks whether the state can be kept."""
         if not self.is_on:
@@ -83,23 +88,24 @@ class Saver:
                 held = self._read(session, checkpoint)
         held = processes.broadcast_object(held)
         assert held is not None  # noqa: S101  # the main process has one
-        weights, state = held
+        weights, state, self._written = held
         with processes.fail_together():
             differences = session.restore(weights, state["shared"], state["own"], partly=partly)
-        self._best = state["best_name"]
+        best = state["best"]
+        if best is not None and best["metric"] == self._metric:  # a run may go on with another one
+            self._best, session.best = best["name"], best["value"]
         return differences
 
-    def _read(self, session: Session, checkpoint: Checkpoint) -> tuple[dict[str, Any], Any]:
-        """Weights and state of a checkpoint."""
+    def _read(self, session: Session, checkpoint: Checkpoint) -> tuple[dict[str, Any], Any, tuple[int, int]]:
+        """Weights and state of a checkpoint, and which epochs and steps are done in it."""
         state = checkpoint.read_state(like=session.state_like())
         if "why_not" in state:
             raise ConfigError(
                 f"{checkpoint.path} holds weights alone, and no run can go on from it: {state['why_not']}; --init-from "
                 "begins a new run with them"
             )
-        self._written = (checkpoint.facts["epochs_done"], checkpoint.facts["step"])
         weights = {name: checkpoint.read_weights(name) for name in ("model", "loss") if checkpoint.has(name)}
-        return weights, state
+        return weights, state, (checkpoint.facts["epochs_done"], checkpoint.facts["step"])
 
     def between_steps(self, session: Session) -> None:
         """Writes one that is due by steps or minutes, or because a signal ends the run."""
@@ -152,10 +158,10 @@ class Saver:
         """Writes it, and removes those that are too many; says whether it is there."""
         run = session.run
         name = f"epoch-{session.epochs_done:04d}-step-{run.step:08d}"
+        best = name if is_best else self._best
         try:
-            if is_best:
-                self._best = name
-            state = {"shared": session.state(), "own": own, "best_name": self._best}
+            of_best = None if best is None else {"metric": self._metric, "value": session.best, "name": best}
+            state: dict[str, Any] = {"shared": session.state(), "own": own, "best": of_best}
             if self._why_not is not None:
                 state = {"why_not": self._why_not}
             folder.write(name, self._facts(session, is_best=is_best), session.weights(), state)
@@ -166,6 +172,7 @@ class Saver:
                 why_not_written(error),
             )
             return False
+        self._best = best
         try:
             folder.prune(self._keep, [] if self._best is None else [self._best])
         except OSError as error:

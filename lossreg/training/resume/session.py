@@ -158,7 +158,6 @@ class Session:
             "scaler": None if scaler is None else scaler.state_dict(),
             "weights": parts.weights.state_dict(),
             "stopping": self.stopping.state_dict(),
-            "best": self.best,
             "evaluations": dict(parts.samples.evaluations),
             "seconds": self.run.seconds,
         }
@@ -212,7 +211,7 @@ class Session:
         parts.weights.load_state_dict(state["weights"])
         self.stopping.load_state_dict(state["stopping"])
         run.epoch, run.step, run.seconds_before = state["epoch"], state["step"], state["seconds"]
-        self.phase, self.done, self.row, self.best = state["phase"], state["done"], dict(state["row"]), state["best"]
+        self.phase, self.done, self.row = state["phase"], state["done"], dict(state["row"])
         parts.samples.evaluations.update(state["evaluations"])
         self._restore_own(own)
         self.watch.go_on()
