@@ -130,7 +130,7 @@ def run_and_resume(arguments: Mapping[str, Any], registries: Registries, folder:
     else:
         resumed = f"not at all: {saved.why_not}"
     wrong = saved.evaluated_in
-    if saved.said != saved.why_not:
+    if (saved.said is None) != (saved.why_not is None):
         wrong = f"the trial before the run says of the state: {saved.said or 'it can be kept'}"
     return Outcome(result, resumed, unmoved, wrong, saved.needs)
 
