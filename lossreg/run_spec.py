@@ -61,6 +61,9 @@ OBSERVE = "observe"
 #: What a resumed run may set anew: it changes neither the steps that are left nor the rows of past ones.
 CHANGEABLE = ("epochs", "max_steps", "max_time", "checkpoint_every", "keep", "best", "nan", "observe")
 
+#: What decides which checkpoints are written and kept, and nothing of the run itself.
+CHECKPOINTING = ("checkpoint_every", "keep", "best")
+
 #: Other words for a setting -> the setting: its flag, and what other trainers call it.
 SYNONYMS: Mapping[str, str] = {
     "opt": "optimizer",

@@ -29,6 +29,16 @@ class CompareCommand(RunCommand):
 
     without_value = frozenset(["--ray"])
 
+    def _no_such_option(self, written: str, ctx: click.Context, args: list[str]) -> click.UsageError:
+        """For options of a run that say in which directory it goes on, what a comparison has instead."""
+        if written in ("--resume", "--override"):
+            return click.UsageError(
+                f"{written} belongs to run: a comparison that was broken off goes on, each run from its last "
+                "checkpoint, if it is called again with the same --out",
+                ctx,
+            )
+        return super()._no_such_option(written, ctx, args)
+
 
 @attrs.frozen
 class Asked:

@@ -11,7 +11,7 @@ import attrs
 from lossreg.errors import ConfigError, LossregError, UnknownParameterError
 from lossreg.registry.edits import Edit, merged, misfit
 from lossreg.registry.registries import Registries
-from lossreg.run_spec import RunSpec
+from lossreg.run_spec import CHECKPOINTING, RunSpec
 from lossreg.spec import ComponentSpec
 from lossreg.values import shown
 
@@ -149,6 +149,11 @@ def _check(question: Question) -> None:
         twice = next((text for index, text in enumerate(texts) if text in texts[:index]), None)
         if twice is not None and not question.pairs:  # where it may go with another value
             raise ConfigError(f"{choice.flag} {twice} is given twice")
+        if choice.key in CHECKPOINTING and len(choice.values) > 1:
+            raise ConfigError(
+                f"{choice.flag} has {len(choice.values)} values ({', '.join(texts)}), and decides nothing of a run but "
+                "its checkpoints: cells that differ in it would be the same; give it once, for all cells"
+            )
     if len(set(question.seeds)) < len(question.seeds):
         raise ConfigError(f"--seed: a seed is given twice: {', '.join(map(str, question.seeds))}")
     lists = [choice for choice in question.choices if len(choice.values) > 1]

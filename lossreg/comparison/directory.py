@@ -14,9 +14,10 @@ from typing import Any
 
 import attrs
 
-from lossreg.errors import ConfigError, RunDirectoryError, RunFailedError, describe_error
+from lossreg.checkpoints.manifest import read_manifests
+from lossreg.errors import CheckpointError, ConfigError, RunDirectoryError, RunFailedError, describe_error
 from lossreg.past_runs.compare_json import FORMAT, NAME, read_compare_json
-from lossreg.training.record.directory import RUNS, absolute_path, replacing
+from lossreg.training.record.directory import CHECKPOINTS, RUNS, absolute_path, replacing
 
 try:
     import fcntl
@@ -65,6 +66,13 @@ class ComparisonDirectory:
             raise RunFailedError(
                 f"{self.path / name} cannot be written to: {describe_error(error)}", epoch=0, step=0
             ) from error
+
+    def has_checkpoint(self, name: str) -> bool:
+        """Whether a run has left a checkpoint; it may be damaged."""
+        try:
+            return bool(read_manifests(self.path / name / CHECKPOINTS)[0])
+        except CheckpointError:
+            return False
 
     def clear(self, name: str) -> Path:
         """Removes what a run that did not come to its end has left; returns where its directory was."""

@@ -14,12 +14,11 @@ from typing import Any
 
 import attrs
 
-from lossreg.comparison.worker import Conditions, Say, work
+from lossreg.comparison.worker import LAST_WORDS, Conditions, Say, work
 from lossreg.errors import LossregError, describe_error
 from lossreg.machine import available_cores
 from lossreg.registry.registries import default
 
-LAST_WORDS = 60  # seconds that a process which was asked to end has for its record
 _WARM = "lossreg.comparison.warm"
 
 

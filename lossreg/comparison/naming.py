@@ -12,13 +12,14 @@ import attrs
 
 from lossreg.errors import ConfigError, SpecError
 from lossreg.past_runs.differences import Part, Subject, differences, labels_of
-from lossreg.run_spec import COMPONENT_FIELDS, RunSpec
+from lossreg.run_spec import CHECKPOINTING, COMPONENT_FIELDS, RunSpec
 from lossreg.spec import ComponentSpec, value_text
 from lossreg.suggestions import did_you_mean
 from lossreg.training.record.reading import setting_text
 from lossreg.values import shown
 
 _DEFAULTS = dict(RunSpec().items())
+_UNNAMED = ("seed", *CHECKPOINTING)  # in a name of its own; the same for all cells, and free to change later
 _UNFIT = re.compile(r"[^A-Za-z0-9_]+")
 
 
@@ -77,8 +78,8 @@ def firsts_of(specs: Sequence[RunSpec], params: Sequence[Mapping[str, Mapping[st
 
 
 def cell_name(spec: RunSpec) -> str:
-    """The name of a cell: what a person looks for, and a hash of all that is not the default."""
-    said = {key: value for key, value in spec.items() if key != "seed" and value != _DEFAULTS[key]}
+    """The name of a cell: what a person looks for, and a hash of all that decides its runs and is not the default."""
+    said = {key: value for key, value in spec.items() if key not in _UNNAMED and value != _DEFAULTS[key]}
     digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
     parts = [_short(spec.loss), _short(spec.optimizer), digest[:8]]
     return "-".join(_UNFIT.sub("_", part) for part in parts if part)

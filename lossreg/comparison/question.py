@@ -16,6 +16,8 @@ from lossreg.values import plain, shown
 
 MAX_RATES = 100  # tried for a cell
 
+_GOES_ON = " A comparison that was broken off goes on if it is called again with the same out."
+
 
 @attrs.frozen
 class Options:
@@ -89,7 +91,7 @@ def _key(name: str) -> str:
     elif name in RUN_KEYS and name != "target":
         return name
     keys = ", ".join(key for key in RUN_KEYS if key != "target")
-    hint = key_hint(str(name), lambda _: "")
+    hint = key_hint(str(name), lambda key: _GOES_ON if key in ("resume", "override") else "")
     raise ConfigError(f"compare has no key {shown(name)}.{hint} Keys: {keys}; a parameter is 'optimizer.lr'")
 
 

@@ -106,6 +106,7 @@ class _Work:
         self._target = None if options.target is None else Target.of(read_target(options.target))
         self._started = time.perf_counter()
         self._attempts: dict[str, Attempt] = {}
+        self._going_on: set[str] = set()  # names of the runs that were broken off and are taken up
         self._rates: list[Rate] = []
         self._ray: Any = None
 
@@ -144,11 +145,16 @@ class _Work:
         # Before anything is written: it may be refused.
         slots = Slots(0, own_threads()) if self._ray else find_slots(len(missing), self._options, self._planned)
         for run in missing:
-            self._directory.clear(run.name)
-            self._attempts.pop(run.name, None)
+            attempt = self._attempts.pop(run.name, None)
+            if self._goes_on(run, attempt):
+                self._going_on.add(run.name)
+            else:
+                self._directory.clear(run.name)
         self._write("running")
         finished = len(runs) - len(missing)
         skipped = f", {finished} more are done already" if finished else ""
+        taken_up = sum(run.name in self._going_on for run in missing)
+        skipped += f", {taken_up} from {'its' if taken_up == 1 else 'their'} last checkpoint" if taken_up else ""
         how = "as tasks of Ray" if self._ray else described(slots)
         self._watcher.begun(missing, str(self._directory.path), f"{how}{skipped}")
         try:
@@ -159,15 +165,22 @@ class _Work:
             self._write("interrupted")
             raise
 
+    def _goes_on(self, run: CellRun, attempt: Attempt | None) -> bool:
+        """Whether a run was broken off, and is taken up where it was: one that failed would fail again.
+
+        A task of Ray trains in a folder of its own, maybe on another machine, and begins anew.
+        """
+        is_broken_off = attempt is not None and attempt.status in ("running", "lost", "interrupted")
+        return is_broken_off and self._ray is None and self._directory.has_checkpoint(run.name)
+
+    def _job(self, run: CellRun) -> Job:
+        out = self._directory.path / run.name
+        spec, goes_on = run.cell.with_seed(run.seed), run.name in self._going_on
+        return Job(run.name, training(spec, out, plots=self._options.plots, goes_on=goes_on))
+
     def _train(self, missing: Sequence[CellRun], slots: Slots) -> None:
         by_name = {run.name: run for run in missing}
-        jobs = [
-            Job(
-                run.name,
-                training(run.cell.with_seed(run.seed), self._directory.path / run.name, plots=self._options.plots),
-            )
-            for run in missing
-        ]
+        jobs = [self._job(run) for run in missing]
         said: set[str] = set(self._planned.notes)
 
         def told(job: Job, kind: str, value: Any) -> None:

@@ -6,9 +6,11 @@ import contextlib
 import functools
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import parent_process
@@ -18,13 +20,18 @@ from typing import Any
 
 import attrs
 
-from lossreg.errors import LossregError, describe_error
+from lossreg.errors import LossregError, RunDirectoryError, RunFailedError, describe_error
 from lossreg.plugins.plugin_settings import PluginSettings
 from lossreg.run_spec import RunSpec
 
 #: What a worker says, with one value: `row` (of an epoch), `warning` (a sentence), `done` (what its job returns),
 #: `refused` (a LossregError), `failed` (a line about any other error).
 Say = Callable[[str, Any], None]
+
+
+LAST_WORDS = 60  # seconds that a process which was asked to end has for its record
+
+logger = logging.getLogger("lossreg")
 
 
 @attrs.frozen
@@ -150,13 +157,46 @@ class Reporter:
         self._say("row", dict(record))
 
 
-def train(spec: RunSpec, out: Path, say: Say, *, plots: bool) -> None:
-    """A job: trains one run into its directory, and draws its curves."""
+def train(spec: RunSpec, out: Path, say: Say, *, plots: bool, goes_on: bool = False) -> None:
+    """A job: trains one run into its directory, and draws its curves.
+
+    Args:
+        spec: Its settings.
+        out: Its directory.
+        say: Is told each epoch.
+        plots: Whether its curves are drawn.
+        goes_on: Whether the run in the directory goes on from its newest checkpoint; one that cannot begins anew.
+    """
     from lossreg.registry.registries import default
     from lossreg.training.api import run_request
     from lossreg.training.selection import Request
 
-    run_request(Request(spec, {}, default), out=out, quiet=True, plots=plots, observers=[Reporter(say)])
+    run = functools.partial(run_request, Request(spec, {}, default), quiet=True, plots=plots, observers=[Reporter(say)])
+    if goes_on:
+        try:
+            _when_free(functools.partial(run, resume=out))
+        except (RunDirectoryError, RunFailedError):
+            raise
+        except LossregError as error:  # its checkpoints are damaged, or the data has changed
+            logger.warning("the run in %s cannot go on, and begins anew: %s", out, " ".join(error.message.split()))
+            shutil.rmtree(out)
+        else:
+            return
+    run(out=out)
+
+
+def _when_free(go_on: Callable[[], object]) -> None:
+    """Goes on when the process of a comparison that was killed has written its last checkpoint."""
+    until = time.monotonic() + LAST_WORDS
+    while True:
+        try:
+            go_on()
+        except RunDirectoryError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def plan(specs: Sequence[tuple[int, RunSpec, str | None]], say: Say) -> list[dict[str, Any]]:
@@ -208,6 +248,6 @@ def devices(say: Say) -> list[str]:
     return [device for device in available_devices() if device != "cpu"]
 
 
-def training(spec: RunSpec, out: Path, *, plots: bool) -> Callable[[Say], None]:
-    """The job that trains one run."""
-    return functools.partial(train, spec, out, plots=plots)
+def training(spec: RunSpec, out: Path, *, plots: bool, goes_on: bool) -> Callable[[Say], None]:
+    """The job that trains one run; see `train`."""
+    return functools.partial(train, spec, out, plots=plots, goes_on=goes_on)

@@ -218,8 +218,9 @@ def test_seeds_and_choices_can_be_added(copied: Path, lossreg_command: Command) 
 
 
 def test_an_unfinished_run_is_run_again(copied: Path, lossreg_command: Command) -> None:
-    """A run that was killed, which run.json calls running, is run anew; nothing of it is left."""
+    """A run that was killed before its first checkpoint is run anew, and nothing of it is left."""
     file = next(copied.glob("dice*/run.json"))
+    shutil.rmtree(file.parent / "checkpoints")
     record = json.loads(file.read_text())
     file.write_text(json.dumps({**record, "status": "running", "metrics": None}))
     (file.parent / "left.txt").touch()

@@ -7,7 +7,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 import numpy as np
@@ -18,6 +18,21 @@ from torch.optim.lr_scheduler import LRScheduler
 
 import lossreg
 from lossreg import Data, RunResult
+from lossreg.training.agenda import Agenda
+from lossreg.training.early_stopping import EarlyStopping
+from lossreg.training.finite_loss import FiniteLoss
+from lossreg.training.hooks import RunHooks
+from lossreg.training.limits import Limits
+from lossreg.training.loop import train_epoch, training_step
+from lossreg.training.resume.saver import Saver
+from lossreg.training.resume.session import Session
+from lossreg.training.state import Run as State
+from lossreg.training.stops import SignalGuard
+
+if TYPE_CHECKING:
+    from lossreg.training.optim.step import TrainingStep
+    from lossreg.training.parts import Parts
+    from lossreg.training.weights import AveragedStep
 
 Run = Callable[..., RunResult]
 Weights = Callable[[nn.Module], Tensor]
@@ -87,6 +102,41 @@ def hand_loop() -> HandLoop:
                 optimizer.step(closure)  # type: ignore[arg-type]  # torch annotates a float, and takes the tensor
             if scheduler is not None:
                 scheduler.step()
+
+    return train
+
+
+class TrainEpochs(Protocol):
+    """Trains some epochs as the loop does, without evaluation, checkpoints and hooks."""
+
+    def __call__(self, parts: Parts, epochs: range) -> TrainingStep | AveragedStep:
+        """Trains.
+
+        Args:
+            parts: The parts of a run.
+            epochs: Which of its epochs.
+
+        Returns:
+            What made the steps.
+        """
+
+
+@pytest.fixture
+def train_epochs() -> TrainEpochs:
+    """Calls `train_epoch` with what a run gives it."""
+
+    def train(parts: Parts, epochs: range) -> TrainingStep | AveragedStep:
+        run = State(parts.spec, Path(), parts)
+        session = Session(run, EarlyStopping(run), FiniteLoss(run, frozenset()))
+        step = session.watch.step = training_step(parts, session.watch.guard())
+        agenda = Agenda(parts.spec, parts.processes, SignalGuard())
+        saver = Saver(parts.spec, agenda, None, lambda: 0)
+        for epoch in epochs:
+            session.begin_epoch(epoch)
+            parts.weights.begin_epoch()
+            train_epoch(session, step, RunHooks.none(), saver, agenda, Limits(run))
+            parts.weights.end_epoch(epoch)
+        return step
 
     return train
 

@@ -17,25 +17,15 @@ from torch import Tensor, nn
 
 from lossreg import ConfigError, Data, RunSpec
 from lossreg.registry.registries import default
-from lossreg.training.agenda import Agenda
-from lossreg.training.early_stopping import EarlyStopping
-from lossreg.training.finite_loss import FiniteLoss
 from lossreg.training.hardware.distributed import Processes
-from lossreg.training.hooks import RunHooks
-from lossreg.training.limits import Limits
-from lossreg.training.loop import train_epoch, training_step
 from lossreg.training.optim.modes import has_modes
 from lossreg.training.parts import Parts
-from lossreg.training.resume.saver import Saver
-from lossreg.training.resume.session import Session
 from lossreg.training.selection import Request
 from lossreg.training.setup import set_up
-from lossreg.training.state import Run as State
-from lossreg.training.stops import SignalGuard
 
 if TYPE_CHECKING:
     from tests.conftest import Command
-    from tests.lossreg.training.conftest import Run
+    from tests.lossreg.training.conftest import Run, TrainEpochs
 
 CHOICES = ("raw", "optimizer", "ema(0.9)", "swa(start=0)", "swa(start=2)")
 
@@ -50,20 +40,6 @@ def parts_of(data: Data, weights: str) -> Parts:
     return set_up(Request(spec, objects, default), Processes(), quiet=True)
 
 
-def train(parts: Parts, epochs: range) -> None:
-    """Trains some epochs as the loop does, without evaluation."""
-    run = State(parts.spec, Path(), parts)
-    session = Session(run, EarlyStopping(run), FiniteLoss(run, frozenset()))
-    step = session.watch.step = training_step(parts)
-    agenda = Agenda(parts.spec, parts.processes, SignalGuard())
-    saver = Saver(parts.spec, agenda, None, lambda: 0)
-    for epoch in epochs:
-        session.begin_epoch(epoch)
-        parts.weights.begin_epoch()
-        train_epoch(session, step, RunHooks.none(), saver, agenda, Limits(run))
-        parts.weights.end_epoch(epoch)
-
-
 def stored(state: dict[str, Any]) -> dict[str, Any]:
     """A state as a file gives it back."""
     file = io.BytesIO()
@@ -75,16 +51,18 @@ def stored(state: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("weights", CHOICES)
 @pytest.mark.parametrize("done", [1, 2])
-def test_a_state_goes_on_as_if_nothing_had_been(table: Callable[..., Data], weights: str, done: int) -> None:
+def test_a_state_goes_on_as_if_nothing_had_been(
+    table: Callable[..., Data], train_epochs: TrainEpochs, weights: str, done: int
+) -> None:
     """Three epochs are, bit for bit, some epochs and the rest from states that were written and read."""
     whole, first, second = (parts_of(table(), weights) for _ in range(3))
-    train(whole, range(3))
-    train(first, range(done))
+    train_epochs(whole, range(3))
+    train_epochs(first, range(done))
     second.objective.load_state_dict(stored(first.objective.state_dict()))
     second.optimization.optimizer.load_state_dict(stored(first.optimization.optimizer.state_dict()))
     second.weights.load_state_dict(stored(first.weights.state_dict()))
     assert second.weights.held == first.weights.held
-    train(second, range(done, 3))
+    train_epochs(second, range(done, 3))
     assert second.weights.held == whole.weights.held
     for name, value in whole.objective.state_dict().items():
         assert torch.equal(second.objective.state_dict()[name], value), name
@@ -102,7 +80,7 @@ def test_a_state_of_other_weights_is_refused(table: Callable[..., Data]) -> None
     [("ema(0.5)", 1 - 0.5**4), ("swa(start=0)", 1 / 2)],  # four steps of a second epoch; one end of two
 )
 def test_a_parameter_that_is_trained_later_had_its_value_before(
-    table: Callable[..., Data], weights: str, share: float
+    table: Callable[..., Data], train_epochs: TrainEpochs, weights: str, share: float
 ) -> None:
     """Its average counts the steps and epochs before with the value that it had in them.
 
@@ -113,12 +91,12 @@ def test_a_parameter_that_is_trained_later_had_its_value_before(
     with torch.no_grad():
         bias.zero_()
     bias.requires_grad_(False)
-    train(parts, range(1))
+    train_epochs(parts, range(1))
     bias.requires_grad_()
     parts.weights.begin_epoch()
     with torch.no_grad():
         bias.fill_(1)
-    train(parts, range(1, 2))
+    train_epochs(parts, range(1, 2))
     torch.testing.assert_close(bias.detach(), torch.full((8,), share), rtol=0, atol=1e-4)
 
 

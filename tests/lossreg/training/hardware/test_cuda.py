@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -14,11 +14,11 @@ import lossreg
 from lossreg import RunResult, RunSpec
 from lossreg.registry.registries import default
 from lossreg.training.hardware.distributed import Processes
-from lossreg.training.hooks import RunHooks
-from lossreg.training.loop import train_epoch, training_step
 from lossreg.training.selection import Request
 from lossreg.training.setup import set_up
-from lossreg.training.state import Run
+
+if TYPE_CHECKING:
+    from tests.lossreg.training.conftest import TrainEpochs
 
 pytestmark = [
     pytest.mark.cuda,
@@ -58,13 +58,11 @@ def nothing_waits() -> Iterator[None]:
 @pytest.mark.parametrize(
     "settings", [{}, {"accumulate": 2}, {"clip_grad_norm": 1.0}, {"precision": "bf16"}, {"loader": "dataloader"}]
 )
-def test_steps_that_log_nothing_do_not_wait(loss: str, settings: dict[str, object]) -> None:
+def test_steps_that_log_nothing_do_not_wait(train_epochs: TrainEpochs, loss: str, settings: dict[str, object]) -> None:
     """A whole epoch of training runs without one synchronisation, but for the loss at its end."""
     spec = RunSpec.from_mapping({**SMALL, "precision": "32", "loss": loss, "device": "cuda", **settings}, "")
     parts = set_up(Request(spec, {}, default), Processes(), quiet=True)
-    run = Run(parts.spec, Path(), parts)
-    step = training_step(parts)
-    train_epoch(run, step, RunHooks.none())  # the optimizer makes its state, and cuDNN chooses
+    step = train_epochs(parts, range(1))  # the optimizer makes its state, and cuDNN chooses
     plan = parts.samples.plan
     batches = parts.samples.splits["train"].epoch(plan, 0, 1)
     torch.cuda.synchronize()
