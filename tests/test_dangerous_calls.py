@@ -12,8 +12,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*(ROOT / "lossreg").rglob("*.py"), *(ROOT / "plugins").rglob("*.py")])
 
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text: a list of so many would be a page."""
+    return frozenset(text.split())
+
+
 #: Calls that run, import or unpack what they are given, whatever their arguments are.
-NEVER = frozenset(
+NEVER = words(
     "eval exec execfile compile __import__ breakpoint "
     "pickle.load pickle.loads pickle.Unpickler cPickle.load cPickle.loads dill.load dill.loads cloudpickle.load "
     "cloudpickle.loads joblib.load marshal.load marshal.loads shelve.open jsonpickle.decode "
@@ -24,12 +30,12 @@ NEVER = frozenset(
     "runpy.run_path runpy.run_module importlib.import_module importlib.reload importlib.util.spec_from_file_location "
     "pkgutil.resolve_name importlib.metadata.EntryPoint ctypes.CDLL code.interact timeit.timeit logging.config.listen "
     "tarfile.open zipfile.ZipFile.extractall shutil.unpack_archive "
-    "torchvision.datasets.utils.extract_archive torchvision.datasets.utils.download_and_extract_archive".split()  # noqa: SIM905  # a list of so many would be a page
+    "torchvision.datasets.utils.extract_archive torchvision.datasets.utils.download_and_extract_archive"
 )
 #: Names of methods and functions that do so, whatever object they are called on.
-NEVER_NAMED = frozenset(
+NEVER_NAMED = words(
     "extractall unpack_archive extract_archive download_and_extract_archive import_module run_path run_module "
-    "load_module exec_module resolve_name spec_from_file_location".split()  # noqa: SIM905  # a list of so many would be a page
+    "load_module exec_module resolve_name spec_from_file_location"
 )
 #: Calls that are safe with one argument of one value only.
 ONLY_WITH = {
