@@ -9,6 +9,7 @@ from typing import Any
 from lossreg.errors import ConfigError
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import COMPONENT_FIELDS
+from lossreg.training.record.files import to_cell
 from lossreg.values import one_line, shown
 
 logger = logging.getLogger("lossreg")
@@ -27,6 +28,7 @@ def check_origin(field: str, origin: Mapping[str, Any], place: str, registries: 
         ConfigError: That says where it came from, if it is missing.
     """
     kind = COMPONENT_FIELDS[field]
+    origin = {key: to_cell(value) for key, value in origin.items()}  # anything may be in a file
     full_id, source, registry = str(origin.get("id")), origin.get("file"), registries.of(kind)
     if full_id not in registry:
         distribution = origin.get("distribution")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,13 +10,15 @@ from typing import Any
 import attrs
 
 from lossreg.checkpoints.folder import Checkpoint, CheckpointFolder
+from lossreg.checkpoints.manifest import MANIFEST
+from lossreg.checkpoints.reading import check_depth, why_unreadable
 from lossreg.errors import ConfigError
 from lossreg.run_spec import CHANGEABLE, COMPONENT_FIELDS, RunSpec
 from lossreg.training.hardware.launcher import launch_id
 from lossreg.training.record.differences import other_samples
 from lossreg.training.record.directory import CHECKPOINTS, RunDirectory, absolute_path
-from lossreg.training.record.files import read_regular_file
-from lossreg.training.record.metrics_file import read_rows
+from lossreg.training.record.files import json_object, read_regular_file, to_count
+from lossreg.training.record.metrics_file import METRICS, read_rows
 from lossreg.training.record.recorder import Resumed, now
 from lossreg.training.record.run_json import ENDS_ITSELF, NAME, RunRecord, read_run_record
 from lossreg.values import shown
@@ -97,6 +98,12 @@ def open_past_run(path: Path, *, begins_anew: bool = False) -> PastRun:
     try:
         content, record = _record(directory.path)
         folder = CheckpointFolder(directory.path / CHECKPOINTS)
+        for place in (folder.path, directory.path / METRICS):
+            if place.is_symlink():
+                raise ConfigError(
+                    f"the run in {path} cannot go on: {place} is a link, and a run writes in its own directory alone; "
+                    "put in its place what it leads to"
+                )
         folder.sweep()
         if begins_anew and not folder.list():
             return PastRun(directory, content, record, None, [])
@@ -113,24 +120,27 @@ def open_past_run(path: Path, *, begins_anew: bool = False) -> PastRun:
 
 
 def _metrics_bytes(checkpoint: Checkpoint) -> int:
-    length = checkpoint.facts.get("metrics_bytes")
-    if type(length) is not int or length < 0:
-        raise ConfigError(f"{checkpoint.path} is not a checkpoint of a run: it does not say how far metrics.jsonl was")
+    """How far metrics.jsonl was; what else a run goes on from is there then, too."""
+    for fact in ("step", "epochs_done", "metrics_bytes"):
+        if to_count(checkpoint.facts.get(fact)) is None:
+            raise ConfigError(f"{checkpoint.path} is not a checkpoint of a run: its {MANIFEST} does not tell {fact}")
+    length: int = checkpoint.facts["metrics_bytes"]
     return length
 
 
 def _record(directory: Path) -> tuple[dict[str, Any], RunRecord]:
     file = directory / NAME
     try:
-        content = json.loads(read_regular_file(file, MAX_RECORD))
+        data = read_regular_file(file, MAX_RECORD)
+        if len(data) > MAX_RECORD:
+            raise ValueError(f"it is longer than {MAX_RECORD:,} bytes")
+        check_depth(data)
+        content = json_object(data)
     except FileNotFoundError as error:
         what = "does not exist" if not directory.exists() else f"is not a run directory: it has no {NAME}"
         raise ConfigError(f"{directory} {what}") from error
-    except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ConfigError(f"{file} cannot be read: {reason}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{file} is not a run.json")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file} cannot be read: {why_unreadable(error)}") from error
     return content, read_run_record(content, file)
 
 
@@ -246,9 +256,9 @@ def find_restarted(runs: Path) -> Path | None:
         return None
     for path in found:
         try:
-            content = json.loads(read_regular_file(path / NAME, MAX_RECORD))
-        except (OSError, ValueError, RecursionError):
+            content = json_object(read_regular_file(path / NAME, MAX_RECORD))
+        except (OSError, ValueError):
             continue
-        if isinstance(content, dict) and wanted is not None and content.get("launch") == wanted:
+        if wanted is not None and content.get("launch") == wanted:
             return path
     return None

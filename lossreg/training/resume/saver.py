@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from lossreg.checkpointing import Every
 from lossreg.checkpoints.tree import why_not_plain
-from lossreg.errors import ConfigError, StateError
+from lossreg.errors import CheckpointError, ConfigError, LossregError, StateError, describe_error
 from lossreg.training.choosing import is_better, worst
 from lossreg.training.record.directory import why_not_written
+from lossreg.training.resume.session import check_state
+from lossreg.values import one_line
 
 if TYPE_CHECKING:
     from lossreg.checkpoints.folder import Checkpoint, CheckpointFolder
@@ -90,7 +92,7 @@ class Saver:
         assert held is not None  # noqa: S101  # the main process has one
         weights, state, self._written = held
         with processes.fail_together():
-            differences = session.restore(weights, state["shared"], state["own"], partly=partly)
+            differences = _restored(session, weights, state, partly=partly)
         best = state["best"]
         if best is not None and best["metric"] == self._metric:  # a run may go on with another one
             self._best, session.best = best["name"], best["value"]
@@ -99,6 +101,8 @@ class Saver:
     def _read(self, session: Session, checkpoint: Checkpoint) -> tuple[dict[str, Any], Any, tuple[int, int]]:
         """Weights and state of a checkpoint, and which epochs and steps are done in it."""
         state = checkpoint.read_state(like=session.state_like())
+        if not isinstance(state, dict):
+            raise _not_of_a_run("it holds no state of one")
         if "why_not" in state:
             raise ConfigError(
                 f"{checkpoint.path} holds weights alone, and no run can go on from it: {state['why_not']}; --init-from "
@@ -191,3 +195,21 @@ class Saver:
             "metrics_bytes": self._synchronise(),
             **best,
         }
+
+
+def _restored(session: Session, weights: dict[str, Any], state: Any, *, partly: bool) -> list[str]:
+    """Gives a run a state that a file had; a checkpoint of a right manifest may hold anything."""
+    try:
+        best = state["best_name"]
+        if not (best is None or isinstance(best, str)):
+            raise TypeError("best_name is not a name")
+        check_state(state["shared"])
+        return session.restore(weights, state["shared"], state["own"], partly=partly)
+    except LossregError:
+        raise
+    except Exception as error:  # whatever a state of something else makes of the parts
+        raise _not_of_a_run(describe_error(error)) from error
+
+
+def _not_of_a_run(why: str) -> CheckpointError:
+    return CheckpointError(one_line(f"the checkpoint does not hold the state of this run: {why}"), path="")
