@@ -310,9 +310,12 @@ def _prepare(
             ),
         )
         ready = _ready(run, hooks, recorder, past, signals, override=place.override)
-    except BaseException:
+    except BaseException as error:
         if directory is not None:
             directory.release()
+        failure = processes.explain(error, 0, 0)
+        if failure is not error:
+            raise failure from error
         raise
     warnings = [*_changes(request, parts), *parts.warnings] if processes.is_main else []
     for warning in warnings:
