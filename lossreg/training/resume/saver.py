@@ -109,7 +109,10 @@ class Saver:
                 "begins a new run with them"
             )
         weights = {name: checkpoint.read_weights(name) for name in ("model", "loss") if checkpoint.has(name)}
-        return weights, state, (checkpoint.facts["epochs_done"], checkpoint.facts["step"])
+        done = checkpoint.facts.get("epochs_done"), checkpoint.facts.get("step")
+        if not all(type(one) is int for one in done):
+            raise _not_of_a_run("it does not say how far the run was")
+        return weights, state, done  # type: ignore[return-value]  # both were seen to be whole numbers
 
     def between_steps(self, session: Session) -> None:
         """Writes one that is due by steps or minutes, or because a signal ends the run."""
@@ -200,9 +203,9 @@ class Saver:
 def _restored(session: Session, weights: dict[str, Any], state: Any, *, partly: bool) -> list[str]:
     """Gives a run a state that a file had; a checkpoint of a right manifest may hold anything."""
     try:
-        best = state["best_name"]
-        if not (best is None or isinstance(best, str)):
-            raise TypeError("best_name is not a name")
+        best = state["best"]
+        if best is not None and not (isinstance(best["name"], str) and type(best["value"]) in (int, float)):
+            raise TypeError("best is not the name of a checkpoint and its value")
         check_state(state["shared"])
         return session.restore(weights, state["shared"], state["own"], partly=partly)
     except LossregError:
