@@ -264,7 +264,7 @@ def check_state(state: Any) -> None:
     """
     counts = ("epoch", "step", "done", "spanned")
     wrong = [name for name in counts if to_count(state[name]) is None]
-    wrong += [name for name in ("seconds", "best") if not (state[name] is None or _is_number(state[name]))]
+    wrong += [] if _is_number(state["seconds"]) else ["seconds"]
     wrong += ["phase"] * (state["phase"] not in get_args(Phase)) + ["row"] * (not isinstance(state["row"], dict))
     evaluations = state["evaluations"]
     if not isinstance(evaluations, dict) or any(to_count(count) is None for count in evaluations.values()):
