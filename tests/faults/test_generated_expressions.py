@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from lossreg.errors import ExpressionError
+from lossreg.expression import Expression
 from tests.faults.campaign import Campaign
 from tests.faults.escapes import ESCAPES
-from tests.faults.expressions import LIMIT, VALUES, Expression, ExpressionError, expressions, heard, seconds, why_wrong
+from tests.faults.expressions import LIMIT, VALUES, expressions, heard, seconds, why_wrong
 
 ALL_ESCAPES = tuple(text for texts in ESCAPES.values() for text in texts)
 
