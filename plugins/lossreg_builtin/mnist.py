@@ -55,6 +55,7 @@ def _load(name: str, root: str | Path | None) -> Data:
 
     folder = Path(root or os.environ.get("LOSSREG_DATA") or platformdirs.user_cache_path("lossreg")).expanduser()
     there = [place for place in (folder, *folder.parents) if place.exists()]
+    _check_links(getattr(datasets, name), folder / name / "raw")
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(patience or 30)  # seconds without an answer; torchvision would wait forever
     try:
@@ -78,6 +79,22 @@ def _load(name: str, root: str | Path | None) -> Data:
         num_classes=classes,
         input_scaling=Scaling(),
     )
+
+
+def _check_links(dataset: Any, raw: Path) -> None:
+    """Checks that a download would write in this folder alone; where all files are there, links are fine.
+
+    Raises:
+        DataError: If one of the files that it would write is a link.
+    """
+    packed = [raw / Path(file).name for file, _ in dataset.resources]
+    files = [place.with_suffix("") for place in packed]
+    link = next((place for place in (*packed, *files) if place.is_symlink()), None)
+    if link is not None and not all(place.is_file() for place in files):
+        raise DataError(
+            f"{dataset.__name__} is not complete in {raw}, and is not downloaded there: {link} is a link, which may "
+            "lead anywhere; remove it, or point --data.root at another folder"
+        )
 
 
 def _remove_empty(folder: Path, keep: Path) -> None:
