@@ -38,7 +38,8 @@ class Breaking:
     """What is done to a run, or in it.
 
     Attributes:
-        noted: The file that gets a line when the command begins, and the step of each checkpoint that was written.
+        noted: The file that gets the number of the process, a line when the command begins, and the step of each
+            checkpoint that was written.
         dies: Which save of the process, from 0, and before which of its system calls the process is killed.
         sends: A signal, the mode of the model (`train` or `eval`), and in which forward pass in that mode it comes.
         hangs: Whether that pass does not come to its end.
@@ -173,6 +174,7 @@ def run_child() -> None:
     note_saves(breaking)
     Noisy.breaking = breaking
     lossreg.models.register("noisy")(Noisy)
+    note(breaking.noted, f"pid {os.getpid()}")
     note(breaking.noted, "begun")
     main(sys.argv[2:])
 
