@@ -46,6 +46,7 @@ class Breaking:
         leads: Whether the process has a process group of its own, as a terminal gives one to each command.
         broken: What does not work, one of `BROKEN`; the campaigns must notice.
         blows_up: The forward pass in training mode from which on the output is not finite.
+        slow: Seconds that each of those takes in addition.
     """
 
     noted: str
@@ -55,6 +56,7 @@ class Breaking:
     leads: bool = False
     broken: str | None = None
     blows_up: int | None = None
+    slow: float = 0.0
 
     def to_json(self) -> str:
         """The first word of the command."""
@@ -88,6 +90,7 @@ class Noisy(nn.Module):
         output: Tensor = self.layers(inputs)
         if not self.training:
             return output
+        time.sleep(self.breaking.slow)
         if blows_up is not None and self.passes[mode] >= blows_up:
             output = output * torch.inf
         return output * (1 + random.random() / 100) * (1 + np.random.random() / 100)  # noqa: S311  # what a run restores
