@@ -70,6 +70,8 @@ class Signalled:
         children = self.start(words, sends=sends)
         if sends is None:
             until(lambda: all(child.has_begun() for child in children))
+            if self.processes > 1:
+                until(self.run.exists)  # while they meet, in torch, no signal is seen before all are there
             time.sleep(chance.uniform(0, self.seconds * (0.4 if when == "startup" else 0.8)))
             for child in children:
                 child.send(number)
