@@ -38,13 +38,15 @@ class Breaking:
     """What is done to a run, or in it.
 
     Attributes:
-        noted: The file that gets a line when the command begins, and the step of each checkpoint that was written.
+        noted: The file that gets the number of the process, a line when the command begins, and the step of each
+            checkpoint that was written.
         dies: Which save of the process, from 0, and before which of its system calls the process is killed.
         sends: A signal, the mode of the model (`train` or `eval`), and in which forward pass in that mode it comes.
         hangs: Whether that pass does not come to its end.
         leads: Whether the process has a process group of its own, as a terminal gives one to each command.
         broken: What does not work, one of `BROKEN`; the campaigns must notice.
         blows_up: The forward pass in training mode from which on the output is not finite.
+        slow: Seconds that each of those takes in addition.
     """
 
     noted: str
@@ -54,6 +56,7 @@ class Breaking:
     leads: bool = False
     broken: str | None = None
     blows_up: int | None = None
+    slow: float = 0.0
 
     def to_json(self) -> str:
         """The first word of the command."""
@@ -87,6 +90,7 @@ class Noisy(nn.Module):
         output: Tensor = self.layers(inputs)
         if not self.training:
             return output
+        time.sleep(self.breaking.slow)
         if blows_up is not None and self.passes[mode] >= blows_up:
             output = output * torch.inf
         return output * (1 + random.random() / 100) * (1 + np.random.random() / 100)  # noqa: S311  # what a run restores
@@ -173,6 +177,7 @@ def run_child() -> None:
     note_saves(breaking)
     Noisy.breaking = breaking
     lossreg.models.register("noisy")(Noisy)
+    note(breaking.noted, f"pid {os.getpid()}")
     note(breaking.noted, "begun")
     main(sys.argv[2:])
 

@@ -114,6 +114,33 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
+def started(python: str, scratch: Path, words: tuple[str, ...], processes: int = 1, **breaking: Any) -> list[Child]:
+    """The processes of a run, as torchrun would start them; only the last of them sends a signal in its model."""
+    environment = {}
+    if processes > 1:
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            environment = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(free.getsockname()[1])}
+            environment |= {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
+    children = []
+    for rank in range(processes):
+        own = {"RANK": str(rank), "LOCAL_RANK": str(rank)} if environment else {}
+        noted = scratch / f"noted-{rank}"
+        noted.unlink(missing_ok=True)
+        sends = breaking.get("sends") if rank == processes - 1 else None
+        children.append(Child(python, Breaking(str(noted), **{**breaking, "sends": sends}), words, environment | own))
+    return children
+
+
+def ends(children: list[Child]) -> list[int]:
+    """The exit codes, once all have ended."""
+    codes = []
+    for child in children:
+        with child:
+            codes.append(child.wait())
+    return codes
+
+
 def completed(python: str, scratch: Path, words: tuple[str, ...], broken: str | None = None) -> float:
     """Has a command come to its end; the seconds it took.
 

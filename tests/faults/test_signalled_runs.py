@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from lossreg.checkpoints.weights_file import read_weights
 from lossreg.errors import CheckpointError
 from tests.faults.campaign import Campaign
 from tests.faults.child import Breaking
-from tests.faults.runs import KINDS, SMALL, Child, difference, newest_step, notes, result_of, until
+from tests.faults.runs import KINDS, SMALL, Child, difference, ends, newest_step, notes, result_of, started, until
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 PASSES = {"train": 32, "eval": 32}  # forward passes of a run, of which one sends the signal
@@ -49,39 +48,15 @@ class Signalled:
         self.scratch.mkdir()
         self.run = self.scratch / "run"
         self.begin = (*SMALL, *options, "--out")
-        started = time.monotonic()
+        before = time.monotonic()
         children = self.start((*self.begin, str(self.scratch / "whole")))
-        assert self.ends(children) == [0] * processes, children[0].said()
-        self.seconds = time.monotonic() - started
+        assert ends(children) == [0] * processes, children[0].said()
+        self.seconds = time.monotonic() - before
         self.whole = result_of(self.scratch / "whole")
 
     def start(self, words: tuple[str, ...], **breaking: Any) -> list[Child]:
         """The processes of a run; only the last of them has what sends a signal in the model."""
-        environment = {}
-        if self.processes > 1:
-            with socket.socket() as free:
-                free.bind(("localhost", 0))
-                environment = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(free.getsockname()[1])}
-                environment |= {"WORLD_SIZE": str(self.processes), "LOCAL_WORLD_SIZE": str(self.processes)}
-        children = []
-        for rank in range(self.processes):
-            own = {"RANK": str(rank), "LOCAL_RANK": str(rank)} if environment else {}
-            noted = self.scratch / f"noted-{rank}"
-            noted.unlink(missing_ok=True)
-            is_last = rank == self.processes - 1
-            sends = breaking.get("sends") if is_last else None
-            broken = Breaking(str(noted), **{**breaking, "sends": sends, "broken": self.broken})
-            children.append(Child(self.python, broken, words, {**environment, **own}))
-        return children
-
-    @staticmethod
-    def ends(children: list[Child]) -> list[int]:
-        """The exit codes, once all have ended."""
-        codes = []
-        for child in children:
-            with child:
-                codes.append(child.wait())
-        return codes
+        return started(self.python, self.scratch, words, self.processes, broken=self.broken, **breaking)
 
     def what_breaks(self, number: int, when: str) -> str | None:
         """Sends a signal to a run; what is wrong then, and when it has gone on.
@@ -95,6 +70,8 @@ class Signalled:
         children = self.start(words, sends=sends)
         if sends is None:
             until(lambda: all(child.has_begun() for child in children))
+            if self.processes > 1:
+                until(self.run.exists)  # while they meet, in torch, no signal is seen before all are there
             time.sleep(chance.uniform(0, self.seconds * (0.4 if when == "startup" else 0.8)))
             for child in children:
                 child.send(number)
@@ -102,7 +79,7 @@ class Signalled:
 
     def what_is_wrong(self, number: int, children: list[Child]) -> str | None:
         """Waits for the end of a run that was sent a signal, and has it go on."""
-        codes = self.ends(children)
+        codes = ends(children)
         said = "\n".join(children[0].said())
         if self._is_finished() and set(codes) <= {0, -number, 128 + number}:
             self.campaign.count("runs that ended before")
@@ -157,7 +134,7 @@ class Signalled:
 
     def _goes_on(self) -> str | None:
         children = self.start(("run", "--no-plots", "--resume", str(self.run)))
-        codes = self.ends(children)
+        codes = ends(children)
         return self._what_differs() if set(codes) == {0} else f"exit codes {codes}: {children[0].said()}"
 
     def _what_differs(self) -> str | None:
@@ -187,13 +164,19 @@ def test_signals_to_runs(campaign: Campaign, scratch: Path, warm_python: str) ->
     assert all(campaign.counts[f"while {phase}"] for phase in campaign.of(["training"], ["training", "evaluating"]))
 
 
+def test_signals_to_two_processes(campaign: Campaign, scratch: Path, warm_python: str) -> None:
+    """Likewise, whether all of them get the signal or one: they end after the same step."""
+    signalled = [Signalled(campaign, warm_python, scratch, KINDS["adam"], processes=2)]
+    assert what_signals_break(signalled, campaign.of(4, 100)) == []
+
+
 def test_signals_to_the_process_group(campaign: Campaign, scratch: Path, warm_python: str) -> None:
     """Likewise, if workers that read samples get the signal too, as from a terminal or SLURM."""
     options = (*KINDS["adam"], "--loader", "dataloader", "--workers", "2")
     signalled = Signalled(campaign, warm_python, scratch, options)
     for turn in range(campaign.of(2, 24)):
         children = signalled.start((*signalled.begin, str(signalled.run)), leads=True)
-        until(lambda: len(notes(signalled.scratch / "noted-0")) > 1)
+        until(lambda: len(notes(signalled.scratch / "noted-0")) > 2)
         time.sleep(campaign.random.uniform(0, signalled.seconds / 4))
         children[0].send(SIGNALS[turn % 3], to_group=True)
         assert signalled.what_is_wrong(SIGNALS[turn % 3], children) is None
