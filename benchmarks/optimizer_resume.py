@@ -1,81 +1,75 @@
-"""Whether a run that goes on from a saved state ends with the weights of one that was not interrupted."""
+"""Whether a run that is stopped and goes on ends with the weights of one in one piece."""
 
 from __future__ import annotations
 
 import collections
-import io
-import pkgutil
-import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
-import numpy as np
 import torch
 
+import lossreg
+from lossreg import RunResult
 from lossreg.registry.registries import Registries
-from lossreg.training.api import run_request
-from lossreg.training.arguments import split_arguments
-from lossreg.training.hardware.distributed import Processes
-from lossreg.training.hooks import RunHooks
-from lossreg.training.loop import train_epoch, training_step
 from lossreg.training.optim.modes import has_modes
-from lossreg.training.parts import Parts
-from lossreg.training.results import RunResult
-from lossreg.training.seeds import seed_process
-from lossreg.training.selection import Request
-from lossreg.training.setup import set_up
 from lossreg.training.state import Run
 
 EXACT = "exact"
-_TORCH = ("state", "param_groups", "defaults")  # what torch's own state_dict has, or nobody has to keep
+_TORCH = ("state", "param_groups", "defaults")  # what torch's own state_dict has, or does not have to be kept
 
 
 @attrs.define(eq=False)
-class Saved:
-    """An observer that keeps the state at the end of the first epoch, as a checkpoint would.
+class Watch:
+    """An observer of one run.
 
     Attributes:
-        weights: The model's.
-        optimizer: What `torch.save` made of the optimizer's `state_dict()`.
-        values: What the optimizer holds, by where it is.
-        random: The states of the generators.
-        unreadable: What the trial before the run says of the state.
+        at: The step after which the optimizer is looked at; None is before the first one of this process.
+        first: The weights before the first step.
+        values: What the optimizer holds then, by where it is.
+        steps: Of an epoch.
+        unreadable: Why the state of the optimizer is not plain data, as it was found before the run; or None.
+        needs: What the optimizer needs.
         evaluated_in: What is wrong with the mode in which weights were evaluated, or None.
     """
 
-    weights: dict[str, torch.Tensor] = attrs.field(factory=dict)
-    optimizer: bytes = b""
+    at: int | None = None
+    first: dict[str, torch.Tensor] = attrs.field(factory=dict)
     values: dict[str, Any] = attrs.field(factory=dict)
-    random: tuple[Any, ...] = ()
+    steps: int = 0
     unreadable: str | None = None
+    needs: str = ""
     evaluated_in: str | None = None
 
+    def lossreg_run_started(self, run: Run) -> None:
+        """Looks at the parts."""
+        optimization = run.parts.optimization
+        self.first, self.steps = _copied(run.model.state_dict()), run.parts.samples.plan.steps
+        self.unreadable, self.needs = optimization.needs.unreadable, str(optimization.needs)
+        if self.at is None:
+            self.values = _values(optimization.optimizer)
+
+    def lossreg_logged(self, run: Run, record: Mapping[str, Any]) -> None:
+        """Looks at the optimizer."""
+        if record["step"] == self.at:
+            self.values = _values(run.parts.optimization.optimizer)
+
     def lossreg_epoch_finished(self, run: Run, record: Mapping[str, Any]) -> None:
-        """Keeps the state."""
-        if record["epoch"]:
-            return
-        parts = run.parts
-        self.weights = _copied(parts.objective.state_dict())
-        file = io.BytesIO()
-        torch.save(parts.optimization.optimizer.state_dict(), file)
-        self.optimizer = file.getvalue()
-        self.values = _values(parts.optimization.optimizer)
-        self.random = _random_states()
-        self.unreadable = parts.optimization.needs.unreadable
-        if has_modes(run.optimizer) and parts.optimization.needs.modes:
+        """Looks whether the weights are those of evaluation."""
+        if record["epoch"] == 0 and has_modes(run.optimizer) and run.parts.optimization.needs.modes:
+            weights = _copied(run.parts.objective.state_dict())
             run.optimizer.eval()  # again: it changes nothing
-            if not _equal(self.weights, parts.objective.state_dict()):
+            if not _equal(weights, run.parts.objective.state_dict()):
                 self.evaluated_in = "evaluated in the mode of training"
 
 
 @attrs.frozen(eq=False)
 class Outcome:
-    """A run, and what became of its state.
+    """A run, and what became of it when it was stopped and went on.
 
     Attributes:
-        result: The run.
+        result: The run in one piece.
         resumed: `exact`, or why not.
         unmoved: The weights that are as they were at first.
         wrong: What contradicts what was said before the run, or None.
@@ -95,95 +89,42 @@ class Outcome:
 
 
 def run_and_resume(arguments: Mapping[str, Any], registries: Registries, folder: Path) -> Outcome:
-    """Trains, and goes on from the state at the end of the first epoch in parts that are built anew.
+    """Trains in one piece, and once more with a stop after the first step of the second epoch.
 
     Args:
         arguments: Those of `lossreg.run`.
         registries: Where names are looked up.
-        folder: Where the run directory is made.
+        folder: Where the run directories are made.
 
     Raises:
         LossregError: If the run is refused.
     """
-    spec, objects = split_arguments(arguments, "run", registries)
-    saved = Saved()
-    result = run_request(Request(spec, objects, registries), out=folder / "run", quiet=True, observers=[saved])
-    spec, objects = split_arguments(arguments, "run", registries)
-    parts = set_up(Request(spec, objects, registries), Processes(), quiet=True)
-    first = _copied(parts.objective.state_dict())
+    usual: dict[str, Any] = {"registries": registries, "quiet": True}
+    watch = Watch()
+    result = lossreg.run(
+        **arguments, **usual, log_every=1, checkpoint_every=None, out=folder / "whole", observers=[watch]
+    )
     last = result.model.state_dict()
-    trained = [name for name, one in parts.objective.model.named_parameters() if one.requires_grad]
-    names = {name: next(key for key in first if key.endswith(name)) for name in trained}
-    unmoved = [name for name in trained if torch.equal(last[name], first[names[name]])]
+    trained = [name for name, one in result.model.named_parameters() if one.requires_grad]
+    unmoved = [name for name in trained if torch.equal(last[name], watch.first[name])]
+    before, after = Watch(watch.steps + 1), Watch()
+    lossreg.run(**arguments, **usual, log_every=1, max_steps=before.at, out=folder / "stopped", observers=[before])
     try:
-        resumed, readable = _resume(parts, saved, last)
-    finally:
-        parts.close()
-    wrong = saved.evaluated_in
-    if readable == (saved.unreadable is not None):
-        wrong = f"the trial before the run says of the state: {saved.unreadable or 'it can be read'}"
-    return Outcome(result, resumed, unmoved, wrong, str(parts.optimization.needs))
+        resumed = lossreg.run(resume=folder / "stopped", max_steps=None, **usual, observers=[after])
+    except Exception as error:  # of another library's code, too
+        said = f"is refused: {watch.unreadable}" if watch.unreadable else f"does not go on: {_line(error)}"
+        wrong = None if watch.unreadable else "the trial before the run says that its state can be kept"
+        return Outcome(result, said, unmoved, watch.evaluated_in or wrong, watch.needs)
+    wrong = f"the trial before the run says of the state: {watch.unreadable}" if watch.unreadable else None
+    found = resumed.model.state_dict()
+    how = EXACT if _equal(found, last) else _difference(found, last, [*_lost(before.values, after.values)])
+    return Outcome(result, how, unmoved, watch.evaluated_in or wrong, watch.needs)
 
 
-def _resume(parts: Parts, saved: Saved, expected: Mapping[str, torch.Tensor]) -> tuple[str, bool]:
-    """`exact` or why not, and whether the state could be read safely."""
-    optimizer = parts.optimization.optimizer
-    state, way, readable = _read(saved.optimizer)
-    try:
-        parts.objective.load_state_dict(saved.weights)
-        optimizer.load_state_dict(state)
-        lost = [*_lost(saved.values, _values(optimizer))]
-        _go_on(parts, saved)
-    except Exception as error:  # of another library's code
-        return f"does not load: {_line(error)}", readable
-    found = parts.objective.model.state_dict()
-    if _equal(found, expected):
-        return way or EXACT, readable
+def _difference(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor], lost: list[str]) -> str:
     gap = max((found[name].double() - one.double()).abs().max().item() for name, one in expected.items())
-    why = f"; not as saved: {', '.join(lost[:3])}" if lost else ""
-    return f"differs by {gap:.1g}{why}{f' ({way})' if way else ''}", readable
-
-
-def _read(saved: bytes) -> tuple[Any, str, bool]:
-    """A state, what had to be said to read it, and whether nothing had to."""
-    try:
-        return torch.load(io.BytesIO(saved), weights_only=True), "", True
-    except Exception:  # pickle's, and whatever its objects raise
-        held = torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(saved))
-    try:
-        with torch.serialization.safe_globals([pkgutil.resolve_name(name) for name in held]):
-            state = torch.load(io.BytesIO(saved), weights_only=True)
-        return state, f"{EXACT}, with `torch.serialization.safe_globals` of {', '.join(map(_short, held))}", False
-    except Exception:  # it refuses more than names
-        state = torch.load(io.BytesIO(saved), weights_only=False)
-        return state, f"{EXACT}, with `weights_only=False`: it holds {', '.join(map(_short, held))}", False
-
-
-def _short(name: str) -> str:
-    return f"`{name.rpartition('.')[2]}`"
-
-
-def _go_on(parts: Parts, saved: Saved) -> None:
-    """The epochs after the first."""
-    run, hooks = Run(parts.spec, Path(), parts), RunHooks.none()
-    step = training_step(parts)
-    seed_process(parts.spec.seed, 0)
-    _set_random_states(saved.random)
-    for epoch in range(1, parts.spec.epochs):
-        run.epoch = epoch
-        parts.weights.begin_epoch()
-        train_epoch(run, step, hooks)
-        parts.weights.end_epoch(epoch)
-
-
-def _random_states() -> tuple[Any, ...]:
-    return torch.get_rng_state(), random.getstate(), np.random.get_state()  # what optimizers draw from
-
-
-def _set_random_states(states: tuple[Any, ...]) -> None:
-    torch.set_rng_state(states[0])
-    random.setstate(states[1])
-    np.random.set_state(states[2])
+    why = f"; not as it was: {', '.join(lost[:3])}" if lost else ""
+    return f"differs by {gap:.1g}{why}"
 
 
 def _copied(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
