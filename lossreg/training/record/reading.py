@@ -19,6 +19,7 @@ from lossreg.run_spec import COMPONENT_FIELDS
 from lossreg.training.record.files import (
     MAX_DEPTH,
     MAX_NUMBER,
+    MAX_RECORD,
     Converted,
     cleaned,
     json_object,
@@ -36,7 +37,6 @@ from lossreg.training.record.run_json import NAME, built_components, check_recor
 from lossreg.values import one_line
 
 METRICS = "metrics.jsonl"
-MAX_RECORD = 10_000_000  # bytes of a run.json
 MAX_METRICS = 200_000_000  # bytes of a metrics.jsonl, about a million rows
 
 STATUSES = ("running", "finished", "stopped", "failed", "interrupted")
@@ -154,6 +154,18 @@ def read_run(directory: str | Path) -> PastRun:
     summary = _summary(place, content)
     whole = {name: dict(summary[name]) for name in ("spec", "versions", "final")}
     return PastRun(**{**summary, **whole}, rows=rows, facts=cleaned(content), notes=tuple(notes))
+
+
+def read_content(directory: str | Path) -> dict[str, Any]:
+    """All that a run.json holds, as it is.
+
+    Args:
+        directory: A run directory, or the run.json in it.
+
+    Raises:
+        ConfigError: If there is no run directory of this name, it has no run.json, or that cannot be read.
+    """
+    return _record(directory)[1]
 
 
 def short_text(text: str) -> str:
