@@ -235,7 +235,7 @@ def _name(text: str, node: ast.expr, name: str) -> _Number:
         raise _refused(text, node, f"{name} is a function; write {name}(...)")
     known = [*VARIABLES, *CONSTANTS]
     raise ExpressionError(
-        f'{_named(text)}: there is no name {name!r}.{did_you_mean(name, known)} Names: {", ".join(known)}',
+        f"{_named(text)}: there is no name {name!r}.{did_you_mean(name, known)} Names: {', '.join(known)}",
         text=text,
     )
 
@@ -286,7 +286,7 @@ def _call(text: str, node: ast.Call) -> _Number:
     if name not in FUNCTIONS:
         hint = did_you_mean(name, FUNCTIONS)
         raise ExpressionError(
-            f'{_named(text)}: there is no function {name!r}.{hint} Functions: {", ".join(sorted(FUNCTIONS))}',
+            f"{_named(text)}: there is no function {name!r}.{hint} Functions: {', '.join(sorted(FUNCTIONS))}",
             text=text,
         )
     function, fewest, most = FUNCTIONS[name]

@@ -194,7 +194,7 @@ def serve(address: str) -> dict[str, Any] | None:
 
 
 def become(request: dict[str, Any]) -> None:
-    """Runs what `python ARGUMENTS` would run, with `-P`, `-u`, `-c`, `-m` or a script."""
+    """Runs what `python ARGUMENTS` would run, with `-P`, `-u`, `-B`, `-c`, `-m` or a script."""
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["environment"])
@@ -208,8 +208,10 @@ def become(request: dict[str, Any]) -> None:
     sys.dont_write_bytecode = "PYTHONDONTWRITEBYTECODE" in os.environ
     arguments = list(request["arguments"])
     safe = False
-    while arguments[0] in ("-P", "-u"):
-        safe |= arguments.pop(0) == "-P"
+    while arguments[0] in ("-P", "-u", "-B"):
+        flag = arguments.pop(0)
+        safe |= flag == "-P"
+        sys.dont_write_bytecode |= flag == "-B"  # which a worker is given where the variable is set
     what = arguments.pop(0)
     folders = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
     sys.path[:1] = folders if safe else [str(Path(what).parent) if what[0] != "-" else str(Path.cwd()), *folders]

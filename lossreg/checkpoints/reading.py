@@ -98,17 +98,30 @@ def read_json(data: bytes) -> Any:
     Raises:
         ValueError: If it is not that.
     """
-    depth = 0
-    for bracket in _TEXTS.sub(b"", data).translate(None, _NO_BRACKETS):
-        depth += 1 if bracket in b"[{" else -1
-        if depth > MAX_DEPTH:
-            raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
+    check_depth(data)
     try:
         return json.loads(data, object_pairs_hook=_object, parse_int=_whole_number, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
         raise ValueError("it is not text") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"it is not JSON: {error.msg} at character {error.pos}") from error
+
+
+def check_depth(data: bytes) -> None:
+    """Checks that a JSON text is no deeper than `MAX_DEPTH`: what is deeper cannot even be shown.
+
+    Raises:
+        ValueError: If it is.
+    """
+    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
+        return  # as of nearly all
+    left = _TEXTS.sub(b"", data).translate(None, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):  # each time without what holds nothing more
+        before, left = left, left.replace(b"[]", b"").replace(b"{}", b"")
+        if left == before:
+            break
+    if left:
+        raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
 
 
 def why_unreadable(error: Exception) -> str:

@@ -6,12 +6,13 @@ import importlib.metadata
 import json
 import logging
 import platform
-import tomllib
+from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from lossreg import __version__
+from lossreg.checkpoints.reading import check_depth, why_unreadable
 from lossreg.errors import ConfigError, LossregError
 from lossreg.past_runs.origins import find_origin, warn_of_change
 from lossreg.plugins.participants import Participant, participants
@@ -21,11 +22,13 @@ from lossreg.registry.guesses import guess_parameter
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import COMPONENT_FIELDS, OBSERVE, RunSpec, check_keys
 from lossreg.spec import ComponentSpec
+from lossreg.toml_text import read_toml
 from lossreg.training.record.differences import other_versions
+from lossreg.training.record.files import read_regular_file
 from lossreg.training.record.owner import describe_unfinished
 from lossreg.training.record.reading import read_content
 from lossreg.training.record.run_json import ENDS_ITSELF, MAX_TIME, NAME, RunRecord, read_run_record
-from lossreg.values import shown
+from lossreg.values import one_line, shown
 
 MAX_BYTES = 10_000_000  # of a file of settings; a device such as /dev/zero has no end
 
@@ -146,11 +149,14 @@ def _components(content: dict[str, Any]) -> dict[str, ComponentSpec | None]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        with file.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
+        if file.name == NAME:  # in a directory that someone gave
+            content = read_regular_file(file, MAX_BYTES)
+        else:  # which may be a pipe of a shell
+            with file.open("rb") as stream:
+                content = stream.read(MAX_BYTES + 1)
         text = content.decode("utf-8-sig")
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        reason = "it is not text" if isinstance(error, UnicodeError) else why_unreadable(error)
         raise ConfigError(f"{file} cannot be read: {reason}") from error
     if len(content) > MAX_BYTES:
         raise ConfigError(f"{file} cannot be read: it is longer than {MAX_BYTES:,} bytes")
@@ -159,12 +165,13 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _parse(text: str, file: Path) -> dict[str, Any]:
     try:
-        content = (
-            json.loads(text, object_pairs_hook=_without_repeats) if file.suffix == ".json" else tomllib.loads(text)
-        )
+        if file.suffix == ".json":
+            check_depth(text.encode())
+        content = json.loads(text, object_pairs_hook=_without_repeats) if file.suffix == ".json" else read_toml(text)
     except (ValueError, RecursionError) as error:
         kind = "JSON" if file.suffix == ".json" else "TOML"
-        raise ConfigError(f"{file} is not {kind}: {error}") from error
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else one_line(str(error))
+        raise ConfigError(f"{file} is not {kind}: {reason}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{file} holds no keys and values")
     return content
@@ -173,7 +180,7 @@ def _parse(text: str, file: Path) -> dict[str, Any]:
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
-        repeated = next(key for key, _ in pairs if [other for other, _ in pairs].count(key) > 1)
+        repeated, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise ValueError(f"the key {shown(repeated)} occurs twice")
     return content
 

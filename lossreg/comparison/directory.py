@@ -17,7 +17,14 @@ import attrs
 from lossreg.checkpoints.manifest import read_manifests
 from lossreg.errors import CheckpointError, ConfigError, RunDirectoryError, RunFailedError, describe_error
 from lossreg.past_runs.compare_json import FORMAT, NAME, read_compare_json
-from lossreg.training.record.directory import CHECKPOINTS, RUNS, absolute_path, replacing
+from lossreg.training.record.directory import (
+    CHECKPOINTS,
+    NO_LINK,
+    RUNS,
+    absolute_path,
+    replacing,
+    sweep_partials,
+)
 
 try:
     import fcntl
@@ -101,6 +108,7 @@ def claimed(out: Path | None, runs: Path | None = None) -> Iterator[ComparisonDi
         try:
             path.mkdir(parents=True, exist_ok=True)
             lock = _locked(path)
+            sweep_partials(path)
         except (OSError, ValueError) as error:
             if isinstance(error, RunDirectoryError):
                 raise
@@ -152,7 +160,7 @@ def _locked(path: Path) -> int:
     Raises:
         RunDirectoryError: If another process has it.
     """
-    descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | NO_LINK, 0o666)
     try:
         if fcntl is not None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,6 +10,7 @@ from lossreg.errors import ConfigError
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import COMPONENT_FIELDS
+from lossreg.training.record.files import to_cell
 from lossreg.values import one_line, shown
 
 logger = logging.getLogger("lossreg")
@@ -82,6 +83,7 @@ def check_origin(field: str, origin: Mapping[str, Any], run: object, registries:
         ConfigError: If it is missing.
     """
     kind = COMPONENT_FIELDS[field]
+    origin = {key: to_cell(value) for key, value in origin.items()}  # anything may be in a file
     entry = find_origin(origin, kind, run, registries, "be rebuilt", f", or give {field}=")
     warn_of_change(origin, entry, kind, run, f"its {kind} may compute something else")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -121,6 +123,8 @@ def _project_table(directory: Path) -> tuple[dict[str, Any], Path | None]:
 def _table(file: Path) -> dict[str, Any] | None:
     own = file.name == "lossreg.toml"
     try:
+        if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for
+            raise OSError(errno.EINVAL, "it is not a regular file")
         text = file.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -130,11 +134,11 @@ def _table(file: Path) -> dict[str, Any] | None:
         raise ConfigError(f"{file} cannot be read: {error}") from error
     if not own and "tool.lossreg" not in text:
         return None
-    import tomllib  # most starts meet no such file
+    from lossreg.toml_text import read_toml  # most starts meet no such file
 
     try:
-        content: Any = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        content: Any = read_toml(text)
+    except ValueError as error:
         raise ConfigError(f"{file} is not TOML: {error}") from error
     tools = content.get("tool")
     table = content if own else tools.get("lossreg") if isinstance(tools, dict) else None

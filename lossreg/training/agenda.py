@@ -105,6 +105,11 @@ class Agenda:
         self.signal = signal or None
         self.save |= bool(is_time)
 
+    def end_epoch(self) -> None:
+        """After the row of an epoch was recorded: one process sees a signal that came since, also in the last epoch."""
+        if self._is_alone:
+            self.signal = self._signals.noted
+
     def interrupt_evaluation(self, batch: int) -> None:
         """Before each batch of an evaluation; of several processes, each counts its own batches.
 

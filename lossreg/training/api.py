@@ -178,7 +178,7 @@ def run_request(
         run = ready.session.run
         run.directory = processes.broadcast_object(run.directory)
         run.parts.weights.holding = signals.pausing
-        with _pictured(run.directory) if plots and processes.is_main else contextlib.nullcontext():
+        with _pictured(run.directory, signals) if plots and processes.is_main else contextlib.nullcontext():
             return _train(ready, signals)
 
 
@@ -225,7 +225,7 @@ class _Ready:
 
 
 @contextlib.contextmanager
-def _pictured(directory: Path) -> Iterator[None]:
+def _pictured(directory: Path, signals: SignalGuard) -> Iterator[None]:
     """Draws `curves.png` after the block, when the record is complete; not if a signal ended the run."""
     from lossreg.pictures.curves import draw_curves  # most runs from Python need none
 
@@ -235,7 +235,8 @@ def _pictured(directory: Path) -> Iterator[None]:
         if (directory / MODEL).exists():  # otherwise nothing can be written there: the disk may be full
             draw_curves(directory)
         raise
-    draw_curves(directory)
+    if not signals.waits:
+        draw_curves(directory)
 
 
 def plan_request(request: Request) -> Plan:
@@ -308,9 +309,12 @@ def _prepare(
             ),
         )
         ready = _ready(run, hooks, recorder, past, signals, override=place.override)
-    except BaseException:
+    except BaseException as error:
         if directory is not None:
             directory.release()
+        failure = processes.explain(error, 0, 0)
+        if failure is not error:
+            raise failure from error
         raise
     warnings = [*_changes(request, parts), *parts.warnings] if processes.is_main else []
     for warning in warnings:
@@ -363,7 +367,7 @@ def _train(ready: _Ready, signals: SignalGuard) -> RunResult:
         hurried = signal_name(failure) is not None
         if not isinstance(failure, LossregError):
             failure.add_note(f"lossreg: at epoch {run.epoch}, step {run.step}; files in {run.directory}")
-        if hurried and ready.saver.is_on:
+        if hurried and ready.saver.has_written:
             setattr(failure, GOES_ON_FROM, run.directory)
         with contained():
             hooks.call("lossreg_run_failed", run=run, error=failure)

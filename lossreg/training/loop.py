@@ -70,6 +70,7 @@ def train(session: Session, hooks: RunHooks, saver: Saver, agenda: Agenda) -> li
         session.end_epoch()
         hooks.call("lossreg_epoch_finished", run=run, record=session.row)
         stops = _stops(run)
+        agenda.end_epoch()
         saver.after_epoch(session, is_last=stops or epoch == parts.spec.epochs - 1)
         agenda.end_by_signal()
         if stops:

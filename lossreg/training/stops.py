@@ -163,6 +163,11 @@ class SignalGuard:
             if self.noted is not None:
                 self._waiting, self.noted = self._waiting or self.noted, None
 
+    @property
+    def waits(self) -> bool:
+        """Whether a signal ends the program when the run is over."""
+        return self._waiting is not None
+
     def raise_noted(self, number: int | None = None) -> None:
         """Ends the run by the signal that was noted, if there is one; returns if its handler only takes note of it.
 

@@ -11,7 +11,8 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -24,8 +25,12 @@ from lossreg.checkpoints import folder as folders
 from lossreg.checkpoints.durable import remove
 from lossreg.checkpoints.folder import Checkpoint, CheckpointFolder
 from lossreg.cli.main import main
+from lossreg.training import agenda as agendas
+from lossreg.training.resume import saver as savers
 from lossreg.training.resume import session as sessions
 from tests.faults.system_calls import watched
+
+HANGS = 600  # seconds that a step takes which does not come to its end
 
 
 @attrs.frozen
@@ -35,16 +40,17 @@ class Breaking:
     Attributes:
         noted: The file that gets a line when the command begins, and the step of each checkpoint that was written.
         dies: Which save of the process, from 0, and before which of its system calls the process is killed.
-        sends: A signal, the mode of the model (`train` or `eval`), and in which forward pass in that mode after the
-            first save it comes.
+        sends: A signal, the mode of the model (`train` or `eval`), and in which forward pass in that mode it comes.
+        hangs: Whether that pass does not come to its end.
         leads: Whether the process has a process group of its own, as a terminal gives one to each command.
         broken: What does not work, one of `BROKEN`; the campaigns must notice.
         blows_up: The forward pass in training mode from which on the output is not finite.
     """
 
     noted: str
-    dies: tuple[int, int] | None = None
+    dies: Sequence[int] | None = None
     sends: tuple[int, str, int] | None = None
+    hangs: bool = False
     leads: bool = False
     broken: str | None = None
     blows_up: int | None = None
@@ -57,8 +63,7 @@ class Breaking:
 class Noisy(nn.Module):
     """A small model with dropout, batch normalisation, and noise of Python and NumPy."""
 
-    signalled: tuple[int, str, int] | None = None
-    blows_up: int | None = None
+    breaking = Breaking("")
 
     def __init__(self, in_features: int = 10, out_features: int = 1) -> None:
         super().__init__()
@@ -73,12 +78,16 @@ class Noisy(nn.Module):
         """The output."""
         mode = "train" if self.training else "eval"
         self.passes[mode] += 1
-        if self.signalled is not None and self.signalled[1:] == (mode, self.passes[mode]):
-            os.kill(os.getpid(), self.signalled[0])
+        sends, blows_up = self.breaking.sends, self.breaking.blows_up
+        if sends is not None and (mode, self.passes[mode]) == (sends[1], sends[2]):
+            os.kill(os.getpid(), sends[0])
+            if self.breaking.hangs:
+                note(self.breaking.noted, "hangs")
+                time.sleep(HANGS)
         output: Tensor = self.layers(inputs)
         if not self.training:
             return output
-        if self.blows_up is not None and self.passes[mode] >= self.blows_up:
+        if blows_up is not None and self.passes[mode] >= blows_up:
             output = output * torch.inf
         return output * (1 + random.random() / 100) * (1 + np.random.random() / 100)  # noqa: S311  # what a run restores
 
@@ -97,7 +106,7 @@ def note_saves(breaking: Breaking) -> None:
 
     def die(_number: int, _name: str, _arguments: tuple[Any, ...]) -> None:
         nonlocal calls
-        if (saves, calls) == breaking.dies:
+        if [saves, calls] == breaking.dies:
             note(breaking.noted, "killed")
             os.kill(os.getpid(), signal.SIGKILL)
         calls += 1
@@ -139,11 +148,18 @@ def write_in_place() -> None:
     CheckpointFolder.write = write  # type: ignore[assignment, method-assign]  # it is broken
 
 
+def save_nothing() -> None:
+    """Broken: no checkpoint is written because of a signal."""
+    agendas.Agenda.note = lambda _self: None  # type: ignore[method-assign, assignment]  # it is broken
+    savers.Saver.between_steps = lambda _self, _session: None  # type: ignore[method-assign, assignment]  # as above
+
+
 #: Name -> what breaks it.
 BROKEN: dict[str, Callable[[], None]] = {
     "forget_optimizer": forget_optimizer,
     "forget_generators": forget_generators,
     "write_in_place": write_in_place,
+    "save_nothing": save_nothing,
 }
 
 
@@ -154,10 +170,8 @@ def run_child() -> None:
         os.setsid()
     if breaking.broken is not None:
         BROKEN[breaking.broken]()
-    dies, sends = breaking.dies, breaking.sends
-    note_saves(attrs.evolve(breaking, dies=dies and (dies[0], dies[1])))
-    Noisy.signalled = sends and (sends[0], sends[1], sends[2])
-    Noisy.blows_up = breaking.blows_up
+    note_saves(breaking)
+    Noisy.breaking = breaking
     lossreg.models.register("noisy")(Noisy)
     note(breaking.noted, "begun")
     main(sys.argv[2:])

@@ -20,13 +20,14 @@ LIMIT = 0.01  # seconds of the processor for reading and evaluating one
 VALUES: Mapping[str, float] = {"epoch": 3, "step": 7, "epochs": 10, "steps_per_epoch": 4}
 
 _NUMBERS = (
-    *"0 1 2 3 7 10 0.5 .1 1. 1e3 1e-3 1_000 0x1f 0b11 0o7 1e308 1e-320 5e-324 0.0 9999999999999999999 1e999 1j".split(),
-    "9" * 60,
-)
+    "0", "1", "2", "3", "7", "10", "0.5", ".1", "1.", "1e3", "1e-3", "1_000", "0x1f", "0b11", "0o7", "1e308", "1e-320",
+    "5e-324", "0.0", "9999999999999999999", "1e999", "1j", "9" * 60,
+)  # fmt: skip
 _ALIEN = (
-    "'a'", "None", "True", "...", "[]", "{}", "()", "x", "__import__", "epoch.real", "epoch[0]", "f'{epoch}'", "lambda: 1",
-    "(epoch := 1)", "[a for a in b]", "max(*epoch)", "abs(x=1)", "b''", "'''", "\\", "\0", "\n", "#", ";", "=", "ｅpoch",
-    "é", "\ud800", "await epoch", "1if 1else 2", "0777", "~1", "1 @ 2", "1 | 2", "1 is 2", "1 in 2", "epoch(1)",
+    "'a'", "None", "True", "...", "[]", "{}", "()", "x", "__import__", "epoch.real", "epoch[0]", "f'{epoch}'",
+    "lambda: 1", "(epoch := 1)", "[a for a in b]", "max(*epoch)", "abs(x=1)", "b''", "'''", "\\", "\0", "\n", "#", ";",
+    "=", "\uff45poch", "é", "\ud800", "await epoch", "1if 1else 2", "0777", "~1", "1 @ 2", "1 | 2", "1 is 2", "1 in 2",
+    "epoch(1)",
 )  # fmt: skip
 _BINARY = ("+", "-", "*", "/", "//", "%", "**", "<", "<=", ">", ">=", "==", "!=", " and ", " or ")
 _TOKENS = (*_BINARY, *WORDS, *_ALIEN, *_NUMBERS, "(", ")", ",", " if ", " else ", "not ", "-", "+", ".", "_", " ")
@@ -126,14 +127,14 @@ class _InFloats(ast.NodeTransformer):
 
     visit_Constant = visit_Compare = visit_Name = _converted  # noqa: N815  # the names that ast looks for
 
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:  # noqa: N802  # the name that ast looks for
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:  # the name that ast looks for
         """`not` gives a truth value, the others do not."""
         if isinstance(node.op, ast.Not):
             return self._converted(node)
         self.generic_visit(node)
         return node
 
-    def visit_Call(self, node: ast.Call) -> ast.expr:  # noqa: N802  # the name that ast looks for
+    def visit_Call(self, node: ast.Call) -> ast.expr:  # the name that ast looks for
         """The functions give floats, too; their names are no numbers."""
         node.args = [self.visit(argument) for argument in node.args]
         return ast.Call(ast.Name("float", ast.Load()), [node], [])

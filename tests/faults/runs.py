@@ -26,9 +26,9 @@ TIMES = frozenset({"seconds", "epoch_seconds", "samples_per_second"})
 
 #: A run of a second that keeps what a run can keep: two evaluations, a schedule, averages, the best of all epochs.
 SMALL = (
-    "run", "--data", "diabetes", "--model", "noisy", "--device", "cpu", "--no-plots", "--limit-train", "64",
+    "run", "--data", "diabetes", "--model", "noisy", "--device", "cpu", "--no-plots", "--limit-train", "96",
     "--limit-test", "32", "--batch-size", "8", "--epochs", "5", "--log-every", "2", "--checkpoint-every", "3s",
-    "--validate", "0.25", "--best", "validation_loss",
+    "--validate", "0.5", "--best", "validation_loss",
 )  # fmt: skip
 
 #: Name -> what a run has in addition.

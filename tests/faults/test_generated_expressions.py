@@ -48,7 +48,7 @@ def _has_value(text: str) -> bool:
 
 @pytest.mark.parametrize("text", ALL_ESCAPES)
 def test_an_escape(text: str) -> None:
-    """It is refused by the one named error, or is arithmetic; nothing is imported, opened or started, nor takes long."""
+    """It is refused by the one named error, or is arithmetic; nothing is imported or opened, or takes long."""
     with heard() as events:
         took = seconds(text)
     assert not events

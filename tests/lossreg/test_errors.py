@@ -31,11 +31,20 @@ BUILTINS: dict[type[LossregError], type[Exception]] = {
     errors.ContractError: TypeError,
     errors.RunDirectoryError: OSError,
     errors.RunFailedError: RuntimeError,
+    errors.StateError: ValueError,
+    errors.CheckpointError: ValueError,
 }
 EVERY = [LossregError, *BUILTINS]
 
 MESSAGE = "no loss named 'dise'.\nDid you mean 'dice'?"
-DATA: dict[str, object] = {"kind": "loss", "name": "dise", "suggestions": ("dice",), "path": "runs/a", "epoch": 7}
+DATA: dict[str, object] = {
+    "kind": "loss",
+    "name": "dise",
+    "suggestions": ("dice",),
+    "path": "runs/a",
+    "epoch": 7,
+    "where": "optimizer.state",
+}
 
 
 def name_of(error: type[LossregError]) -> str:

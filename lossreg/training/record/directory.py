@@ -28,6 +28,10 @@ except ImportError:  # Windows
 
 _FULL = {errno.ENOSPC: "no space left on device", getattr(errno, "EDQUOT", None): "the disk quota is used up"}
 
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # a directory that someone gave may hold links to anywhere
+
+_PARTIAL = ".partial"  # behind the name of a file that is being written
+
 CLAIM = ".claimed"  # a file that exists from the claim of a directory to the end of its run
 CHECKPOINTS = "checkpoints"  # the folder of a run's checkpoints, in its directory
 RUNS = "runs"  # the folder of run directories without a name
@@ -94,6 +98,7 @@ class RunDirectory:
             raise _unusable(path, "does not exist" if not directory.path.exists() else "is not a directory")
         try:
             directory._lock = _locked(directory.path, "a process still works on it")
+            sweep_partials(directory.path)
         except RunDirectoryError:  # an OSError, too
             raise
         except OSError as error:
@@ -184,7 +189,7 @@ def _lock_of(claim: Path) -> int | None:
             descriptor = os.open(claim, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError:
             left = True
-            descriptor = os.open(claim, os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = os.open(claim, os.O_RDWR | os.O_CREAT | NO_LINK, 0o666)
         if not _is_locked(descriptor, left=left):
             os.close(descriptor)
             return None
@@ -245,10 +250,23 @@ def why_not_written(error: BaseException) -> str:
     return f"{full}; make room there, or name a directory on another disk (--out)" if full else describe_error(error)
 
 
+def sweep_partials(directory: Path, of: str = "*") -> None:
+    """Removes what a process that died had begun to write; in a directory that someone gave, it may be a link.
+
+    Args:
+        directory: Where.
+        of: The file that it was to be; `*` is any.
+    """
+    found = [path.name for path in directory.glob(f".*{_PARTIAL}")] if of == "*" else [f".{of}{_PARTIAL}"]
+    for name in found:
+        with contextlib.suppress(OSError):  # what is a directory cannot be written to
+            (directory / name).unlink()
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A file to write to, which takes its place only when it is whole."""
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}{_PARTIAL}")
     try:
         yield partial
         os.replace(partial, path)  # noqa: PTH105  # the one that is atomic on every system

@@ -66,6 +66,8 @@ def json_object(data: bytes) -> dict[str, Any]:
         raise ValueError("it is not text") from error
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
+    except MemoryError as error:
+        raise ValueError("it needs more memory than there is") from error
     if not isinstance(value, dict):
         raise ValueError("it holds no keys and values")
     return value

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from lossreg.checkpoints.reading import open_regular_file, why_unreadable
 from lossreg.errors import ConfigError
 from lossreg.training.record.directory import why_not_written
+from lossreg.training.record.files import json_object
 from lossreg.values import finite
 
 logger = logging.getLogger("lossreg")
@@ -108,13 +110,14 @@ def read_rows(directory: Path, length: int) -> list[dict[str, Any]]:
     """
     path = directory / METRICS
     try:
-        with path.open("rb") as file:
-            data = file.read(length)
-        rows = [json.loads(line) for line in data.splitlines()]
-    except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ConfigError(f"the run cannot go on: {path} cannot be read: {reason}") from error
-    if len(data) < length or not all(isinstance(row, dict) for row in rows) or (data and not data.endswith(b"\n")):
+        descriptor = open_regular_file(path)
+        with open(descriptor, "rb") as file:  # noqa: PTH123  # a descriptor
+            is_short = os.fstat(descriptor).st_size < length
+            data = b"" if is_short else file.read(length)
+        rows = [json_object(line) for line in data.splitlines()]
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"the run cannot go on: {path} cannot be read: {why_unreadable(error)}") from error
+    if is_short or (data and not data.endswith(b"\n")):
         raise ConfigError(
             f"the run cannot go on: {path} has been shortened or changed since the checkpoint was written, when it had "
             f"{length:,} bytes"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lossreg.errors import ConfigError
-from lossreg.training.record.directory import replacing
+from lossreg.training.record.directory import replacing, sweep_partials
 from lossreg.values import one_line, shown
 
 
@@ -67,6 +67,7 @@ def written(place: Path) -> Iterator[Path]:
         ConfigError: If it cannot be written.
     """
     try:
+        sweep_partials(place.parent, place.name)
         with replacing(place) as partial:
             yield partial
     except (OSError, ValueError) as error:

@@ -11,6 +11,8 @@ import attrs
 
 from lossreg.errors import ConfigError
 from lossreg.training.record.directory import replacing
+from lossreg.training.record.files import to_cell, to_texts
+from lossreg.values import one_line
 
 NAME = "run.json"
 FORMAT = 2
@@ -123,13 +125,20 @@ def read_run_record(content: Mapping[str, Any], file: Path) -> RunRecord:
     return RunRecord(
         file,
         content["spec"],
-        content.get("objects", {}),
-        built_components(content),
-        content.get("versions", {}),
-        participants=_listed(content, "participants", dict) if "participants" in content else None,
-        observers=_listed(content, "observers", str),
-        ending={key: content.get(key) for key in _ENDING} if content.get("status") == "stopped" else {},
+        to_texts(content.get("objects", {})),
+        {field: _told(origin) for field, origin in built_components(content).items()},
+        to_texts(content.get("versions", {})),
+        participants=[_told(one) for one in _listed(content, "participants", dict)]
+        if "participants" in content
+        else None,
+        observers=[one_line(one) for one in _listed(content, "observers", str)],
+        ending={key: to_cell(content.get(key)) for key in _ENDING} if content.get("status") == "stopped" else {},
     )
+
+
+def _told(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """Where something came from: texts and numbers for a message, and parameters, which may be anything."""
+    return {key: value if key == "params" else to_cell(value) for key, value in origin.items()}
 
 
 def built_components(content: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def read_saved(file: Path) -> SavedWeights:
     if file.suffix == ".safetensors":
         state, facts = read_weights(file.resolve())  # a person may name a link
         return SavedWeights(state, file, facts.get("weights"), _count(facts.get("epoch")), _count(facts.get("step")))
+    _check_packing(file)
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a file of unknown origin makes of torch's reader
@@ -65,6 +67,22 @@ def read_saved(file: Path) -> SavedWeights:
     if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
         raise ConfigError(f"{one_line(str(file))} holds a {type(state).__name__}, not a state_dict()")
     return SavedWeights(state, file)
+
+
+def _check_packing(file: Path) -> None:
+    """Checks that a file of torch is as long as what is in it: torch packs nothing, and unpacks whatever is packed."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            is_packed = any(
+                member.compress_type != zipfile.ZIP_STORED or member.file_size > member.compress_size
+                for member in archive.infolist()
+            )
+    except Exception:  # it is no archive, or a damaged one, of which torch's reader tells
+        return
+    if is_packed:
+        raise ConfigError(
+            f"{one_line(str(file))} cannot be read as weights: it is compressed, as torch.save never does"
+        )
 
 
 def _check_file(file: Path) -> None:

@@ -11,12 +11,14 @@ from typing import Any
 import attrs
 
 from lossreg.checkpoints.folder import Checkpoint, CheckpointFolder
+from lossreg.checkpoints.manifest import MANIFEST
 from lossreg.errors import ConfigError
 from lossreg.run_spec import CHANGEABLE, COMPONENT_FIELDS, RunSpec
 from lossreg.training.hardware.launcher import launch_id
 from lossreg.training.record.differences import other_facts, other_samples, other_versions
 from lossreg.training.record.directory import CHECKPOINTS, RunDirectory, absolute_path
-from lossreg.training.record.metrics_file import read_rows
+from lossreg.training.record.files import to_count
+from lossreg.training.record.metrics_file import METRICS, read_rows
 from lossreg.training.record.reading import read_content
 from lossreg.training.record.recorder import Resumed, now
 from lossreg.training.record.run_json import ENDS_ITSELF, NAME, RunRecord, read_run_record
@@ -96,6 +98,12 @@ def open_past_run(path: Path, *, begins_anew: bool = False) -> Resumption:
     try:
         content, record = _record(directory.path)
         folder = CheckpointFolder(directory.path / CHECKPOINTS)
+        for place in (folder.path, directory.path / METRICS):
+            if place.is_symlink():
+                raise ConfigError(
+                    f"the run in {path} cannot go on: {place} is a link, and a run writes in its own directory alone; "
+                    "put in its place what it leads to"
+                )
         folder.sweep()
         if begins_anew and not folder.list():
             return Resumption(directory, content, record, None, [])
@@ -112,9 +120,11 @@ def open_past_run(path: Path, *, begins_anew: bool = False) -> Resumption:
 
 
 def _metrics_bytes(checkpoint: Checkpoint) -> int:
-    length = checkpoint.facts.get("metrics_bytes")
-    if type(length) is not int or length < 0:
-        raise ConfigError(f"{checkpoint.path} is not a checkpoint of a run: it does not say how far metrics.jsonl was")
+    """How far metrics.jsonl was; what else a run goes on from is there then, too."""
+    for fact in ("step", "epochs_done", "metrics_bytes"):
+        if to_count(checkpoint.facts.get(fact)) is None:
+            raise ConfigError(f"{checkpoint.path} is not a checkpoint of a run: its {MANIFEST} does not tell {fact}")
+    length: int = checkpoint.facts["metrics_bytes"]
     return length
 
 

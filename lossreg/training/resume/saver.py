@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from lossreg.checkpointing import Every
 from lossreg.checkpoints.tree import why_not_plain
-from lossreg.errors import ConfigError, StateError
+from lossreg.errors import CheckpointError, ConfigError, LossregError, StateError, describe_error
 from lossreg.training.choosing import is_better, worst
 from lossreg.training.record.directory import why_not_written
+from lossreg.training.resume.session import check_state
+from lossreg.values import one_line
 
 if TYPE_CHECKING:
     from lossreg.checkpoints.folder import Checkpoint, CheckpointFolder
@@ -49,6 +51,11 @@ class Saver:
         """Whether the run writes checkpoints."""
         return self._every is not None
 
+    @property
+    def has_written(self) -> bool:
+        """Whether there is a checkpoint from which the run can go on."""
+        return self._written is not None and self._why_not is None
+
     def begin(self, session: Session) -> None:
         """Before the first step: looks whether the state can be kept."""
         if not self.is_on:
@@ -83,23 +90,29 @@ class Saver:
                 held = self._read(session, checkpoint)
         held = processes.broadcast_object(held)
         assert held is not None  # noqa: S101  # the main process has one
-        weights, state = held
+        weights, state, self._written = held
         with processes.fail_together():
-            differences = session.restore(weights, state["shared"], state["own"], partly=partly)
-        self._best = state["best_name"]
+            differences = _restored(session, weights, state, partly=partly)
+        best = state["best"]
+        if best is not None and best["metric"] == self._metric:  # a run may go on with another one
+            self._best, session.best = best["name"], best["value"]
         return differences
 
-    def _read(self, session: Session, checkpoint: Checkpoint) -> tuple[dict[str, Any], Any]:
-        """Weights and state of a checkpoint."""
+    def _read(self, session: Session, checkpoint: Checkpoint) -> tuple[dict[str, Any], Any, tuple[int, int]]:
+        """Weights and state of a checkpoint, and which epochs and steps are done in it."""
         state = checkpoint.read_state(like=session.state_like())
+        if not isinstance(state, dict):
+            raise _not_of_a_run("it holds no state of one")
         if "why_not" in state:
             raise ConfigError(
                 f"{checkpoint.path} holds weights alone, and no run can go on from it: {state['why_not']}; --init-from "
                 "begins a new run with them"
             )
-        self._written = (checkpoint.facts["epochs_done"], checkpoint.facts["step"])
         weights = {name: checkpoint.read_weights(name) for name in ("model", "loss") if checkpoint.has(name)}
-        return weights, state
+        done = checkpoint.facts.get("epochs_done"), checkpoint.facts.get("step")
+        if not all(type(one) is int for one in done):
+            raise _not_of_a_run("it does not say how far the run was")
+        return weights, state, done  # type: ignore[return-value]  # both were seen to be whole numbers
 
     def between_steps(self, session: Session) -> None:
         """Writes one that is due by steps or minutes, or because a signal ends the run."""
@@ -152,10 +165,10 @@ class Saver:
         """Writes it, and removes those that are too many; says whether it is there."""
         run = session.run
         name = f"epoch-{session.epochs_done:04d}-step-{run.step:08d}"
+        best = name if is_best else self._best
         try:
-            if is_best:
-                self._best = name
-            state = {"shared": session.state(), "own": own, "best_name": self._best}
+            of_best = None if best is None else {"metric": self._metric, "value": session.best, "name": best}
+            state: dict[str, Any] = {"shared": session.state(), "own": own, "best": of_best}
             if self._why_not is not None:
                 state = {"why_not": self._why_not}
             folder.write(name, self._facts(session, is_best=is_best), session.weights(), state)
@@ -166,6 +179,7 @@ class Saver:
                 why_not_written(error),
             )
             return False
+        self._best = best
         try:
             folder.prune(self._keep, [] if self._best is None else [self._best])
         except OSError as error:
@@ -184,3 +198,21 @@ class Saver:
             "metrics_bytes": self._synchronise(),
             **best,
         }
+
+
+def _restored(session: Session, weights: dict[str, Any], state: Any, *, partly: bool) -> list[str]:
+    """Gives a run a state that a file had; a checkpoint of a right manifest may hold anything."""
+    try:
+        best = state["best"]
+        if best is not None and not (isinstance(best["name"], str) and type(best["value"]) in (int, float)):
+            raise TypeError("best is not the name of a checkpoint and its value")
+        check_state(state["shared"])
+        return session.restore(weights, state["shared"], state["own"], partly=partly)
+    except LossregError:
+        raise
+    except Exception as error:  # whatever a state of something else makes of the parts
+        raise _not_of_a_run(describe_error(error)) from error
+
+
+def _not_of_a_run(why: str) -> CheckpointError:
+    return CheckpointError(one_line(f"the checkpoint does not hold the state of this run: {why}"), path="")

@@ -6,13 +6,14 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import attrs
 import torch
 from torch import Tensor
 
 from lossreg.errors import CheckpointError, ConfigError
+from lossreg.training.record.files import to_count
 from lossreg.training.resume.optimizer_state import load_named_state, named_state
 from lossreg.training.resume.schedule_state import Position, ScheduleState, schedule_state
 from lossreg.training.seeds import generator_states, set_generator_states
@@ -158,7 +159,6 @@ class Session:
             "scaler": None if scaler is None else scaler.state_dict(),
             "weights": parts.weights.state_dict(),
             "stopping": self.stopping.state_dict(),
-            "best": self.best,
             "evaluations": dict(parts.samples.evaluations),
             "seconds": self.run.seconds,
         }
@@ -212,7 +212,7 @@ class Session:
         parts.weights.load_state_dict(state["weights"])
         self.stopping.load_state_dict(state["stopping"])
         run.epoch, run.step, run.seconds_before = state["epoch"], state["step"], state["seconds"]
-        self.phase, self.done, self.row, self.best = state["phase"], state["done"], dict(state["row"]), state["best"]
+        self.phase, self.done, self.row = state["phase"], state["done"], dict(state["row"])
         parts.samples.evaluations.update(state["evaluations"])
         self._restore_own(own)
         self.watch.go_on()
@@ -251,6 +251,30 @@ class Session:
             self.mean.load_state_dict({**own[0]["mean"], "total": torch.zeros(())})
         if is_same or processes.is_main:
             set_generator_states(mine["generators"], device)
+
+
+def check_state(state: Any) -> None:
+    """Checks that the numbers by which a run counts are such.
+
+    Args:
+        state: What `Session.state` gave, or anything.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    counts = ("epoch", "step", "done", "spanned")
+    wrong = [name for name in counts if to_count(state[name]) is None]
+    wrong += [] if _is_number(state["seconds"]) else ["seconds"]
+    wrong += ["phase"] * (state["phase"] not in get_args(Phase)) + ["row"] * (not isinstance(state["row"], dict))
+    evaluations = state["evaluations"]
+    if not isinstance(evaluations, dict) or any(to_count(count) is None for count in evaluations.values()):
+        wrong.append("evaluations")
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)} cannot be used")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
 
 
 def load_weights(

