@@ -1,9 +1,8 @@
-"""Whether a run that goes on from a saved state ends with the weights of one that was not interrupted."""
+"""Whether a run that is stopped and goes on ends with the weights of one in one piece."""
 
 from __future__ import annotations
 
 import collections
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,82 +10,66 @@ from typing import Any
 import attrs
 import torch
 
-from lossreg.checkpoints.folder import CheckpointFolder
+import lossreg
+from lossreg import RunResult
 from lossreg.registry.registries import Registries
-from lossreg.training.api import run_request
-from lossreg.training.arguments import split_arguments
 from lossreg.training.optim.modes import has_modes
-from lossreg.training.optim.trial_step import why_not_kept
-from lossreg.training.record.directory import CHECKPOINTS
-from lossreg.training.results import RunResult
-from lossreg.training.selection import Request
 from lossreg.training.state import Run
 
 EXACT = "exact"
-KEPT = 1000  # checkpoints: all
-_TORCH = ("state", "param_groups", "defaults")  # what torch's own state_dict has, or nobody has to keep
+_TORCH = ("state", "param_groups", "defaults")  # what torch's own state_dict has, or does not have to be kept
 
 
 @attrs.define(eq=False)
-class Saved:
-    """An observer that looks at a run at its start, and at the end of its first epoch.
+class Watch:
+    """An observer of one run.
 
     Attributes:
-        trained: The names of the model's parameters that are trained.
-        first: The first weights of the model.
-        needs: What the optimizer needs.
-        said: Why its state cannot be kept, as the trial before the run says, or None.
-        why_not: Why it cannot, as it is after the first epoch, or None.
+        at: The step after which the optimizer is looked at; None is before the first one of this process.
+        first: The weights before the first step.
         values: What the optimizer holds then, by where it is.
+        steps: Of an epoch.
+        unreadable: Why the state of the optimizer is not plain data, as it was found before the run; or None.
+        needs: What the optimizer needs.
         evaluated_in: What is wrong with the mode in which weights were evaluated, or None.
     """
 
-    trained: list[str] = attrs.field(factory=list)
+    at: int | None = None
     first: dict[str, torch.Tensor] = attrs.field(factory=dict)
-    needs: str = ""
-    said: str | None = None
-    why_not: str | None = None
     values: dict[str, Any] = attrs.field(factory=dict)
+    steps: int = 0
+    unreadable: str | None = None
+    needs: str = ""
     evaluated_in: str | None = None
 
     def lossreg_run_started(self, run: Run) -> None:
-        """Keeps the first weights, and what is known of the optimizer."""
-        needs = run.parts.optimization.needs
-        self.trained = [name for name, one in run.model.named_parameters() if one.requires_grad]
-        self.first = _copied(run.model.state_dict())
-        self.needs, self.said = str(needs), needs.unreadable
+        """Looks at the parts."""
+        optimization = run.parts.optimization
+        self.first, self.steps = _copied(run.model.state_dict()), run.parts.samples.plan.steps
+        self.unreadable, self.needs = optimization.needs.unreadable, str(optimization.needs)
+        if self.at is None:
+            self.values = _values(optimization.optimizer)
+
+    def lossreg_logged(self, run: Run, record: Mapping[str, Any]) -> None:
+        """Looks at the optimizer."""
+        if record["step"] == self.at:
+            self.values = _values(run.parts.optimization.optimizer)
 
     def lossreg_epoch_finished(self, run: Run, record: Mapping[str, Any]) -> None:
-        """Keeps what the optimizer holds."""
-        if record["epoch"]:
-            return
-        optimizer = run.parts.optimization.optimizer
-        self.why_not = why_not_kept(optimizer)
-        self.values = _values(optimizer)
-        if has_modes(run.optimizer) and run.parts.optimization.needs.modes:
-            before = _copied(run.parts.objective.state_dict())
+        """Looks whether the weights are those of evaluation."""
+        if record["epoch"] == 0 and has_modes(run.optimizer) and run.parts.optimization.needs.modes:
+            weights = _copied(run.parts.objective.state_dict())
             run.optimizer.eval()  # again: it changes nothing
-            if not _equal(before, run.parts.objective.state_dict()):
+            if not _equal(weights, run.parts.objective.state_dict()):
                 self.evaluated_in = "evaluated in the mode of training"
-
-
-class Loaded:
-    """An observer that keeps what the optimizer of a run holds that goes on."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
-
-    def lossreg_run_started(self, run: Run) -> None:
-        """Keeps it."""
-        self.values = _values(run.parts.optimization.optimizer)
 
 
 @attrs.frozen(eq=False)
 class Outcome:
-    """A run, and what became of its state.
+    """A run, and what became of it when it was stopped and went on.
 
     Attributes:
-        result: The run.
+        result: The run in one piece.
         resumed: `exact`, or why not.
         unmoved: The weights that are as they were at first.
         wrong: What contradicts what was said before the run, or None.
@@ -106,51 +89,41 @@ class Outcome:
 
 
 def run_and_resume(arguments: Mapping[str, Any], registries: Registries, folder: Path) -> Outcome:
-    """Trains, and goes on from the checkpoint after the first epoch, in parts that are built anew.
+    """Trains in one piece, and once more with a stop after the first step of the second epoch.
 
     Args:
         arguments: Those of `lossreg.run`.
         registries: Where names are looked up.
-        folder: Where the run directory is made.
+        folder: Where the run directories are made.
 
     Raises:
         LossregError: If the run is refused.
     """
-    kept = {"checkpoint_every": 1, "keep": KEPT, **arguments}
-
-    def request() -> Request:
-        return Request(*split_arguments(kept, "run", registries), registries)
-
-    saved = Saved()
-    result = run_request(request(), out=folder / "run", quiet=True, observers=[saved])
+    usual: dict[str, Any] = {"registries": registries, "quiet": True}
+    watch = Watch()
+    result = lossreg.run(
+        **arguments, **usual, log_every=1, checkpoint_every=None, out=folder / "whole", observers=[watch]
+    )
     last = result.model.state_dict()
-    unmoved = [name for name in saved.trained if torch.equal(last[name], saved.first[name])]
-    if saved.why_not is None:
-        resumed = _resume(request(), saved, folder / "run", _copied(last))
-    else:
-        resumed = f"not at all: {saved.why_not}"
-    wrong = saved.evaluated_in
-    if (saved.said is None) != (saved.why_not is None):
-        wrong = f"the trial before the run says of the state: {saved.said or 'it can be kept'}"
-    return Outcome(result, resumed, unmoved, wrong, saved.needs)
-
-
-def _resume(request: Request, saved: Saved, directory: Path, expected: Mapping[str, torch.Tensor]) -> str:
-    """`exact` or why not."""
-    for checkpoint in CheckpointFolder(directory / CHECKPOINTS).list():
-        if checkpoint.facts["epochs_done"] > 1:
-            shutil.rmtree(checkpoint.path)
-    loaded = Loaded()
+    trained = [name for name, one in result.model.named_parameters() if one.requires_grad]
+    unmoved = [name for name in trained if torch.equal(last[name], watch.first[name])]
+    before, after = Watch(watch.steps + 1), Watch()
+    lossreg.run(**arguments, **usual, log_every=1, max_steps=before.at, out=folder / "stopped", observers=[before])
     try:
-        result = run_request(request, resume=directory, quiet=True, observers=[loaded])
-    except Exception as error:  # of another library's code
-        return f"does not load: {_line(error)}"
-    found = result.model.state_dict()
-    if _equal(found, expected):
-        return EXACT
+        resumed = lossreg.run(resume=folder / "stopped", max_steps=None, **usual, observers=[after])
+    except Exception as error:  # of another library's code, too
+        said = f"is refused: {watch.unreadable}" if watch.unreadable else f"does not go on: {_line(error)}"
+        wrong = None if watch.unreadable else "the trial before the run says that its state can be kept"
+        return Outcome(result, said, unmoved, watch.evaluated_in or wrong, watch.needs)
+    wrong = f"the trial before the run says of the state: {watch.unreadable}" if watch.unreadable else None
+    found = resumed.model.state_dict()
+    how = EXACT if _equal(found, last) else _difference(found, last, [*_lost(before.values, after.values)])
+    return Outcome(result, how, unmoved, watch.evaluated_in or wrong, watch.needs)
+
+
+def _difference(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor], lost: list[str]) -> str:
     gap = max((found[name].double() - one.double()).abs().max().item() for name, one in expected.items())
-    lost = [*_lost(saved.values, loaded.values)]
-    why = f"; not as saved: {', '.join(lost[:3])}" if lost else ""
+    why = f"; not as it was: {', '.join(lost[:3])}" if lost else ""
     return f"differs by {gap:.1g}{why}"
 
 

@@ -1,14 +1,33 @@
-"""Text streams that fall silent where they cannot be written to: what is shown is a courtesy, and ends nothing."""
+"""Text streams that fall silent where they cannot be written to: what is shown ends nothing. Where warnings go."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
 _STANDARD = (0, 1, 2)  # the file descriptors of stdin, stdout and stderr
+
+
+@contextlib.contextmanager
+def warnings_to(handler: logging.Handler) -> Iterator[None]:
+    """Within the block what lossreg logs goes to this handler alone.
+
+    Example:
+        >>> with warnings_to(logging.NullHandler()):
+        ...     logging.getLogger("lossreg").warning("not heard")
+    """
+    logger = logging.getLogger("lossreg")
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = True
 
 
 class ForgivingStream:

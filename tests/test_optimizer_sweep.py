@@ -46,17 +46,17 @@ class Queued(_Plain):
         return super().step(closure)
 
 
-class _Projector:
-    """An object that is not plain data."""
+class Projector:
+    """An object of a library's own."""
 
 
-class Projecting(_Plain):
-    """Has an object in its state."""
+class Secretive(_Plain):
+    """Has an object in its state, which is not data."""
 
     def step(self, closure: Any = None) -> Any:
         """A step."""
         for one in self.param_groups[0]["params"]:
-            self.state[one]["projector"] = _Projector()
+            self.state[one].setdefault("projector", Projector())
         return super().step(closure)
 
 
@@ -109,13 +109,14 @@ def test_torchs_own_run_and_resume_exactly(rows: Any) -> None:
 
 
 def test_what_is_wrong_with_a_class_is_told(rows: Any) -> None:
-    """State that is not saved, state that cannot be, weights that stay and a loss that rises have their words."""
-    found = rows(__name__, "Forgetful", "Queued", "Projecting", "Still", "Climbing")
+    """State that is not saved, state that is no data, weights that stay and a loss that rises have their words."""
+    found = rows(__name__, "Forgetful", "Queued", "Secretive", "Still", "Climbing")
     assert found["Forgetful"].resumed.startswith("differs by")
-    assert "not as saved: `steps`" in found["Forgetful"].resumed
-    assert found["Queued"].resumed == "exact"
-    assert found["Projecting"].resumed.startswith("not at all: state.0.projector is a _Projector (")
-    assert found["Projecting"].flaw is None  # the trial before the run has said the same
+    assert "not as it was: `steps`" in found["Forgetful"].resumed
+    assert (found["Queued"].resumed, found["Queued"].flaw) == ("exact", None)
+    assert found["Secretive"].resumed.startswith("is refused: ")
+    assert "Projector" in found["Secretive"].resumed
+    assert found["Secretive"].flaw is None  # the trial before the run has said the same
     assert found["Still"].flaw is not None
     assert "weight tensors do not move" in found["Still"].flaw
     assert found["Climbing"].flaw == "the loss does not fall"

@@ -14,6 +14,7 @@ from typing import Any
 from lossreg import __version__
 from lossreg.checkpoints.reading import check_depth, why_unreadable
 from lossreg.errors import ConfigError, LossregError
+from lossreg.past_runs.origins import find_origin, warn_of_change
 from lossreg.plugins.participants import Participant, participants
 from lossreg.registry.defaults import changed_defaults
 from lossreg.registry.entry import RegistryEntry
@@ -22,8 +23,10 @@ from lossreg.registry.registries import Registries
 from lossreg.run_spec import COMPONENT_FIELDS, OBSERVE, RunSpec, check_keys
 from lossreg.spec import ComponentSpec
 from lossreg.toml_text import read_toml
+from lossreg.training.record.differences import other_versions
 from lossreg.training.record.files import read_regular_file
 from lossreg.training.record.owner import describe_unfinished
+from lossreg.training.record.reading import read_content
 from lossreg.training.record.run_json import ENDS_ITSELF, MAX_TIME, NAME, RunRecord, read_run_record
 from lossreg.values import one_line, shown
 
@@ -68,17 +71,18 @@ def load_past_run(directory: Path, registries: Registries) -> tuple[str, dict[st
         ConfigError: If it is not a run directory, is broken, or had a Python object for a part.
     """
     file = directory / NAME
-    if not file.exists():
-        what = f"is not a run directory: it has no {NAME}" if directory.exists() else "does not exist"
-        raise ConfigError(f"--resume: {directory} {what}")
-    record = read_run_record(_read(file), file)
+    try:
+        record = read_run_record(read_content(directory), file)
+    except ConfigError as error:
+        error.message = f"--resume: {error.message}"
+        raise
     if record.objects:
         named = " and ".join(f"{field} ({name})" for field, name in record.objects.items())
         raise ConfigError(
             f"the run in {directory} cannot go on from the command line: its {named} was a Python object, which has no "
             "text; give it again to lossreg.run(resume=...)"
         )
-    _check_origins(record, registries, ())
+    _check_origins(record, registries, (), "go on")
     spec = RunSpec.from_mapping(record.spec, str(file))
     return str(file), {key: getattr(spec, key) for key in record.spec}
 
@@ -189,56 +193,42 @@ def _repeated(record: RunRecord, registries: Registries, replaced: Collection[st
         raise ConfigError(
             f"{record.file} cannot be repeated: its {named} was a Python object, which has no text; name another"
         )
-    _check_origins(record, registries, replaced)
+    _check_origins(record, registries, replaced, "be repeated")
     _compare_participants(record, participants(registries.reports))
     _compare_versions(record)
     settings = {key: value for key, value in record.spec.items() if key not in record.objects}
     return _with_past_defaults(record, registries, replaced, settings)
 
 
-def _check_origins(record: RunRecord, registries: Registries, replaced: Collection[str]) -> None:
-    """Checks that what a past run was made of is installed, with a warning if it has changed."""
-    for field, kind in COMPONENT_FIELDS.items():
-        origin = record.components.get(field)
-        if origin and record.spec.get(field) and field not in record.objects and field not in replaced:
-            _check_origin(origin, kind, record.file, registries)
-    if not {"optimizer", "param_groups"} & set(replaced):
-        for name, origin in record.components.items():
-            kind, dot, _ = name.partition(".")
-            if dot and kind in ("optimizer", "scheduler"):  # of several that stepped together
-                _check_origin(origin, kind, record.file, registries)
-    if OBSERVE not in replaced:
-        for name, origin in record.components.items():
-            if name.partition(".")[0] == "observer":
-                _check_installed(origin, "observer", record.file, registries)
+def _check_origins(record: RunRecord, registries: Registries, replaced: Collection[str], undone: str) -> None:
+    """Checks that what a past run was made of is installed, with a warning if it has changed.
 
+    Args:
+        record: Of the run.
+        registries: Where it is looked for.
+        replaced: Settings that options replace.
+        undone: What cannot be done without it.
+    """
 
-def _check_installed(origin: dict[str, Any], kind: str, file: Path, registries: Registries) -> RegistryEntry[Any]:
-    """Checks that what a past run was made of is installed, and says where it came from if it is not."""
-    full_id, source = str(origin.get("id")), origin.get("file")
-    registry = registries.of(kind)
-    if full_id not in registry:
-        distribution = origin.get("distribution")
-        came = "a process that registered it" if distribution is None else f"{distribution} {origin.get('version')}"
-        if source:
-            came = f"the file {source} (-p {source})"
-        raise ConfigError(f"{file} cannot be repeated: its {kind} {full_id} is missing; it came from {came}")
-    return registry[full_id]
+    def find(origin: Mapping[str, Any], kind: str) -> RegistryEntry[Any]:
+        return find_origin(origin, kind, record.file, registries, undone)
 
-
-def _check_origin(origin: dict[str, Any], kind: str, file: Path, registries: Registries) -> None:
-    """The same for what decides the weights, with a warning if it has changed."""
-    here, source = _check_installed(origin, kind, file, registries).provenance, origin.get("file")
-    if here.sha256 != origin.get("sha256"):
-        if here.file != source:
-            logger.warning("%s takes the place of %s in %s: the weights may differ", here.file, source, file)
-        else:
-            logger.warning("%s has changed since %s: the weights may differ", source, file)
-    elif here.version != origin.get("version"):
-        logger.warning(
-            "%s was made with %s %s, here it is %s: the weights may differ",
-            file, here.distribution, origin.get("version"), here.version,
-        )  # fmt: skip
+    deciding = [
+        (record.components[field], kind)
+        for field, kind in COMPONENT_FIELDS.items()
+        if record.components.get(field)
+        and record.spec.get(field)
+        and field not in record.objects
+        and field not in replaced
+    ]
+    if not {"optimizer", "param_groups"} & set(replaced):  # of several that stepped together
+        named = [(name.partition("."), origin) for name, origin in record.components.items()]
+        deciding += [(origin, kind) for (kind, dot, _), origin in named if dot and kind in ("optimizer", "scheduler")]
+    for origin, kind in deciding:
+        warn_of_change(origin, find(origin, kind), kind, record.file, "the weights may differ")
+    for name, origin in record.components.items():
+        if OBSERVE not in replaced and name.partition(".")[0] == "observer":
+            find(origin, "observer")
 
 
 def _compare_participants(record: RunRecord, here: Collection[Participant]) -> None:
@@ -281,12 +271,11 @@ def _warn_of_missing(origin: Mapping[str, Any], file: Path) -> None:
 
 def _compare_versions(record: RunRecord) -> None:
     here = {name: importlib.metadata.version(name) for name in ("torch", "numpy")}
-    for name, now in {"lossreg": __version__, **here, "python": platform.python_version()}.items():
-        then = record.versions.get(name)
-        if then is not None and str(then).partition("+")[0] != now.partition("+")[0]:
-            logger.warning(
-                "%s was made with %s %s, here it is %s: the weights may differ", record.file, name, then, now
-            )
+    now = {"lossreg": __version__, **here, "python": platform.python_version()}
+    for name, before, after in other_versions(record.versions, now):
+        logger.warning(
+            "%s was made with %s %s, here it is %s: the weights may differ", record.file, name, before, after
+        )
 
 
 def _with_past_defaults(

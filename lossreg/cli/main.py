@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
 import click
@@ -21,7 +21,7 @@ from lossreg.cli.output import resume_command
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.errors import LossregError, RunFailedError, describe_error
 from lossreg.plugins.isolation import keep_stdout
-from lossreg.streams import forgiving_standard_streams
+from lossreg.streams import forgiving_standard_streams, warnings_to
 from lossreg.suggestions import did_you_mean
 from lossreg.training.hardware.launcher import find_launch
 from lossreg.training.stops import GOES_ON_FROM, INTERRUPTED, SIGNAL_NAMES
@@ -138,12 +138,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _run_aloud(arguments: Sequence[str] | None) -> int:
-    with _warnings_to(_Warnings()):
+    with warnings_to(_Warnings()):
         return _run(arguments)
 
 
 def _run_silently(arguments: Sequence[str] | None) -> int:
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), _warnings_to(logging.NullHandler()):  # noqa: PTH123  # no path
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), warnings_to(logging.NullHandler()):  # noqa: PTH123  # no path
         return _run(arguments)
 
 
@@ -164,19 +164,6 @@ class _Warnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         message = printable(bounded(record.getMessage()))
         click.echo(f"lossreg: {record.levelname.lower()}: {message}", err=True)
-
-
-@contextlib.contextmanager
-def _warnings_to(handler: logging.Handler) -> Iterator[None]:
-    """What the library logs goes to this handler alone."""
-    logger = logging.getLogger("lossreg")
-    logger.addHandler(handler)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = True
 
 
 def _run(arguments: Sequence[str] | None) -> int:

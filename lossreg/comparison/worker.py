@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -23,6 +23,7 @@ import attrs
 from lossreg.errors import LossregError, RunDirectoryError, RunFailedError, describe_error
 from lossreg.plugins.plugin_settings import PluginSettings
 from lossreg.run_spec import RunSpec
+from lossreg.streams import warnings_to
 
 #: What a worker says, with one value: `row` (of an epoch), `warning` (a sentence), `done` (what its job returns),
 #: `refused` (a LossregError), `failed` (a line about any other error).
@@ -61,7 +62,7 @@ def work(channel: Connection, conditions: Conditions, job: Callable[[Say], Any])
         with lock, contextlib.suppress(OSError):  # nothing listens any more: the record is what counts
             channel.send((kind, value))
 
-    with _telling(say):
+    with warnings_to(_Handler(say)):
         _do(say, conditions, job)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # one that is closed, or was replaced by another library's
@@ -117,19 +118,6 @@ def _end_with_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-@contextlib.contextmanager
-def _telling(say: Say) -> Iterator[None]:
-    """What lossreg logs is said to the process that collects it."""
-    handler = _Handler(say)
-    logger = logging.getLogger("lossreg")
-    logger.addHandler(handler)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
 
 
 class _Handler(logging.Handler):

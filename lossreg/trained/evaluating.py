@@ -10,9 +10,9 @@ import torch
 
 from lossreg.data import Data
 from lossreg.errors import ConfigError
+from lossreg.past_runs.origins import check_origin
 from lossreg.spec import ComponentSpec
 from lossreg.trained.loading import LoadedRun
-from lossreg.trained.origins import check_origin
 from lossreg.training.evaluate import split_metrics
 from lossreg.training.hardware.memory_format import Layout
 from lossreg.training.selection import Choice, Request, select_field

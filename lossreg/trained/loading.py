@@ -14,10 +14,10 @@ import torch
 from lossreg.components import Loss
 from lossreg.data import Data
 from lossreg.errors import ConfigError, LossregError
+from lossreg.past_runs.origins import check_origin, warn_of_other_params
 from lossreg.registry.registries import Registries, default
 from lossreg.run_spec import RunSpec
 from lossreg.trained.facts import DataFacts
-from lossreg.trained.origins import check_origin, warn_of_other_params
 from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.data.splits import ResidentSplit
 from lossreg.training.hardware.device import resolve_device

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from typing import Any, Unpack
 import attrs
 
 from lossreg.checkpoints.folder import CheckpointFolder
-from lossreg.errors import LossregError
+from lossreg.errors import ConfigError, LossregError
 from lossreg.registry.registries import Registries, default
 from lossreg.training.agenda import Agenda
 from lossreg.training.arguments import (
@@ -38,12 +37,13 @@ from lossreg.training.parts import Parts
 from lossreg.training.record.differences import differences
 from lossreg.training.record.directory import CHECKPOINTS, RUNS, RunDirectory, absolute_path
 from lossreg.training.record.progress import Progress
+from lossreg.training.record.reading import read_content
 from lossreg.training.record.recorder import Recorder
 from lossreg.training.record.run_json import NAME
 from lossreg.training.record.saved import MODEL
 from lossreg.training.results import Plan, RunResult
 from lossreg.training.resume.past import (
-    PastRun,
+    Resumption,
     check_settings,
     find_restarted,
     open_past_run,
@@ -264,9 +264,8 @@ def plan_request(request: Request) -> Plan:
 def _changes(request: Request, parts: Parts) -> Iterator[str]:
     """What is different from the past run that is repeated."""
     if request.repeats is not None:
-        with contextlib.suppress(OSError, ValueError, RecursionError):  # its settings were read from it before
-            content = json.loads(request.repeats.read_text(encoding="utf-8"))
-            yield from differences(request.repeats, content, parts.describe())
+        with contextlib.suppress(ConfigError):  # its settings were read from it before
+            yield from differences(request.repeats, read_content(request.repeats), parts.describe())
 
 
 def _prepare(
@@ -280,7 +279,7 @@ def _prepare(
 ) -> _Ready:
     """Claims the directory and sets the run up; nothing is left if that fails, in whichever process."""
     directory: RunDirectory | None = None
-    past: PastRun | None = None
+    past: Resumption | None = None
     recorder: Recorder | None = None
     hooks = RunHooks.none()
     try:
@@ -327,7 +326,7 @@ def _ready(
     run: Run,
     hooks: RunHooks,
     recorder: Recorder | None,
-    past: PastRun | None,
+    past: Resumption | None,
     signals: SignalGuard,
     *,
     override: bool,

@@ -28,15 +28,56 @@ def differences(file: object, then: Mapping[str, Any], now: Mapping[str, Any]) -
         then: What it holds.
         now: What the new one will hold.
     """
-    was, is_ = then.get("spec"), now["spec"]
-    changed = {key for key in is_ if isinstance(was, Mapping) and key in was and was[key] != is_[key]}
+    changed = _changed_settings(then, now)
+    for before, here in other_facts(then, now):
+        yield f"{file} was made {before}, this run is {here}: the weights may differ"
+    yield from _other_initial_weights(file, then, now)
+    if not changed & {"data", "validate", "seed", "limit_train", "limit_test"} and "data" not in now["objects"]:
+        yield from other_samples(file, then, now)
+
+
+def other_facts(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What was computed on and in, and what is now, for each of these that no other setting explains.
+
+    Args:
+        then: What a past run.json holds.
+        now: What the new one will hold.
+
+    Returns:
+        Pairs of words, such as `on cuda:0` and `on cpu`.
+    """
+    changed = _changed_settings(then, now)
     for path, (words, settings) in _FACTS.items():
         before, here = _at(then, path), _at(now, path)
         if before is not None and before != here and not changed & {*settings}:
-            known = words.format(_text(before)), words.format("none" if here is None else _text(here))
-            yield f"{file} was made {known[0]}, this run is {known[1]}: the weights may differ"
-    if not changed & {"data", "validate", "seed", "limit_train", "limit_test"} and "data" not in now["objects"]:
-        yield from other_samples(file, then, now)
+            yield words.format(_text(before)), words.format("none" if here is None else _text(here))
+
+
+def other_versions(then: Mapping[str, Any], now: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """What has another version than in a past run: its name, the version then, and that of now.
+
+    The part behind a `+`, which says for which device a torch was built, is not compared: `machine` tells it.
+    """
+    for name, here in now.items():
+        before = then.get(name)
+        if before is not None and str(before).partition("+")[0] != here.partition("+")[0]:
+            yield name, _text(before), here
+
+
+def _changed_settings(then: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
+    was, is_ = then.get("spec"), now["spec"]
+    return {key for key in is_ if isinstance(was, Mapping) and key in was and was[key] != is_[key]}
+
+
+def _other_initial_weights(file: object, then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence where `init_from` is the same and names another file, or one that has changed."""
+    before, here = _at(then, ("init",)), now.get("init")
+    if not isinstance(before, Mapping) or here is None or _changed_settings(then, now) & {"init_from", "init_partial"}:
+        return
+    if before.get("sha256") != here["sha256"]:
+        moved = before.get("file") != here["file"]
+        what = f"{_text(here['file'])} instead of {_text(before.get('file'))}" if moved else _text(here["file"])
+        yield f"{file} began with other weights (init_from) than are in {what} now: the weights may differ"
 
 
 def other_samples(file: object, then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

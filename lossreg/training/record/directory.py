@@ -9,15 +9,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
-import json
 import os
 import shlex
 import threading
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from lossreg.errors import RunDirectoryError, describe_error
+from lossreg.training.record.files import MAX_RECORD, json_object, read_regular_file
 from lossreg.training.record.owner import describe_unfinished, is_gone
 
 try:
@@ -220,11 +221,9 @@ def _is_still(claim: Path, descriptor: int) -> bool:
 
 def _unfinished_run(directory: Path) -> str:
     """What a person should know of the run in a directory that is not empty, and what to do."""
-    content = None
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        content = json.loads((directory / "run.json").read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        content = {}
+    content: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):
+        content = json_object(read_regular_file(directory / "run.json", MAX_RECORD))
     said = describe_unfinished(content)
     is_over = said is not None and is_gone(content.get("process")) is not False
     resume = ""

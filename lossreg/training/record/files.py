@@ -21,6 +21,7 @@ _FLAGS = (
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
+MAX_RECORD = 10_000_000  # bytes of a run.json
 MAX_DEPTH = 8  # tables and lists within each other; run.json has four
 MAX_NUMBER = 1e300  # beyond it, what is computed with a number overflows
 _AT_ONCE = 1 << 16  # bytes; more than most files here have

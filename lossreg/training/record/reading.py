@@ -7,18 +7,20 @@ missing, text is made printable, and what cannot be used at all is one error of 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from lossreg.checkpoints.reading import check_depth
 from lossreg.errors import ConfigError
 from lossreg.run_spec import COMPONENT_FIELDS
 from lossreg.training.record.files import (
     MAX_DEPTH,
     MAX_NUMBER,
+    MAX_RECORD,
     Converted,
     cleaned,
     json_object,
@@ -36,7 +38,6 @@ from lossreg.training.record.run_json import NAME, built_components, check_recor
 from lossreg.values import one_line
 
 METRICS = "metrics.jsonl"
-MAX_RECORD = 10_000_000  # bytes of a run.json
 MAX_METRICS = 200_000_000  # bytes of a metrics.jsonl, about a million rows
 
 STATUSES = ("running", "finished", "stopped", "failed", "interrupted")
@@ -156,14 +157,34 @@ def read_run(directory: str | Path) -> PastRun:
     return PastRun(**{**summary, **whole}, rows=rows, facts=cleaned(content), notes=tuple(notes))
 
 
+def read_content(directory: str | Path) -> dict[str, Any]:
+    """All that a run.json holds, as it is.
+
+    Args:
+        directory: A run directory, or the run.json in it.
+
+    Raises:
+        ConfigError: If there is no run directory of this name, it has no run.json, or that cannot be read.
+    """
+    return _record(directory, check=check_depth)[1]
+
+
 def short_text(text: str) -> str:
     """A spec text without the plugin before its name."""
     name, bracket, rest = text.partition("(")
     return f"{name.rpartition('.')[2]}{bracket}{rest}"
 
 
-def _record(directory: str | Path, names: Collection[bytes] | None = None) -> tuple[Path, dict[str, Any]]:
-    """The directory of a run, and what its run.json holds, or at least the fields of these names."""
+def _record(
+    directory: str | Path, names: Collection[bytes] | None = None, check: Callable[[bytes], object] = len
+) -> tuple[Path, dict[str, Any]]:
+    """The directory of a run, and what its run.json holds, or at least the fields of these names.
+
+    Args:
+        directory: As `read_content` has it.
+        names: The fields; None is all of them.
+        check: Raises a ValueError for a text that is not to be read.
+    """
     place = Path(directory)
     if place.name == NAME and not os.path.isdir(place):  # noqa: PTH112  # a Path raises for what cannot be a name
         place = place.parent
@@ -176,6 +197,7 @@ def _record(directory: str | Path, names: Collection[bytes] | None = None) -> tu
     if len(data) > MAX_RECORD:
         raise _unusable(place, f"cannot be read: it is longer than {MAX_RECORD:,} bytes")
     try:
+        check(data)
         picked = pick_fields(data, names) if names else None
         if picked is None or picked.get("status") == "running":  # of that one, the process is asked for
             return place, json_object(data)

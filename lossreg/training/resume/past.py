@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +12,26 @@ import attrs
 
 from lossreg.checkpoints.folder import Checkpoint, CheckpointFolder
 from lossreg.checkpoints.manifest import MANIFEST
-from lossreg.checkpoints.reading import check_depth, why_unreadable
 from lossreg.errors import ConfigError
 from lossreg.run_spec import CHANGEABLE, COMPONENT_FIELDS, RunSpec
 from lossreg.training.hardware.launcher import launch_id
-from lossreg.training.record.differences import other_samples
+from lossreg.training.record.differences import other_facts, other_samples, other_versions
 from lossreg.training.record.directory import CHECKPOINTS, RunDirectory, absolute_path
-from lossreg.training.record.files import json_object, read_regular_file, to_count
+from lossreg.training.record.files import to_count
 from lossreg.training.record.metrics_file import METRICS, read_rows
+from lossreg.training.record.reading import read_content
 from lossreg.training.record.recorder import Resumed, now
 from lossreg.training.record.run_json import ENDS_ITSELF, NAME, RunRecord, read_run_record
 from lossreg.values import shown
 
-MAX_RECORD = 10_000_000  # bytes of a run.json
 MAX_SHOWN = 10  # settings in a message
 
 logger = logging.getLogger("lossreg")
 
 
 @attrs.frozen
-class PastRun:
-    """A run that goes on.
+class Resumption:
+    """A past run that goes on.
 
     Attributes:
         directory: Its directory, which this process holds now.
@@ -84,7 +84,7 @@ def past_settings(directory: str | Path, given: Mapping[str, Any]) -> dict[str, 
     return {**{key: value for key, value in record.spec.items() if key not in record.objects}, **given}
 
 
-def open_past_run(path: Path, *, begins_anew: bool = False) -> PastRun:
+def open_past_run(path: Path, *, begins_anew: bool = False) -> Resumption:
     """Takes the directory of a run that goes on, and finds what it goes on from.
 
     Args:
@@ -106,7 +106,7 @@ def open_past_run(path: Path, *, begins_anew: bool = False) -> PastRun:
                 )
         folder.sweep()
         if begins_anew and not folder.list():
-            return PastRun(directory, content, record, None, [])
+            return Resumption(directory, content, record, None, [])
         if not folder.path.is_dir():
             raise ConfigError(
                 f"the run in {path} has written no checkpoint; lossreg run -c {directory.path / NAME} begins it anew"
@@ -116,7 +116,7 @@ def open_past_run(path: Path, *, begins_anew: bool = False) -> PastRun:
     except BaseException:
         directory.close()
         raise
-    return PastRun(directory, content, record, checkpoint, rows)
+    return Resumption(directory, content, record, checkpoint, rows)
 
 
 def _metrics_bytes(checkpoint: Checkpoint) -> int:
@@ -129,22 +129,11 @@ def _metrics_bytes(checkpoint: Checkpoint) -> int:
 
 
 def _record(directory: Path) -> tuple[dict[str, Any], RunRecord]:
-    file = directory / NAME
-    try:
-        data = read_regular_file(file, MAX_RECORD)
-        if len(data) > MAX_RECORD:
-            raise ValueError(f"it is longer than {MAX_RECORD:,} bytes")
-        check_depth(data)
-        content = json_object(data)
-    except FileNotFoundError as error:
-        what = "does not exist" if not directory.exists() else f"is not a run directory: it has no {NAME}"
-        raise ConfigError(f"{directory} {what}") from error
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{file} cannot be read: {why_unreadable(error)}") from error
-    return content, read_run_record(content, file)
+    content = read_content(directory)
+    return content, read_run_record(content, directory / NAME)
 
 
-def check_settings(past: PastRun, spec: RunSpec, facts: Mapping[str, Any], *, override: bool) -> None:
+def check_settings(past: Resumption, spec: RunSpec, facts: Mapping[str, Any], *, override: bool) -> None:
     """Checks that a run goes on with what it began with, and that there is something left to do.
 
     Args:
@@ -204,26 +193,18 @@ def _other_data(content: Mapping[str, Any], facts: Mapping[str, Any]) -> list[st
     return found
 
 
-def _other_machine(content: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
+def _other_machine(content: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
     """Sentences about what keeps the run from being the same bits as one that was never broken off."""
-    found = []
-    then, now_ = content.get("versions"), facts["versions"]
-    changed = [
-        f"{name} {then[name]} (here {version})"
-        for name, version in now_.items()
-        if isinstance(then, dict) and name in then and then[name] != version
-    ]
+    then = content.get("versions")
+    versions = other_versions(then if isinstance(then, dict) else {}, facts["versions"])
+    changed = [f"{name} {before} (here {here})" for name, before, here in versions]
     if changed:
-        found.append(f"the run began with {', '.join(changed)}: what follows may differ in the last bits")
-    for key, words in (("device", "on {}"), ("processes", "in {} processes"), ("threads", "with {} threads")):
-        was = content.get(key)
-        if was is not None and was != facts[key]:
-            began, goes_on = words.format(was), words.format(facts[key])
-            found.append(f"the run began {began} and goes on {goes_on}: what follows may differ in the last bits")
-    return found
+        yield f"the run began with {', '.join(changed)}: what follows may differ in the last bits"
+    for before, here in other_facts(content, facts):
+        yield f"the run began {before} and goes on {here}: what follows may differ in the last bits"
 
 
-def _check_unfinished(past: PastRun, checkpoint: Checkpoint, spec: RunSpec) -> None:
+def _check_unfinished(past: Resumption, checkpoint: Checkpoint, spec: RunSpec) -> None:
     """Checks that something is left to do."""
     ended = past.content.get("status")
     if ended not in ("finished", "stopped"):
@@ -255,10 +236,7 @@ def find_restarted(runs: Path) -> Path | None:
     except OSError:
         return None
     for path in found:
-        try:
-            content = json_object(read_regular_file(path / NAME, MAX_RECORD))
-        except (OSError, ValueError):
-            continue
-        if wanted is not None and content.get("launch") == wanted:
-            return path
+        with contextlib.suppress(ConfigError):
+            if wanted is not None and read_content(path).get("launch") == wanted:
+                return path
     return None

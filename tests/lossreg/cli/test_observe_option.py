@@ -135,8 +135,8 @@ def test_a_repeat_says_where_a_missing_observer_came_from(
     outcome = lossreg_command("run", "-c", "first", "--out", "again")
     assert outcome.code == 2
     assert outcome.err == (
-        "lossreg: error: first/run.json cannot be repeated: its observer acme.lines is missing; "
-        "it came from tracker-of-acme 1.0\n"
+        "lossreg: error: first/run.json cannot be repeated: its observer acme.lines is missing here; "
+        "it came from tracker-of-acme 1.0: install it, or let its plugin load\n"
     )
     assert not (tmp_path / "again").exists()
     assert lossreg_command("plan", "-c", "first", "--observe", "none").code == 0

@@ -48,7 +48,7 @@ def test_a_file_is_a_plugin_for_once(lossreg_command: Command, command_with: Com
     assert (origin["file"], origin["sha256"]) == (str(source), hashlib.sha256(source.read_bytes()).hexdigest())
     without = lossreg_command("run", "-c", "out", "--out", "again")
     assert without.code == 2
-    assert f"its loss local.mine is missing; it came from the file {source} (-p {source})" in without.err
+    assert f"its loss local.mine is missing here; it came from the file {source}: add -p {source}" in without.err
     source.write_text(MINE + "\n# changed\n")
     changed = command_with("plan", "-c", "out", "-p", str(source), path=tmp_path / "none", cwd=tmp_path)
     assert changed.returncode == 0

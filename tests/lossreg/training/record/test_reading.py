@@ -16,7 +16,8 @@ from torch import nn
 
 import lossreg
 from lossreg.errors import ConfigError
-from lossreg.training.record.reading import LOST, MAX_RECORD, PastRun, read_run, read_summary
+from lossreg.training.record.files import MAX_RECORD
+from lossreg.training.record.reading import LOST, PastRun, read_run, read_summary
 
 if TYPE_CHECKING:
     from tests.lossreg.training.conftest import Run

@@ -66,4 +66,4 @@ def test_a_component_of_a_process_is_missing_in_another(lossreg_command: Command
     (tmp_path / "run.json").write_text(json.dumps(content))
     outcome = lossreg_command("plan", "-c", "run.json")
     assert outcome.code == 2
-    assert "its loss local.gone is missing; it came from a process that registered it" in outcome.err
+    assert "its loss local.gone is missing here; it came from a process that registered it" in outcome.err

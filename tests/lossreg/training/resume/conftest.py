@@ -188,7 +188,20 @@ def break_off(tmp_path: Path, blobs: Data) -> BreakOff:
 
 
 @pytest.fixture
-def exact(finish: Finish, break_off: BreakOff) -> Exact:
+def same() -> Callable[[Ending, Ending], None]:
+    """Checks that two runs have ended with the same, bit for bit."""
+
+    def check(one: Ending, other: Ending) -> None:
+        assert differences(one.state, other.state) == []
+        assert differences(one.rows, other.rows) == []
+        assert one.tested == other.tested
+        assert one.result.best_epoch == other.result.best_epoch
+
+    return check
+
+
+@pytest.fixture
+def exact(finish: Finish, break_off: BreakOff, same: Callable[[Ending, Ending], None]) -> Exact:
     """Checks that a run that is broken off ends with the bits of one in one piece, which writes no checkpoint."""
 
     def check(at: int | Sequence[int], parts: Parts = dict, **settings: Any) -> Ending:
@@ -198,10 +211,7 @@ def exact(finish: Finish, break_off: BreakOff) -> Exact:
         for step in others:
             break_off(step, resume=directory, **parts())
         ended = finish(resume=directory, **parts())
-        assert differences(whole.state, ended.state) == []
-        assert differences(whole.rows, ended.rows) == []
-        assert whole.tested == ended.tested
-        assert whole.result.best_epoch == ended.result.best_epoch
+        same(whole, ended)
         return ended
 
     return check
