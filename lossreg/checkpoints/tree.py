@@ -51,8 +51,8 @@ def why_not_plain(tree: Any, name: str = "", codecs: Iterable[Codec] = ()) -> st
         codecs: For objects that are not plain data.
 
     Example:
-        >>> why_not_plain({"optimizer": {"projector": print}})
-        'optimizer.projector is a builtin_function_or_method (builtins), which is not plain data'
+        >>> why_not_plain({"optimizer": {"projector": range}})
+        'optimizer.projector is a type (builtins), which is not plain data'
     """
     try:
         encode(tree, name, codecs)

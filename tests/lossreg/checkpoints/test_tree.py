@@ -299,7 +299,8 @@ def test_what_is_not_plain_is_named(value: Any, words: str) -> None:
 @pytest.mark.parametrize("coalesced", [True, False])
 def test_sparse_tensors_keep_their_entries(coalesced: bool) -> None:
     """A sparse tensor has the same indices and values in the same order, and is coalesced as it was."""
-    made = torch.sparse_coo_tensor(torch.tensor([[2, 0, 2]]), torch.tensor([[1.0, 2], [3, 4], [5, 6]]), (4, 2))
+    values = torch.tensor([[1.0, 2], [3, 4], [5, 6]])
+    made = torch.sparse_coo_tensor(torch.tensor([[2, 0, 2]]), values, (4, 2), check_invariants=True)
     made = made.coalesce() if coalesced else made
     value, tensors = encode({"momentum": made})
     read = decode(json.loads(json.dumps(value)), tensors)["momentum"]

@@ -54,7 +54,7 @@ def test_the_directory_is_that_of_a_comparison(done: lossreg.Comparison) -> None
     for cell in done.cells:
         for run in cell.runs:
             files = {file.name for file in (done.directory / run.directory).iterdir()}
-            assert files == {"run.json", "metrics.jsonl", "model.safetensors"}
+            assert files == {"run.json", "metrics.jsonl", "model.safetensors", "checkpoints"}
     assert not list(done.directory.glob(".*"))
 
 
