@@ -147,8 +147,8 @@ def what_signals_break(signalled: list[Signalled], times: int) -> list[str]:
     """Sends so many signals, each at another kind of moment; what is wrong."""
     campaign = signalled[0].campaign
     found: list[str] = []
-    turn = 0
-    while sum(campaign.counts[one.name] for one in SIGNALS) < times and not found:
+    turn, before = 0, sum(campaign.counts[one.name] for one in SIGNALS)  # of another part of the same test
+    while sum(campaign.counts[one.name] for one in SIGNALS) < before + times and not found:
         when = ("train", "eval", "startup", "eval", "anytime")[turn % 5]
         wrong = signalled[turn % len(signalled)].what_breaks(SIGNALS[turn % 3], when)
         found += [] if wrong is None else [f"{SIGNALS[turn % 3].name}, {when}: {wrong}"]

@@ -53,7 +53,7 @@ def back(tree: Any, like: Any = None) -> Any:
             Counter({3: 2, 1: 1}),
             set(),
             {1, 2},
-            frozenset({"a", "b"}),
+            frozenset({"a"}),
             deque([1, 2]),
             deque([1], maxlen=3),
             1 - 2j,
