@@ -61,7 +61,8 @@ class Agenda:
             self.next = 0
 
     def saved(self) -> None:
-        """A checkpoint was written, or could not be: the minutes count anew."""
+        """A checkpoint was written, or could not be: none is due any more, and the minutes count anew."""
+        self.save = False
         self._saved = time.monotonic()
 
     def look_up(self, step: int) -> None:
