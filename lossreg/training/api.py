@@ -173,7 +173,7 @@ def run_request(
     place = Place.of(out, resume, runs, override=override)
     seen = [*([] if quiet else [Progress()]), *observers]
     with SignalGuard() as signals, deterministic_algorithms(wanted=request.spec.deterministic):
-        processes = Processes.join()
+        processes = Processes.join(signals.left_to_the_system)
         ready = _prepare(request, processes, place, seen, signals, quiet=quiet)
         run = ready.session.run
         run.directory = processes.broadcast_object(run.directory)
