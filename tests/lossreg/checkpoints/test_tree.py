@@ -8,7 +8,7 @@ import json
 import math
 import random
 import struct
-from collections import Counter, OrderedDict, defaultdict, deque
+from collections import Counter, OrderedDict, deque
 from types import SimpleNamespace
 from typing import Any
 
@@ -79,13 +79,6 @@ def test_the_order_of_keys_is_kept() -> None:
     """Of dictionaries whose keys are texts, and of others."""
     assert list(back({"b": 1, "a": 2})) == ["b", "a"]
     assert list(back({2: 1, "a": 2, 1: 0})) == [2, "a", 1]
-
-
-def test_a_default_dictionary_is_a_dictionary() -> None:
-    """The function that makes its values is code."""
-    read = back(defaultdict(list, a=[1]))
-    assert read == {"a": [1]}
-    assert type(read) is dict
 
 
 def test_a_queue_keeps_its_length() -> None:
