@@ -467,8 +467,8 @@ class RunSpec:
         converter=read_every,
         validator=EveryText(),
         metadata=described(
-            "Write a checkpoint after every N epochs, N steps (500s) or N minutes (10m), and at the end; none writes "
-            "none."
+            "Write a checkpoint after every N epochs, N steps (500steps, or 500s: s is for steps, not seconds) or N "
+            "minutes (10m), and at the end; none writes none."
         ),
     )
     keep: int = attrs.field(
