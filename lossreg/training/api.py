@@ -333,7 +333,8 @@ def _ready(
 ) -> _Ready:
     """The run at its beginning, or where its checkpoint left off."""
     parts = run.parts
-    session = Session(run, EarlyStopping(run), FiniteLoss(run, not_finite_at_start(parts.objective)))
+    run.exempt = not_finite_at_start(parts.objective)
+    session = Session(run, EarlyStopping(run), FiniteLoss(run))
     agenda = Agenda(parts.spec, parts.processes, signals)
     folder = None if recorder is None else CheckpointFolder(run.directory / CHECKPOINTS)
     saver = Saver(parts.spec, agenda, folder, recorder.synchronise if recorder is not None else lambda: 0)

@@ -9,10 +9,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
+from torch import Tensor
 
 from lossreg.checkpoints.weights_file import write_weights
 from lossreg.errors import RunFailedError, StateError, describe_error
 from lossreg.training.hardware.launcher import launch_id
+from lossreg.training.not_finite import are_finite
 from lossreg.training.record.directory import RunDirectory, replacing, why_not_written
 from lossreg.training.record.metrics_file import METRICS, MetricsFile
 from lossreg.training.record.owner import this_process
@@ -133,13 +135,21 @@ class Recorder:
                 self._close(run, "finished" if result.reason is None else "stopped", result.reason)
 
     def lossreg_run_failed(self, run: Run, error: BaseException) -> None:
-        """Keeps what there is: first the weights so far, which nothing can replace, then why it ended."""
+        """Keeps what there is: first the weights so far, which nothing can replace, then why it ended.
+
+        Weights that are not finite are nothing to keep.
+        """
         if not self._is_kept:
             return
         stopped_by = signal_name(error)
         with self._signals.holding():
             facts = self._facts_of(run, run.best.row["weights"] if run.best else self._chosen(run))
-            for name, state in self._trained(run):
+            spoilt = self._spoilt(run)
+            if spoilt is not None:
+                logger.warning(
+                    "%s is not written: the weights hold NaN or infinity in %s", self._directory / MODEL, spoilt
+                )
+            for name, state in self._trained(run) if spoilt is None else ():
                 with self._telling_of(name):
                     self._save(name, state, facts)
             with self._telling_of(NAME):
@@ -198,6 +208,21 @@ class Recorder:
         yield MODEL, best.model if best else run.model.state_dict()
         if run.parts.objective.trains_loss:
             yield LOSS, best.loss if best else run.parts.objective.loss_state()
+
+    def _spoilt(self, run: Run) -> str | None:
+        """The first tensor of what would be saved that is not finite; None if all are, or if that is not known."""
+        try:
+            named = {
+                f"loss.{key}" if name == LOSS else key: value
+                for name, state in self._trained(run)
+                for key, value in state.items()
+                if isinstance(value, Tensor)
+            }
+            counted = {key: value for key, value in named.items() if key not in run.exempt}
+            finite_ones = are_finite(list(counted.values()))
+        except Exception:  # of a device that failed: what can be written is
+            return None
+        return next((key for key, is_finite in zip(counted, finite_ones, strict=True) if not is_finite), None)
 
     @staticmethod
     def _facts_of(run: Run, held: str | None) -> dict[str, Any]:
