@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from torch import Tensor
 
+from lossreg.checkpoints.folder import CheckpointFolder
 from lossreg.checkpoints.weights_file import write_weights
 from lossreg.errors import RunFailedError, StateError, describe_error
 from lossreg.training.hardware.launcher import launch_id
 from lossreg.training.not_finite import are_finite
-from lossreg.training.record.directory import RunDirectory, replacing, why_not_written
+from lossreg.training.record.directory import CHECKPOINTS, RunDirectory, replacing, why_not_written
 from lossreg.training.record.metrics_file import METRICS, MetricsFile
 from lossreg.training.record.owner import this_process
 from lossreg.training.record.run_json import NAME, write_run_record
@@ -141,19 +142,24 @@ class Recorder:
         """
         if not self._is_kept:
             return
+        try:
+            with self._signals.holding():
+                self._keep(run, error)
+        finally:
+            self._claim.close()  # also where run.json cannot be written: the run may go on, in this process too
+
+    def _keep(self, run: Run, error: BaseException) -> None:
+        """Writes what can be written of a run that failed."""
         stopped_by = signal_name(error)
-        with self._signals.holding():
-            facts = self._facts_of(run, run.best.row["weights"] if run.best else self._chosen(run))
-            spoilt = self._spoilt(run)
-            if spoilt is not None:
-                logger.warning(
-                    "%s is not written: the weights hold NaN or infinity in %s", self._directory / MODEL, spoilt
-                )
-            for name, state in self._trained(run) if spoilt is None else ():
-                with self._telling_of(name):
-                    self._save(name, state, facts)
-            with self._telling_of(NAME):
-                self._close(run, "interrupted" if stopped_by else "failed", stopped_by or describe_error(error))
+        facts = self._facts_of(run, run.best.row["weights"] if run.best else self._chosen(run))
+        spoilt = self._spoilt(run)
+        if spoilt is not None:
+            logger.warning("%s is not written: the weights hold NaN or infinity in %s", self._directory / MODEL, spoilt)
+        for name, state in self._trained(run) if spoilt is None else ():
+            with self._telling_of(name):
+                self._save(name, state, facts)
+        with self._telling_of(NAME):
+            self._close(run, "interrupted" if stopped_by else "failed", stopped_by or describe_error(error))
 
     @staticmethod
     def _chosen(run: Run) -> str | None:
@@ -185,8 +191,11 @@ class Recorder:
             raise self._cannot_be_written(name, error, run.epoch, run.step) from error
 
     def _cannot_be_written(self, name: str, error: BaseException, epoch: int, step: int) -> RunFailedError:
-        file = self._directory / name
-        return RunFailedError(f"{file} cannot be written to: {why_not_written(error)}", epoch=epoch, step=step)
+        file, nothing = self._directory / name, ""
+        if name == MODEL and not CheckpointFolder(self._directory / CHECKPOINTS).list():
+            nothing = "; no weights of this run are kept"
+        said = f"{file} cannot be written to: {why_not_written(error)}{nothing}"
+        return RunFailedError(said, epoch=epoch, step=step)
 
     def _append(self, row: Mapping[str, Any]) -> None:
         if self._metrics is not None:
