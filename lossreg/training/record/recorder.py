@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lossreg.checkpoints.folder import CheckpointFolder
 from lossreg.checkpoints.weights_file import write_weights
-from lossreg.errors import RunFailedError, StateError, describe_error
+from lossreg.errors import CheckpointError, RunFailedError, StateError, describe_error
 from lossreg.training.hardware.launcher import launch_id
 from lossreg.training.not_finite import are_finite
 from lossreg.training.record.directory import CHECKPOINTS, RunDirectory, replacing, why_not_written
@@ -192,8 +192,9 @@ class Recorder:
 
     def _cannot_be_written(self, name: str, error: BaseException, epoch: int, step: int) -> RunFailedError:
         file, nothing = self._directory / name, ""
-        if name == MODEL and not CheckpointFolder(self._directory / CHECKPOINTS).list():
-            nothing = "; no weights of this run are kept"
+        with contextlib.suppress(CheckpointError):  # of a folder that cannot be read either
+            if name == MODEL and not CheckpointFolder(self._directory / CHECKPOINTS).list():
+                nothing = "; no weights of this run are kept"
         said = f"{file} cannot be written to: {why_not_written(error)}{nothing}"
         return RunFailedError(said, epoch=epoch, step=step)
 
