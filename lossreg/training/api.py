@@ -95,8 +95,8 @@ def run(
 
     Raises:
         LossregError: If something is wrong with the arguments or the parts do not fit; nothing is written then.
-        RunFailedError: If the training loss stops being a finite number, the record cannot be written, or the code of a
-            part raises what is not an Exception, such as SystemExit, but for a signal.
+        RunFailedError: If the training loss or a weight stops being a finite number, the record cannot be written, or
+            the code of a part raises what is not an Exception, such as SystemExit, but for a signal.
 
     Example:
         >>> import lossreg, tempfile

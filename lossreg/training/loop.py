@@ -52,7 +52,7 @@ def train(session: Session, hooks: RunHooks, saver: Saver, agenda: Agenda) -> li
         The row of each epoch.
 
     Raises:
-        RunFailedError: If the training loss is not a finite number.
+        RunFailedError: If the training loss, or a weight at the end, is not a finite number.
     """
     run, parts = session.run, session.run.parts
     step = session.watch.step = training_step(parts, session.watch.guard())

@@ -61,7 +61,7 @@ def test_the_run_begins_anew_in_its_directory(
     whole = lossreg.run(**usual, model=model(), out=tmp_path / "whole", observers=[Copies(killed, amid=amid)])
     assert json.loads((killed / "run.json").read_text())["status"] == "running"
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    result = lossreg.run(**usual, model=model(), **({"out": killed} if is_named else {}))
+    result = lossreg.run(**usual, model=model(), out=killed if is_named else None)
     assert result.directory == killed
     assert rows_of(killed) == rows_of(whole.directory)
     weights, others = (load_file(one / "model.safetensors") for one in (killed, whole.directory))
