@@ -125,9 +125,13 @@ class Signalled:
         self.campaign.count(f"while {newest.facts['phase']}")
         if record["status"] != "interrupted":
             return f"run.json says {record['status']}"
-        step = int(read_weights(self.run / "model.safetensors")[1]["step"])
+        step = record["steps_done"]
         if newest_step(self.run) != step:
             return f"the checkpoint is of step {newest.facts['step']}, and the run ended at {step}"
+        if not record["choosing"].get("patience"):  # else the weights are those of the best epoch
+            step_of_weights = int(read_weights(self.run / "model.safetensors")[1]["step"])
+            if step_of_weights != step:
+                return f"the weights are of step {step_of_weights}, and the run ended at {step}"
         return None
 
     def _goes_on(self) -> str | None:
