@@ -45,6 +45,11 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[temporary.VARIABLE] = str(folder.path)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores: each waits for children, sockets and clocks for a part of its time."""
+    return (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) + 1
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Frees the memory; what a test that failed has left stays until the next session."""
