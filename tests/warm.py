@@ -116,6 +116,7 @@ class Server:
         process = os.fork() if head and len(text) == size else None  # else who asked has gone
         if process == 0:
             request: dict[str, Any] = ast.literal_eval(text.decode())
+            connection.close()  # later it would close the file that has taken its number
             self.become_child(dict(zip(request["files"], files, strict=True)))
             return request
         for file in files:
