@@ -13,6 +13,7 @@ from lossreg.components import KINDS
 from lossreg.expression import WORDS
 from lossreg.names import EXPRESSION_WORDS
 from lossreg.registry.registries import default
+from tests.table import for_each
 
 ALL: list[RegistryEntry[Any]] = [entry for kind in KINDS for entry in default.of(kind).values()]
 BUILTIN = [entry for entry in ALL if entry.provenance.plugin == "builtin"]
@@ -41,7 +42,7 @@ def test_the_built_in_names() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("entry", BUILTIN, ids=lambda r: r.id)
+@for_each("entry", BUILTIN, ids=lambda r: r.id)
 def test_a_component_names_parameters_of_its_factory(entry: RegistryEntry[Any]) -> None:
     """Every parameter that a component names is one of its factory's; required ones have no default there."""
     parameters = entry.signature.parameters
@@ -49,7 +50,7 @@ def test_a_component_names_parameters_of_its_factory(entry: RegistryEntry[Any]) 
     assert all(parameters[name].required for name in entry.component.required)
 
 
-@pytest.mark.parametrize("entry", BUILTIN, ids=lambda r: r.id)
+@for_each("entry", BUILTIN, ids=lambda r: r.id)
 def test_defaults_are_the_factory_s_but_for_the_known_differences(entry: RegistryEntry[Any]) -> None:
     """A component's defaults are those of its factory, apart from the differences that are documented."""
     own = entry.signature.parameters
@@ -57,7 +58,7 @@ def test_defaults_are_the_factory_s_but_for_the_known_differences(entry: Registr
     assert different == DIFFERENT.get(entry.name, set())
 
 
-@pytest.mark.parametrize("entry", BUILTIN, ids=lambda r: r.id)
+@for_each("entry", BUILTIN, ids=lambda r: r.id)
 def test_a_component_has_a_summary(entry: RegistryEntry[Any]) -> None:
     """Every built-in component says in one line what it is."""
     assert entry.component.summary
