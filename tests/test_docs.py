@@ -172,7 +172,7 @@ def test_every_setting_of_plugins_is_documented(word: str) -> None:
     assert f"`{word}`" in section("plugin-loading.md", "Which plugins load")
 
 
-@pytest.mark.parametrize("kind", ["loss", "optimizer", "scheduler", "model", "dataset", "observer"])
+@pytest.mark.parametrize("kind", ["loss", "optimizer", "scheduler", "model", "dataset", "metric", "observer"])
 def test_every_built_in_is_documented(kind: str) -> None:
     """Each built-in component is named in the docs."""
     names = [r.name for r in default.of(kind).values() if r.provenance.distribution == "lossreg"]

@@ -37,6 +37,7 @@ def test_the_built_in_names() -> None:
         ],
         "model": ["mlp", "mnist_cnn"],
         "dataset": ["diabetes", "digits", "fashion_mnist", "kmnist", "mnist"],
+        "metric": [],
             "observer": [],
     }  # fmt: skip
 
