@@ -21,8 +21,8 @@ METRICS = [
     Metric(
         "top_k",
         "lossreg_builtin.top_k:TopK",
-        "The share of positions whose class is among the k most likely ones",
-        defaults={"k": 5},
+        "The share of positions whose class is among the k most likely ones: top_k(k=5)",
+        required=("k",),
         runtime_args=_CLASSES,
         better="higher",
         input="logits",

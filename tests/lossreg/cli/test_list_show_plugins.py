@@ -23,7 +23,7 @@ COMMANDS = (
     "run", "plan", "verify-resume", "compare", "noise", "runs", "plot", "report", "eval", "predict", "export", "list",
     "show", "plugins", "new",
 )  # fmt: skip
-KINDS = ("loss", "optimizer", "scheduler", "model", "dataset")
+KINDS = ("loss", "optimizer", "scheduler", "model", "dataset", "metric")
 BUILTIN = {
     "loss": {"l1", "mse", "cross_entropy", "dice"},
     "optimizer": {
@@ -37,6 +37,10 @@ BUILTIN = {
     },
     "model": {"mnist_cnn", "mlp"},
     "dataset": {"digits", "diabetes", "mnist", "fashion_mnist", "kmnist"},
+    "metric": {
+        "accuracy", "auroc", "f1", "mean_absolute_error", "mean_dice", "mean_iou", "mean_squared_error",
+        "root_mean_squared_error", "top_k",
+    },
 }  # fmt: skip
 
 # Runs code where importing anything heavy is loud, even if somebody catches the exception.

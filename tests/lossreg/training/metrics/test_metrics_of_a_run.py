@@ -67,7 +67,7 @@ def measure(run_table: Run, registries: lossreg.Registries) -> Run:
     return go
 
 
-def outputs(result: lossreg.RunResult, split: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def outputs(result: lossreg.RunResult, split: Any) -> tuple[Tensor, Tensor]:
     """Labels and probabilities of the final model."""
     with torch.no_grad():
         output = result.model(split[0])
@@ -144,7 +144,7 @@ def test_what_goes_by_a_metric_goes_by_its_direction(
 
     registries.metrics.register("rising", better="higher")(Rising)
     registries.metrics.register("falling", better="lower")(Rising)
-    shared = {"epochs": 4, "out": None}
+    shared: dict[str, Any] = {"epochs": 4, "out": None}
     assert measure("rising", patience=1, monitor="test_rising", **shared).best_epoch == 3
     stopped = measure("falling", patience=1, monitor="test_falling", **shared)
     assert (stopped.best_epoch, len(stopped.metrics)) == (0, 2)
@@ -215,7 +215,7 @@ def test_pictures_are_measured_by_position(registries: lossreg.Registries, tmp_p
     generator = torch.Generator().manual_seed(0)
     images, masks = torch.rand(10, 1, 4, 4, generator=generator), torch.randint(3, (10, 4, 4), generator=generator)
     data = Data((images, masks), (images, masks), "segmentation", (1, 4, 4), num_classes=3)
-    shared = {"epochs": 1, "batch_size": 4, "device": "cpu", "precision": "32", "quiet": True}
+    shared: dict[str, Any] = {"epochs": 1, "batch_size": 4, "device": "cpu", "precision": "32", "quiet": True}
     result = lossreg.run(
         data=data, model=nn.Conv2d(1, 3, 1), metrics=["mean_iou", "top_k(k=2)", "auroc"], out=tmp_path / "a", **shared
     )
