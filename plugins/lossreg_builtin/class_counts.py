@@ -180,7 +180,9 @@ class MeanDice(_Overlap):
 class MeanIoU(_Overlap):
     """Mean over classes of the intersection over union, `|A ∩ B| / |A ∪ B|`, over all positions of the split.
 
-    A class that is neither there nor predicted does not count, as in torchmetrics' `MulticlassJaccardIndex`.
+    A class that is neither there nor predicted does not count, as in torchmetrics' `MulticlassJaccardIndex`. Where
+    `ignore_index` is one of the classes, torchmetrics leaves that class out of the mean; here it counts as one that is
+    never there, as in F1 and scikit-learn.
 
     Args:
         background: Whether class 0 counts.
