@@ -39,6 +39,8 @@ RUNTIME_NAMES = frozenset(
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
 
 Factory = str | Callable[..., Any]
+LossTarget = Literal["index", "dense", "multilabel", "signs", "label_lists", "probabilities", "any"] | None
+LossInput = Literal["any", "logits", "log_probabilities", "probabilities", "label_probabilities"]
 Routes = Literal["all", "matrices", "weights", "hidden_matrices", "hidden_weights"]
 
 
@@ -162,6 +164,18 @@ class Component:
         return {name: getattr(self, name) for name in self.contract_fields()}
 
 
+#: What a run calls a loss with: what the model gives, and the target of the data set.
+FED = ("input", "target")
+
+
+def _check_takes(component: Component, attribute: Any, value: tuple[str, ...]) -> None:
+    if not value or len({*value}) < len(value) or not all(word.isidentifier() for word in value):
+        raise ComponentError(
+            f"{component.what} has {attribute.name}={shown(value)}; it names each thing that the loss is called with, "
+            f"once: {FED!r}"
+        )
+
+
 @attrs.frozen
 class Loss(Component):
     """A loss. Its factory returns a module or a function that gives a 0-d tensor for `(input, target)`.
@@ -169,28 +183,55 @@ class Loss(Component):
     In place of a factory it may name a plain function `f(input, target, **parameters)`, which is the loss itself.
 
     Attributes:
-        target: What it compares with: `"index"`, class indices `(N, *)`; `"dense"`, numbers of the input's shape; or
-            `"any"`, the targets of the data set as they are.
+        target: What it compares with: `"index"`, class indices `(N, *)`; `"dense"`, numbers of the input's shape; of
+            that shape, too, `"multilabel"`, a 0 or 1 for each class, `"signs"`, a -1 or 1, and `"probabilities"`, one
+            for each class; `"label_lists"`, `(N, C)`, the indices of a sample's classes and then -1; `"any"`, the
+            targets of the data set as they are; None where it takes no target.
         input: What it takes of the model's output: `"any"` or `"logits"` as it is, `"log_probabilities"` or
-            `"probabilities"` after a (log-)softmax over dimension 1 that the runner applies.
+            `"probabilities"` after a (log-)softmax over dimension 1 that the runner applies, `"label_probabilities"`
+            after a sigmoid.
         averages: What its value is a mean over: `"sample"`, `"element"`, or None when the value of a batch is not
             the mean over its parts (Dice over a batch).
+        takes: What it is called with, in order. A run has `("input", "target")`, what the model gives and what the data
+            set has; a loss that takes anything else is built and called by a program of its own.
 
     Example:
-        >>> Loss("focal", "lossreg_focal.loss:FocalLoss", "Focal loss", input="logits", target="index").contract()
+        >>> focal = Loss("focal", "lossreg_focal.loss:FocalLoss", "Focal loss", input="logits", target="index")
+        >>> {name: value for name, value in focal.contract().items() if name != "takes"}
         {'target': 'index', 'input': 'logits', 'averages': None}
     """
 
     kind: ClassVar[str] = "loss"
     registered_fields: ClassVar[Mapping[str, Any]] = {"target": "any"}
 
-    target: Literal["index", "dense", "any"] = attrs.field(kw_only=True, validator=_one_of("index", "dense", "any"))
-    input: Literal["any", "logits", "log_probabilities", "probabilities"] = attrs.field(
-        default="any", kw_only=True, validator=_one_of("any", "logits", "log_probabilities", "probabilities")
+    target: LossTarget = attrs.field(
+        kw_only=True,
+        validator=_one_of("index", "dense", "multilabel", "signs", "label_lists", "probabilities", "any", None),
+    )
+    input: LossInput = attrs.field(
+        default="any",
+        kw_only=True,
+        validator=_one_of("any", "logits", "log_probabilities", "probabilities", "label_probabilities"),
     )
     averages: Literal["sample", "element"] | None = attrs.field(
         default=None, kw_only=True, validator=_one_of("sample", "element", None)
     )
+    takes: tuple[str, ...] = attrs.field(
+        default=FED, kw_only=True, converter=_names, validator=[_words_only, _check_takes]
+    )
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if (self.target is None) != ("target" not in self.takes):
+            raise ComponentError(
+                f"{self.what} has target={self.target!r} and takes={self.takes!r}; target is None for a loss that is "
+                "called without a target, and for no other"
+            )
+
+    @property
+    def is_fed(self) -> bool:
+        """Whether a run has what it takes."""
+        return self.takes == FED
 
 
 def _needs(names: Iterable[str] | None) -> Any:

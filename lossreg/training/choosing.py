@@ -170,7 +170,7 @@ def instead_of(metric: str, metrics: Sequence[str]) -> str:
         return "it has no validation split, which --validate 0.1 cuts off"
     if kind == TEST and f"{VALIDATION}_{rest}" in metrics:
         return f"its test split is read once, at the end; {VALIDATION}_{rest} is what to choose by"
-    trained = "train_loss_after", "train_accuracy", "train_mean_absolute_error"
+    trained = "train_loss_after", "train_accuracy", "train_label_accuracy", "train_mean_absolute_error"
     if metric in trained and not any(one in metrics for one in trained):
         return "--eval-train evaluates on the training split too"
     return f"it has {', '.join(metrics)}.{did_you_mean(metric, metrics)}"

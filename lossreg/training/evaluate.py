@@ -28,6 +28,8 @@ def metric_names(task: Task, *, eval_train: bool, evaluated: str = "test") -> li
 
 def quality_name(task: Task) -> str:
     """The metric beside the loss."""
+    if task == "multilabel":
+        return "label_accuracy"
     return "mean_absolute_error" if task == "regression" else "accuracy"
 
 
@@ -80,7 +82,8 @@ def evaluate(parts: Parts | Evaluation, name: str, look_up: LookUp | None = None
     Returns:
         The mean of the batches' losses, each with the weight that the loss gives it (else its samples); of a loss that
         is a sum, the sum over all samples divided by their number. And the accuracy over all positions whose target is
-        not ignored, or for a regression the mean absolute error over all elements.
+        not ignored; for a regression the mean absolute error over all elements; for a multilabel classification the
+        share of all elements that are on the right side of 0, or of 1/2 where the model gives probabilities.
     """
     objective, reduction, processes = parts.objective, parts.fit.reduction, parts.processes
     split = parts.samples.splits[name]
@@ -107,6 +110,9 @@ def evaluate(parts: Parts | Evaluation, name: str, look_up: LookUp | None = None
             weights += len(targets)
         if parts.samples.data.task == "regression":
             quality += (output - targets).abs().sum()
+            elements += targets.numel()
+        elif parts.samples.data.task == "multilabel":
+            quality += torch.eq(output > adapter.threshold, targets > 0).sum()
             elements += targets.numel()
         else:
             right = torch.eq(output.argmax(dim=1), targets)

@@ -222,6 +222,7 @@ class Parts:
                 "output_shape": list(self.fit.output_shape),
                 "interval": stepping.interval,
                 "monitor": stepping.monitor,
+                **({"threshold": adapter.threshold} if data.task == "multilabel" else {}),
             },
             "device": str(self.device),
             "deterministic": torch.are_deterministic_algorithms_enabled(),

@@ -32,6 +32,7 @@ from lossreg.training.initial_weights import start_from
 from lossreg.training.loss.adapter import Criterion, LossAdapter, adapt
 from lossreg.training.loss.contract import Mismatch, ProbeResult, check_contract, mismatch_of
 from lossreg.training.loss.finite import check_first_loss
+from lossreg.training.loss.fitting import check_fed
 from lossreg.training.loss.objective import Objective
 from lossreg.training.loss.reduction import Reduction, reduction_of
 from lossreg.training.observing import observer_facts
@@ -361,7 +362,12 @@ def _build_objective(
     adapter = adapt(criterion, chosen["loss"].component, samples.data.task)
     known = None if chosen["loss"].component is not None else declaration_of(criterion, registries)
     if known is not None:
-        adapter = attrs.evolve(adapter, averages=known.averages, takes_index=known.target == "index")
+        check_fed(known, chosen["loss"].label)
+        # Nothing is done to the output: what such a loss takes is what the model gives.
+        threshold = 0.5 if known.input == "label_probabilities" else 0.0
+        adapter = attrs.evolve(
+            adapter, averages=known.averages, takes_index=known.target == "index", threshold=threshold
+        )
     return Objective(model, adapter, precision, frozen)
 
 

@@ -6,6 +6,7 @@ that is obeyed, a mean where it says that it averages.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -157,6 +158,8 @@ def _scheduler_problems(entry: RegistryEntry[Component]) -> Iterator[str]:
 def _loss_problems(entry: RegistryEntry[Component]) -> Iterator[str]:
     component = entry.component
     assert isinstance(component, Loss)  # noqa: S101  # the kind says so
+    if not component.is_fed:  # a trial has what a run has
+        return
     numbers = component.target == "dense" and component.input == "any"
     task: Task = "regression" if numbers else "classification"
     loss = adapt(_build(entry), component, task)
@@ -255,7 +258,8 @@ def _reduction_problems(entry: RegistryEntry[Component], component: Loss, task: 
     for reduction in ("mean", "sum", "none"):
         try:
             criterion = _build(entry, reduction=reduction)
-            values[reduction] = _value(adapt(criterion, component, task), *batch)
+            with warnings.catch_warnings(action="ignore"):  # one may advise against a reduction, as KLDivLoss does
+                values[reduction] = _value(adapt(criterion, component, task), *batch)
         except Exception:  # noqa: S112  # not every loss has all of them
             continue
     mean, total, each = (values.get(name) for name in ("mean", "sum", "none"))

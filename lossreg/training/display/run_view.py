@@ -60,7 +60,7 @@ class RunView:
         self._speed, self._loss = record["samples_per_second"], record["train_loss"]
         if self._steps < 2 or not self._curve.means:  # epochs are all that is seen of the loss
             self._curve.add(record["train_loss"])
-        wanted = ("accuracy", "mean_absolute_error", "loss")
+        wanted = ("accuracy", "label_accuracy", "mean_absolute_error", "loss")
         found = (f"{split}_{what}" for what in wanted for split in ("validation", "test"))
         name = next((name for name in found if record.get(name) is not None), None)
         self._metrics = [] if name is None else [f"{name} {record[name]:.4g}"]
