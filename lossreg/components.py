@@ -167,6 +167,12 @@ class Component:
 #: What a run calls a loss with: what the model gives, and the target of the data set.
 FED = ("input", "target")
 
+#: What a run can compute from its training split, for a user who writes `balanced`.
+DATA_VALUES: Mapping[str, str] = {
+    "class_weights": "a weight for each class, the less frequent it is the greater: n / (classes * n of the class)",
+    "pos_weights": "a weight for what has a class: of each class, the number without it divided by that with it",
+}
+
 
 def _check_takes(component: Component, attribute: Any, value: tuple[str, ...]) -> None:
     if not value or len({*value}) < len(value) or not all(word.isidentifier() for word in value):
@@ -174,6 +180,14 @@ def _check_takes(component: Component, attribute: Any, value: tuple[str, ...]) -
             f"{component.what} has {attribute.name}={shown(value)}; it names each thing that the loss is called with, "
             f"once: {FED!r}"
         )
+
+
+def _check_data_values(component: Component, attribute: Any, value: Mapping[str, str]) -> None:
+    for parameter, word in value.items():
+        if word not in DATA_VALUES:
+            raise ComponentError(
+                f"{component.what} has {attribute.name}[{parameter!r}]={word!r}; it is one of {' | '.join(DATA_VALUES)}"
+            )
 
 
 @attrs.frozen
@@ -194,10 +208,12 @@ class Loss(Component):
             the mean over its parts (Dice over a batch).
         takes: What it is called with, in order. A run has `("input", "target")`, what the model gives and what the data
             set has; a loss that takes anything else is built and called by a program of its own.
+        data_values: The parameters for which a run can compute numbers from its training split, with what they are: a
+            word of `DATA_VALUES`. A user writes `balanced` for them.
 
     Example:
         >>> focal = Loss("focal", "lossreg_focal.loss:FocalLoss", "Focal loss", input="logits", target="index")
-        >>> {name: value for name, value in focal.contract().items() if name != "takes"}
+        >>> {name: value for name, value in focal.contract().items() if name not in ("takes", "data_values")}
         {'target': 'index', 'input': 'logits', 'averages': None}
     """
 
@@ -219,6 +235,10 @@ class Loss(Component):
     takes: tuple[str, ...] = attrs.field(
         default=FED, kw_only=True, converter=_names, validator=[_words_only, _check_takes]
     )
+    data_values: Mapping[str, str] = attrs.field(
+        factory=dict, kw_only=True, converter=_values,
+        validator=[_is_a(Mapping, what="a mapping from parameters to what they are"), _check_data_values],
+    )  # fmt: skip
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()

@@ -167,6 +167,7 @@ class Parts:
         freezing: Which parameters are frozen, and until when.
         observers: Facts of the observers that are named.
         initial: Where the weights come from that the run starts from; None where they are new.
+        from_data: Field -> the spec with the words for which numbers were computed from the training split.
         warnings: Sentences to show before the run starts.
     """
 
@@ -183,6 +184,7 @@ class Parts:
     freezing: Freezing
     observers: Facts
     initial: dict[str, Any] | None
+    from_data: Mapping[str, str]
     warnings: list[str]
 
     @property
@@ -215,6 +217,7 @@ class Parts:
             "repeatable": self.repeatable,
             "objects": dict(self.objects),
             "spec": {**dict(self.spec.items()), **dict.fromkeys(self.objects)},  # an object has no text
+            "from_data": dict(self.from_data),
             "components": self.components,
             "contract": {
                 "input": adapter.input,

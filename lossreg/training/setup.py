@@ -31,6 +31,7 @@ from lossreg.training.hardware.precision import choose_precision
 from lossreg.training.initial_weights import start_from
 from lossreg.training.loss.adapter import Criterion, LossAdapter, adapt
 from lossreg.training.loss.contract import Mismatch, ProbeResult, check_contract, mismatch_of
+from lossreg.training.loss.data_values import with_data_values
 from lossreg.training.loss.finite import check_first_loss
 from lossreg.training.loss.fitting import check_fed
 from lossreg.training.loss.objective import Objective
@@ -97,6 +98,8 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     observers = select_observers(request)
     samples = _load_samples(selection.data, spec, device, processes, quiet=quiet or not processes.is_main)
     chosen = _all_chosen(selection, samples.data, request.registries)
+    asked = chosen["loss"]
+    chosen["loss"] = _with_numbers(asked, samples, processes, request.registries, quiet=quiet)
     declared = declared_needs(selection.optimizer.component)
     runtime = _runtime(spec, samples)
     objective = _build_objective(chosen, spec, device, samples, runtime, request.registries, closure=declared.closure)
@@ -128,6 +131,7 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
         freezing=freezing,
         observers=observer_facts(observers, spec.epochs),
         initial=initial,
+        from_data={} if chosen["loss"] is asked or asked.spec is None else {"loss": asked.spec.text},
         warnings=[
             *filter(None, [choice.warning for choice in observers]),
             *_warnings(chosen, samples.plan, fit, optimization),
@@ -325,6 +329,16 @@ def _all_chosen(selection: Selection, data: Data, registries: Registries) -> dic
         "scheduler": selection.scheduler,
     }
     return {field: choice for field, choice in chosen.items() if choice is not None}
+
+
+def _with_numbers(loss: Choice, samples: Samples, processes: Processes, of: Registries, *, quiet: bool) -> Choice:
+    """The loss with what it asks of the training split; itself, if it asks for nothing."""
+    if loss.resolved is None:
+        return loss
+    quiet = quiet or not processes.is_main
+    train = samples.splits["train"]
+    resolved = with_data_values(loss.resolved, loss.label, samples.data, train, processes, of.losses, quiet=quiet)
+    return loss if resolved is loss.resolved else attrs.evolve(loss, resolved=resolved)
 
 
 def _runtime(spec: RunSpec, samples: Samples) -> Runtime:

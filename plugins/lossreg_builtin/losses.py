@@ -8,6 +8,7 @@ from lossreg import Loss
 
 _MEAN = {"reduction": "mean"}
 _WEIGHTED: dict[str, Any] = {"weight": None, **_MEAN}
+_CLASS_WEIGHTS = {"weight": "class_weights"}
 #: What a number is compared with; a mean over all of them.
 _NUMBERS: dict[str, Any] = {"target": "dense", "averages": "element"}
 
@@ -56,6 +57,7 @@ _OF_CLASSES = [
         input="logits",
         target="index",
         averages="element",
+        data_values=_CLASS_WEIGHTS,
     ),
     Loss(
         "nll",
@@ -65,6 +67,7 @@ _OF_CLASSES = [
         input="log_probabilities",
         target="index",
         averages="element",
+        data_values=_CLASS_WEIGHTS,
         aliases=("nll2d",),  # NLLLoss2d is the same class with a warning that it is deprecated
     ),
     Loss(
@@ -85,6 +88,7 @@ _OF_CLASSES = [
         input="logits",
         target="index",
         averages="sample",
+        data_values=_CLASS_WEIGHTS,
     ),
     Loss(
         "dice",
@@ -115,6 +119,7 @@ _OF_LABELS = [
         input="logits",
         target="multilabel",
         averages="element",
+        data_values={"pos_weight": "pos_weights"},
     ),
     Loss(
         "soft_margin",
@@ -133,6 +138,7 @@ _OF_LABELS = [
         input="logits",
         target="multilabel",
         averages="sample",
+        data_values=_CLASS_WEIGHTS,
     ),
     Loss(
         "multilabel_margin",

@@ -214,7 +214,7 @@ def test_what_no_runner_supplies_is_refused(supplied: object) -> None:
 # Contracts
 
 #: What a loss declares that takes what a run has.
-FED: dict[str, object] = {"takes": ("input", "target")}
+FED: dict[str, object] = {"takes": ("input", "target"), "data_values": {}}
 
 #: What an optimizer declares that leaves all to a trial.
 UNSAID: dict[str, object] = {

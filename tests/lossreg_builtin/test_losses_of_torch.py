@@ -44,6 +44,13 @@ def test_a_row_has_every_parameter_that_a_user_may_set(entry: RegistryEntry[Any]
     assert set(entry.signature.parameters) <= {*entry.component.known_parameters, *INTERNAL}
 
 
+@pytest.mark.parametrize("entry", LOSSES, ids=lambda entry: entry.name)
+def test_what_takes_classes_weighs_them_where_it_can(entry: RegistryEntry[Any]) -> None:
+    """A parameter that a run can compute is one of the factory's, and takes a tensor."""
+    for parameter in entry.component.data_values:
+        assert "Tensor" in entry.signature.parameters[parameter].type_text
+
+
 # The same values as torch's own classes
 
 generator = torch.Generator().manual_seed(0)

@@ -150,7 +150,7 @@ def test_listing_says_what_a_component_takes(lossreg_command: Command) -> None:
     (dice,) = rows(lossreg_command, "list loss dice")
     assert dice["defaults"] == {"smooth": 1e-5, "reduction": "mean"}
     assert dice["contract"] == {
-        "target": "index", "input": "logits", "averages": None, "takes": ["input", "target"],
+        "target": "index", "input": "logits", "averages": None, "takes": ["input", "target"], "data_values": {},
     }  # fmt: skip
     (schedule,) = rows(lossreg_command, "list scheduler lambda_lr")
     assert schedule["required"] == ["lr_lambda"]

@@ -87,6 +87,8 @@ def test_targets_have_a_column_for_each_class() -> None:
     """Targets of another shape than the output are an error that has both shapes."""
     with pytest.raises(ContractError, match=r"gives \(16, 5\) for targets \(16, 4\); they must be of one shape"):
         lossreg.plan(data=data(num_classes=5), model="mlp")
+    with pytest.raises(DataError, match=r"have the shape \(16, 4\), not \(N, 5\)"):
+        lossreg.plan(data=data(num_classes=5), model="mlp", loss="bce_with_logits(pos_weight=balanced)")
 
 
 def test_the_classes_are_needed() -> None:
