@@ -17,8 +17,23 @@ if TYPE_CHECKING:
 
     Split: TypeAlias = "tuple[torch.Tensor, torch.Tensor] | Dataset[Any]"
 
-Task = Literal["classification", "regression", "segmentation"]
-TASKS = ("classification", "regression", "segmentation")
+Task = Literal["classification", "regression", "segmentation", "multilabel"]
+TASKS = ("classification", "regression", "segmentation", "multilabel")
+
+
+def has_indices(task: Task) -> bool:
+    """Whether the targets of a task are class indices."""
+    return task in ("classification", "segmentation")
+
+
+def task_text(task: Task) -> str:
+    """A task in a sentence.
+
+    Example:
+        >>> task_text("multilabel"), task_text("regression")
+        ('multilabel classification', 'regression')
+    """
+    return "multilabel classification" if task == "multilabel" else task
 
 
 def _count(value: Any) -> Any:
@@ -105,10 +120,11 @@ class Data:
         train: The split to train on: a pair of tensors `(inputs, targets)`, or a map-style
             `torch.utils.data.Dataset` of such pairs.
         test: The split to evaluate on, of the same form.
-        task: `"classification"` (targets `(N,)`, int64), `"segmentation"` (targets `(N, *)`, int64) or
-            `"regression"` (targets `(N, out_features)`, or `(N,)` for one number; floating point).
+        task: `"classification"` (targets `(N,)`, int64), `"segmentation"` (targets `(N, *)`, int64), `"multilabel"`
+            (any number of classes each: targets `(N, num_classes)`, 0 or 1) or `"regression"` (targets
+            `(N, out_features)`, or `(N,)` for one number; floating point).
         in_shape: Shape of one input, without the batch: `(1, 28, 28)` for a grey image, `(10,)` for a table's row.
-        num_classes: How many classes there are; classification and segmentation need it.
+        num_classes: How many classes there are; all tasks but regression need it.
         out_features: How many numbers are predicted; regression needs it.
         input_scaling: How the inputs were made from raw ones, for predictions of other inputs; the raw ones of an image
             are `[0, 1]`. None is not known.
@@ -139,7 +155,9 @@ class Data:
         needed = "out_features" if self.task == "regression" else "num_classes"
         count = getattr(self, needed)
         if not _is_count(count):
-            raise DataError(f"a data set for {self.task} needs {needed}, a whole number of at least 1, not {count!r}")
+            raise DataError(
+                f"a data set for {task_text(self.task)} needs {needed}, a whole number of at least 1, not {count!r}"
+            )
         if not all(map(_is_count, self.in_shape)):
             raise DataError(f"in_shape is the shape of one input, such as (1, 28, 28), not {self.in_shape!r}")
         self._check_scaling("input_scaling", self.in_shape[0] if self.in_shape else 1)
@@ -152,7 +170,7 @@ class Data:
         if not isinstance(scaling, Scaling):
             raise DataError(f"{name} is a lossreg.Scaling, or None, not {scaling!r}")
         if name == "target_scaling" and self.task != "regression":
-            raise DataError(f"target_scaling is for a regression; a {self.task} predicts classes")
+            raise DataError(f"target_scaling is for a regression; a {task_text(self.task)} predicts classes")
         if not scaling.fits(size):
             raise DataError(
                 f"{name} has one number, or {size}, one for each of them; it has {len(scaling.mean)} and "

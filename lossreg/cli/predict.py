@@ -84,6 +84,8 @@ def _rows(found: Sequence[Prediction], top: int) -> list[list[str]]:
     for one in found:
         if one.probabilities is not None:
             said = [f"{index} {probability:.4f}" for index, probability in one.best(top)]
+        elif one.labels is not None:
+            said = [f"{index} {probability:.4f}" for index, probability in one.present()] or ["none"]
         elif one.values is not None:
             said = [f"{value:.6g}" for value in one.values]
         else:

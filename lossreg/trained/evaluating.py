@@ -8,7 +8,7 @@ from typing import Any, Literal
 import attrs
 import torch
 
-from lossreg.data import Data
+from lossreg.data import Data, task_text
 from lossreg.errors import ConfigError
 from lossreg.past_runs.origins import check_origin
 from lossreg.run_spec import METRICS
@@ -34,8 +34,8 @@ class EvaluatedRun:
         split: `test`, `validation` or `train`.
         data: The data set, as a person would name it.
         samples: How many there are.
-        metrics: `test_loss`, `test_accuracy` or `test_mean_absolute_error`, and those that the run names; of another
-            split with its name. What is not finite is None.
+        metrics: `test_loss`, `test_accuracy`, `test_label_accuracy` or `test_mean_absolute_error`, and those that the
+            run names; of another split with its name. What is not finite is None.
         weights: Which weights were evaluated.
     """
 
@@ -136,6 +136,6 @@ def _spec(run: LoadedRun, *, own: bool) -> Any:
 def _check_task(run: LoadedRun, data: Data, choice: Choice) -> None:
     if data.task != run.data.task:
         raise ConfigError(
-            f"data set {choice.label} is for {data.task}, and {one_line(str(run.directory))} was trained for "
-            f"{run.data.task}"
+            f"data set {choice.label} is for {task_text(data.task)}, and {one_line(str(run.directory))} was trained "
+            f"for {task_text(run.data.task)}"
         )

@@ -23,7 +23,7 @@ class DataFacts:
     """The data set of a run, as its record tells of it.
 
     Attributes:
-        task: `classification`, `regression` or `segmentation`.
+        task: `classification`, `regression`, `segmentation` or `multilabel`.
         in_shape: The shape of one input, without the batch.
         outputs: Classes, or numbers to predict.
         in_dtype: Of the inputs, such as `float32`; None if an older run does not tell.

@@ -22,6 +22,7 @@ from lossreg.registry.registries import Registries
 from lossreg.registry.registry import BUILTIN
 from lossreg.run_spec import COMPONENT_FIELDS, LISTED_FIELDS, METRICS, OBSERVE, RunSpec
 from lossreg.spec import ComponentSpec
+from lossreg.training.loss.fitting import check_fed
 from lossreg.values import shown
 from lossreg.weights import WeightsChoice
 
@@ -36,7 +37,10 @@ ROUTED: Mapping[str, str] = {
 }
 
 #: The loss of a task, unless one is named.
-TASK_LOSS: Mapping[str, str] = {"classification": "cross_entropy", "segmentation": "cross_entropy", "regression": "mse"}
+TASK_LOSS: Mapping[str, str] = {
+    "classification": "cross_entropy", "segmentation": "cross_entropy", "regression": "mse",
+    "multilabel": "bce_with_logits",
+}  # fmt: skip
 
 
 @attrs.frozen(eq=False)
@@ -163,6 +167,9 @@ def select(request: Request) -> Selection:
     data: Choice = chosen["data"]
     if chosen["model"] is None and data.component is not None:
         chosen["model"] = _named("model", ComponentSpec(data.component.model), request.registries)
+    loss: Choice | None = chosen["loss"]
+    if loss is not None and loss.component is not None:
+        check_fed(loss.component, loss.label)
     groups = {
         group.pattern: _of_group(group, request.registries) for group in request.spec.param_groups if group.optimizer
     }
@@ -243,8 +250,11 @@ def select_loss(selection: Selection, task: Task, registries: Registries) -> Cho
 
 def declaration_of(criterion: object, registries: Registries) -> Loss | None:
     """What a built-in loss declares whose class this object has, such as `torch.nn.CrossEntropyLoss()`; else None."""
+    kind = type(criterion)
     for entry in registries.losses.entries:
-        if entry.provenance.plugin == BUILTIN and entry.factory is type(criterion):
+        if entry.provenance.plugin != BUILTIN or not str(entry.component.factory).endswith(f":{kind.__name__}"):
+            continue
+        if entry.factory is kind:
             return entry.component
     return None
 

@@ -31,7 +31,9 @@ from lossreg.training.hardware.precision import choose_precision
 from lossreg.training.initial_weights import start_from
 from lossreg.training.loss.adapter import Criterion, LossAdapter, adapt
 from lossreg.training.loss.contract import Mismatch, ProbeResult, check_contract, mismatch_of
+from lossreg.training.loss.data_values import with_data_values
 from lossreg.training.loss.finite import check_first_loss
+from lossreg.training.loss.fitting import check_fed
 from lossreg.training.loss.objective import Objective
 from lossreg.training.loss.reduction import Reduction, reduction_of
 from lossreg.training.metrics.named import (
@@ -106,6 +108,8 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     measuring, observers = select_metrics(request), select_observers(request)
     samples = _load_samples(selection.data, spec, device, processes, quiet=quiet or not processes.is_main)
     chosen = _all_chosen(selection, samples.data, request.registries)
+    asked = chosen["loss"]
+    chosen["loss"] = _with_numbers(asked, samples, processes, request.registries, quiet=quiet)
     declared = declared_needs(selection.optimizer.component)
     runtime = _runtime(spec, samples)
     objective = _build_objective(chosen, spec, device, samples, runtime, request.registries, closure=declared.closure)
@@ -141,6 +145,7 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
         | observer_facts(observers, spec.epochs),
         measures=describe_measures(metrics),
         initial=initial,
+        from_data={} if chosen["loss"] is asked or asked.spec is None else {"loss": asked.spec.text},
         warnings=[
             *filter(None, [choice.warning for choice in (*measuring, *observers)]),
             *_warnings(chosen, samples.plan, fit, optimization),
@@ -350,6 +355,16 @@ def _all_chosen(selection: Selection, data: Data, registries: Registries) -> dic
     return {field: choice for field, choice in chosen.items() if choice is not None}
 
 
+def _with_numbers(loss: Choice, samples: Samples, processes: Processes, of: Registries, *, quiet: bool) -> Choice:
+    """The loss with what it asks of the training split; itself, if it asks for nothing."""
+    if loss.resolved is None:
+        return loss
+    quiet = quiet or not processes.is_main
+    train = samples.splits["train"]
+    resolved = with_data_values(loss.resolved, loss.label, samples.data, train, processes, of.losses, quiet=quiet)
+    return loss if resolved is loss.resolved else attrs.evolve(loss, resolved=resolved)
+
+
 def _runtime(spec: RunSpec, samples: Samples) -> Runtime:
     steps = samples.plan.steps
     return {
@@ -385,7 +400,12 @@ def _build_objective(
     adapter = adapt(criterion, chosen["loss"].component, samples.data.task)
     known = None if chosen["loss"].component is not None else declaration_of(criterion, registries)
     if known is not None:
-        adapter = attrs.evolve(adapter, averages=known.averages, takes_index=known.target == "index")
+        check_fed(known, chosen["loss"].label)
+        # Nothing is done to the output: what such a loss takes is what the model gives.
+        threshold = 0.5 if known.input == "label_probabilities" else 0.0
+        adapter = attrs.evolve(
+            adapter, averages=known.averages, takes_index=known.target == "index", threshold=threshold
+        )
     return Objective(model, adapter, precision, frozen)
 
 

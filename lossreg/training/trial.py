@@ -7,6 +7,7 @@ that is obeyed, a mean where it says that it averages. A metric has to have the 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,7 +27,7 @@ from lossreg.errors import (
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.build import ResolvedComponent, resolve_params
 from lossreg.registry.entry import RegistryEntry
-from lossreg.training.loss.adapter import LossAdapter, adapt
+from lossreg.training.loss.adapter import LossAdapter, adapt, one_hot_like
 from lossreg.training.loss.gradients import SparseGradient
 from lossreg.training.metrics.adapter import Batch as MetricBatch
 from lossreg.training.metrics.adapter import adapt as adapt_metric
@@ -163,6 +164,8 @@ def _scheduler_problems(entry: RegistryEntry[Component]) -> Iterator[str]:
 def _loss_problems(entry: RegistryEntry[Component]) -> Iterator[str]:
     component = entry.component
     assert isinstance(component, Loss)  # noqa: S101  # the kind says so
+    if not component.is_fed:  # a trial has what a run has
+        return
     numbers = component.target == "dense" and component.input == "any"
     task: Task = "regression" if numbers else "classification"
     loss = adapt(_build(entry), component, task)
@@ -261,7 +264,8 @@ def _reduction_problems(entry: RegistryEntry[Component], component: Loss, task: 
     for reduction in ("mean", "sum", "none"):
         try:
             criterion = _build(entry, reduction=reduction)
-            values[reduction] = _value(adapt(criterion, component, task), *batch)
+            with warnings.catch_warnings(action="ignore"):  # one may advise against a reduction, as KLDivLoss does
+                values[reduction] = _value(adapt(criterion, component, task), *batch)
         except Exception:  # noqa: S112  # not every loss has all of them
             continue
     mean, total, each = (values.get(name) for name in ("mean", "sum", "none"))
@@ -279,7 +283,7 @@ def _metric_problems(entry: RegistryEntry[Component]) -> Iterator[str]:
     metric = _build(entry)
     check_metric(metric, entry.id)
     numbers = component.target == "dense" and component.input in ("any", "labels")
-    task: Task = "regression" if numbers else "classification"
+    task: Task = "regression" if numbers else "multilabel" if component.target == "multilabel" else "classification"
     try:
         whole, parts, again = (_measured(metric, component, task, sizes) for sizes in _CUTS)
     except Exception as error:
@@ -302,12 +306,15 @@ def _metric_problems(entry: RegistryEntry[Component]) -> Iterator[str]:
 def _measured(metric: Any, component: Metric, task: Task, sizes: list[int]) -> float:
     """The value over batches of these sizes."""
     output, targets = _batch(task)
+    threshold = None
+    if task == "multilabel":
+        threshold, targets = 0.0, one_hot_like(targets, output)
     adapter = adapt_metric(component, task)
     metric.reset()
     for part, target in zip(output.split(sizes), targets.split(sizes), strict=True):
-        metric.update(*adapter(MetricBatch(part, target)))
+        metric.update(*adapter(MetricBatch(part, target, threshold)))
     value = number_of(metric.compute(), component.name)
-    metric.update(*adapter(MetricBatch(output[:3], targets[:3])))  # for the next reset to forget
+    metric.update(*adapter(MetricBatch(output[:3], targets[:3], threshold)))  # for the next reset to forget
     return value
 
 

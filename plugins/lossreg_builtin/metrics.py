@@ -41,6 +41,17 @@ METRICS = [
         bounds=(0, 1),
     ),
     Metric(
+        "label_f1",
+        "lossreg_builtin.class_counts:LabelF1",
+        "F1 score of samples that have any number of classes",
+        defaults={"average": "macro"},
+        runtime_args={"num_classes": "num_classes"},
+        better="higher",
+        input="labels",
+        target="multilabel",
+        bounds=(0, 1),
+    ),
+    Metric(
         "auroc",
         "lossreg_builtin.auroc:AUROC",
         "Area under the ROC curve, each class against all others",

@@ -7,6 +7,7 @@ recorded, and a later torch with other defaults changes no run. Where they diffe
 from __future__ import annotations
 
 from lossreg import Dataset, Loss, Metric, Model, Optimizer, Scheduler, hookimpl
+from lossreg_builtin.losses import LOSSES
 from lossreg_builtin.metrics import METRICS
 from lossreg_builtin.optimizers import OPTIMIZERS
 from lossreg_builtin.schedulers import SCHEDULERS
@@ -14,42 +15,8 @@ from lossreg_builtin.schedulers import SCHEDULERS
 
 @hookimpl
 def lossreg_losses() -> list[Loss]:
-    """L1, MSE, cross-entropy and Dice."""
-    return [
-        Loss(
-            "l1",
-            "torch.nn:L1Loss",
-            "Mean absolute error",
-            defaults={"reduction": "mean"},
-            target="dense",
-            averages="element",
-        ),
-        Loss(
-            "mse",
-            "torch.nn:MSELoss",
-            "Mean squared error",
-            defaults={"reduction": "mean"},
-            target="dense",
-            averages="element",
-        ),
-        Loss(
-            "cross_entropy",
-            "torch.nn:CrossEntropyLoss",
-            "Negative log-likelihood of the softmax of the logits",
-            defaults={"weight": None, "ignore_index": -100, "reduction": "mean", "label_smoothing": 0.0},
-            input="logits",
-            target="index",
-            averages="element",
-        ),
-        Loss(
-            "dice",
-            "lossreg_builtin.dice:DiceLoss",
-            "1 - the Dice coefficient of softmax and one-hot target, per class over the batch",
-            defaults={"smooth": 1e-5, "reduction": "mean"},
-            input="logits",
-            target="index",
-        ),
-    ]
+    """All of torch's, and Dice."""
+    return LOSSES
 
 
 @hookimpl

@@ -214,6 +214,9 @@ def test_what_no_runner_supplies_is_refused(supplied: object) -> None:
 
 # Contracts
 
+#: What a loss declares that takes what a run has.
+FED: dict[str, object] = {"takes": ("input", "target"), "data_values": {}}
+
 #: What an optimizer declares that leaves all to a trial.
 UNSAID: dict[str, object] = {
     "closure": None, "modes": None, "needs": None, "create_graph": None, "layout": None, "wrapped": {},
@@ -224,11 +227,11 @@ UNSAID: dict[str, object] = {
 @pytest.mark.parametrize(
     ("kind", "fields", "contract"),
     [
-        ("loss", {"target": "index"}, {"target": "index", "input": "any", "averages": None}),
+        ("loss", {"target": "index"}, {"target": "index", "input": "any", "averages": None, **FED}),
         (
             "loss",
             {"target": "dense", "input": "probabilities", "averages": "element"},
-            {"target": "dense", "input": "probabilities", "averages": "element"},
+            {"target": "dense", "input": "probabilities", "averages": "element", **FED},
         ),
         ("optimizer", {}, UNSAID),
         ("optimizer", {"closure": True, "needs": "gradients"}, {**UNSAID, "closure": True, "needs": ("gradients",)}),

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
+from lossreg.data import task_text
 from lossreg.errors import DataError
 from lossreg.training.data.load import count_of, tensors_of
 from lossreg.training.data.reader import Part
@@ -141,7 +142,7 @@ def _is_due(counted: Sequence[int], shares: Sequence[float], size: int) -> bool:
 def _strata(targets: Any, task: Task, count: int) -> tuple[list[int] | None, str]:
     """The class of each sample, or None and why there is none."""
     if task != "classification":
-        return None, f"a {task} has no class for each sample"
+        return None, f"a {task_text(task)} has no class for each sample"
     try:
         classes = None if targets is None else torch.as_tensor(targets)
     except (TypeError, ValueError, RuntimeError):

@@ -55,11 +55,14 @@ class Resumption:
         facts = self.checkpoint.facts
         before = self.content.get("resumed")
         history = [one for one in before if isinstance(one, dict)] if isinstance(before, list) else []
+        asked = self.content.get("from_data")
+        words = {field: one for field, one in asked.items() if isinstance(one, str)} if isinstance(asked, dict) else {}
         return Resumed(
             started=str(self.content.get("started")),
             metrics_bytes=facts["metrics_bytes"],
             history=[*history, {"at": now(), "step": facts["step"], "checkpoint": self.checkpoint.path.name}],
             row=self.rows[-1] if self.rows else None,
+            from_data={field: (one, self.record.spec.get(field)) for field, one in words.items()},
         )
 
 

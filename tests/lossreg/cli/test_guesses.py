@@ -157,7 +157,7 @@ def test_losses_that_fit_leave_out_the_one_that_failed() -> None:
     registries.losses.register("binary", "torch.nn:BCELoss", target="index", input="probabilities")
     with pytest.raises(lossreg.ContractError) as failed:
         lossreg.plan(loss="binary", registries=registries)
-    assert str(failed.value).endswith("Losses that fit: cross_entropy, dice")
+    assert str(failed.value).endswith("Losses that fit: cross_entropy, dice, multi_margin, nll")
 
 
 def test_a_plan_of_many_epochs_is_short() -> None:

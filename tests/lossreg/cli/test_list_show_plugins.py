@@ -25,7 +25,12 @@ COMMANDS = (
 )  # fmt: skip
 KINDS = ("loss", "optimizer", "scheduler", "model", "dataset", "metric")
 BUILTIN = {
-    "loss": {"l1", "mse", "cross_entropy", "dice"},
+    "loss": {
+        "adaptive_log_softmax_with_loss", "bce", "bce_with_logits", "cosine_embedding", "cross_entropy", "ctc",
+        "dice", "gaussian_nll", "hinge_embedding", "huber", "kl_div", "l1", "linear_cross_entropy", "margin_ranking",
+        "mse", "multi_margin", "multilabel_margin", "multilabel_soft_margin", "nll", "poisson_nll", "smooth_l1",
+        "soft_margin", "triplet_margin", "triplet_margin_with_distance",
+    },
     "optimizer": {
         "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "asgd", "cautious", "lbfgs", "lookahead",
         "muon", "nadam", "radam", "rmsprop", "rprop", "sam", "sgd", "sparse_adam",
@@ -38,7 +43,7 @@ BUILTIN = {
     "model": {"mnist_cnn", "mlp"},
     "dataset": {"digits", "diabetes", "mnist", "fashion_mnist", "kmnist"},
     "metric": {
-        "accuracy", "auroc", "f1", "mean_absolute_error", "mean_dice", "mean_iou", "mean_squared_error",
+        "accuracy", "auroc", "f1", "label_f1", "mean_absolute_error", "mean_dice", "mean_iou", "mean_squared_error",
         "root_mean_squared_error", "top_k",
     },
 }  # fmt: skip
@@ -148,7 +153,9 @@ def test_listing_says_what_a_component_takes(lossreg_command: Command) -> None:
     """The JSON of a component holds its defaults, what it needs, what the runner supplies and its contract."""
     (dice,) = rows(lossreg_command, "list loss dice")
     assert dice["defaults"] == {"smooth": 1e-5, "reduction": "mean"}
-    assert dice["contract"] == {"target": "index", "input": "logits", "averages": None}
+    assert dice["contract"] == {
+        "target": "index", "input": "logits", "averages": None, "takes": ["input", "target"], "data_values": {},
+    }  # fmt: skip
     (schedule,) = rows(lossreg_command, "list scheduler lambda_lr")
     assert schedule["required"] == ["lr_lambda"]
     assert schedule["runtime_args"]["steps_per_epoch"] == "steps_per_epoch"

@@ -29,6 +29,7 @@ CASES: dict[str, dict[str, Any]] = {
     "plain": {"loss": "cross_entropy", "model": "mnist_cnn"},
     "mse": {"loss": "mse", "batch_size": 63},
     "weights": {"loss": "cross_entropy(weight=[1, 2, 3, 4, 5, 6, 7, 8, 9, 0], label_smoothing=0.1)"},
+    "balanced": {"loss": "cross_entropy(weight=balanced)", "loader": "dataloader", "workers": 0},
     "ignored": {"loss": "cross_entropy(ignore_index=3)", "batch_size": 4},
     "sum": {"loss": "cross_entropy(reduction='sum')", "optimizer": "sgd(lr=1e-4)"},
     "accumulated": {"loss": "cross_entropy(ignore_index=3)", "batch_size": 10, "accumulate": 3, "clip_grad_norm": 0.5},

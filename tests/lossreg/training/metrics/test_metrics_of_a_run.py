@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import math
@@ -228,6 +229,50 @@ def test_pictures_are_measured_by_position(registries: lossreg.Registries, tmp_p
     assert result.final["test_auroc"] == pytest.approx(
         peer.roc_auc_score(masks.flatten(), flat, multi_class="ovr"), rel=1e-5
     )
+
+
+@pytest.mark.parametrize("loss", ["bce_with_logits", "bce"])
+def test_samples_of_several_classes_are_measured(tmp_path: Path, loss: str) -> None:
+    """Labels, probabilities and targets of each class by itself, of a model that gives logits, or probabilities."""
+    generator = torch.Generator().manual_seed(0)
+    inputs, targets = torch.randn(30, 4, generator=generator), torch.randint(2, (30, 3), generator=generator).float()
+    data = Data((inputs, targets), (inputs, targets), "multilabel", (4,), num_classes=3)
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    class Seen(Kept):
+        def update(self, output: Tensor, targets: Tensor) -> None:
+            seen.append((output, targets))
+
+    layers: list[nn.Module] = [nn.Linear(4, 3), *([nn.Sigmoid()] if loss == "bce" else [])]
+    criterion: Any = nn.BCELoss() if loss == "bce" else "bce_with_logits"
+    declared = lossreg.Metric("seen", functools.partial(Seen, value=1.0), better="higher", input="probabilities",
+                              target="multilabel")  # fmt: skip
+    result = lossreg.run(
+        data=data, model=nn.Sequential(*layers), loss=criterion,
+        metrics=["label_f1", "label_f1(average='micro')", declared],
+        epochs=1, batch_size=8, device="cpu", precision="32", quiet=True, out=tmp_path / "out",
+    )  # fmt: skip
+    with torch.no_grad():
+        output = result.model(inputs)
+    probabilities = output if loss == "bce" else output.sigmoid()
+    labels = (probabilities > 0.5).long()
+    for name, average in {"label_f1": "macro", "label_f1_2": "micro"}.items():
+        expected = peer.f1_score(targets, labels, average=average, zero_division=0)
+        assert result.final[f"test_{name}"] == pytest.approx(expected)
+    last = torch.cat([given for given, _ in seen[-4:]])
+    torch.testing.assert_close(last, probabilities)
+    assert seen[-1][1].dtype == torch.int64
+
+
+@pytest.mark.parametrize(("metric", "why"), [("f1", "takes class indices"), ("rmse", "takes numbers to predict")])
+def test_samples_of_several_classes_have_metrics_of_their_own(tmp_path: Path, metric: str, why: str) -> None:
+    """Others are refused, and of classes one by one `label_f1` is."""
+    targets = torch.eye(3).repeat(4, 1)
+    data = Data((targets, targets), (targets, targets), "multilabel", (3,), num_classes=3)
+    with pytest.raises(lossreg.ContractError, match=f"{why}, but the targets are a 0 or 1 for each class.*label_f1"):
+        lossreg.run(data=data, model=nn.Linear(3, 3), metrics=[metric], out=tmp_path / "out", quiet=True)
+    with pytest.raises(lossreg.ContractError, match="a 0 or 1 for each class, but the targets are class indices"):
+        lossreg.plan(metrics=["label_f1"], model="mlp")
 
 
 def test_numbers_are_measured(run_table: Run) -> None:
