@@ -110,15 +110,16 @@ class RegistryEntry(Generic[C]):
             ParameterError: If a value does not fit.
         """
         signature, name, defaults = self.signature, self.component.name, self.component.defaults
-        checked = {}
-        for key, value in params.items():
-            parameter = signature.find(key, name, defaults)
-            try:
-                checked[key] = from_data(self.component, key, value) or parameter.check(value, name)
-            except ParameterError as error:
-                error.message += balanced_hint(self.component, key, value)
-                raise
-        return checked
+        try:
+            if self.component.kind != "loss":
+                return {key: signature.find(key, name, defaults).check(value, name) for key, value in params.items()}
+            return {
+                key: from_data(self.component, key, value) or signature.find(key, name, defaults).check(value, name)
+                for key, value in params.items()
+            }
+        except ParameterError as error:
+            error.message += balanced_hint(self.component, error.parameter, params.get(error.parameter))
+            raise
 
     def arguments(self, params: Mapping[str, Any], runtime: Mapping[str, Any]) -> dict[str, Any]:
         """The keyword arguments for the factory: the component's defaults, then the runtime's, then these parameters.

@@ -8,7 +8,6 @@ import attrs
 
 from lossreg.components import Component, Loss
 from lossreg.errors import ParameterError
-from lossreg.spec import ComponentSpec
 
 BALANCED = "balanced"
 
@@ -44,6 +43,8 @@ def takes_balanced(component: Component, parameter: str) -> bool:
 
 def is_balanced(value: object) -> bool:
     """Whether a value of a spec is the bare word."""
+    from lossreg.spec import ComponentSpec  # listing names does without
+
     return isinstance(value, ComponentSpec) and value.name == BALANCED and not value.params and not value.nested
 
 
