@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from lossreg.comparison.naming import Cell
-from lossreg.comparison.results import Attempt, metric_of, ranked, summarise, with_differences
+from lossreg.comparison.results import (
+    Attempt,
+    Comparison,
+    Verdict,
+    metric_of,
+    ranked,
+    summarise,
+    with_differences,
+)
+from lossreg.comparison.tables import table_lines
 from lossreg.comparison.verdict import judge
 from lossreg.run_spec import RunSpec
 
@@ -33,6 +44,17 @@ def test_the_best_cell_is_that_of_the_better_values(better: str, best: str) -> N
     cells = with_differences(cells, first, metric)
     verdict = judge(cells, first, metric, chosen_by=metric, is_baseline=False)
     assert (verdict.best, verdict.told_apart) == (best, True)
+
+
+def test_the_table_has_a_column_for_each() -> None:
+    """Metrics that the runs named stand behind the one that is compared."""
+    final = {"test_accuracy": 0.5, "test_mine": 0.25, "test_loss": 1.0}
+    attempt = Attempt(0, "a", "finished", final=final, directions={"mine": "lower"})
+    cells = (summarise(Cell("a", "a", {}, RunSpec()), [attempt]),)
+    comparison = Comparison(
+        Path(), cells, "test_accuracy", "test_accuracy", None, None, (), Verdict(""), 1.0, is_whole=True
+    )
+    assert table_lines(comparison)[0].split() == ["cell", "done", "test_accuracy", "test_mine", "test_loss"]
 
 
 def test_a_metric_of_no_direction_compares_nothing() -> None:

@@ -354,10 +354,24 @@ def test_a_past_run_is_evaluated_with_its_metrics(run_table: Run, tmp_path: Path
     assert [*evaluated.metrics] == ["test_loss", "test_mean_absolute_error", "test_root_mean_squared_error"]
 
 
-def test_resuming_needs_the_same_metrics(measure: Run, registries: lossreg.Registries, tmp_path: Path) -> None:
-    """A run goes on with its metrics; with others it is refused, and without its Python objects, too."""
+def test_a_run_goes_on_with_its_metrics(registries: lossreg.Registries, tmp_path: Path) -> None:
+    """The rows of a run that was gone on with are those of one in one piece; other metrics are refused."""
+    usual: dict[str, Any] = {
+        "data": "diabetes", "model": "mlp", "limit_train": 48, "limit_test": 24, "metrics": ["rmse"], "quiet": True,
+        "registries": registries, "device": "cpu",
+    }  # fmt: skip
+    whole = lossreg.run(**usual, epochs=2, out=tmp_path / "whole")
+    lossreg.run(**usual, epochs=1, out=tmp_path / "broken")
+    with pytest.raises(lossreg.ConfigError, match=r"metrics was .*root_mean_squared_error.* and is"):
+        lossreg.run(resume=tmp_path / "broken", epochs=2, metrics=["mean_squared_error"], quiet=True)
+    resumed = lossreg.run(resume=tmp_path / "broken", epochs=2, quiet=True, registries=registries)
+    measured = [[row["test_root_mean_squared_error"] for row in result.metrics] for result in (whole, resumed)]
+    assert measured[0] == measured[1]
+
+
+def test_objects_are_given_again_to_go_on(measure: Run, registries: lossreg.Registries, tmp_path: Path) -> None:
+    """A run whose metrics were Python objects says so when they are missing."""
     measure("f1", Kept(), epochs=1, out=tmp_path / "run")
     resume: dict[str, Any] = {"resume": tmp_path / "run", "epochs": 2, "registries": registries, "quiet": True}
     with pytest.raises(lossreg.ConfigError, match=r"and metrics \(.*Kept\)"):
         lossreg.run(**resume)
-    measure("f1", epochs=1, out=tmp_path / "named")
