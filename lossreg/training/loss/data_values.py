@@ -43,12 +43,14 @@ class ClassCounts:
         total: All targets that count, or all samples.
         ignored: A class of which no target counts, or None.
         behind: How many dimensions an output has behind that of the classes.
+        where: The split in an error message.
     """
 
     having: tuple[int, ...]
     total: int
     ignored: int | None
     behind: int
+    where: str
 
 
 def with_data_values(
@@ -80,7 +82,7 @@ def with_data_values(
         return resolved
     try:
         if data.task == "regression":
-            raise ConfigError(f"{BALANCED} goes by classes, and the data set is a regression: its targets are numbers")
+            raise ConfigError(f"{BALANCED} goes by classes, and {_where(train)}, has numbers to predict: a regression")
         counted: dict[int | None, ClassCounts] = {}
 
         def counts(ignored: int | None) -> ClassCounts:
@@ -131,13 +133,14 @@ def numbers_of(wanted: FromData, counts: ClassCounts) -> tuple[Any, ...]:
     """
     classes = [index for index in range(len(counts.having)) if index != counts.ignored]
     absent = [index for index in classes if not counts.having[index]]
-    _check_weighed(absent, wanted, "has no sample in", "have no samples in")
+    _check_weighed(absent, wanted, f"has no sample in {counts.where}", f"have no samples in {counts.where}")
     if wanted.fact == "class_weights":
         labels = sum(counts.having)
         weights = [labels / (len(classes) * having) if having else 0.0 for having in counts.having]
         return tuple(map(_rounded, weights))
     everywhere = [index for index in classes if counts.having[index] == counts.total]
-    _check_weighed(everywhere, wanted, "is in every sample of", "are in every sample of")
+    every = f"in every sample of {counts.where}"
+    _check_weighed(everywhere, wanted, f"is {every}", f"are {every}")
     weights = [(counts.total - having) / having if having else 0.0 for having in counts.having]
     found: list[Any] = [_rounded(weight) for weight in weights]
     for _ in range(counts.behind):
@@ -156,8 +159,7 @@ def _check_weighed(lacking: Sequence[int], wanted: FromData, one: str, several: 
     names = ", ".join(map(str, lacking[:NAMED])) + (f" and {len(lacking) - NAMED} more" if len(lacking) > NAMED else "")
     who, it = (f"class {names} {one}", "it") if len(lacking) == 1 else (f"classes {names} {several}", "them")
     raise DataError(
-        f"{who} the training split, so {wanted.parameter}={BALANCED} has no weight for {it}; give numbers, "
-        f"{wanted.parameter}=[...]"
+        f"{who}, so {wanted.parameter}={BALANCED} has no weight for {it}; give numbers, {wanted.parameter}=[...]"
     )
 
 
@@ -175,7 +177,7 @@ def count_classes(data: Data, split: Split, ignored: int | None, processes: Proc
         DataError: If a target is not one of the classes, or a sample cannot be read.
     """
     classes = data.outputs
-    where = split.where if isinstance(split, ResidentSplit) else split.reader.where
+    where = _where(split)
     having, total, behind = torch.zeros(classes, dtype=torch.int64), 0, 0
     for targets in _targets(split, processes, quiet=quiet):
         if has_indices(data.task):
@@ -191,7 +193,11 @@ def count_classes(data: Data, split: Split, ignored: int | None, processes: Proc
     if not isinstance(split, ResidentSplit):
         having, total, behind = _of_all(having, total, behind, processes)
     inside = ignored if ignored is not None and 0 <= ignored < classes and has_indices(data.task) else None
-    return ClassCounts(tuple(having.tolist()), total, inside, behind)
+    return ClassCounts(tuple(having.tolist()), total, inside, behind, where)
+
+
+def _where(split: Split) -> str:
+    return split.where if isinstance(split, ResidentSplit) else split.reader.where
 
 
 def _targets(split: Split, processes: Processes, *, quiet: bool) -> Iterator[Tensor]:

@@ -168,11 +168,12 @@ def test_a_class_without_samples_is_named() -> None:
     """A class that the training split lacks has no weight; the error names the loss and the class."""
     data = rows(TARGETS, classes=5)
     assert refused(DataError, "cross_entropy(weight=balanced)", data) == (
-        "loss cross_entropy(weight=balanced): classes 3, 4 have no samples in the training split, so weight=balanced "
-        "has no weight for them; give numbers, weight=[...]"
+        "loss cross_entropy(weight=balanced): classes 3, 4 have no samples in data set lossreg.data.Data, split "
+        "train, so weight=balanced has no weight for them; give numbers, weight=[...]"
     )
-    assert "class 2 has no sample in the training split, so weight=balanced has no weight for it" in refused(
-        DataError, "cross_entropy(weight=balanced)", limit_train=3
+    assert (
+        "class 2 has no sample in data set lossreg.data.Data, split train, so weight=balanced has no weight for it"
+        in refused(DataError, "cross_entropy(weight=balanced)", limit_train=3)
     )
 
 
@@ -180,7 +181,10 @@ def test_a_class_that_every_sample_has_is_named() -> None:
     """Its positive weight would be 0, so that nothing of it was learned."""
     labels = torch.tensor([[1, 0], [1, 1]])
     said = refused(DataError, "bce_with_logits(pos_weight=balanced)", rows(labels, classes=2, task="multilabel"))
-    assert "class 0 is in every sample of the training split, so pos_weight=balanced has no weight for it" in said
+    assert (
+        "is in every sample of data set lossreg.data.Data, split train, so pos_weight=balanced has no weight for it"
+        in said
+    )
 
 
 def test_a_regression_has_no_classes() -> None:
@@ -188,7 +192,7 @@ def test_a_regression_has_no_classes() -> None:
     numbers = torch.rand(4, 2), torch.rand(4, 1)
     data = Data(numbers, numbers, "regression", (2,), out_features=1)
     said = refused(ConfigError, "cross_entropy(weight=balanced)", data)
-    assert "balanced goes by classes, and the data set is a regression" in said
+    assert "balanced goes by classes, and data set lossreg.data.Data, split train, has numbers to predict" in said
 
 
 def test_a_target_that_is_no_class_is_refused() -> None:
