@@ -85,8 +85,8 @@ def list_command(
 ) -> None:
     """List components: all of them, those of a KIND, or those whose name fits a PATTERN.
 
-    KIND is loss, optimizer, scheduler, model, dataset or observer (or losses, opt, ...). PATTERN may have * and ?, and
-    is compared with the name and the full id.
+    KIND is loss, optimizer, scheduler, model, dataset, metric or observer (or losses, opt, ...). PATTERN may have * and
+    ?, and is compared with the name and the full id.
 
     \b
     Examples:

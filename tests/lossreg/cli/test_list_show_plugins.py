@@ -23,7 +23,7 @@ COMMANDS = (
     "run", "plan", "verify-resume", "compare", "noise", "runs", "plot", "report", "eval", "predict", "export", "list",
     "show", "plugins", "new",
 )  # fmt: skip
-KINDS = ("loss", "optimizer", "scheduler", "model", "dataset")
+KINDS = ("loss", "optimizer", "scheduler", "model", "dataset", "metric")
 BUILTIN = {
     "loss": {
         "adaptive_log_softmax_with_loss", "bce", "bce_with_logits", "cosine_embedding", "cross_entropy", "ctc",
@@ -42,6 +42,10 @@ BUILTIN = {
     },
     "model": {"mnist_cnn", "mlp"},
     "dataset": {"digits", "diabetes", "mnist", "fashion_mnist", "kmnist"},
+    "metric": {
+        "accuracy", "auroc", "f1", "label_f1", "mean_absolute_error", "mean_dice", "mean_iou", "mean_squared_error",
+        "root_mean_squared_error", "top_k",
+    },
 }  # fmt: skip
 
 # Runs code where importing anything heavy is loud, even if somebody catches the exception.
@@ -98,9 +102,9 @@ def test_a_kind_is_listed_in_json(lossreg_command: Command, kind: str) -> None:
 
 
 def test_all_kinds_are_listed_in_the_order_of_the_words(lossreg_command: Command) -> None:
-    """`list` alone gives a block for each of the six kinds."""
+    """`list` alone gives a block for each of the seven kinds."""
     heads = [line for line in output(lossreg_command, "list").splitlines() if line and not line.startswith(" ")]
-    assert heads == ["losses", "optimizers", "schedulers", "models", "datasets", "observers"]
+    assert heads == ["losses", "optimizers", "schedulers", "models", "datasets", "metrics", "observers"]
 
 
 def test_all_kinds_are_listed_in_json(lossreg_command: Command) -> None:

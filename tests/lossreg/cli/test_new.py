@@ -28,12 +28,16 @@ if TYPE_CHECKING:
 
 Result = subprocess.CompletedProcess[str]
 
-KINDS = ("loss", "optimizer", "scheduler", "model", "dataset", "observer")
+KINDS = ("loss", "optimizer", "scheduler", "model", "dataset", "metric", "observer")
 FLAGS = {
     "loss": "--loss", "optimizer": "--opt", "scheduler": "--sched", "model": "--model", "dataset": "--data",
-    "observer": "--observe",
+    "metric": "--metric", "observer": "--observe",
 }  # fmt: skip
-FIELDS = {"dataset": "data", "observer": "observer.1"}  # what run.json calls a component, where that is not its kind
+FIELDS = {
+    "dataset": "data",
+    "metric": "metric.1",
+    "observer": "observer.1",
+}  # what run.json calls a component, where that is not its kind
 FILES = {
     ".gitignore",
     "README.md",
@@ -107,7 +111,7 @@ def look(python: str, made: Path) -> Result:
     code = """
 import json, lossreg
 from lossreg.registry.registries import default
-for kind in ("loss", "optimizer", "scheduler", "model", "dataset", "observer"):
+for kind in ("loss", "optimizer", "scheduler", "model", "dataset", "metric", "observer"):
     mine = default.of(kind)["mine"]
     own = {name: p.default for name, p in mine.signature.parameters.items() if name not in mine.component.runtime_args}
     print(json.dumps([kind, mine.component.defaults, own]))
@@ -330,7 +334,7 @@ def test_the_readme_sets_a_parameter_that_is_there(made: Path, jobs: dict[str, F
     """The README sets a parameter that the component has, to another value than the default."""
     readme = (made / f"my-{kind}" / "README.md").read_text(encoding="utf-8")
     flag = FLAGS[kind]
-    way = r'"mine\((\w+)=([\d.]+)\)"' if kind == "observer" else rf"mine {flag}\.(\w+) ([\d.]+)"
+    way = r'"mine\((\w+)=([\d.]+)\)"' if kind in ("metric", "observer") else rf"mine {flag}\.(\w+) ([\d.]+)"
     match = re.search(rf"^lossreg run {flag} {way}$", readme, re.MULTILINE)
     assert match is not None
     assert looked(jobs, kind)[0][match[1]] != float(match[2])
