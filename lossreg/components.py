@@ -32,6 +32,7 @@ RUNTIME_NAMES = frozenset(
         "num_classes",
         "in_channels",
         "in_features",
+        "in_shape",  # of one input, without the batch
         "out_features",
     }
 )

@@ -172,9 +172,10 @@ class Data:
         """How many numbers a model gives for one position: the classes, or the predicted numbers."""
         return (self.out_features if self.task == "regression" else self.num_classes) or 0
 
-    def facts(self) -> dict[str, int]:
+    def facts(self) -> dict[str, Any]:
         """The runtime arguments that models may ask for, by their runtime names."""
         return {
+            "in_shape": self.in_shape,
             "in_features": self.in_features,
             "in_channels": self.in_shape[0] if self.in_shape else 1,
             "num_classes": self.outputs,

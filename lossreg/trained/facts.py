@@ -69,7 +69,7 @@ class DataFacts:
         """How many numbers one input holds."""
         return math.prod(self.in_shape)
 
-    def runtime(self, epochs: int, steps_per_epoch: int) -> dict[str, int]:
+    def runtime(self, epochs: int, steps_per_epoch: int) -> dict[str, Any]:
         """What factories may ask for, by runtime names, as the run had it.
 
         Args:
@@ -81,6 +81,7 @@ class DataFacts:
             "steps_per_epoch": steps_per_epoch,
             "total_steps": steps_per_epoch * epochs,
             "num_samples": self.samples.get("train", 0),
+            "in_shape": self.in_shape,
             "in_features": self.in_features,
             "in_channels": self.in_shape[0] if self.in_shape else 1,
             "num_classes": self.outputs,

@@ -39,7 +39,7 @@ Batch = tuple[Tensor, Tensor]
 _CLASSES = 3
 _EPOCHS = 4
 _RUNTIME = {
-    "num_classes": _CLASSES, "out_features": _CLASSES, "in_features": 4, "in_channels": 1,
+    "num_classes": _CLASSES, "out_features": _CLASSES, "in_features": 4, "in_channels": 1, "in_shape": (4,),
     "epochs": _EPOCHS, "steps_per_epoch": 2, "total_steps": 2 * _EPOCHS, "interval": "epoch", "span": _EPOCHS,
     "num_samples": 8,
 }  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 from lossreg import Dataset, Loss, Model, Optimizer, Scheduler, hookimpl
 from lossreg_builtin.optimizers import OPTIMIZERS
 from lossreg_builtin.schedulers import SCHEDULERS
+from lossreg_builtin.vision_models import vision_models
 
 
 @hookimpl
@@ -65,7 +66,7 @@ def lossreg_schedulers() -> list[Scheduler]:
 
 @hookimpl
 def lossreg_models() -> list[Model]:
-    """The MNIST CNN and a multi-layer perceptron."""
+    """The MNIST CNN, a multi-layer perceptron, and those of torchvision."""
     return [
         Model(
             "mnist_cnn",
@@ -81,6 +82,7 @@ def lossreg_models() -> list[Model]:
             defaults={"hidden": (64, 64)},
             runtime_args={"in_features": "in_features", "out_features": "out_features"},
         ),
+        *vision_models(),
     ]
 
 

@@ -13,6 +13,7 @@ from lossreg.components import KINDS
 from lossreg.expression import WORDS
 from lossreg.names import EXPRESSION_WORDS
 from lossreg.registry.registries import default
+from lossreg_builtin.vision_models import MODELS
 
 ALL: list[RegistryEntry[Any]] = [entry for kind in KINDS for entry in default.of(kind).values()]
 BUILTIN = [entry for entry in ALL if entry.provenance.plugin == "builtin"]
@@ -35,7 +36,7 @@ def test_the_built_in_names() -> None:
             "exponential_lr", "lambda_lr", "linear_lr", "multi_step_lr", "multiplicative_lr", "one_cycle_lr",
             "polynomial_lr", "reduce_lr_on_plateau", "sequential_lr", "step_lr", "warmup",
         ],
-        "model": ["mlp", "mnist_cnn"],
+        "model": sorted(["mlp", "mnist_cnn", *MODELS]),
         "dataset": ["diabetes", "digits", "fashion_mnist", "kmnist", "mnist"],
             "observer": [],
     }  # fmt: skip

@@ -15,6 +15,7 @@ import click
 import pytest
 
 from lossreg.cli.main import cli
+from lossreg_builtin.vision_models import MODELS
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -35,7 +36,7 @@ BUILTIN = {
         "exponential_lr", "lambda_lr", "linear_lr", "multi_step_lr", "multiplicative_lr", "one_cycle_lr",
         "polynomial_lr", "reduce_lr_on_plateau", "sequential_lr", "step_lr", "warmup",
     },
-    "model": {"mnist_cnn", "mlp"},
+    "model": {"mnist_cnn", "mlp", *MODELS},
     "dataset": {"digits", "diabetes", "mnist", "fashion_mnist", "kmnist"},
 }  # fmt: skip
 
