@@ -166,6 +166,7 @@ def picture_data(
         in_shape=(channels, *sides),
         num_classes=num_classes,
         input_scaling=scaling,
+        resized=options.size is not None,
         **facts,
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lossreg import Dataset, Loss, Model, Optimizer, Scheduler, hookimpl
 from lossreg_builtin.optimizers import OPTIMIZERS
+from lossreg_builtin.own_data.datasets import OWN_DATA
 from lossreg_builtin.schedulers import SCHEDULERS
 from lossreg_builtin.vision_models import vision_models
 
@@ -66,7 +67,7 @@ def lossreg_schedulers() -> list[Scheduler]:
 
 @hookimpl
 def lossreg_models() -> list[Model]:
-    """The MNIST CNN, a multi-layer perceptron, and those of torchvision."""
+    """Small CNNs, a multi-layer perceptron, and the models of torchvision."""
     return [
         Model(
             "mnist_cnn",
@@ -82,13 +83,20 @@ def lossreg_models() -> list[Model]:
             defaults={"hidden": (64, 64)},
             runtime_args={"in_features": "in_features", "out_features": "out_features"},
         ),
+        Model(
+            "small_cnn",
+            "lossreg_builtin.small_cnn:SmallCNN",
+            "Convolutions with group normalisation and a mean over all positions, for pictures of any size",
+            defaults={"channels": (32, 64, 128)},
+            runtime_args={"in_channels": "in_channels", "num_classes": "num_classes"},
+        ),
         *vision_models(),
     ]
 
 
 @hookimpl
 def lossreg_datasets() -> list[Dataset]:
-    """Two data sets that come with scikit-learn, three that torchvision downloads."""
+    """Two data sets that come with scikit-learn, three that torchvision downloads, and a person's own files."""
     root = {"root": None}
     return [
         Dataset(
@@ -124,4 +132,5 @@ def lossreg_datasets() -> list[Dataset]:
             defaults=root,
             model="mnist_cnn",
         ),
+        *OWN_DATA,
     ]

@@ -36,8 +36,10 @@ def test_the_built_in_names() -> None:
             "exponential_lr", "lambda_lr", "linear_lr", "multi_step_lr", "multiplicative_lr", "one_cycle_lr",
             "polynomial_lr", "reduce_lr_on_plateau", "sequential_lr", "step_lr", "warmup",
         ],
-        "model": sorted(["mlp", "mnist_cnn", *MODELS]),
-        "dataset": ["diabetes", "digits", "fashion_mnist", "kmnist", "mnist"],
+        "model": sorted(["mlp", "mnist_cnn", "small_cnn", *MODELS]),
+        "dataset": [
+            "csv", "diabetes", "digits", "fashion_mnist", "image_folder", "kmnist", "mnist", "npz", "parquet",
+        ],
             "observer": [],
     }  # fmt: skip
 

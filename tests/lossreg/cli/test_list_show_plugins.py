@@ -36,8 +36,8 @@ BUILTIN = {
         "exponential_lr", "lambda_lr", "linear_lr", "multi_step_lr", "multiplicative_lr", "one_cycle_lr",
         "polynomial_lr", "reduce_lr_on_plateau", "sequential_lr", "step_lr", "warmup",
     },
-    "model": {"mnist_cnn", "mlp", *MODELS},
-    "dataset": {"digits", "diabetes", "mnist", "fashion_mnist", "kmnist"},
+    "model": {"mnist_cnn", "mlp", "small_cnn", *MODELS},
+    "dataset": {"digits", "diabetes", "mnist", "fashion_mnist", "kmnist", "image_folder", "csv", "parquet", "npz"},
 }  # fmt: skip
 
 # Runs code where importing anything heavy is loud, even if somebody catches the exception.
