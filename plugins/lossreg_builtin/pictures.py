@@ -89,6 +89,14 @@ class StoredPictures(Pictures):
     images: Tensor = attrs.field(kw_only=True)
     masks: Tensor | None = attrs.field(default=None, kw_only=True)
 
+    def chosen(self, indices: Sequence[int]) -> Pictures:
+        """Some of them, by their indices."""
+        targets = self.targets if self.masks is None else self.masks
+        if targets is None:
+            raise DataError("pictures have neither classes nor masks")
+        places = list(indices)
+        return Pictures.stored(self.images[places], targets[places])
+
 
 @attrs.frozen(eq=False)
 class Fitted:

@@ -10,6 +10,7 @@ from lossreg import Dataset, Loss, Model, Optimizer, Scheduler, hookimpl
 from lossreg_builtin.optimizers import OPTIMIZERS
 from lossreg_builtin.own_data.datasets import OWN_DATA
 from lossreg_builtin.schedulers import SCHEDULERS
+from lossreg_builtin.vision_datasets import vision_datasets
 from lossreg_builtin.vision_models import vision_models
 
 
@@ -96,8 +97,7 @@ def lossreg_models() -> list[Model]:
 
 @hookimpl
 def lossreg_datasets() -> list[Dataset]:
-    """Two data sets that come with scikit-learn, three that torchvision downloads, and a person's own files."""
-    root = {"root": None}
+    """Two data sets that come with scikit-learn, those of torchvision, and a person's own files."""
     return [
         Dataset(
             "digits",
@@ -111,26 +111,6 @@ def lossreg_datasets() -> list[Dataset]:
             "442 patients, 10 measurements, progression after a year (regression, no download)",
             model="mlp",
         ),
-        Dataset(
-            "mnist",
-            "lossreg_builtin.mnist:load_mnist",
-            "70,000 handwritten digits, 28x28",
-            defaults=root,
-            model="mnist_cnn",
-        ),
-        Dataset(
-            "fashion_mnist",
-            "lossreg_builtin.mnist:load_fashion_mnist",
-            "70,000 pictures of clothes, 28x28",
-            defaults=root,
-            model="mnist_cnn",
-        ),
-        Dataset(
-            "kmnist",
-            "lossreg_builtin.mnist:load_kmnist",
-            "70,000 cursive Japanese characters, 28x28",
-            defaults=root,
-            model="mnist_cnn",
-        ),
+        *vision_datasets(),
         *OWN_DATA,
     ]

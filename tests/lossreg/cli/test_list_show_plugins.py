@@ -15,6 +15,7 @@ import click
 import pytest
 
 from lossreg.cli.main import cli
+from lossreg_builtin.vision_datasets import ROWS
 from lossreg_builtin.vision_models import MODELS
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ BUILTIN = {
         "polynomial_lr", "reduce_lr_on_plateau", "sequential_lr", "step_lr", "warmup",
     },
     "model": {"mnist_cnn", "mlp", "small_cnn", *MODELS},
-    "dataset": {"digits", "diabetes", "mnist", "fashion_mnist", "kmnist", "image_folder", "csv", "parquet", "npz"},
+    "dataset": {"digits", "diabetes", "image_folder", "csv", "parquet", "npz", *ROWS},
 }  # fmt: skip
 
 # Runs code where importing anything heavy is loud, even if somebody catches the exception.
@@ -108,9 +109,9 @@ def test_all_kinds_are_listed_in_json(lossreg_command: Command) -> None:
 @pytest.mark.parametrize(
     ("line", "names"),
     [
-        ("list dataset '*mnist*'", {"mnist", "fashion_mnist", "kmnist"}),
-        ("list dataset '?mnist'", {"kmnist"}),
-        ("list '*mnist*'", {"mnist", "fashion_mnist", "kmnist", "mnist_cnn"}),
+        ("list dataset '*mnist*'", {"mnist", "fashion_mnist", "kmnist", "emnist", "qmnist"}),
+        ("list dataset '?mnist'", {"kmnist", "emnist", "qmnist"}),
+        ("list '*mnist*'", {"mnist", "fashion_mnist", "kmnist", "emnist", "qmnist", "mnist_cnn"}),
         ("list loss dice", {"dice"}),
         ("list loss 'builtin.d*'", {"dice"}),
         ("list loss '[dl]*'", {"dice", "l1"}),
