@@ -11,7 +11,8 @@ from lossreg.errors import DataError
 from lossreg.values import shown
 
 DELIMITERS = (",", ";", "\t", "|")
-HEAD = 1 << 20  # bytes in which the line of names is looked for
+HEAD = 1 << 16  # bytes in which the line of names is looked for first
+LONGEST = 1 << 24  # bytes of a line of names
 MAX_CELL = 1 << 24  # characters
 
 
@@ -28,7 +29,9 @@ def read_names(source: Path | bytes, expected: Collection[str]) -> tuple[list[st
     Raises:
         DataError: If there are no names, or two are the same.
     """
-    head, is_whole = _head(source)
+    head, is_whole = _head(source, HEAD)
+    if not is_whole and head.lstrip(b"\xef\xbb\xbf\r\n").count(b"\n") < 1:  # a long line of names
+        head, is_whole = _head(source, LONGEST)
     if not head:
         raise DataError("it is empty; a table has a line of names, and a line for each row")
     try:
@@ -51,12 +54,13 @@ def read_names(source: Path | bytes, expected: Collection[str]) -> tuple[list[st
     return names, delimiter, lines
 
 
-def _head(source: Path | bytes) -> tuple[bytes, bool]:
+def _head(source: Path | bytes, most: int) -> tuple[bytes, bool]:
+    """The first bytes, and whether these are all."""
     if isinstance(source, bytes):
-        return source[:HEAD], len(source) <= HEAD
+        return source[:most], len(source) <= most
     with source.open("rb") as stream:
-        head = stream.read(HEAD + 1)
-    return head[:HEAD], len(head) <= HEAD
+        head = stream.read(most + 1)
+    return head[:most], len(head) <= most
 
 
 def _first_row(text: str, delimiter: str) -> tuple[list[str], int]:

@@ -43,17 +43,17 @@ class Prediction:
     mask: np.ndarray[Any, Any] | None = None
     class_names: tuple[str, ...] | None = None
 
-    def named(self, index: int) -> int | str:
-        """A class as a person calls it."""
+    def named(self, index: int) -> Any:
+        """A class as a person calls it: its name, or its index."""
         return index if self.class_names is None else self.class_names[index]
 
-    def best(self, count: int) -> list[tuple[int | str, float]]:
+    def best(self, count: int) -> list[tuple[Any, float]]:
         """The most probable classes, each with its probability; of equal ones the lower class first."""
         assert self.probabilities is not None  # noqa: S101  # of a classification alone
         order = np.argsort(-self.probabilities, kind="stable")[:count]
         return [(self.named(int(index)), float(self.probabilities[index])) for index in order]
 
-    def shares(self) -> list[tuple[int | str, float]]:
+    def shares(self) -> list[tuple[Any, float]]:
         """The classes of a mask, each with its share of the positions."""
         assert self.mask is not None  # noqa: S101  # of a segmentation alone
         classes, counts = np.unique(self.mask, return_counts=True)

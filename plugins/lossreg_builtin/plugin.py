@@ -88,7 +88,7 @@ def lossreg_models() -> list[Model]:
             "small_cnn",
             "lossreg_builtin.small_cnn:SmallCNN",
             "Convolutions with group normalisation and a mean over all positions, for pictures of any size",
-            defaults={"channels": (32, 64, 128)},
+            defaults={"channels": (16, 32, 64, 128)},
             runtime_args={"in_channels": "in_channels", "num_classes": "num_classes"},
         ),
         *vision_models(),

@@ -32,10 +32,10 @@ class SmallCNN(nn.Sequential):
         >>> import torch
         >>> model = SmallCNN(3, 5)
         >>> model(torch.zeros(2, 3, 30, 17)).shape, sum(p.numel() for p in model.parameters())
-        (torch.Size([2, 5]), 94117)
+        (torch.Size([2, 5]), 98325)
     """
 
-    def __init__(self, in_channels: int, num_classes: int, channels: Sequence[int] = (32, 64, 128)) -> None:
+    def __init__(self, in_channels: int, num_classes: int, channels: Sequence[int] = (16, 32, 64, 128)) -> None:
         widths = [in_channels, *channels]
         if len(widths) < 2 or min(*widths, num_classes) < 1:
             raise ValueError(f"there is at least one convolution, and every layer is at least 1 wide, not {widths}")

@@ -8,11 +8,16 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+AT_ONCE = 1 << 24  # bytes: each time that Python's lock is asked for, it may be waited for
+
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of what a file holds, as hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as stream:
+        while part := stream.read(AT_ONCE):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -9,6 +9,8 @@ import numpy as np
 from lossreg.errors import DataError
 from lossreg.values import shown
 
+FEW = 16  # classes that are looked for one by one, which is faster than sorting
+
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
@@ -52,6 +54,8 @@ def test_samples(count: int, test: float, seed: int, classes: np.ndarray[Any, An
 def _members(classes: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
     """The samples of each class, in the order of the classes."""
     counts = np.bincount(classes)
+    if len(counts) <= FEW:
+        return [part for code in range(len(counts)) if len(part := np.flatnonzero(classes == code))]
     narrow = classes.astype(np.int16) if len(counts) < 1 << 15 else classes  # sorted in linear time
     order = np.argsort(narrow, kind="stable")
     return [part for part in np.split(order, np.cumsum(counts)[:-1]) if len(part)]

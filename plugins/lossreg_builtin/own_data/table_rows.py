@@ -43,13 +43,11 @@ from lossreg_builtin.own_data.targets import (
     target_of_numbers,
     target_of_texts,
 )
-from lossreg_builtin.own_data.threads import in_threads
 
 Missing = Literal["error", "drop", "mean"]
 
 
 BLOCK = 1 << 14  # rows that are scaled at a time: what fits into a core's cache
-SPAN = 8 * BLOCK  # rows that a thread scales
 CANCELLED = 1e-10  # a variance that is smaller beside the squared mean has lost digits
 
 
@@ -91,27 +89,28 @@ class Rows:
     target: Array
 
 
-def training_rows(file: TableFile, wanted: Wanted, notes: list[str]) -> tuple[Rows, list[Column], Target]:
-    """The rows that are complete, the columns, and what is predicted."""
+def training_table(file: TableFile, wanted: Wanted) -> tuple[Table, list[str]]:
+    """The columns that are wanted, and the names of those that are inputs."""
     names = feature_names(file, wanted.target, wanted.features, wanted.categorical)
-    table = file.read([*names, wanted.target], wanted.categorical)
-    found = in_threads(
-        lambda name: column_of(table, name, is_category=name in wanted.categorical, optional=wanted.missing == "mean"),
-        names,
-    )
-    cells = [*(each for _, each in found), _target_cells(table, wanted)]
-    rows = complete_rows(
-        table, dict(zip([*names, wanted.target], cells, strict=True)), wanted.target, wanted.missing, notes
-    )
-    if rows is not None:
-        cells = kept(cells, rows)
-    name = one_line(wanted.target)
-    last = cells.pop()
+    return file.read([*names, wanted.target], wanted.categorical), names
+
+
+def training_rows(
+    table: Table, names: list[str], wanted: Wanted, notes: list[str]
+) -> tuple[Rows, list[Column], Target]:
+    """The rows that are complete, the columns, and what is predicted."""
+    found = [
+        column_of(table, name, is_category=name in wanted.categorical, optional=wanted.missing == "mean")
+        for name in names
+    ]
+    all_cells = [*(each for _, each in found), _target_cells(table, wanted)]
+    *cells, last = _complete(table, names, all_cells, wanted, notes)
+    name, label = one_line(wanted.target), table.file.label
     if isinstance(last, Texts):
-        target = target_of_texts(last, name, file.label)
+        target = target_of_texts(last, name, label)
     else:
-        target = target_of_numbers(last.values, name, file.label, wanted.task, is_whole=last.is_whole)
-    notes.insert(0, f"{file.label}: {target.reason}")
+        target = target_of_numbers(last.values, name, label, wanted.task, is_whole=last.is_whole)
+    notes.insert(0, f"{label}: {target.reason}")
     columns = [column for column, _ in found]
     several = [f"{column.name} {column.width}" for column in columns if column.categories is not None]
     if several:
@@ -222,9 +221,7 @@ def scaling_of(rows: Rows, columns: list[Column], is_test: Mask | None, label: s
     Raises:
         DataError: If a column is empty in all training rows, or its numbers are too great to compute with.
     """
-    found = in_threads(
-        lambda place: _moments(rows.cells[place], is_test, columns[place].name, label), range(len(columns))
-    )
+    found = [_moments(cells, is_test, column.name, label) for cells, column in zip(rows.cells, columns, strict=True)]
     constant = [column.name for column, (_, std) in zip(columns, found, strict=True) if std == 0.0]
     if constant:
         notes.append(f"the same in all training rows: {listed(constant)}")
@@ -262,7 +259,8 @@ def _squares(values: Array, mean: float) -> float:
     total = 0.0
     for first in range(0, len(values), BLOCK):
         shifted = values[first : first + BLOCK] - mean
-        total += float(shifted @ shifted)
+        # A product of vectors would use the threads of BLAS, which wait for each other where others work, too.
+        total += float(np.multiply(shifted, shifted, out=shifted).sum())
     return total
 
 
@@ -285,26 +283,21 @@ def scaled_inputs(
     held = int(is_test.sum())
     parts = [np.empty((rows, width), dtype=np.float32) for rows in (count - held, held)]
 
-    def fill(first: int) -> None:
-        block, one = np.empty((BLOCK, width), dtype=np.float32), np.empty(BLOCK)
-        before = int(np.count_nonzero(is_test[:first]))
-        filled = [first - before, before]
-        for begin in range(first, min(first + SPAN, count), BLOCK):
-            rows = slice(begin, min(begin + BLOCK, first + SPAN, count))
-            mask = is_test[rows]
-            for place, numbers in enumerate(all_numbers(cells, columns, rows)):
-                scaled = one[: len(mask)]
-                np.subtract(numbers, scaling.mean[place], out=scaled)
-                np.divide(scaled, scaling.std[place], out=scaled)
-                block[: len(mask), place] = scaled
-            for part, chosen in enumerate((np.flatnonzero(~mask), np.flatnonzero(mask))):
-                end = filled[part] + len(chosen)
-                # With "clip" numpy needs no copy; no index is out of range.
-                np.take(block, chosen, axis=0, out=parts[part][filled[part] : end], mode="clip")
-                filled[part] += len(chosen)
-
-    in_threads(fill, range(0, count, SPAN))
+    block, one, filled = np.empty((BLOCK, width), dtype=np.float32), np.empty(BLOCK), [0, 0]
+    for first in range(0, count, BLOCK):
+        rows = slice(first, first + BLOCK)
+        mask = is_test[rows]
+        for place, numbers in enumerate(all_numbers(cells, columns, rows)):
+            scaled = one[: len(mask)]
+            np.subtract(numbers, scaling.mean[place], out=scaled)
+            np.divide(scaled, scaling.std[place], out=scaled)
+            block[: len(mask), place] = scaled
+        for part, chosen in enumerate((np.flatnonzero(~mask), np.flatnonzero(mask))):
+            end = filled[part] + len(chosen)
+            # With "clip" numpy needs no copy; no index is out of range.
+            np.take(block, chosen, axis=0, out=parts[part][filled[part] : end], mode="clip")
+            filled[part] = end
     if any(isinstance(each, Numbers) and each.has_missing for each in cells):
-        for part in parts:
-            np.nan_to_num(part, copy=False)
+        for inputs in parts:
+            np.nan_to_num(inputs, copy=False)
     return parts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -21,6 +21,7 @@ from lossreg_builtin.own_data.table_rows import (
     scaling_of,
     test_rows,
     training_rows,
+    training_table,
 )
 from lossreg_builtin.own_data.targets import Target, standardised
 
@@ -99,23 +100,22 @@ def _load(path: Path, wanted: Wanted, *, parquet: bool) -> Data:
     wanted.check()
     notes: list[str] = []
     file = open_table(path, one_line(str(path)), [wanted.target], parquet=parquet)
-    with hashing(path) as sha256:
-        rows, columns, target = training_rows(file, wanted, notes)
+    table, names = training_table(file, wanted)
+    with hashing(path) as sha256:  # while the cells are scaled here; pyarrow reads on all cores
+        rows, columns, target = training_rows(table, names, wanted, notes)
+        is_test = None if wanted.test_path else drawn(rows, target, wanted, file.label, notes)
+        scaling = scaling_of(rows, columns, is_test, file.label, notes)
+        inputs, test_inputs = scaled_inputs(rows.cells, columns, scaling, is_test)
         files = [{"path": str(path), "sha256": sha256()}]
-    is_test = None
-    if wanted.test_path is None:
-        is_test = drawn(rows, target, wanted, file.label, notes)
-        split = facts_of(wanted.test, wanted.seed, stratified=target.classes is not None)
-    scaling = scaling_of(rows, columns, is_test, file.label, notes)
-    inputs, test_inputs = scaled_inputs(rows.cells, columns, scaling, is_test)
-    targets = rows.target
-    if is_test is not None:
-        targets, test_targets = targets[~is_test], targets[is_test]
+    if is_test is None:
+        split: dict[str, Any] = {"by": "test_path"}
+        held, facts = _held(wanted, columns, target, notes, parquet=parquet)
+        test_inputs, _ = scaled_inputs(held.cells, columns, scaling)
+        targets, test_targets = rows.target, held.target
+        files.append(facts)
     else:
-        held, sha = _held(wanted, columns, target, notes, parquet=parquet)
-        test_inputs, test_targets = scaled_inputs(held.cells, columns, scaling)[0], held.target
-        split = {"by": "test_path"}
-        files.append(sha)
+        split = facts_of(wanted.test, wanted.seed, stratified=target.classes is not None)
+        targets, test_targets = rows.target[~is_test], rows.target[is_test]
     target_scaling = None
     if target.task == "regression":
         targets, test_targets, target_scaling = standardised(targets, test_targets)

@@ -1,4 +1,4 @@
-"""Work on several cores: numpy, hashes and decoders of pictures leave Python's lock alone."""
+"""Work on several cores, for what leaves Python's lock alone for long: hashes and decoders of pictures."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from pyarrow import parquet
 
 import lossreg
-from lossreg.errors import DataError
+from lossreg.errors import DataError, MissingLibraryError
 
 GOOD = "a,b,y\n1,2,p\n3,4,q\n5,6,p\n7,8,q\n"
 
@@ -185,3 +186,11 @@ def test_a_line_far_down_is_named(tmp_path: Path) -> None:
     path.write_text("a,y\n" + "1.5,p\n2.5,q\n" * 100_000 + "3.5\n" + "1.5,p\n" * 10)
     with pytest.raises(DataError, match="line 200002 has 1 cells, and the line of names 2"):
         lossreg.datasets.build("csv", path=str(path), target="y")
+
+
+def test_pyarrow_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without pyarrow the error says what to install."""
+    (tmp_path / "a.csv").write_text(GOOD)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingLibraryError, match=r"pip install 'lossreg\[tables\]'"):
+        lossreg.datasets.build("csv", path=str(tmp_path / "a.csv"), target="y")
