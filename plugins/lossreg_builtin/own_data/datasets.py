@@ -14,7 +14,7 @@ OWN_DATA = [
         "image_folder",
         "lossreg_builtin.own_data.image_folder:load",
         "Your pictures: a folder for each class, or such folders in train/ and test/",
-        defaults={"size": None, **_SPLIT},
+        defaults={"size": None, **_SPLIT, "augment": None, "normalize": False},
         required=("root",),
         model="small_cnn",
     ),

@@ -18,21 +18,35 @@ from lossreg.errors import DataError
 from lossreg.inputs.pictures import look_at, open_picture, pixels_of
 from lossreg.machine import available_memory
 from lossreg.values import one_line, shown
+from lossreg_builtin.augment import parse_augment
 from lossreg_builtin.own_data.picture_files import find_pictures
 from lossreg_builtin.own_data.splitting import check_share, facts_of, test_samples
 from lossreg_builtin.own_data.threads import in_threads
+from lossreg_builtin.picture_data import Augment, Normalize, PictureOptions, picture_data
+from lossreg_builtin.pictures import Pictures
 
 if TYPE_CHECKING:
+    import PIL.Image
+
     from lossreg.data import Split
 
 SHARE = 0.25  # of the memory that is free, which pictures may take; the model and its gradients need more
 SHOWN = 5  # pictures in a message
 
+_CONTENTS = "names and contents"  # what is hashed
+
 Labelled = Sequence[tuple[Path, int]]
 T = TypeVar("T")
 
 
-def load(root: Path, size: int | tuple[int, int] | None = None, test: float = 0.2, seed: int = 0) -> Data:
+def load(
+    root: Path,
+    size: int | tuple[int, int] | None = None,
+    test: float = 0.2,
+    seed: int = 0,
+    augment: Augment = None,
+    normalize: Normalize = False,
+) -> Data:
     """Pictures (PNG, JPEG, BMP, WebP) with a folder for each class; grey or coloured as the files are, in [0, 1].
 
     Pictures are turned upright. If any is coloured, all have three channels. They are kept in memory as far as they
@@ -45,11 +59,15 @@ def load(root: Path, size: int | tuple[int, int] | None = None, test: float = 0.
             one size as they are.
         test: The share of each class that is for testing, where no folder is for that.
         seed: Decides which pictures these are.
+        augment: Transforms of torchvision.transforms.v2 for training pictures: `["random_horizontal_flip"]`.
+        normalize: True takes mean and deviation of each channel from the training split; or `[mean, std]` of `[0, 1]`.
 
     Raises:
-        DataError: If a picture cannot be read, or has another size than the first; if a folder is empty.
+        DataError: If a picture cannot be read, or has another size than the first; if a folder is empty; if a transform
+            does not exist or does not fit.
     """
     check_share(test, seed)
+    parse_augment(augment)  # before anything is read
     root = Path(root)
     label = one_line(str(root))
     target_size = _checked_size(size)
@@ -72,6 +90,19 @@ def load(root: Path, size: int | tuple[int, int] | None = None, test: float = 0.
         notes.append(f"{len(train):,} pictures to train on and {len(held_out):,} for testing, drawn by seed {seed}")
     else:
         train, held_out, split = list(found.train), found.test, {"by": "folders"}
+    if augment or normalize:
+        options = PictureOptions.parse(channels=shape[0], size=shape[1:], augment=augment, normalize=normalize)
+        paths = [path for labelled in (train, held_out) for path, _ in labelled]
+        files = _hashed(root, paths, _each(_digest, paths), _CONTENTS)
+        made = picture_data(
+            _as_read(train),
+            _as_read(held_out),
+            options,
+            num_classes=len(found.classes),
+            class_names=found.classes,
+            source={"files": [files], "split": split, "notes": notes},
+        )
+        return attrs.evolve(made, resized=target_size is not None)
     splits, files = read_splits(root, (train, held_out), shape, available_memory())
     return Data(
         train=splits[0],
@@ -186,7 +217,31 @@ def read_splits(
     for part, labelled in zip(pixels.split([len(one) for one in splits]), splits, strict=True):
         targets = torch.tensor([index for _, index in labelled])
         read.append((part / 255, targets) if 4 * needed <= room else PicturePixels(part, targets))
-    return read, _hashed(root, paths, digests, "names and contents")
+    return read, _hashed(root, paths, digests, _CONTENTS)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _as_read(labelled: Labelled) -> Pictures:
+    """Pictures in the size and the colours of their files."""
+    files = [str(path) for path, _ in labelled]
+    targets = torch.tensor([index for _, index in labelled])
+    return Pictures(_Opened(files), len(files), targets, None, files.__getitem__)
+
+
+@attrs.frozen(eq=False)
+class _Opened:
+    """The picture of an index, as its file has it."""
+
+    files: list[str]
+
+    def __call__(self, index: int) -> PIL.Image.Image:
+        try:
+            return open_picture(Path(self.files[index]).read_bytes())
+        except DataError as error:
+            raise DataError(f"{one_line(self.files[index])}: {error.message}") from error
 
 
 def _decoded(data: bytes, shape: tuple[int, int, int]) -> np.ndarray[Any, Any]:
