@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lossreg.comparison.api import compare
     from lossreg.comparison.results import Comparison
     from lossreg.components import Dataset, Loss, Metric, Model, Observer, Optimizer, Scheduler
-    from lossreg.data import Data, Scaling
+    from lossreg.data import Column, Data, Scaling
     from lossreg.errors import (
         AmbiguousNameError,
         BuildError,
@@ -71,6 +71,7 @@ __all__ = [
     "AmbiguousNameError",
     "BuildError",
     "CheckpointError",
+    "Column",
     "Comparison",
     "ComponentError",
     "ComponentSpec",
@@ -131,7 +132,7 @@ _MODULES = {
     "comparison.api": ("compare",),
     "comparison.results": ("Comparison",),
     "components": ("Dataset", "Loss", "Metric", "Model", "Observer", "Optimizer", "Scheduler"),
-    "data": ("Data", "Scaling"),
+    "data": ("Column", "Data", "Scaling"),
     "errors": tuple(name for name in __all__ if name.endswith("Error")),
     "expression": ("Expression",),
     "hookspecs": ("hookimpl",),

@@ -32,6 +32,7 @@ RUNTIME_NAMES = frozenset(
         "num_classes",
         "in_channels",
         "in_features",
+        "in_shape",  # of one input, without the batch
         "out_features",
         "ignore_index",  # the target that the loss leaves out, or None
         "monitor_better",  # "higher" or "lower": which values are better of the metric that a scheduler follows

@@ -15,6 +15,7 @@ from lossreg.data import Task
 from lossreg.errors import ConfigError, LossregError, UnknownParameterError
 from lossreg.groups import REST, SCHEDULER, ParamGroup
 from lossreg.plugins.provenance import LOCAL, Provenance
+from lossreg.registry.annotations import takes_path
 from lossreg.registry.build import ResolvedComponent, resolve, resolve_params
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.levels import Routed, levels_of, routed
@@ -23,6 +24,7 @@ from lossreg.registry.registry import BUILTIN
 from lossreg.run_spec import COMPONENT_FIELDS, LISTED_FIELDS, METRICS, OBSERVE, RunSpec
 from lossreg.spec import ComponentSpec
 from lossreg.training.loss.fitting import check_fed
+from lossreg.training.record.directory import absolute_path
 from lossreg.values import shown
 from lossreg.weights import WeightsChoice
 
@@ -165,6 +167,7 @@ def select(request: Request) -> Selection:
             named = _named_optimizer if field == "optimizer" else functools.partial(_named, field)
             chosen[field] = named(spec, request.registries)
     data: Choice = chosen["data"]
+    chosen["data"] = data = _with_absolute_paths(data)
     if chosen["model"] is None and data.component is not None:
         chosen["model"] = _named("model", ComponentSpec(data.component.model), request.registries)
     loss: Choice | None = chosen["loss"]
@@ -261,6 +264,23 @@ def declaration_of(criterion: object, registries: Registries) -> Loss | None:
 
 def _named(field: str, spec: ComponentSpec, registries: Registries) -> Choice:
     return _choice(field, COMPONENT_FIELDS[field], spec, registries)
+
+
+def _with_absolute_paths(choice: Choice) -> Choice:
+    """The data set with absolute paths to its files, so that a repeat of the run finds them from any folder."""
+    resolved = choice.resolved
+    if resolved is None:
+        return choice
+    parameters = resolved.entry.signature.parameters
+    paths = {
+        key: str(absolute_path(value))
+        for key, value in resolved.written.items()
+        if key in parameters and takes_path(parameters[key].accepted) and isinstance(value, str | Path)
+    }
+    if not paths:
+        return choice
+    changed = attrs.evolve(resolved, written={**resolved.written, **paths}, params={**resolved.params, **paths})
+    return attrs.evolve(choice, resolved=changed)
 
 
 def _choice(field: str, kind: str, spec: ComponentSpec, registries: Registries) -> Choice:

@@ -185,6 +185,7 @@ def set_up_evaluation(
     spec: RunSpec,
     device: torch.device,
     of: Registries,
+    adapted: Callable[[Data], Data],
     measuring: Sequence[Choice] = (),
 ) -> Evaluation:
     """Loads a data set, and checks that model and loss fit it; the generators stay as they were.
@@ -195,6 +196,7 @@ def set_up_evaluation(
         spec: How samples are loaded, cut and laid out.
         device: Where it all is.
         of: Where names are looked up.
+        adapted: Makes of the data set what the model was trained for.
         measuring: The metrics.
 
     Raises:
@@ -202,7 +204,7 @@ def set_up_evaluation(
     """
     processes = Processes()
     with torch.random.fork_rng(range(torch.cuda.device_count() if device.type == "cuda" else 0)):
-        samples = _load_samples(chosen["data"], spec, device, processes, quiet=True)
+        samples = _load_samples(chosen["data"], spec, device, processes, quiet=True, adapted=adapted)
         mismatch = mismatch_of({field: choice.label for field, choice in chosen.items()})
         declared, data, splits = chosen["loss"].component, samples.data, samples.splits
         check = functools.partial(
@@ -282,7 +284,15 @@ def _specs(choices: list[Choice]) -> list[str | ComponentSpec]:
     return [choice.spec for choice in choices if choice.spec is not None]
 
 
-def _load_samples(choice: Choice, spec: RunSpec, device: torch.device, processes: Processes, *, quiet: bool) -> Samples:
+def _load_samples(
+    choice: Choice,
+    spec: RunSpec,
+    device: torch.device,
+    processes: Processes,
+    *,
+    quiet: bool,
+    adapted: Callable[[Data], Data] = lambda data: data,
+) -> Samples:
     """Builds the data set, and brings its splits to the device."""
     runtime: Runtime = {"epochs": spec.epochs}
     seed_construction(spec.seed)  # for a data set that draws numbers: the same in every run and process
@@ -290,6 +300,7 @@ def _load_samples(choice: Choice, spec: RunSpec, device: torch.device, processes
         data = choice.build(runtime=runtime)
     if not isinstance(data, Data):
         raise ConfigError(f"the data set {choice.label} is a {type(data).__name__}, not a lossreg.Data")
+    data = adapted(data)
     sources, held = _sources(data, spec, choice.label)
     splits = {
         name: load_split(

@@ -46,7 +46,7 @@ _CLASSES = 3
 _EPOCHS = 4
 _CUTS = ([8], [5, 1, 2], [8])  # of the samples on which a metric is tried
 _RUNTIME = {
-    "num_classes": _CLASSES, "out_features": _CLASSES, "in_features": 4, "in_channels": 1,
+    "num_classes": _CLASSES, "out_features": _CLASSES, "in_features": 4, "in_channels": 1, "in_shape": (4,),
     "epochs": _EPOCHS, "steps_per_epoch": 2, "total_steps": 2 * _EPOCHS, "interval": "epoch", "span": _EPOCHS,
     "num_samples": 8, "ignore_index": None,
 }  # fmt: skip

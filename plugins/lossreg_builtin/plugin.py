@@ -10,7 +10,10 @@ from lossreg import Dataset, Loss, Metric, Model, Optimizer, Scheduler, hookimpl
 from lossreg_builtin.losses import LOSSES
 from lossreg_builtin.metrics import METRICS
 from lossreg_builtin.optimizers import OPTIMIZERS
+from lossreg_builtin.own_data.datasets import OWN_DATA
 from lossreg_builtin.schedulers import SCHEDULERS
+from lossreg_builtin.vision_datasets import vision_datasets
+from lossreg_builtin.vision_models import vision_models
 
 
 @hookimpl
@@ -39,7 +42,7 @@ def lossreg_metrics() -> list[Metric]:
 
 @hookimpl
 def lossreg_models() -> list[Model]:
-    """The MNIST CNN and a multi-layer perceptron."""
+    """Small CNNs, a multi-layer perceptron, and the models of torchvision."""
     return [
         Model(
             "mnist_cnn",
@@ -55,13 +58,20 @@ def lossreg_models() -> list[Model]:
             defaults={"hidden": (64, 64)},
             runtime_args={"in_features": "in_features", "out_features": "out_features"},
         ),
+        Model(
+            "small_cnn",
+            "lossreg_builtin.small_cnn:SmallCNN",
+            "Convolutions with group normalisation and a mean over all positions, for pictures of any size",
+            defaults={"channels": (16, 32, 64, 128)},
+            runtime_args={"in_channels": "in_channels", "num_classes": "num_classes"},
+        ),
+        *vision_models(),
     ]
 
 
 @hookimpl
 def lossreg_datasets() -> list[Dataset]:
-    """Two data sets that come with scikit-learn, three that torchvision downloads."""
-    root = {"root": None}
+    """Two data sets that come with scikit-learn, those of torchvision, and a person's own files."""
     return [
         Dataset(
             "digits",
@@ -75,25 +85,6 @@ def lossreg_datasets() -> list[Dataset]:
             "442 patients, 10 measurements, progression after a year (regression, no download)",
             model="mlp",
         ),
-        Dataset(
-            "mnist",
-            "lossreg_builtin.mnist:load_mnist",
-            "70,000 handwritten digits, 28x28",
-            defaults=root,
-            model="mnist_cnn",
-        ),
-        Dataset(
-            "fashion_mnist",
-            "lossreg_builtin.mnist:load_fashion_mnist",
-            "70,000 pictures of clothes, 28x28",
-            defaults=root,
-            model="mnist_cnn",
-        ),
-        Dataset(
-            "kmnist",
-            "lossreg_builtin.mnist:load_kmnist",
-            "70,000 cursive Japanese characters, 28x28",
-            defaults=root,
-            model="mnist_cnn",
-        ),
+        *vision_datasets(),
+        *OWN_DATA,
     ]

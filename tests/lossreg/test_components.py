@@ -198,6 +198,7 @@ def test_making_a_record_imports_nothing() -> None:
         "num_classes",
         "in_channels",
         "in_features",
+        "in_shape",
         "out_features",
     ],
 )
@@ -389,8 +390,9 @@ def test_in_features_are_the_numbers_of_one_input(shape: tuple[int, ...]) -> Non
 
 
 def test_facts_are_what_models_may_ask_for() -> None:
-    """facts() holds the runtime arguments of models: features, channels and outputs."""
+    """facts() holds the runtime arguments of models: shape, features, channels and outputs."""
     assert data(in_shape=(3, 4, 5), num_classes=7).facts() == {
+        "in_shape": (3, 4, 5),
         "in_features": 60,
         "in_channels": 3,
         "num_classes": 7,

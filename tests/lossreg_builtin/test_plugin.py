@@ -13,6 +13,8 @@ from lossreg.components import KINDS
 from lossreg.expression import WORDS
 from lossreg.names import EXPRESSION_WORDS
 from lossreg.registry.registries import default
+from lossreg_builtin.vision_datasets import ROWS
+from lossreg_builtin.vision_models import MODELS
 from tests.table import for_each
 
 ALL: list[RegistryEntry[Any]] = [entry for kind in KINDS for entry in default.of(kind).values()]
@@ -41,8 +43,8 @@ def test_the_built_in_names() -> None:
             "exponential_lr", "lambda_lr", "linear_lr", "multi_step_lr", "multiplicative_lr", "one_cycle_lr",
             "polynomial_lr", "reduce_lr_on_plateau", "sequential_lr", "step_lr", "warmup",
         ],
-        "model": ["mlp", "mnist_cnn"],
-        "dataset": ["diabetes", "digits", "fashion_mnist", "kmnist", "mnist"],
+        "model": sorted(["mlp", "mnist_cnn", "small_cnn", *MODELS]),
+        "dataset": sorted(["csv", "diabetes", "digits", "image_folder", "npz", "parquet", *ROWS]),
         "metric": [
             "accuracy", "auroc", "f1", "label_f1", "mean_absolute_error", "mean_dice", "mean_iou", "mean_squared_error",
             "root_mean_squared_error", "top_k",

@@ -15,7 +15,7 @@ from lossreg.checkpoints.manifest import MANIFEST
 from lossreg.errors import ConfigError
 from lossreg.run_spec import CHANGEABLE, RunSpec
 from lossreg.training.hardware.launcher import launch_id
-from lossreg.training.record.differences import other_facts, other_samples, other_versions
+from lossreg.training.record.differences import other_facts, other_files, other_samples, other_versions
 from lossreg.training.record.directory import CHECKPOINTS, RunDirectory, absolute_path
 from lossreg.training.record.files import to_count
 from lossreg.training.record.metrics_file import METRICS, read_rows
@@ -188,7 +188,7 @@ def _other_data(content: Mapping[str, Any], facts: Mapping[str, Any]) -> list[st
         for key, value in now_.items()
         if key in then and then[key] != value
     ]
-    found += other_samples("the run", content, facts)
+    found += [*other_files("the run's beginning", content, facts)] or other_samples("the run", content, facts)
     was, is_ = content.get("validation"), facts["validation"]
     if isinstance(was, dict) and is_ is not None and was.get("digest") != is_["digest"]:
         found.append("the validation split has other samples")

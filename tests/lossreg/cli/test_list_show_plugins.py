@@ -15,6 +15,8 @@ import click
 import pytest
 
 from lossreg.cli.main import cli
+from lossreg_builtin.vision_datasets import ROWS
+from lossreg_builtin.vision_models import MODELS
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -40,8 +42,8 @@ BUILTIN = {
         "exponential_lr", "lambda_lr", "linear_lr", "multi_step_lr", "multiplicative_lr", "one_cycle_lr",
         "polynomial_lr", "reduce_lr_on_plateau", "sequential_lr", "step_lr", "warmup",
     },
-    "model": {"mnist_cnn", "mlp"},
-    "dataset": {"digits", "diabetes", "mnist", "fashion_mnist", "kmnist"},
+    "model": {"mnist_cnn", "mlp", "small_cnn", *MODELS},
+    "dataset": {"digits", "diabetes", "image_folder", "csv", "parquet", "npz", *ROWS},
     "metric": {
         "accuracy", "auroc", "f1", "label_f1", "mean_absolute_error", "mean_dice", "mean_iou", "mean_squared_error",
         "root_mean_squared_error", "top_k",
@@ -116,9 +118,9 @@ def test_all_kinds_are_listed_in_json(lossreg_command: Command) -> None:
 @pytest.mark.parametrize(
     ("line", "names"),
     [
-        ("list dataset '*mnist*'", {"mnist", "fashion_mnist", "kmnist"}),
-        ("list dataset '?mnist'", {"kmnist"}),
-        ("list '*mnist*'", {"mnist", "fashion_mnist", "kmnist", "mnist_cnn"}),
+        ("list dataset '*mnist*'", {"mnist", "fashion_mnist", "kmnist", "emnist", "qmnist"}),
+        ("list dataset '?mnist'", {"kmnist", "emnist", "qmnist"}),
+        ("list '*mnist*'", {"mnist", "fashion_mnist", "kmnist", "emnist", "qmnist", "mnist_cnn"}),
         ("list loss dice", {"dice"}),
         ("list loss 'builtin.d*'", {"dice"}),
         ("list loss '[dm]*e'", {"dice", "mse"}),
