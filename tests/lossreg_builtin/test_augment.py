@@ -139,7 +139,7 @@ def test_a_trial_leaves_the_generator() -> None:
         ("random_apply([random_apply([zzz])])", "no transform named 'zzz'"),
         ("(" * 150 + "1" + ")" * 150, "is not a transform"),
         ("random_crop(" + "-" * 5000 + "1)", "augment: "),
-        ("x" * 20_000, "is too long"),
+        ("x" * 200_000, "is too long"),
     ],
 )
 def test_a_text_that_is_wrong(text: str, said: str) -> None:
