@@ -13,16 +13,7 @@ import numpy as np
 from lossreg.data import Column, Scaling
 from lossreg.errors import DataError
 from lossreg.inputs.rows import UNKNOWN, all_numbers, codes_in, known_cells
-from lossreg.inputs.tables import (
-    Cells,
-    Numbers,
-    Table,
-    TableFile,
-    Texts,
-    check_finite,
-    listed,
-    not_a_number,
-)
+from lossreg.inputs.tables import Cells, Numbers, Table, TableFile, Texts, check_finite, listed, not_a_number
 from lossreg.values import one_line, shown
 from lossreg_builtin.own_data.columns import (
     Mask,
