@@ -90,11 +90,11 @@ class Augmentation:
         Raises:
             DataError: If a transform fails, with its text.
         """
-        from torchvision import tv_tensors
-
-        sample: tuple[Any, ...] = (tv_tensors.Image(picture),)
+        sample: tuple[Any, ...] = (picture,)  # a plain tensor is a picture to them, and quicker
         if mask is not None:
-            sample = (*sample, tv_tensors.Mask(mask))
+            from torchvision import tv_tensors
+
+            sample = (tv_tensors.Image(picture), tv_tensors.Mask(mask))
         for text, transform in zip(self.texts, self.transforms, strict=True):
             try:
                 result = transform(*sample)
