@@ -141,7 +141,7 @@ def parse_augment(texts: str | Sequence[str] | None, *, ignored: int | None = No
     """Builds the transforms that texts name; nothing is read for that.
 
     Args:
-        texts: One text or several: the name of a transform of torchvision.transforms.v2 in snake_case, with parameters
+        texts: One text or several, or a text that is a list of them: the name of a transform of torchvision.transforms.v2 in snake_case, with parameters
             by name or by place. None and no texts are no augmentation.
         ignored: What fills the mask of a segmentation where a transform leaves a gap; None is what fills the picture.
 
@@ -154,7 +154,7 @@ def parse_augment(texts: str | Sequence[str] | None, *, ignored: int | None = No
     """
     if not isinstance(texts, str | Sequence | None):
         raise DataError(f"augment={shown(texts)} is not a text such as 'random_crop(32, padding=4)', or a list of such")
-    written = (texts,) if isinstance(texts, str) else tuple(texts or ())
+    written = _listed(texts) if isinstance(texts, str) else tuple(texts or ())
     if not written:
         return None
     known = transforms_by_name()
@@ -163,6 +163,21 @@ def parse_augment(texts: str | Sequence[str] | None, *, ignored: int | None = No
     return Augmentation(
         tuple(text.strip() for text in written), built, wants_whole=_name_of(nodes[0]) == _plain(WHOLE_PICTURE)
     )
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """The texts of a list, `[random_crop(32), 'random_invert']`; any other text is one."""
+    node = _parsed(text)
+    if not isinstance(node, ast.List | ast.Tuple):
+        return (text,)
+    return tuple(
+        one.value if isinstance(one, ast.Constant) and isinstance(one.value, str) else _source(one, text)
+        for one in node.elts
+    )
+
+
+def _source(node: ast.expr, text: str) -> str:
+    return ast.get_source_segment(text.strip(), node) or text
 
 
 def transforms_by_name() -> dict[str, type[Transform]]:

@@ -65,6 +65,14 @@ def test_a_text_is_the_transform_that_it_names(text: str, peer: v2.Transform) ->
     assert repr(parsed(text).transforms[0]) == repr(peer)
 
 
+def test_a_text_may_be_a_list() -> None:
+    """As it is written behind an option: with and without quotes."""
+    found = parse_augment("[random_crop(32, padding=4), 'random_invert(p=1.0)', random_vertical_flip]")
+    assert found is not None
+    assert found.texts == ("random_crop(32, padding=4)", "random_invert(p=1.0)", "random_vertical_flip")
+    assert parse_augment("[]") is None
+
+
 @pytest.mark.parametrize("name", [name for name in transforms_by_name() if name not in REFUSED])
 def test_every_transform_gives_a_picture(name: str) -> None:
     """Each transform of the installed torchvision makes one picture of 8 bits of one, or is refused with a reason."""

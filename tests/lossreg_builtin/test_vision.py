@@ -150,7 +150,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     torch.manual_seed(1)
-    model = models.squeezenet1_1()
+    model: nn.Module = models.squeezenet1_1()
     torch.save(model.state_dict(), folder / models.SqueezeNet1_1_Weights.IMAGENET1K_V1.url.rpartition("/")[2])
     return model.eval()
 
