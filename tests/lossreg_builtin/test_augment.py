@@ -9,7 +9,8 @@ import torch
 from torchvision.transforms import v2
 
 from lossreg.errors import DataError
-from lossreg_builtin.augment import REFUSED, Augmentation, parse_augment, transforms_by_name
+from lossreg_builtin.augment import Augmentation, parse_augment
+from lossreg_builtin.transform_names import REFUSED, transforms_by_name
 
 #: Those that change no masks: torchvision refuses or warns.
 WITHOUT_MASKS = {"aug_mix", "auto_augment", "rand_augment", "random_erasing", "trivial_augment_wide"}
@@ -160,9 +161,9 @@ def test_a_text_that_is_wrong(text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("random_crop(24)", r"makes pictures of 24x24 of such of 32x32.*end with resize\(\[32, 32\]\)"),
+        ("random_crop(24)", r"turns 32x32 pixels \(height x width\) into 24x24, and.*end with resize\(\[32, 32\]\)"),
         ("random_crop(40)", "fails on a picture of 32x32: ValueError"),
-        ("grayscale", r"makes 1 channels of 3.*grayscale\(3\)"),
+        ("grayscale", r"with 1 channel, and test pictures have 3; grayscale\(3\)"),
     ],
 )
 def test_a_transform_that_does_not_fit(text: str, said: str) -> None:
