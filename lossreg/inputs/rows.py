@@ -10,7 +10,8 @@ import numpy as np
 
 from lossreg.data import Column
 from lossreg.errors import DataError
-from lossreg.inputs.tables import Cells, Numbers, Table, Texts, check_finite, not_a_number, open_table
+from lossreg.inputs.table_files import open_table
+from lossreg.inputs.tables import Cells, Numbers, Table, Texts, check_finite, not_a_number
 from lossreg.suggestions import did_you_mean
 from lossreg.values import shown
 

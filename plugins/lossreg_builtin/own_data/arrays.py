@@ -13,7 +13,8 @@ import torch
 from lossreg.data import Data, Scaling
 from lossreg.errors import DataError
 from lossreg.inputs.rows import UNKNOWN, codes_in
-from lossreg.inputs.tables import Texts, check_file, listed
+from lossreg.inputs.table_files import check_file
+from lossreg.inputs.tables import Texts, listed
 from lossreg.suggestions import did_you_mean
 from lossreg.trained.arrays import read_npy
 from lossreg.values import one_line, shown

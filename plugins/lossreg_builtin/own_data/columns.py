@@ -10,17 +10,7 @@ import numpy as np
 from lossreg.data import Column
 from lossreg.errors import DataError
 from lossreg.inputs.rows import as_texts, codes_in
-from lossreg.inputs.tables import (
-    Cells,
-    Numbers,
-    Table,
-    TableFile,
-    Texts,
-    check_finite,
-    is_number,
-    listed,
-    not_a_number,
-)
+from lossreg.inputs.tables import Cells, Numbers, Table, TableFile, Texts, check_finite, is_number, listed, not_a_number
 from lossreg.values import shown
 
 Missing = Literal["error", "drop", "mean"]

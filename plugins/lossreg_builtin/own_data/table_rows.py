@@ -13,16 +13,7 @@ import numpy as np
 from lossreg.data import Column, Scaling
 from lossreg.errors import DataError
 from lossreg.inputs.rows import UNKNOWN, all_numbers, codes_in, known_cells
-from lossreg.inputs.tables import (
-    Cells,
-    Numbers,
-    Table,
-    TableFile,
-    Texts,
-    check_finite,
-    listed,
-    not_a_number,
-)
+from lossreg.inputs.tables import Cells, Numbers, Table, TableFile, Texts, check_finite, listed, not_a_number
 from lossreg.values import one_line, shown
 from lossreg_builtin.own_data.columns import (
     Mask,
@@ -221,7 +212,8 @@ def scaling_of(rows: Rows, columns: list[Column], is_test: Mask | None, label: s
     Raises:
         DataError: If a column is empty in all training rows, or its numbers are too great to compute with.
     """
-    found = [_moments(cells, is_test, column.name, label) for cells, column in zip(rows.cells, columns, strict=True)]
+    held = np.empty(0, dtype=np.int64) if is_test is None else np.flatnonzero(is_test)
+    found = [_moments(cells, held, column.name, label) for cells, column in zip(rows.cells, columns, strict=True)]
     constant = [column.name for column, (_, std) in zip(columns, found, strict=True) if std == 0.0]
     if constant:
         notes.append(f"the same in all training rows: {listed(constant)}")
@@ -229,28 +221,28 @@ def scaling_of(rows: Rows, columns: list[Column], is_test: Mask | None, label: s
     return Scaling([mean for mean, _ in wide], [std or 1.0 for _, std in wide])
 
 
-def _moments(cells: Cells, is_test: Mask | None, name: str, label: str) -> tuple[float, float]:
-    """Mean and standard deviation of the training numbers that are there; 0 and 1 of a category."""
+def _moments(cells: Cells, is_held: Array, name: str, label: str) -> tuple[float, float]:
+    """Mean and standard deviation of the numbers that are there, but for some rows; 0 and 1 of a category."""
     if isinstance(cells, Texts):
         return 0.0, 1.0
-    values = cells.values
+    values, total, held = cells.values, cells.total, cells.values[is_held]
     if cells.has_missing:
-        values = values[~np.isnan(values) if is_test is None else ~(np.isnan(values) | is_test)]
-        is_test = None
+        values = np.delete(values, is_held)
+        values = values[~np.isnan(values)]
+        total, held = float(values.sum()), values[:0]
     if not len(values):
         raise DataError(f"{label}: column {shown(name)} is empty in all training rows; leave it out of features")
-    # The test rows are taken off the sums of all rows: they are few, and copying the others takes longer.
-    held = values[:0] if is_test is None else values[np.flatnonzero(is_test)]
+    # The other rows are taken off the sums of all: they are few, and copying the rest takes longer.
     count = len(values) - len(held)
     with np.errstate(over="ignore", invalid="ignore"):
-        mean = (float(values.sum()) - float(held.sum())) / count
+        mean = (total - float(held.sum())) / count
         variance = (_squares(values, mean) - _squares(held, mean)) / count
     if not math.isfinite(mean + variance):
         most = np.abs(values).max()
         raise DataError(f"{label}: column {shown(name)} holds numbers up to {most:g}, too great to scale")
     if variance > CANCELLED * mean**2:
         return mean, math.sqrt(variance)
-    train = values if is_test is None else values[~is_test]
+    train = np.delete(values, is_held) if len(held) else values
     return float(train.mean()), 0.0 if train.min() == train.max() else float(train.std())
 
 

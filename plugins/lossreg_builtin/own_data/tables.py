@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 
 from lossreg.data import Column, Data
-from lossreg.inputs.tables import open_table
+from lossreg.inputs.table_files import open_table
 from lossreg.values import one_line
 from lossreg_builtin.own_data.hashing import hashing
 from lossreg_builtin.own_data.splitting import facts_of

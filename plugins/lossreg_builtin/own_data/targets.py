@@ -113,9 +113,9 @@ def target_of_numbers(values: Array, name: str, label: str, task: Task | None, *
 def numbered(values: Array) -> tuple[Array, Array]:
     """The different numbers, sorted, and the place of each value among them."""
     low, high = values.min(), values.max()
-    if high - low > 1 << 16 or not np.array_equal(values, np.floor(values)):
+    shifted = (values - low).astype(np.int64) if high - low <= 1 << 16 else None
+    if shifted is None or not np.array_equal(shifted, values - low):
         return np.unique(values, return_inverse=True)
-    shifted = (values - low).astype(np.int64)
     is_there = np.bincount(shifted) > 0
     return np.flatnonzero(is_there) + low, (np.cumsum(is_there) - 1)[shifted]
 
