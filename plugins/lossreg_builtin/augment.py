@@ -92,11 +92,13 @@ class Augmentation:
         if changed.shape[0] != channels:
             raise DataError(
                 f"augment: {', '.join(self.texts)} gives pictures with {changed.shape[0]} channel"
-                f"{'s' * (changed.shape[0] > 1)}, and test pictures have {channels}; grayscale({channels}) gives that many"
+                f"{'s' * (changed.shape[0] > 1)}, and test pictures have {channels}; grayscale({channels}) gives that "
+                "many"
             )
         raise DataError(
             f"augment: {', '.join(self.texts)} turns {_size(picture)} pixels (height x width) into "
-            f"{_size(changed)}, and test pictures have {height}x{width}; end with resize([{height}, {width}]), or set size"
+            f"{_size(changed)}, and test pictures have {height}x{width}; end with resize([{height}, {width}]), "
+            "or set size"
         )
 
 
