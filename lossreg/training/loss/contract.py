@@ -16,6 +16,7 @@ from lossreg.plugins.isolation import is_from_outside
 from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.loss.blame import check_own_parameters
 from lossreg.training.loss.gradients import SparseGradient, sparse_gradients
+from lossreg.training.seeds import forked_generators
 
 if TYPE_CHECKING:
     from lossreg.components import Loss
@@ -95,7 +96,7 @@ def check_contract(
         if component.input in ("probabilities", "log_probabilities"):
             raise mismatch(f"the loss takes {component.input}, which a regression does not have. {fitting}")
     inputs, targets = splits["train"].head(plan.largest)
-    with torch.random.fork_rng(), torch.enable_grad():
+    with forked_generators(), torch.enable_grad():
         probe, is_copy = _copy(objective)
         output = _forward(probe, inputs, mismatch)
         _check_shapes(output, targets, data, mismatch)

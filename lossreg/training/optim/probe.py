@@ -27,6 +27,7 @@ from lossreg.training.optim.optimizer import OptimizerPlan
 from lossreg.training.optim.param_groups import OptimizerGroup
 from lossreg.training.optim.stand_ins import as_sparse, copy_optimizer, stand_ins_of
 from lossreg.training.optim.trial_step import cannot_step
+from lossreg.training.seeds import forked_generators, seed_construction
 from lossreg.training.selection import Choice
 
 if TYPE_CHECKING:
@@ -260,7 +261,7 @@ def _groups_out(plan: OptimizerPlan, device: torch.device, failure: BaseExceptio
         return ""
     grouped = attrs.evolve(plan, has_patterns=True)
     try:
-        with torch.random.fork_rng(), warnings.catch_warnings():
+        with forked_generators(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             grouped.build(stand_ins_of(grouped, device))
     except LossregError as error:
@@ -330,9 +331,9 @@ def _try(needs: Needs, make: Callable[[], Subject], *, tells_loss: bool = False)
     """
     passes = set()
     elsewhere = False
-    with torch.random.fork_rng(), torch.enable_grad(), warnings.catch_warnings():
+    with forked_generators(), torch.enable_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the optimizer of the run gives them
-        torch.manual_seed(0)
+        seed_construction(0)
         try:
             subject = make()
             optimizer = subject.optimizer
@@ -375,7 +376,7 @@ def _maker(plan: OptimizerPlan, device: torch.device) -> Callable[[], Subject] |
         stand_ins = stand_ins_of(plan, device)
         return Subject(plan.build(stand_ins), stand_ins.backward)
 
-    with torch.random.fork_rng(), warnings.catch_warnings():
+    with forked_generators(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the optimizer of the run gives them
         make()
     return make
