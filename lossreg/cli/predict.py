@@ -64,7 +64,7 @@ def predict_command(
     with StdoutToStderr(), signals_as_exits():
         run = load_run(**options)
         told = check_top(run, top)
-        place = None if out is None else predictions_place(out, run.data.task)
+        place = None if out is None else predictions_place(out, run.data.task, inputs)
         scaling_note(run, inputs)
         found = predict_files(run, inputs, resize=resize, as_is=as_is, batch_size=batch_size)
         if place is not None:

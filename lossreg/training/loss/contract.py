@@ -18,6 +18,7 @@ from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.loss.blame import check_own_parameters
 from lossreg.training.loss.fitting import is_for, misfit
 from lossreg.training.loss.gradients import SparseGradient, sparse_gradients
+from lossreg.training.seeds import forked_generators
 
 if TYPE_CHECKING:
     from lossreg.components import Loss
@@ -97,7 +98,7 @@ def check_contract(
     if objective.adapter.target == "one_hot" and getattr(objective.adapter.criterion, "log_target", False):
         raise mismatch("the loss takes logarithms (log_target=True), which the zeros of one-hot targets do not have")
     inputs, targets = splits["train"].head(plan.largest)
-    with torch.random.fork_rng(), torch.enable_grad():
+    with forked_generators(), torch.enable_grad():
         probe, is_copy = _copy(objective)
         output = _forward(probe, inputs, mismatch)
         _check_shapes(output, targets, data, mismatch)
