@@ -94,7 +94,6 @@ def test_the_first_convolution_is_made_for_the_channels(name: str, channels: int
     [
         (SMALL, "classification", 1, 17),
         ("mobilenet_v3_small", "classification", 3, 8),
-        ("shufflenet_v2_x0_5", "classification", 2, 8),
         ("lraspp_mobilenet_v3_large", "segmentation", 1, 16),
     ],
 )
