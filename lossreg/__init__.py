@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lossreg.comparison.api import compare
     from lossreg.comparison.results import Comparison
+    from lossreg.component_table import ComponentTable
     from lossreg.components import Dataset, Loss, Model, Observer, Optimizer, Scheduler
     from lossreg.data import Data, Scaling
     from lossreg.errors import (
@@ -73,6 +74,7 @@ __all__ = [
     "Comparison",
     "ComponentError",
     "ComponentSpec",
+    "ComponentTable",
     "ConfigError",
     "ContractError",
     "Data",
@@ -127,6 +129,7 @@ __all__ = [
 _MODULES = {
     "comparison.api": ("compare",),
     "comparison.results": ("Comparison",),
+    "component_table": ("ComponentTable",),
     "components": ("Dataset", "Loss", "Model", "Observer", "Optimizer", "Scheduler"),
     "data": ("Data", "Scaling"),
     "errors": tuple(name for name in __all__ if name.endswith("Error")),

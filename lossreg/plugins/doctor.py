@@ -67,7 +67,9 @@ def examine(point: EntryPoint, attempt: Callable[[Entry], list[str]]) -> dict[st
     if any(hook["problem"] for hook in findings["hooks"]):
         return findings
     try:
-        components = collect(plugin, point.name)
+        offered = collect(plugin, point.name)
+        version = point.provenance.version
+        components = [*offered.components, *(one for table in offered.tables for one in table.components(version))]
     except LossregError as error:
         return {**findings, "problem": error.message}
     except BaseException as error:

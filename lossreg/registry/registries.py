@@ -188,6 +188,8 @@ class Registries:
         self._reports.append(report)
         for component in report.components:
             self.of(component.kind).add(component, report.provenance)
+        for table in report.tables:
+            self.of(table.kind).add_table(table, report.provenance)
 
     def registering(self) -> Registries:
         """The set that `register` adds to: this one, or the one that a file is being loaded for."""
@@ -200,7 +202,7 @@ class Registries:
         return _restored, (self.settings, [(entry.component, entry.provenance) for entry in self._local()])
 
     def _local(self) -> list[RegistryEntry[Any]]:
-        return [e for kind in KINDS for e in self.of(kind).entries if e.provenance.plugin == LOCAL]
+        return [e for kind in KINDS for e in self.of(kind).declared if e.provenance.plugin == LOCAL]
 
 
 def _the_default() -> Registries:

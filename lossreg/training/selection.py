@@ -205,7 +205,7 @@ def select_loss(selection: Selection, task: Task, registries: Registries) -> Cho
 
 def declaration_of(criterion: object, registries: Registries) -> Loss | None:
     """What a built-in loss declares whose class this object has, such as `torch.nn.CrossEntropyLoss()`; else None."""
-    for entry in registries.losses.entries:
+    for entry in registries.losses.declared:
         if entry.provenance.plugin == BUILTIN and entry.factory is type(criterion):
             return entry.component
     return None

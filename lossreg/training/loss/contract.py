@@ -160,7 +160,7 @@ def _of_several(probe: Objective, output: Tensor, targets: Tensor, split: Split)
 
 def _fitting(data: Data, losses: Registry[Loss, Any], failed: Loss | None) -> str:
     """A sentence on the losses for a task, but the one that it is said of."""
-    usable = [entry for entry in losses.entries if entry.component.deprecated is None]
+    usable = [entry for entry in losses.declared if entry.component.deprecated is None]
     known = [entry for entry in usable if entry.component is not failed]
     if data.task == "regression":
         known = [e for e in known if e.component.target == "dense" and e.component.input in ("any", "logits")]

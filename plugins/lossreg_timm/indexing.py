@@ -1,0 +1,74 @@
+"""What timm has, from its own registries; this imports timm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import timm
+import timm.models
+import timm.optim
+
+from lossreg.errors import LossregError
+from lossreg.names import check_name
+from lossreg_bridges.candidates import SIZE, Candidate, candidate, first_sentence
+
+DISTRIBUTION = "timm"
+
+#: Those for some parameters only, which steps of small weights do not show.
+_ROUTES = {"muon": "hidden_weights", "nmuon": "hidden_weights", "adamuon": "hidden_weights", "nadamuon": "hidden_weights"}
+
+
+def candidates() -> Iterator[Candidate]:
+    """Optimizers, then models."""
+    yield from map(_optimizer, timm.optim.list_optimizers())
+    yield from map(_model, timm.list_models())
+
+
+def _optimizer(name: str) -> Candidate:
+    info = timm.optim.get_optimizer_info(name)
+    found = info.opt_class
+    if isinstance(found, str):
+        return Candidate("optimizer", name, found, {}, f"it is in {found.partition('.')[0]}, and needs CUDA")
+    target = f"timm.optim:{found.__name__}"
+    if getattr(timm.optim, found.__name__, None) is not found:
+        target = f"{found.__module__}:{found.__name__}"
+    # timm's own factory gives this momentum to all that have one.
+    defaults = {**({"momentum": 0.9} if info.has_momentum else {}), **(info.defaults or {})}
+    return candidate(
+        "optimizer",
+        name,
+        target,
+        found,
+        positional=1,
+        defaults=defaults,
+        hidden=("foreach", "differentiable", "capturable", "fused"),
+        summary=info.description.rstrip("."),
+        **({"routes": _ROUTES[name]} if name in _ROUTES else {}),
+    )
+
+
+def _model(name: str) -> Candidate:
+    found = timm.models.model_entrypoint(name)
+    target = f"{found.__module__}:{found.__name__}"
+    try:
+        check_name(name, "a model")
+    except LossregError as error:
+        return Candidate("model", name, target, {}, error.message)
+    return candidate(
+        "model",
+        name,
+        target,
+        found,
+        defaults={"pretrained": False},
+        # Behind the one parameter that the function names it takes any.
+        runtime_args={"num_classes": "num_classes", "in_chans": "in_channels"},
+        example={SIZE: _size(name)},
+        family=found.__module__,
+        summary=first_sentence(found) or f"A network of {found.__module__}",
+    )
+
+
+def _size(name: str) -> tuple[int, ...]:
+    """The size of the pictures that a model is made for."""
+    config = timm.models.get_pretrained_cfg(name)
+    return tuple(config.input_size) if config is not None else (3, 224, 224)
