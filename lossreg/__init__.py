@@ -1,4 +1,4 @@
-"""Losses, optimizers, schedulers, models and data sets for PyTorch training, picked by name.
+"""Losses, optimizers, schedulers, models, data sets and metrics for PyTorch training, picked by name.
 
     import lossreg
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lossreg.comparison.api import compare
     from lossreg.comparison.results import Comparison
     from lossreg.component_table import ComponentTable
-    from lossreg.components import Dataset, Loss, Model, Observer, Optimizer, Scheduler
+    from lossreg.components import Dataset, Loss, Metric, Model, Observer, Optimizer, Scheduler
     from lossreg.data import Data, Scaling
     from lossreg.errors import (
         AmbiguousNameError,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         datasets,
         load_registries,
         losses,
+        metrics,
         models,
         observers,
         optimizers,
@@ -88,6 +89,7 @@ __all__ = [
     "LoadedRun",
     "Loss",
     "LossregError",
+    "Metric",
     "MissingLibraryError",
     "Model",
     "Observer",
@@ -117,6 +119,7 @@ __all__ = [
     "load_registries",
     "load_run",
     "losses",
+    "metrics",
     "models",
     "observers",
     "optimizers",
@@ -130,14 +133,15 @@ _MODULES = {
     "comparison.api": ("compare",),
     "comparison.results": ("Comparison",),
     "component_table": ("ComponentTable",),
-    "components": ("Dataset", "Loss", "Model", "Observer", "Optimizer", "Scheduler"),
+    "components": ("Dataset", "Loss", "Metric", "Model", "Observer", "Optimizer", "Scheduler"),
     "data": ("Data", "Scaling"),
     "errors": tuple(name for name in __all__ if name.endswith("Error")),
     "expression": ("Expression",),
     "hookspecs": ("hookimpl",),
     "registry.entry": ("RegistryEntry",),
     "registry.registries": (
-        "Registries", "datasets", "load_registries", "losses", "models", "observers", "optimizers", "schedulers",
+        "Registries", "datasets", "load_registries", "losses", "metrics", "models", "observers", "optimizers",
+        "schedulers",
     ),
     "registry.registry": ("Registry",),
     "resume_check.api": ("verify_resume",),

@@ -13,7 +13,7 @@ from lossreg.errors import ComponentError
 from lossreg.names import check_name, with_article
 from lossreg.values import shown
 
-KINDS = ("loss", "optimizer", "scheduler", "model", "dataset", "observer")
+KINDS = ("loss", "optimizer", "scheduler", "model", "dataset", "metric", "observer")
 
 #: What a runner can supply to a factory's parameter.
 RUNTIME_NAMES = frozenset(
@@ -33,6 +33,8 @@ RUNTIME_NAMES = frozenset(
         "in_channels",
         "in_features",
         "out_features",
+        "ignore_index",  # the target that the loss leaves out, or None
+        "monitor_better",  # "higher" or "lower": which values are better of the metric that a scheduler follows
     }
 )
 
@@ -326,6 +328,60 @@ class Dataset(Component):
     kind: ClassVar[str] = "dataset"
 
     model: str = attrs.field(kw_only=True)
+
+
+def _check_bounds(component: Component, attribute: Any, value: Any) -> None:
+    is_pair = isinstance(value, tuple) and len(value) == 2
+    numbers: list[Any] = [one for one in value if one is not None] if is_pair else [None]
+    is_right = all(isinstance(one, int | float) and not isinstance(one, bool) for one in numbers)
+    if not is_right or (len(numbers) == 2 and not numbers[0] < numbers[1]):
+        raise ComponentError(
+            f"{component.what} has {attribute.name}={shown(value)}; it is the least and the greatest value, each a "
+            "number or None"
+        )
+
+
+def _pair(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+@attrs.frozen
+class Metric(Component):
+    """A measure of how good a model is on a split. Its factory returns an object that sums up a split in parts.
+
+    The object has `update(input, target)`, which takes a batch; `compute()`, which gives one number for all batches
+    since the last `reset()`, a 0-d tensor or a Python number; and `reset()`. The value must be that of the whole split,
+    however it is cut into batches. Where several processes evaluate together, each is given every batch, in order. One
+    whose state adds up may spare them that: it has `sums`, a mapping from names to tensors that are the sums over the
+    batches so far; each process updates it with batches of its own then, and before `compute()` the sums are those of
+    all.
+
+    Attributes:
+        better: Whether `"higher"` or `"lower"` values are better; None if neither is, so that nothing goes by it.
+        target: What it compares with: `"index"`, class indices `(N, *)`; `"dense"`, numbers of the input's shape; or
+            `"any"`, the targets of the data set as they are. Class indices become one-hot for a dense one that takes
+            logits or probabilities.
+        input: What it takes of the model's output: `"any"` or `"logits"` as it is; `"log_probabilities"` or
+            `"probabilities"` after a (log-)softmax over dimension 1; or `"labels"`, the index of the greatest output
+            of each position, `(N, *)`.
+        bounds: The least and the greatest value that it can have; None is no bound.
+
+    Example:
+        >>> Metric("f1", "my_metrics:F1", better="higher", target="index", input="labels", bounds=(0, 1)).contract()
+        {'better': 'higher', 'target': 'index', 'input': 'labels', 'bounds': (0, 1)}
+    """
+
+    kind: ClassVar[str] = "metric"
+    registered_fields: ClassVar[Mapping[str, Any]] = {"target": "any"}
+
+    better: Literal["higher", "lower"] | None = attrs.field(kw_only=True, validator=_one_of("higher", "lower", None))
+    target: Literal["index", "dense", "any"] = attrs.field(kw_only=True, validator=_one_of("index", "dense", "any"))
+    input: Literal["any", "logits", "log_probabilities", "probabilities", "labels"] = attrs.field(
+        default="any", kw_only=True, validator=_one_of("any", "logits", "log_probabilities", "probabilities", "labels")
+    )
+    bounds: tuple[float | None, float | None] = attrs.field(
+        default=(None, None), kw_only=True, converter=_pair, validator=_check_bounds
+    )
 
 
 def _check_seconds(component: Component, attribute: Any, value: object) -> None:

@@ -55,8 +55,11 @@ COMPONENT_FIELDS: Mapping[str, str] = {
 }
 
 
-#: Where the settings name observers, of which there may be several.
-OBSERVE = "observe"
+#: Where the settings name metrics and observers, of which there may be several.
+METRICS, OBSERVE = "metrics", "observe"
+
+#: Field of a RunSpec that names several components -> their kind.
+LISTED_FIELDS: Mapping[str, str] = {METRICS: "metric", OBSERVE: "observer"}
 
 #: What a resumed run may set anew: it changes neither the steps that are left nor the rows of past ones.
 CHANGEABLE = ("epochs", "max_steps", "max_time", "checkpoint_every", "keep", "best", "nan", "observe")
@@ -104,6 +107,8 @@ SYNONYMS: Mapping[str, str] = {
     "validation_fraction": "validate",
     "early_stopping_patience": "patience",
     "n_iter_no_change": "patience",
+    "metric": "metrics",
+    "scoring": "metrics",
     "logger": "observe",
     "loggers": "observe",
     "tracker": "observe",
@@ -183,18 +188,26 @@ class _Components(Check):
                 raise ConfigError(f"{name}: {one.text} is given twice")
 
 
-def _all_parsed(value: str | ComponentSpec | Iterable[str | ComponentSpec] | None) -> Any:
+def _all_parsed(value: str | ComponentSpec | Iterable[str | ComponentSpec] | None, name: str) -> Any:
     """One spec, or a list of them; nothing for None and for the word `none` alone."""
     if value is None:
         return ()
     if isinstance(value, Mapping) or not isinstance(value, str | ComponentSpec | Iterable):
         raise ConfigError(
-            f"observe is a list of spec texts such as 'name(key=value)', not {shown(value)}; write observe = [...]"
+            f"{name} is a list of spec texts such as 'name(key=value)', not {shown(value)}; write {name} = [...]"
         )
     given = (value,) if isinstance(value, str | ComponentSpec) else tuple(value)
     if len(given) == 1 and isinstance(given[0], str) and normalize(given[0]) == "none":
         return ()
     return tuple(map(_parsed, given))
+
+
+def _metrics(value: Any) -> Any:
+    return _all_parsed(value, METRICS)
+
+
+def _observe(value: Any) -> Any:
+    return _all_parsed(value, OBSERVE)
 
 
 def _freeze(value: Any) -> Any:
@@ -412,6 +425,12 @@ class RunSpec:
             default="none",
         ),
     )
+    metrics: tuple[ComponentSpec, ...] = attrs.field(
+        default=(),
+        converter=_metrics,
+        validator=_Components(),
+        metadata=described("What is measured of the model beside the loss.", "--metric", default="none"),
+    )
     monitor: str | None = attrs.field(
         default=None,
         converter=plain_or_none,
@@ -498,7 +517,7 @@ class RunSpec:
     )
     observe: tuple[ComponentSpec, ...] = attrs.field(
         default=(),
-        converter=_all_parsed,
+        converter=_observe,
         validator=_Components(),
         metadata=described("What watches the run, such as a tracker.", default="none"),
     )
@@ -525,7 +544,7 @@ class RunSpec:
         """The fields and their plain values: components as canonical text, as JSON and TOML hold them."""
         for field in attrs.fields(type(self)):
             value = getattr(self, field.name)
-            yield field.name, [spec.text for spec in value] if field.name == OBSERVE else _plain(value)
+            yield field.name, [spec.text for spec in value] if field.name in LISTED_FIELDS else _plain(value)
 
 
 def _plain(value: Any) -> Any:

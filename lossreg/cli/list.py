@@ -88,9 +88,9 @@ def list_command(
 ) -> None:
     """List components: all of them, those of a KIND, or those whose name fits a PATTERN.
 
-    KIND is loss, optimizer, scheduler, model, dataset or observer (or losses, opt, ...). PATTERN may have * and ?, and
-    is compared with the name and the full id. Of plugins that bring in the hundreds of components of another package
-    the number is shown, unless a PATTERN, --of, --where or --all asks for them.
+    KIND is loss, optimizer, scheduler, model, dataset, metric or observer (or losses, opt, ...). PATTERN may have * and
+    ?, and is compared with the name and the full id. Of plugins that bring in the hundreds of components of another
+    package the number is shown, unless a PATTERN, --of, --where or --all asks for them.
 
     \b
     Examples:

@@ -48,8 +48,8 @@ def _complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) 
 def show_command(kind: str, name: str | None, as_json: bool, plot: str | None) -> None:
     """Show one component: where it comes from, its parameters with their defaults, its contract, its documentation.
 
-    KIND is loss, optimizer, scheduler, model, dataset or observer, and may be left out where one component has the
-    name; NAME is a short name, a full id, or a spec text, whose parameters are checked.
+    KIND is loss, optimizer, scheduler, model, dataset, metric or observer, and may be left out where one component has
+    the name; NAME is a short name, a full id, or a spec text, whose parameters are checked.
 
     \b
     Examples:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from lossreg.components import KINDS, Component, Dataset, Loss, Model, Observer, Optimizer, Scheduler
+from lossreg.components import KINDS, Component, Dataset, Loss, Metric, Model, Observer, Optimizer, Scheduler
 from lossreg.errors import ConfigError, PluginError
 from lossreg.names import canonical
 from lossreg.plugins.checks import hooks_of
@@ -59,6 +59,7 @@ class Registries:
         schedulers: Registry of learning-rate schedulers.
         models: Registry of models.
         datasets: Registry of data sets.
+        metrics: Registry of metrics.
         observers: Registry of observers.
     """
 
@@ -73,6 +74,7 @@ class Registries:
         self.schedulers: Registry[Scheduler, torch.optim.lr_scheduler.LRScheduler] = Registry(Scheduler, self)
         self.models: Registry[Model, torch.nn.Module] = Registry(Model, self)
         self.datasets: Registry[Dataset, Data] = Registry(Dataset, self)
+        self.metrics: Registry[Metric, Any] = Registry(Metric, self)
         self.observers: Registry[Observer, object] = Registry(Observer, self)
 
     def of(self, kind: str) -> Registry[Any, Any]:
@@ -271,4 +273,5 @@ optimizers = default.optimizers
 schedulers = default.schedulers
 models = default.models
 datasets = default.datasets
+metrics = default.metrics
 observers = default.observers

@@ -11,11 +11,12 @@ import torch
 from lossreg.data import Data
 from lossreg.errors import ConfigError
 from lossreg.past_runs.origins import check_origin
+from lossreg.run_spec import METRICS
 from lossreg.spec import ComponentSpec
 from lossreg.trained.loading import LoadedRun
 from lossreg.training.evaluate import split_metrics
 from lossreg.training.hardware.memory_format import Layout
-from lossreg.training.selection import Choice, Request, select_field
+from lossreg.training.selection import Choice, Request, select_field, select_metrics
 from lossreg.training.setup import set_up_evaluation
 from lossreg.values import finite, one_line, shown
 
@@ -33,8 +34,8 @@ class EvaluatedRun:
         split: `test`, `validation` or `train`.
         data: The data set, as a person would name it.
         samples: How many there are.
-        metrics: `test_loss`, and `test_accuracy` or `test_mean_absolute_error`; of another split with its name. The
-            loss is None if it is not finite.
+        metrics: `test_loss`, `test_accuracy` or `test_mean_absolute_error`, and those that the run names; of another
+            split with its name. What is not finite is None.
         weights: Which weights were evaluated.
     """
 
@@ -73,12 +74,12 @@ def evaluate_run(
     if split == "validation" and (data is not None or run.spec.validate is None):
         owner = "another data set" if data is not None else one_line(str(run.directory))
         raise ConfigError(f"{owner} has no validation split; the splits are train and test")
-    choice = _data(run, data)
+    choice, measuring = _data(run, data), _metrics(run)
     spec = _spec(run, own=data is None)
     if batch_size is not None:
         spec = attrs.evolve(spec, batch_size=batch_size)
     chosen = {**run.chosen, "data": choice}
-    evaluation = set_up_evaluation(run.objective, chosen, spec, run.device, run.registries)
+    evaluation = set_up_evaluation(run.objective, chosen, spec, run.device, run.registries, measuring)
     try:
         _check_task(run, evaluation.samples.data, choice)
         metrics = split_metrics(evaluation, split)
@@ -110,6 +111,14 @@ def _data(run: LoadedRun, data: str | ComponentSpec | Data | None) -> Choice:
     choice = select_field("data", Request(spec, objects, run.registries))
     assert choice is not None  # noqa: S101  # a spec has a data set
     return choice
+
+
+def _metrics(run: LoadedRun) -> list[Choice]:
+    """The metrics that the run names; what was a Python object is left out."""
+    for name, origin in run.summary.built.items():
+        if name.startswith("metric."):
+            check_origin(METRICS, origin, one_line(str(run.directory)), run.registries)
+    return select_metrics(Request(run.spec, {}, run.registries))
 
 
 def _spec(run: LoadedRun, *, own: bool) -> Any:

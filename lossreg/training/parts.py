@@ -13,7 +13,7 @@ import torch
 
 import lossreg
 from lossreg.data import Data
-from lossreg.run_spec import RunSpec
+from lossreg.run_spec import METRICS, RunSpec
 from lossreg.training.choosing import Choices
 from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.data.digest import digest_of
@@ -31,6 +31,7 @@ from lossreg.training.optim.schedules import JointSchedule
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
+    from lossreg.training.metrics.named import BuiltMetric
     from lossreg.training.weights import Weights
 
 Facts = Mapping[str, Any]  # field -> id, all parameters and provenance of what was built by name, for reading
@@ -85,6 +86,7 @@ class Fit:
         unused: Whether the loss does not depend on some trainable parameter, which several processes must know.
         facts: Of model and loss.
         warnings: Sentences to show before the run.
+        metrics: What is measured beside the loss, because the run names it.
     """
 
     objective: Objective
@@ -94,6 +96,7 @@ class Fit:
     unused: bool
     facts: Facts
     warnings: tuple[str, ...] = ()
+    metrics: tuple[BuiltMetric, ...] = ()
 
 
 @attrs.frozen(eq=False)
@@ -165,7 +168,8 @@ class Parts:
         weights: Which weights are evaluated, kept and saved.
         choices: What is chosen by metrics.
         freezing: Which parameters are frozen, and until when.
-        observers: Facts of the observers that are named.
+        observers: Facts of the metrics and observers that are named.
+        measures: Measure -> the metric that it is, and which of its values are better: for those who read the record.
         initial: Where the weights come from that the run starts from; None where they are new.
         warnings: Sentences to show before the run starts.
     """
@@ -182,6 +186,7 @@ class Parts:
     choices: Choices
     freezing: Freezing
     observers: Facts
+    measures: Mapping[str, Mapping[str, Any]]
     initial: dict[str, Any] | None
     warnings: list[str]
 
@@ -214,7 +219,8 @@ class Parts:
         return {
             "repeatable": self.repeatable,
             "objects": dict(self.objects),
-            "spec": {**dict(self.spec.items()), **dict.fromkeys(self.objects)},  # an object has no text
+            # An object has no text; of metrics, others have one.
+            "spec": {**dict(self.spec.items()), **dict.fromkeys(field for field in self.objects if field != METRICS)},
             "components": self.components,
             "contract": {
                 "input": adapter.input,
@@ -244,6 +250,7 @@ class Parts:
             "validation": None if self.samples.held_out is None else dict(self.samples.held_out),
             "chosen_on": self.choices.chosen_on,
             "choosing": dict(self.choices.deciders),
+            "measures": {name: dict(measure) for name, measure in self.measures.items()},
             "steps_per_epoch": self.samples.plan.steps,
             "groups": self.optimization.groups,
             "schedules": self.optimization.schedules,

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import torch
 
-from lossreg.run_spec import OBSERVE, RunSpec
+from lossreg.run_spec import LISTED_FIELDS, RunSpec
 from lossreg.spec import ComponentSpec, texts_of
 from lossreg.training.optim.needs import Needs
 from lossreg.training.optim.scheduler import EpochRates
@@ -28,7 +28,8 @@ class RunResult:
         metrics: One row for each epoch, as in `metrics.jsonl`: epoch, step, lr, train_loss, test_loss, test_accuracy
             or test_mean_absolute_error (with a validation split validation_loss and so on instead),
             samples_per_second, seconds; with `eval_train` also train_loss_after and train_accuracy or
-            train_mean_absolute_error, of the weights at the epoch's end.
+            train_mean_absolute_error, of the weights at the epoch's end. Each metric that the run names is there, too:
+            test_f1.
         directory: The run directory.
         model: The trained model, on the run's device; with the weights that `final["weights"]` names.
         loss: The loss; its own weights, if it has any, were trained with the model's.
@@ -124,10 +125,10 @@ def _components(plan: Plan) -> list[str]:
     """A line for each setting, with all parameters of a component."""
     lines = []
     for field, text in plan.spec.items():
-        if field == OBSERVE:
+        if field in LISTED_FIELDS:
             each = [
-                _component(plan.components[f"observer.{number}"], spec)
-                for number, spec in enumerate(plan.spec.observe, start=1)
+                _component(plan.components[f"{LISTED_FIELDS[field]}.{number}"], spec)
+                for number, spec in enumerate(getattr(plan.spec, field), start=1)
             ]
             lines += [f"{field:<20}{one}" for one in each or ["none"]]
             continue

@@ -6,7 +6,8 @@ recorded, and a later torch with other defaults changes no run. Where they diffe
 
 from __future__ import annotations
 
-from lossreg import Dataset, Loss, Model, Optimizer, Scheduler, hookimpl
+from lossreg import Dataset, Loss, Metric, Model, Optimizer, Scheduler, hookimpl
+from lossreg_builtin.metrics import METRICS
 from lossreg_builtin.optimizers import OPTIMIZERS
 from lossreg_builtin.schedulers import SCHEDULERS
 
@@ -61,6 +62,12 @@ def lossreg_optimizers() -> list[Optimizer]:
 def lossreg_schedulers() -> list[Scheduler]:
     """All of torch's, and a warm-up."""
     return SCHEDULERS
+
+
+@hookimpl
+def lossreg_metrics() -> list[Metric]:
+    """Measures of class labels, of probabilities and of numbers."""
+    return METRICS
 
 
 @hookimpl

@@ -11,7 +11,7 @@ import attrs
 import pytest
 import torch
 
-from lossreg.components import KINDS, Component, Dataset, Loss, Model, Observer, Optimizer, Scheduler
+from lossreg.components import KINDS, Component, Dataset, Loss, Metric, Model, Observer, Optimizer, Scheduler
 from lossreg.data import Data
 from lossreg.errors import ComponentError, DataError
 from lossreg.expression import WORDS
@@ -23,6 +23,7 @@ RECORDS: dict[str, Component] = {
     "scheduler": Scheduler("step_lr", "torch.optim.lr_scheduler:StepLR", "Steps"),
     "model": Model("mlp", "acme.models:mlp", "A perceptron"),
     "dataset": Dataset("digits", "acme.data:digits", "Digits", model="mlp"),
+    "metric": Metric("f1", "acme.metrics:F1", "F1", better="higher", target="index"),
     "observer": Observer("tracker", "acme.tracking:Tracker", "A tracker"),
 }
 

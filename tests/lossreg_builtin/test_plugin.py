@@ -37,6 +37,10 @@ def test_the_built_in_names() -> None:
         ],
         "model": ["mlp", "mnist_cnn"],
         "dataset": ["diabetes", "digits", "fashion_mnist", "kmnist", "mnist"],
+        "metric": [
+            "accuracy", "auroc", "f1", "mean_absolute_error", "mean_dice", "mean_iou", "mean_squared_error",
+            "root_mean_squared_error", "top_k",
+        ],
             "observer": [],
     }  # fmt: skip
 

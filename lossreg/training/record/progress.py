@@ -48,7 +48,7 @@ class Progress:
         )
         if run.step:
             self._line(f"going on at epoch {run.epoch}, after step {run.step}")
-        self._view = RunView(run.spec.epochs, plan.steps, len(split), done=run.step)
+        self._view = RunView(run.spec.epochs, plan.steps, len(split), done=run.step, named=[*parts.measures])
         self._area = open_area(self._stream, self._view.draw)
 
     def lossreg_logged(self, run: Run, record: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ import attrs
 from lossreg.checkpoints.folder import Checkpoint, CheckpointFolder
 from lossreg.checkpoints.manifest import MANIFEST
 from lossreg.errors import ConfigError
-from lossreg.run_spec import CHANGEABLE, COMPONENT_FIELDS, RunSpec
+from lossreg.run_spec import CHANGEABLE, RunSpec
 from lossreg.training.hardware.launcher import launch_id
 from lossreg.training.record.differences import other_facts, other_samples, other_versions
 from lossreg.training.record.directory import CHECKPOINTS, RunDirectory, absolute_path
@@ -166,8 +166,7 @@ def _differences(record: RunRecord, spec: RunSpec) -> list[str]:
     then, now_ = RunSpec.from_mapping(named, str(record.file)), dict(spec.items())
     found = []
     for key, was in then.items():
-        is_object = key in record.objects
-        if key not in CHANGEABLE and was != now_[key] and not (is_object and key in COMPONENT_FIELDS):
+        if key not in CHANGEABLE and was != now_[key] and key not in record.objects:
             found.append(f"{key} was {_text(was)} and is {_text(now_[key])}")
     return found
 

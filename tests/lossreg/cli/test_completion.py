@@ -104,8 +104,8 @@ def test_paths_are_completed_by_the_shell_itself(ask: Ask) -> None:
 
 @pytest.mark.parametrize("command", ["list", "show"])
 def test_kinds_are_completed(command: str, ask: Ask) -> None:
-    """`list` and `show` are offered the six kinds."""
-    kinds = {"loss", "optimizer", "scheduler", "model", "dataset", "observer"}
+    """`list` and `show` are offered the seven kinds."""
+    kinds = {"loss", "optimizer", "scheduler", "model", "dataset", "metric", "observer"}
     assert set(complete(ask, f"lossreg {command} ")) == kinds
 
 

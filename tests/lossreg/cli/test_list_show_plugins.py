@@ -93,9 +93,9 @@ def test_a_kind_is_listed_in_json(lossreg_command: Command, kind: str) -> None:
 
 
 def test_all_kinds_are_listed_in_the_order_of_the_words(lossreg_command: Command) -> None:
-    """`list` alone gives a block for each of the six kinds."""
+    """`list` alone gives a block for each of the seven kinds."""
     heads = [line for line in output(lossreg_command, "list").splitlines() if line and not line.startswith(" ")]
-    assert heads == ["losses", "optimizers", "schedulers", "models", "datasets", "observers"]
+    assert heads == ["losses", "optimizers", "schedulers", "models", "datasets", "metrics", "observers"]
 
 
 def test_all_kinds_are_listed_in_json(lossreg_command: Command) -> None:

@@ -41,7 +41,7 @@ def refused(command: Command, line: str, *parts: str) -> Outcome:
     return outcome
 
 
-KINDS = "loss, optimizer, scheduler, model, dataset, observer"
+KINDS = "loss, optimizer, scheduler, model, dataset, metric, observer"
 
 
 @pytest.mark.parametrize("verb", ["run", "plan"])

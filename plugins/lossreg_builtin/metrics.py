@@ -1,0 +1,102 @@
+"""The table of metrics. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from lossreg import Metric
+
+_CLASSES = {"num_classes": "num_classes", "ignore_index": "ignore_index"}
+
+METRICS = [
+    Metric(
+        "accuracy",
+        "lossreg_builtin.class_counts:Accuracy",
+        "The share of positions whose class is predicted; average='macro' is balanced accuracy",
+        defaults={"average": "micro"},
+        runtime_args=_CLASSES,
+        better="higher",
+        input="labels",
+        target="index",
+        bounds=(0, 1),
+    ),
+    Metric(
+        "top_k",
+        "lossreg_builtin.top_k:TopK",
+        "The share of positions whose class is among the k most likely ones",
+        defaults={"k": 5},
+        runtime_args=_CLASSES,
+        better="higher",
+        input="logits",
+        target="index",
+        bounds=(0, 1),
+    ),
+    Metric(
+        "f1",
+        "lossreg_builtin.class_counts:F1",
+        "Harmonic mean of precision and recall, averaged over classes",
+        defaults={"average": "macro"},
+        runtime_args=_CLASSES,
+        better="higher",
+        input="labels",
+        target="index",
+        bounds=(0, 1),
+    ),
+    Metric(
+        "auroc",
+        "lossreg_builtin.auroc:AUROC",
+        "Area under the ROC curve, each class against all others",
+        defaults={"average": "macro"},
+        runtime_args={"ignore_index": "ignore_index"},
+        better="higher",
+        input="probabilities",
+        target="index",
+        bounds=(0, 1),
+    ),
+    Metric(
+        "mean_dice",
+        "lossreg_builtin.class_counts:MeanDice",
+        "Mean over classes of the Dice coefficient of labels, over the whole split",
+        defaults={"background": True},
+        runtime_args=_CLASSES,
+        better="higher",
+        input="labels",
+        target="index",
+        bounds=(0, 1),
+    ),
+    Metric(
+        "mean_iou",
+        "lossreg_builtin.class_counts:MeanIoU",
+        "Mean over classes of the intersection over union, over the whole split",
+        defaults={"background": True},
+        runtime_args=_CLASSES,
+        better="higher",
+        input="labels",
+        target="index",
+        bounds=(0, 1),
+    ),
+    Metric(
+        "mean_absolute_error",
+        "lossreg_builtin.mean_errors:MeanAbsoluteError",
+        "Mean absolute difference",
+        better="lower",
+        target="dense",
+        bounds=(0, None),
+        aliases=("mae",),
+    ),
+    Metric(
+        "mean_squared_error",
+        "lossreg_builtin.mean_errors:MeanSquaredError",
+        "Mean squared difference",
+        better="lower",
+        target="dense",
+        bounds=(0, None),
+    ),
+    Metric(
+        "root_mean_squared_error",
+        "lossreg_builtin.mean_errors:RootMeanSquaredError",
+        "Square root of the mean squared difference",
+        better="lower",
+        target="dense",
+        bounds=(0, None),
+        aliases=("rmse",),
+    ),
+]
