@@ -10,18 +10,13 @@ from collections.abc import Iterable, Mapping
 
 from lossreg.names import canonical, normalize
 from lossreg.plugins.checks import collect
-from lossreg.plugins.entry_points import EntryPoint, entry_points
+from lossreg.plugins.entry_points import EntryPoint, scan
 from lossreg.values import shown
 
 
-def absent_bridges(points: Iterable[EntryPoint] | None = None) -> list[EntryPoint]:
-    """The bridges to packages that are not installed.
-
-    Args:
-        points: All entry points; None reads them.
-    """
-    points = entry_points() if points is None else points
-    return [point for point in points if point.bridged is not None and point.bridged_version is None]
+def absent_bridges() -> list[EntryPoint]:
+    """The bridges to packages that are not installed."""
+    return [point for point in scan()[1] if point.bridged_version is None]
 
 
 def pip_command(points: Iterable[EntryPoint]) -> str:

@@ -68,7 +68,12 @@ class EntryPoint:
 
 
 def entry_points() -> list[EntryPoint]:
-    """The entry points of the group `lossreg`, our own first, the others by (distribution, name).
+    """The entry points of the group `lossreg`, our own first, the others by (distribution, name)."""
+    return scan()[0]
+
+
+def scan() -> tuple[list[EntryPoint], list[EntryPoint]]:
+    """The entry points of the group `lossreg`, and our bridges, to installed packages and to others, by name.
 
     Reads each distribution's metadata once. Of two installations of one distribution on `sys.path`, Python imports the
     first, and so only the first counts.
@@ -96,9 +101,9 @@ def entry_points() -> list[EntryPoint]:
                 for point, value in _section(text, BRIDGES)
                 if canonical(point) in extras
             ]
-    versions = (seen.get(canonical(point.bridged or "")) for point in bridges)
-    found += [attrs.evolve(point, bridged_version=one) for point, one in zip(bridges, versions, strict=True)]
-    return sorted(found, key=lambda point: (not point.is_own, point.distribution, point.name))
+    bridges = [attrs.evolve(one, bridged_version=seen.get(canonical(one.bridged or ""))) for one in bridges]
+    found.sort(key=lambda point: (not point.is_own, point.distribution, point.name))
+    return found, sorted(bridges, key=lambda point: point.name)
 
 
 def _section(text: str, group: str) -> Iterator[tuple[str, str]]:

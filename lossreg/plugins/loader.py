@@ -15,9 +15,9 @@ import attrs
 
 from lossreg.errors import ConfigError, InstallationError, describe_error
 from lossreg.names import canonical, check_name
-from lossreg.plugins.checks import collect
 from lossreg.plugins.bridges import pip_command
-from lossreg.plugins.entry_points import OWN_DISTRIBUTION, EntryPoint, entry_points
+from lossreg.plugins.checks import collect
+from lossreg.plugins.entry_points import OWN_DISTRIBUTION, EntryPoint, scan
 from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
 from lossreg.plugins.plugin_settings import PluginSettings
 from lossreg.plugins.provenance import LOCAL, PluginReport, State
@@ -48,15 +48,15 @@ class Installed:
         Raises:
             InstallationError: If the built-in plugin is missing.
         """
-        points = entry_points()
+        points, bridges = scan()
         own = tuple(point for point in points if point.is_own)
         if not own:
             raise InstallationError(
                 "the installation of lossreg is broken: its own entry points are missing. "
                 "Install it again (pip install --force-reinstall --no-deps lossreg)"
             )
-        others = tuple(point for point in points if not point.is_own and point.bridged is None)
-        return cls(own, others, tuple(point for point in points if point.bridged_version is not None))
+        others = tuple(point for point in points if not point.is_own)
+        return cls(own, others, tuple(point for point in bridges if point.bridged_version is not None))
 
     @property
     def version(self) -> str:
@@ -210,9 +210,7 @@ def _load(point: EntryPoint) -> PluginReport:
     problem = None
     if imported > SLOW_IMPORT:
         problem = f"its import took {imported:.1f} s, which delays every start of lossreg"
-    return PluginReport(
-        point.provenance, "loaded", offered.components, milliseconds(), problem, plugin, offered.tables
-    )
+    return PluginReport(point.provenance, "loaded", offered.components, milliseconds(), problem, plugin, offered.tables)
 
 
 def check_settings(settings: PluginSettings, reports: Collection[PluginReport]) -> None:

@@ -230,8 +230,8 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
                 except Exception as error:  # whatever a plugin does, the others go on
                     import logging
 
-                    text = f"plugin {provenance.plugin!r} ({provenance}): its table of {PLURALS[self.kind]} cannot be read: "
-                    logging.getLogger("lossreg").warning("%s%s", text, describe_error(error))
+                    what = f"plugin {provenance.plugin!r} ({provenance}): its table of {PLURALS[self.kind]}"
+                    logging.getLogger("lossreg").warning("%s cannot be read: %s", what, describe_error(error))
                 del self._tables[0]
 
     def _add_row(self, entry: RegistryEntry[C]) -> None:
@@ -330,11 +330,13 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
         return found
 
     def _unknown(self, name: str) -> UnknownNameError:
-        from lossreg.registry.unknown import unknown  # only errors need it
+        from lossreg.registry.unknown import Known, unknown  # only errors need it
 
-        self._read_tables()
+        listed = sorted(map(self.short_name, self.declared))
+        words = {*self._by_id, *filter(self._by_name.get, self._by_name)}
+        known = Known(self.kind, self.names(), listed, words)
         other_kinds = [kind for kind in KINDS if kind != self.kind and name in self._owner.of(kind)]
-        return unknown(self, name, {*self._by_id, *filter(self._by_name.get, self._by_name)}, other_kinds, self._owner.reports)
+        return unknown(known, name, other_kinds, self._owner.reports)
 
 
 def _ordered(candidates: list[RegistryEntry[C]]) -> list[RegistryEntry[C]]:

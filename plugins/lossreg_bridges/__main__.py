@@ -1,7 +1,7 @@
 """Makes the indexes of the bridges, and the page that counts what is in them.
 
-    python -m lossreg_bridges index timm          the installed version, into the folder of the plugin
-    python -m lossreg_bridges catalogue           docs/catalogue.md
+python -m lossreg_bridges index timm          the installed version, into the folder of the plugin
+python -m lossreg_bridges catalogue           docs/catalogue.md
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ TYPES = {
     "loss": lr.Loss,
     "optimizer": lr.Optimizer,
     "scheduler": lr.Scheduler,
+    "metric": lr.Metric,
     "model": lr.Model,
 }
 

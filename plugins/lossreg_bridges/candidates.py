@@ -91,7 +91,7 @@ def candidate(
         "runtime_args": runtime,
         **fields,
     }
-    told = {key: value for key, value in every.items() if value not in ("", [], {}, ())}
+    told = {key: value for key, value in every.items() if not (isinstance(value, str | list | dict) and not value)}
     return Candidate(kind, name, factory, told, example=example or {}, family=family)
 
 

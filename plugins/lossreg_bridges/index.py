@@ -108,8 +108,8 @@ def check_targets(index: Index, where: str) -> None:
             factory = fields.get("factory")
             if not (isinstance(factory, str) and fits(factory)):
                 raise IndexFileError(
-                    f"{where}: the factory of {kind} {name!r} is {factory!r}; an index of {index.package} names what is "
-                    f"in that package alone"
+                    f"{where}: the factory of {kind} {name!r} is {factory!r}; an index of {index.package} names what "
+                    "is in that package alone"
                 )
     for kind, fields in index.common.items():
         if "factory" in fields:

@@ -24,7 +24,7 @@ Progress = Callable[[int, int, str], None]
 #: Fields that most components of a kind may have in common.
 _SHARED = (
     "required", "runtime_args", "defaults", "closure", "modes", "needs", "create_graph", "layout", "interval",
-    "input", "target", "averages",
+    "input", "target", "averages", "better", "bounds",
 )  # fmt: skip
 
 

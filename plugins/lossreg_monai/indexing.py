@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,15 +11,15 @@ import monai.losses
 import monai.networks.nets
 from torch import nn
 
-from lossreg_bridges.candidates import Candidate, candidate, name_of
+from lossreg_bridges.candidates import SIZE, Candidate, candidate, first_sentence, name_of
 
 DISTRIBUTION = "monai"
 
-_ONE_HOT = {"input": "logits", "target": "dense"}
-_PICTURES = {"input": "any", "target": "dense"}
+_ONE_HOT: Mapping[str, Any] = {"input": "logits", "target": "dense"}
+_PICTURES: Mapping[str, Any] = {"input": "any", "target": "dense"}
 
 #: The contracts of those without a `softmax` of their own, and the parameters that make them what the contract says.
-_CONTRACTS: Mapping[str, tuple[Mapping[str, str], Mapping[str, Any]]] = {
+_CONTRACTS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "AsymmetricUnifiedFocalLoss": ({"input": "probabilities", "target": "dense"}, {}),
     "BarlowTwinsLoss": (_PICTURES, {}),
     "ContrastiveLoss": (_PICTURES, {}),
@@ -57,7 +58,30 @@ _SIZES = {
     "n_classes": "num_classes",
 }
 _DEFAULTS = {"spatial_dims": 2, "pretrained": False}
-_SIZED = {"img_size": (64, 64), "channels": (8, 16), "strides": (2,)}
+_SIZED: Mapping[str, Any] = {
+    "backbone": "efficientnet-b0", "channels": (8, 16), "img_size": (64, 64), "model_name": "efficientnet-b0",
+    "patch_size": 16, "strides": (2,),
+}  # fmt: skip
+_EXAMPLES_OF_MODELS: Mapping[str, Mapping[str, Any]] = {
+    "AHNet": {SIZE: (3, 128, 128)},
+    "DynUNet": {
+        "kernel_size": ((3, 3), (3, 3), (3, 3)), "strides": ((1, 1), (2, 2), (2, 2)),
+        "upsample_kernel_size": ((2, 2), (2, 2)),
+    },
+    "TorchVisionFCModel": {SIZE: (3, 256, 256)},
+}  # fmt: skip
+#: What the functions and classes take that pass any keywords on.
+_PASSED_ON = {
+    "resnet": {"n_input_channels": "in_channels", "num_classes": "num_classes"},
+    "senet": {"in_channels": "in_channels", "num_classes": "num_classes"},
+}
+_PARTS = frozenset(
+    {
+        "BertAttention", "BertMixedLayer", "BertOutput", "BertPreTrainedModel", "EfficientNetEncoder", "HighResBlock",
+        "PatchMerging", "PatchMergingV2", "Pooler", "ResNetBlock", "ResNetBottleneck", "ResNetEncoder",
+        "ResNetFeatures", "EfficientNetBNFeatures", "TopologyConstruction", "TopologyInstance", "TopologySearch",
+    }
+)  # fmt: skip
 
 
 def candidates() -> Iterator[Candidate]:
@@ -101,15 +125,26 @@ def _losses() -> Iterator[Candidate]:
 
 
 def _models() -> Iterator[Candidate]:
-    for attribute, found in _classes(monai.networks.nets, nn.Module).items():
+    nets = monai.networks.nets
+    functions = {name: value for name, value in vars(nets).items() if re.fullmatch(r"resnet\d+", name)}
+    for attribute, found in sorted({**_classes(nets, nn.Module), **functions}.items()):
+        name, target = attribute.lower(), f"monai.networks.nets:{attribute}"
+        if attribute in _PARTS:
+            yield Candidate("model", name, target, {}, "it is a part of other networks")
+            continue
         parameters = inspect.signature(found).parameters
-        example = {name: value for name, value in _SIZED.items() if name in parameters}
+        needed = [one.name for one in parameters.values() if one.default is one.empty]
+        example = {name: value for name, value in _SIZED.items() if name in needed}
+        passed_on = _PASSED_ON.get(found.__module__.rpartition(".")[2]) if "kwargs" in parameters else None
+        further: dict[str, Any] = {"runtime_args": passed_on} if passed_on else {}
         yield candidate(
             "model",
-            name_of(attribute, "model"),
-            f"monai.networks.nets:{attribute}",
+            name,
+            target,
             found,
-            defaults={name: value for name, value in _DEFAULTS.items() if name in parameters},
+            defaults={name: value for name, value in _DEFAULTS.items() if name in parameters or passed_on},
             supplied=_SIZES,
-            example={name: value for name, value in example.items() if parameters[name].default is inspect.Parameter.empty},
+            example={**example, **_EXAMPLES_OF_MODELS.get(attribute, {})},
+            summary=first_sentence(found) or f"{attribute} of MONAI",
+            **further,
         )

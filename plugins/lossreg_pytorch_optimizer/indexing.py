@@ -20,6 +20,12 @@ _CLIMBS = {"required": ("base_optimizer",), "nested": "base_optimizer"}
 _INNER = {"optimizer": ComponentSpec("adamw"), "base_optimizer": ComponentSpec("sgd")}
 _IN_GROUPS = "write --param-groups 'ndim>=2: use_muon=True' --param-groups 'ndim<2: use_muon=False'"
 
+#: Those that the package's own list does not have, since they take another optimizer, or the model.
+_WRAPPERS = (
+    "BSAM", "FriendlySAM", "GSAM", "LookSAM", "Lookahead", "OrthoGrad", "PCGrad", "SAM", "SafeFP16Optimizer",
+    "ScheduleFreeWrapper", "TRAC", "WSAM",
+)  # fmt: skip
+
 #: Name -> what its record has to say that its class does not tell.
 _FIELDS: Mapping[str, Mapping[str, Any]] = {
     **dict.fromkeys(("lookahead", "orthograd", "schedulefreewrapper", "trac"), _WRAPS),
@@ -30,6 +36,9 @@ _FIELDS: Mapping[str, Mapping[str, Any]] = {
     "kron": {"defaults": {"memory_save_mode": "smart_one_diag"}},
 }
 _TAKE_GROUPS = frozenset({"adago", "adamuon", "muon", "muonclip", "normuon"})
+
+#: By default its first steps are 1e-8 of the other's.
+_EXAMPLES: Mapping[str, Mapping[str, Any]] = {"trac": {"s_prev": 0.01}}
 
 _LEFT_OUT = {
     "adalomo": "it updates the weights on the way back, and its step does nothing",
@@ -82,7 +91,8 @@ _NO_SCHEDULES = {
 
 def candidates() -> Iterator[Candidate]:
     """Optimizers, schedulers, then losses."""
-    yield from (_optimizer(name, found) for name, found in sorted(OPTIMIZERS.items()))
+    wrappers = {name.lower(): getattr(pytorch_optimizer, name) for name in _WRAPPERS}
+    yield from (_optimizer(name, found) for name, found in sorted({**OPTIMIZERS, **wrappers}.items()))
     yield from (_scheduler(name, found) for name, found in sorted(LR_SCHEDULERS.items()))
     yield from (_loss(found) for _, found in sorted(LOSS_FUNCTIONS.items()))
 
@@ -111,7 +121,11 @@ def _optimizer(name: str, found: Any) -> Candidate:
         positional=positional,
         defaults=fields.pop("defaults", None),
         hidden=("foreach", "fused", "capturable", "differentiable"),
-        example={**({nested: _INNER[nested]} if nested else {}), **({GROUPS: True} if name in _TAKE_GROUPS else {})},
+        example={
+            **_EXAMPLES.get(name, {}),
+            **({nested: _INNER[nested]} if nested else {}),
+            **({GROUPS: True} if name in _TAKE_GROUPS else {}),
+        },
         **fields,
     )
 

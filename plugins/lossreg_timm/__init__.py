@@ -1,1 +1,1 @@
-"""The optimizers and models of timm (PyTorch Image Models), by name."""
+"""The losses, optimizers and models of timm (PyTorch Image Models), by name."""

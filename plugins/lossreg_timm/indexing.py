@@ -5,23 +5,49 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import timm
+import timm.loss
 import timm.models
 import timm.optim
 
 from lossreg.errors import LossregError
 from lossreg.names import check_name
-from lossreg_bridges.candidates import SIZE, Candidate, candidate, first_sentence
+from lossreg_bridges.candidates import SIZE, Candidate, candidate, first_sentence, name_of
 
 DISTRIBUTION = "timm"
 
 #: Those for some parameters only, which steps of small weights do not show.
-_ROUTES = {"muon": "hidden_weights", "nmuon": "hidden_weights", "adamuon": "hidden_weights", "nadamuon": "hidden_weights"}
+_ROUTES = {
+    "muon": "hidden_weights",
+    "nmuon": "hidden_weights",
+    "adamuon": "hidden_weights",
+    "nadamuon": "hidden_weights",
+}
+
+#: Class -> whether it takes class indices or one-hot targets; all take logits.
+_LOSSES = {
+    "AsymmetricLossMultiLabel": ("dense",),
+    "AsymmetricLossSingleLabel": ("index",),
+    "BinaryCrossEntropy": ("index",),
+    "LabelSmoothingCrossEntropy": ("index",),
+    "PolyBinaryCrossEntropy": ("dense",),
+    "PolyCrossEntropy": ("index",),
+    "SoftTargetCrossEntropy": ("dense",),
+    "TwoWayLoss": ("dense",),
+    "ZlprLoss": ("dense",),
+}
 
 
 def candidates() -> Iterator[Candidate]:
-    """Optimizers, then models."""
+    """Losses, optimizers, then models."""
+    yield from (_loss(attribute, *contract) for attribute, contract in sorted(_LOSSES.items()))
     yield from map(_optimizer, timm.optim.list_optimizers())
     yield from map(_model, timm.list_models())
+
+
+def _loss(attribute: str, compared: str) -> Candidate:
+    found = getattr(timm.loss, attribute)
+    name = name_of(attribute, "loss")
+    return candidate("loss", name, f"timm.loss:{attribute}", found, input="logits", target=compared)
 
 
 def _optimizer(name: str) -> Candidate:

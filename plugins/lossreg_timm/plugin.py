@@ -9,6 +9,12 @@ BRIDGE = Bridge("timm", "timm", Path(__file__).parent)
 
 
 @lr.hookimpl
+def lossreg_losses() -> lr.ComponentTable:
+    """Those of classes, one or several for each sample."""
+    return BRIDGE.table("loss")
+
+
+@lr.hookimpl
 def lossreg_optimizers() -> lr.ComponentTable:
     """Those that timm's own registry lists."""
     return BRIDGE.table("optimizer")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from transformers import optimization
 
@@ -43,7 +44,7 @@ def candidates() -> Iterator[Candidate]:
         )
 
 
-_EXAMPLES = {
+_EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "cosine_with_min_lr_with_warmup": {"min_lr": 1e-3},
     "cosine_with_min_lr_with_warmup_lr_rate": {"min_lr": 1e-3},
     "inverse_sqrt": {"num_warmup_steps": 2},
