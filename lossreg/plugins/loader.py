@@ -95,7 +95,7 @@ def load_plugins(settings: PluginSettings) -> Iterator[PluginReport]:
         if report.state == "failed":
             raise InstallationError(f"the installation of lossreg is broken: {report.warning}")
         yield report
-    for point in installed.bridges:
+    for point in installed.bridges if settings.bridges else ():
         reason = reason_not_to_load(point, installed, settings)
         yield _load(point) if reason is None else _refused(point, reason)
     owners: dict[int, str] = {}

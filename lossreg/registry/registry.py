@@ -42,6 +42,9 @@ class Owner(Protocol):
     def registering(self) -> Owner:
         """The set that a component is registered into: this one, or the one that a file is being loaded for."""
 
+    def offered(self, kind: str, name: str) -> str | None:
+        """What would have a name if it was installed, as a sentence; or None."""
+
     @property
     def reports(self) -> list[PluginReport]:
         """How the loading of each plugin went."""
@@ -336,7 +339,7 @@ Losses: cross_entropy, dice, l1, mse (lossreg list loss)
         words = {*self._by_id, *filter(self._by_name.get, self._by_name)}
         known = Known(self.kind, self.names(), listed, words)
         other_kinds = [kind for kind in KINDS if kind != self.kind and name in self._owner.of(kind)]
-        return unknown(known, name, other_kinds, self._owner.reports)
+        return unknown(known, name, other_kinds, self._owner.reports, self._owner.offered(self.kind, name))
 
 
 def _ordered(candidates: list[RegistryEntry[C]]) -> list[RegistryEntry[C]]:

@@ -45,7 +45,9 @@ class Known:
     words: Collection[str]
 
 
-def unknown(known: Known, name: str, other_kinds: Iterable[str], reports: Iterable[PluginReport]) -> UnknownNameError:
+def unknown(
+    known: Known, name: str, other_kinds: Iterable[str], reports: Iterable[PluginReport], offer: str | None
+) -> UnknownNameError:
     """The error for a name that no component has.
 
     Args:
@@ -53,14 +55,13 @@ def unknown(known: Known, name: str, other_kinds: Iterable[str], reports: Iterab
         name: As it was written.
         other_kinds: The kinds that have a component of this name.
         reports: How the loading of each plugin went.
+        offer: What would have the name if it was installed, as a sentence; or None.
     """
-    from lossreg.plugins.bridges import offered_if_installed  # only errors need these
-    from lossreg.spec_hints import registering_hint
+    from lossreg.spec_hints import registering_hint  # only errors need it
 
     kind, written = known.kind, normalize(name)
     names = {*known.names, *(word for word in known.words if "." in word)}
     suggestions = close_matches(written, sorted(names))
-    offer = offered_if_installed(kind, name)
     hint = registering_hint(name) if offer is None else None
     meant = _meant(suggestions, written, {*known.words} - names)
     lines = [offer or f"no {kind} named {shown(name)}.{meant} {_listed(known)}"]

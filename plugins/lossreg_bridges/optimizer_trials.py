@@ -71,7 +71,7 @@ def _steps(entry: RegistryEntry[Any], example: Mapping[str, Any], fits: Callable
     _check_steps(plan)
     if plan.needs.unreadable is not None:
         raise TrialError(f"its state cannot be kept in a checkpoint: {plan.needs.unreadable}")
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch declares less than it takes
+    model.to(memory_format=torch.channels_last)
     plan = attrs.evolve(plan, groups=_groups(model, fits, in_groups=GROUPS in example))
     found = {field: getattr(plan.needs, field) for field in PROBED}
     return {**found, "layout": "any" if layout_failure(plan) is None else "contiguous"}

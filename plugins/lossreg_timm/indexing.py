@@ -69,7 +69,7 @@ def _optimizer(name: str) -> Candidate:
         defaults=defaults,
         hidden=("foreach", "differentiable", "capturable", "fused"),
         summary=info.description.rstrip("."),
-        **({"routes": _ROUTES[name]} if name in _ROUTES else {}),
+        routes=_ROUTES.get(name, "all"),
     )
 
 

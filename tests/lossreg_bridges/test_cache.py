@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any
 import pytest
 
 import lossreg
-from lossreg_bridges import cache
 from lossreg_bridges.bridge import Bridge
 from lossreg_bridges.cache import cache_file, index_of_other_version
 from lossreg_bridges.index import Index, read_index
@@ -57,9 +57,10 @@ def of(bridge: Bridge) -> Index:
 
 
 def test_another_version_is_read_once_and_kept(
-    bridge: Bridge, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    bridge: Bridge, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, warm_python: str
 ) -> None:
     """A child process imports the package, says so on stderr, and tries what is new; afterwards none is needed."""
+    monkeypatch.setattr(sys, "executable", warm_python)
     old = index(components={"optimizer": {"lion": {**LION, "layout": "contiguous"}}})
     bridge.snapshot.write_text(json.dumps(old))
     made = of(bridge)
@@ -124,7 +125,7 @@ def test_a_home_that_is_read_only_is_said(
         assert of(bridge).version == "1.0"
     assert f"{folder} cannot be made: File exists" in caplog.text
     folder.unlink()
-    monkeypatch.setattr(cache.os, "access", lambda *_: False)  # root may write anywhere
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
     with caplog.at_level(logging.WARNING):
         assert of(bridge).version == "1.0"
     assert f"{folder} cannot be written to" in caplog.text

@@ -9,7 +9,7 @@ import pytest
 
 from lossreg.component_table import Row
 from lossreg.names import snake_case
-from lossreg_bridges.bridge import TYPES, index_of
+from lossreg_bridges.bridge import TYPES, Bridge, index_of
 from lossreg_bridges.catalogue import BRIDGES, bridges, counts, page
 
 ROOT = Path(__file__).parents[2]
@@ -17,9 +17,9 @@ FEWEST = 1700  # names of other packages; with the built-ins there are 2,000
 
 
 @pytest.mark.parametrize("bridge", bridges(), ids=lambda bridge: bridge.name)
-def test_every_row_is_a_record(bridge: object) -> None:
+def test_every_row_is_a_record(bridge: Bridge) -> None:
     """A record can be made of each, which checks its fields; none is named or aliased twice."""
-    index = index_of(bridge, None)  # type: ignore[arg-type]  # it is a bridge
+    index = index_of(bridge, None)
     for kind in index.components:
         records = [Row(name, TYPES[kind], fields).make() for name, fields in index.rows(kind).items()]
         words = [word for record in records for word in (record.name, *record.aliases)]

@@ -25,7 +25,7 @@ class Matrices(torch.optim.SGD):
 class Exploding(torch.optim.SGD):
     """Steps to infinity."""
 
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> Any:
         """A step."""
         with torch.no_grad():
             self.param_groups[0]["params"][0].fill_(float("inf"))
@@ -34,7 +34,7 @@ class Exploding(torch.optim.SGD):
 class Still(torch.optim.SGD):
     """Does not step."""
 
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> Any:
         """A step."""
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def test_names_are_there_and_the_package_is_not_imported(tmp_path: Path, load_with: LoadWith) -> None:
     """What an index has is listed, looked up and described; the package is imported when the factory is needed."""
-    found = load_with(write_package(write_bridges(tmp_path, "toy")))
+    found = load_with(write_package(write_bridges(tmp_path, "toy")), bridges=True)
     assert "lion" in found.optimizers.names()
     entry = found.optimizers["lion"]
     assert (entry.id, entry.summary, entry.component.defaults) == ("toy.lion", "Roars", {"lr": 0.1, "momentum": 0.5})
@@ -31,7 +31,7 @@ def test_names_are_there_and_the_package_is_not_imported(tmp_path: Path, load_wi
 
 def test_a_name_of_an_absent_package_says_how_to_get_it(tmp_path: Path, load_with: LoadWith) -> None:
     """Without the package its names are absent, and the error of a lookup names the bridges that have one."""
-    found = load_with(write_bridges(tmp_path, "toy", "zoo"))
+    found = load_with(write_bridges(tmp_path, "toy", "zoo"), bridges=True)
     assert "lion" not in found.optimizers
     with pytest.raises(UnknownNameError) as raised:
         found.optimizers["Lion"]
@@ -45,7 +45,7 @@ def test_a_name_of_an_absent_package_says_how_to_get_it(tmp_path: Path, load_wit
 
 def test_a_name_that_no_index_has_is_unknown_as_before(tmp_path: Path, load_with: LoadWith) -> None:
     """Absent packages do not change what is said of a name that they do not have."""
-    found = load_with(write_bridges(tmp_path, "toy"))
+    found = load_with(write_bridges(tmp_path, "toy"), bridges=True)
     with pytest.raises(UnknownNameError, match=r"^no loss named 'dise'. Did you mean 'dice'\? Losses: "):
         found.losses["dise"]
 
@@ -53,7 +53,7 @@ def test_a_name_that_no_index_has_is_unknown_as_before(tmp_path: Path, load_with
 def test_a_name_of_two_packages_is_ambiguous(tmp_path: Path, load_with: LoadWith) -> None:
     """A short name that two bridges offer is an error with the full ids, which resolve."""
     write_package(write_bridges(tmp_path, "toy", "zoo"))
-    found = load_with(write_package(tmp_path, "zoo"))
+    found = load_with(write_package(tmp_path, "zoo"), bridges=True)
     with pytest.raises(AmbiguousNameError) as raised:
         found.optimizers["lion"]
     assert str(raised.value) == "'lion' is offered by toy.lion (toy 1.0) and zoo.lion (zoo 1.0). Write the full id."
@@ -64,7 +64,7 @@ def test_a_built_in_is_never_shadowed(tmp_path: Path, load_with: LoadWith, caplo
     """A built-in's short name leads to it without a look at an index, even one that cannot be read."""
     folder = write_package(write_bridges(tmp_path, "toy"))
     (folder / "lossreg_toy" / "index.json").write_text("{")
-    found = load_with(folder)
+    found = load_with(folder, bridges=True)
     assert found.losses["dice"].id == "builtin.dice"
     assert found.losses.rivals(found.losses["dice"]) == []
     assert not caplog.records
@@ -82,7 +82,7 @@ def test_a_bridge_steps_aside_for_a_plugin_of_the_package(tmp_path: Path, load_w
         "import lossreg as lr\n@lr.hookimpl\ndef lossreg_losses():\n"
         "    return [lr.Loss('roar', 'torch.nn:L1Loss', target='dense')]\n"
     )
-    found = load_with(tmp_path)
+    found = load_with(tmp_path, bridges=True)
     states = {(report.provenance.plugin, report.state): report for report in found.reports}
     assert states["toy", "aside"].problem == "toy 2.0 offers a plugin of the same name"
     assert states["toy", "aside"].warning is None
@@ -93,16 +93,17 @@ def test_a_bridge_steps_aside_for_a_plugin_of_the_package(tmp_path: Path, load_w
 def test_a_bridge_can_be_blocked(tmp_path: Path, load_with: LoadWith) -> None:
     """By its name or the package's distribution, as any plugin; with nothing allowed only the built-ins load."""
     folder = write_package(write_bridges(tmp_path, "toy"))
-    assert "lion" not in load_with(folder, block=["toy"]).optimizers
-    assert "lion" not in load_with(folder, allow=[]).optimizers
-    assert "lion" in load_with(folder, allow=["toy"]).optimizers
+    assert "lion" not in load_with(folder, bridges=True, block=["toy"]).optimizers
+    assert "lion" not in load_with(folder, bridges=True, allow=[]).optimizers
+    assert "lion" in load_with(folder, bridges=True, allow=["toy"]).optimizers
+    assert "lion" not in load_with(folder, bridges=False).optimizers
 
 
 def test_a_run_takes_a_bridged_optimizer(tmp_path: Path, load_with: LoadWith) -> None:
     """It is built with the index's defaults and the user's parameters."""
     import torch
 
-    found = load_with(write_package(write_bridges(tmp_path, "toy")))
+    found = load_with(write_package(write_bridges(tmp_path, "toy")), bridges=True)
     weights = [torch.nn.Parameter(torch.ones(2))]
     group = found.optimizers.build("lion(lr=0.5)", weights).param_groups[0]
     assert (group["lr"], group["momentum"]) == (0.5, 0.5)
@@ -112,7 +113,8 @@ def test_many_components_are_listed_as_counts(
     tmp_path: Path, load_with: LoadWith, lossreg_command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`list` has the number of each plugin's components of a table; a pattern, --of and --all have the rows."""
-    monkeypatch.setattr("lossreg.registry.registries.default", load_with(write_package(write_bridges(tmp_path, "toy"))))
+    found = load_with(write_package(write_bridges(tmp_path, "toy")), bridges=True)
+    monkeypatch.setattr("lossreg.registry.registries.default", found)
     out = lossreg_command("list", "loss").out
     assert "roar" in out  # few are listed beside the others of their kind
     text = lossreg_command("list").out
