@@ -137,6 +137,7 @@ def complete_spec(kind: str, incomplete: str) -> list[CompletionItem[str]]:
     name, opened, inside = incomplete.partition("(")
     if not opened:
         # click's script for fish splits at commas.
+        default.load()
         named = {registry.short_name(entry): entry for entry in registry.entries}
         return [
             CompletionItem(name, help=named[name].summary.replace(",", ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -95,4 +96,16 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(OSError, match="no space left"):
         write_index(read, tmp_path / "index.json")
     assert (tmp_path / "index.json").read_text() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["index.json"]
+
+
+def test_processes_that_write_at_once_leave_a_whole_file(tmp_path: Path) -> None:
+    """Whoever reads while others write finds one of their indexes."""
+    first = read_index(written(tmp_path, index()), "toy")
+    second = read_index(written(tmp_path, index(version="2.0")), "toy")
+    target = tmp_path / "index.json"
+    with ThreadPoolExecutor(3) as pool:
+        writes = [pool.submit(write_index, one, target) for one in (first, second) * 20]
+        while not all(write.done() for write in writes):
+            assert read_index(target, "toy") in (first, second)
     assert [file.name for file in tmp_path.iterdir()] == ["index.json"]
