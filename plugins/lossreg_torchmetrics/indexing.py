@@ -9,6 +9,7 @@ from typing import Any
 import torchmetrics
 import torchmetrics.classification
 import torchmetrics.clustering
+import torchmetrics.image
 import torchmetrics.segmentation
 
 from lossreg_bridges.candidates import Candidate, candidate, first_sentence, name_of
@@ -38,6 +39,7 @@ _CLUSTERS = (
     "MutualInfoScore", "NormalizedMutualInfoScore", "RandScore", "VMeasureScore",
 )  # fmt: skip
 _SEGMENTS = ("DiceScore", "GeneralizedDiceScore", "MeanIoU")
+_FURTHER_PICTURES = ("SpatialCorrelationCoefficient", "VisualInformationFidelity")
 
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "EER": {"average": "macro"},
@@ -68,6 +70,9 @@ def candidates() -> Iterator[Candidate]:
         for attribute in names:
             found, target = getattr(module, attribute), f"{module.__name__}:{attribute}"
             yield _candidate(name_of(attribute, "metric"), target, found, found, "labels", "index", defaults)
+    for attribute in _FURTHER_PICTURES:
+        found, target = getattr(torchmetrics.image, attribute), f"torchmetrics.image:{attribute}"
+        yield _candidate(name_of(attribute, "metric"), target, found, found, "any", "dense", {})
 
 
 def _of_package(attribute: str, found: Any) -> Candidate:
@@ -86,8 +91,10 @@ def _of_package(attribute: str, found: Any) -> Candidate:
 
 def _of_task(attribute: str, found: Any) -> Candidate:
     name, target = name_of(attribute, "metric"), f"torchmetrics.classification:{attribute}"
-    if not attribute.startswith("Multiclass"):
+    if attribute.startswith("Binary"):
         return Candidate("metric", name, target, {}, "there is no task of its kind; the one for more classes takes two")
+    if attribute.startswith("Multilabel"):
+        return _candidate(name, target, found, found, "probabilities", "dense", _DEFAULTS.get(attribute, {}))
     return _candidate(name, target, found, found, "probabilities", "index", _DEFAULTS.get(attribute, {}))
 
 
@@ -107,8 +114,8 @@ def _candidate(
         target,
         found,
         defaults=defaults,
-        supplied={"num_classes": "num_classes", "ignore_index": "ignore_index"},
-        hidden=("num_labels", "validate_args", "kwargs") + (() if "task" not in own else ("threshold",)),
+        supplied={"num_classes": "num_classes", "num_labels": "num_classes", "ignore_index": "ignore_index"},
+        hidden=("validate_args", "kwargs") + (() if "task" not in own else ("threshold", "num_labels")),
         summary=first_sentence(knows),
         better=None if higher is None else "higher" if higher else "lower",
         input=given,
