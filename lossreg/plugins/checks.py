@@ -16,6 +16,7 @@ from lossreg.components import Component
 from lossreg.errors import PluginError
 from lossreg.hookspecs import COMPONENT_HOOKS, PREFIX, PROJECT
 from lossreg.suggestions import did_you_mean
+from lossreg.values import shown
 
 #: Hook -> its arguments.
 HOOKS: Mapping[str, tuple[str, ...]] = {
@@ -109,7 +110,8 @@ def _check_table(table: ComponentTable, hook: str, plugin: str) -> None:
     expected = COMPONENT_HOOKS[hook]
     if table.component_type is not expected:
         raise PluginError(
-            f"{hook} returned a table of {table.component_type!r}; it returns lossreg.{expected.__name__} components",
+            f"{hook} returned a table of {getattr(table.component_type, '__name__', shown(table.component_type))} "
+            f"components; it returns lossreg.{expected.__name__} components",
             plugin=plugin,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -75,19 +76,17 @@ def _left_out(name: str, index: Index) -> Iterator[str]:
     for kind in KINDS:
         reasons: dict[str, list[str]] = {}
         for one, problem in index.left_out.get(kind, {}).items():
-            reasons.setdefault(_short(problem) if kind in EXPLAINED else "", []).append(one)
+            reasons.setdefault(problem if kind in EXPLAINED else "", []).append(one)
         for reason, names in reasons.items():
             listed = ", ".join(f"`{one}`" for one in names)
-            yield from _wrapped(f"- {plural(kind)} {listed}" + (f": {reason}" if reason else ""))
+            yield from _wrapped(f"- {plural(kind)} {listed}" + (f": {_as_markdown(reason)}" if reason else ""))
     if any(kind not in EXPLAINED for kind in index.left_out):
         yield ""
         yield f"The reason of each model stands in `plugins/lossreg_{name}/index.json`."
 
 
-def _short(problem: str) -> str:
-    """A reason in a line: values and what follows the first sentence are left out."""
-    line = problem.partition(". ")[0].partition("tensor([")[0].replace("|", "/").replace("<", "").strip()
-    return line if len(line) <= 160 else f"{line[:159].rsplit(' ', 1)[0]} …"
+def _as_markdown(reason: str) -> str:
+    return re.sub(r"([|<\[\]*_`])", r"\\\1", reason)
 
 
 def _wrapped(text: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -104,7 +105,26 @@ def tried(one: Candidate, known: Index | None) -> tuple[Fields, str | None]:
         record = Row(one.name, TYPES[one.kind], fields).make()
         return as_json({**fields, **try_record(record, one.example)}), None
     except LossregError as error:
-        return fields, error.message.splitlines()[0]
+        return fields, short_reason(error.message)
+
+
+_REASON = 160  # characters
+
+
+def short_reason(message: str) -> str:
+    """Why a component is left out, in one line: without the values that it was tried with, and paths of a machine.
+
+    Example:
+        >>> short_reason("vit needs patch_size. vit(patch_size: int, ...)")
+        'it needs patch_size'
+        >>> short_reason("vnet(dropout=0.5) cannot be built: ValueError: out channels")
+        'it cannot be built: ValueError: out channels'
+    """
+    line = message.partition("\n")[0]
+    line = re.sub(r"^\w+ needs (.+?)\. .*", r"it needs \1", line)
+    line = re.sub(r"^\w+\(.*?\) (cannot be built: )", r"it \1", line)
+    line = re.split(r"\. For details|tensor\(\[| in [\"']?/|\(?\S*/\S*site-packages", line)[0]
+    return line if len(line) <= _REASON else f"{line[: _REASON - 1].rsplit(' ', 1)[0]} …"
 
 
 def shared(rows: Iterable[Mapping[str, Any]]) -> Fields:

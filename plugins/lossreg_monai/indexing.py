@@ -9,6 +9,7 @@ from typing import Any
 
 import monai.losses
 import monai.networks.nets
+import monai.optimizers
 from torch import nn
 
 from lossreg_bridges.candidates import SIZE, Candidate, candidate, first_sentence, name_of
@@ -56,6 +57,7 @@ _SIZES = {
     "out_channels": "num_classes",
     "num_classes": "num_classes",
     "n_classes": "num_classes",
+    "classes": "num_classes",
 }
 _DEFAULTS = {"spatial_dims": 2, "pretrained": False}
 _SIZED: Mapping[str, Any] = {
@@ -63,6 +65,7 @@ _SIZED: Mapping[str, Any] = {
     "patch_size": 16, "strides": (2,),
 }  # fmt: skip
 _EXAMPLES_OF_MODELS: Mapping[str, Mapping[str, Any]] = {
+    "Classifier": {"in_shape": (3, 64, 64), "strides": (2, 2)},
     "AHNet": {SIZE: (3, 128, 128)},
     "DynUNet": {
         "kernel_size": ((3, 3), (3, 3), (3, 3)), "strides": ((1, 1), (2, 2), (2, 2)),
@@ -85,8 +88,20 @@ _PARTS = frozenset(
 
 
 def candidates() -> Iterator[Candidate]:
-    """Losses, then networks."""
+    """Losses, the optimizer and its schedule, then networks."""
     yield from _losses()
+    yield candidate("optimizer", "novograd", "monai.optimizers:Novograd", monai.optimizers.Novograd, positional=1)
+    yield candidate(
+        "scheduler",
+        "warmup_cosine",
+        "monai.optimizers:WarmupCosineSchedule",
+        monai.optimizers.WarmupCosineSchedule,
+        positional=1,
+        defaults={"warmup_steps": 0},
+        supplied={"t_total": "span"},
+        hidden=("last_epoch",),
+        interval="step",
+    )
     yield from _models()
 
 

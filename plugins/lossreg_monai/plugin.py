@@ -18,3 +18,15 @@ def lossreg_losses() -> lr.ComponentTable:
 def lossreg_models() -> lr.ComponentTable:
     """Its networks."""
     return BRIDGE.table("model")
+
+
+@lr.hookimpl
+def lossreg_optimizers() -> lr.ComponentTable:
+    """NovoGrad."""
+    return BRIDGE.table("optimizer")
+
+
+@lr.hookimpl
+def lossreg_schedulers() -> lr.ComponentTable:
+    """A warm-up and half a cosine."""
+    return BRIDGE.table("scheduler")

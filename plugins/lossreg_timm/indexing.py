@@ -11,6 +11,7 @@ import timm.optim
 
 from lossreg.errors import LossregError
 from lossreg.names import check_name
+from lossreg.spec import ComponentSpec
 from lossreg_bridges.candidates import SIZE, Candidate, candidate, first_sentence, name_of
 
 DISTRIBUTION = "timm"
@@ -41,6 +42,16 @@ def candidates() -> Iterator[Candidate]:
     """Losses, optimizers, then models."""
     yield from (_loss(attribute, *contract) for attribute, contract in sorted(_LOSSES.items()))
     yield from map(_optimizer, timm.optim.list_optimizers())
+    yield candidate(
+        "optimizer",
+        "lookahead",
+        "timm.optim:Lookahead",
+        timm.optim.Lookahead,
+        needs=("optimizer",),
+        nested="base_optimizer",
+        example={"base_optimizer": ComponentSpec("adamw")},
+        summary="Slow weights that follow another optimizer (Zhang et al. 2019)",
+    )
     yield from map(_model, timm.list_models())
 
 

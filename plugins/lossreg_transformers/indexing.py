@@ -1,4 +1,4 @@
-"""The schedules of transformers; this imports them."""
+"""The schedules of transformers, and its optimizer; this imports them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import transformers
 from transformers import optimization
 
 from lossreg_bridges.candidates import Candidate, candidate
@@ -19,7 +20,8 @@ _MONITOR = frozenset({"greedy", "reduce_on_plateau"})
 
 
 def candidates() -> Iterator[Candidate]:
-    """The functions that make one, by their names without `get_` and `_schedule`."""
+    """The functions that make a schedule, by their names without `get_` and `_schedule`; and Adafactor."""
+    yield candidate("optimizer", "adafactor", "transformers:Adafactor", transformers.Adafactor, positional=1)
     for attribute, found in sorted(vars(optimization).items()):
         is_maker = attribute.startswith("get_") and attribute.endswith(("_schedule", "_scheduler", "_warmup"))
         if not (inspect.isfunction(found) and found.__module__ == optimization.__name__ and is_maker):

@@ -12,3 +12,9 @@ BRIDGE = Bridge("transformers", "transformers", Path(__file__).parent)
 def lossreg_schedulers() -> lr.ComponentTable:
     """Its learning-rate schedules."""
     return BRIDGE.table("scheduler")
+
+
+@lr.hookimpl
+def lossreg_optimizers() -> lr.ComponentTable:
+    """Adafactor, with a rate of its own."""
+    return BRIDGE.table("optimizer")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lossreg import AmbiguousNameError, UnknownNameError
-from tests.toy_bridge import write_bridges, write_distribution, write_package
+from lossreg import AmbiguousNameError, ComponentError, ConfigError, UnknownNameError
+from lossreg.plugins.plugin_settings import load_settings
+from tests.toy_bridge import LION, index, write_bridges, write_distribution, write_package
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -124,3 +126,63 @@ def test_many_components_are_listed_as_counts(
     for arguments in (["--all"], ["roar"], ["loss", "ro*"], ["--of", "toy"], ["loss", "--where", "target=index"]):
         wanted = ["list", *(["*roar"] if arguments == ["roar"] else arguments)]
         assert "  roar" in lossreg_command(*wanted).out
+
+
+def test_the_list_of_plugins_says_what_is_not_installed(
+    tmp_path: Path, load_with: LoadWith, lossreg_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The packages of bridges that are absent, with what installs them; of the others the numbers of components."""
+    found = load_with(write_package(write_bridges(tmp_path, "toy", "zoo", "farm")), bridges=True)
+    monkeypatch.setattr("lossreg.registry.registries.default", found)
+    *_, row, _, last = lossreg_command("plugins").out.splitlines()
+    assert row.split()[:4] == ["toy", "toy", "1.0", "loaded"]
+    assert row.endswith("optimizer: 1; loss: 1")
+    assert last == "not installed: farm, zoo (pip install 'lossreg[farm,zoo]')"
+
+
+def test_the_environment_may_leave_bridges_out() -> None:
+    """`LOSSREG_BRIDGES` is on unless it says no, and any other word is an error."""
+    assert load_settings({}).bridges
+    assert load_settings({"LOSSREG_BRIDGES": "yes"}).bridges
+    assert not load_settings({"LOSSREG_BRIDGES": "0"}).bridges
+    with pytest.raises(ConfigError) as raised:
+        load_settings({"LOSSREG_BRIDGES": "timm"})
+    assert str(raised.value) == (
+        "the environment variable LOSSREG_BRIDGES is one of 1, true, yes (with bridges) or 0, false, no (without "
+        "bridges), not 'timm'"
+    )
+
+
+def test_a_row_that_is_not_a_record_is_an_error_of_its_own(tmp_path: Path, load_with: LoadWith) -> None:
+    """An unknown field costs the component that has it, when it is looked up, and no other."""
+    folder = write_package(write_bridges(tmp_path, "toy"))
+    rows = {"optimizer": {"lion": LION, "tiger": {**LION, "stripes": 7}}}
+    (folder / "lossreg_toy" / "index.json").write_text(json.dumps(index(components=rows)))
+    found = load_with(folder, bridges=True)
+    assert found.optimizers["lion"].component.summary == "Roars"
+    with pytest.raises(ComponentError, match=r"optimizer 'tiger' is not a record: .*stripes"):
+        _ = found.optimizers["tiger"].component
+
+
+def test_a_table_is_of_the_kind_of_its_hook(tmp_path: Path, load_with: LoadWith) -> None:
+    """A hook for losses that returns a table of optimizers is a fault of the plugin."""
+    folder = write_package(write_bridges(tmp_path, "toy"))
+    plugin = folder / "lossreg_toy" / "plugin.py"
+    plugin.write_text(plugin.read_text().replace('BRIDGE.table("loss")', 'BRIDGE.table("optimizer")'))
+    (report,) = [one for one in load_with(folder, bridges=True).reports if one.state == "failed"]
+    assert report.problem == (
+        "lossreg_losses returned a table of Optimizer components; it returns lossreg.Loss components"
+    )
+
+
+def test_a_table_in_a_local_file_is_read(tmp_path: Path, load_with: LoadWith) -> None:
+    """A file that a person names may have tables, too."""
+    file = tmp_path / "many_losses.py"
+    file.write_text(
+        "import lossreg as lr\n\n\n@lr.hookimpl\ndef lossreg_losses():\n"
+        "    rows = {f'loss_{n}': {'factory': 'torch.nn:L1Loss', 'target': 'dense'} for n in range(9)}\n"
+        "    return lr.ComponentTable(lr.Loss, lambda version: rows)\n"
+    )
+    found = load_with(local=[str(file)])
+    assert found.losses["loss_7"].id == "local.loss_7"
+    assert found.losses.build("loss_7").reduction == "mean"

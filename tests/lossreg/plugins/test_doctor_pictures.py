@@ -21,7 +21,7 @@ class OfPictures(torch.nn.CrossEntropyLoss):
         super().__init__()
         self.dimensions, self.factor = dimensions, factor
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:  # noqa: A002  # as torch calls it
         """The loss."""
         if input.ndim != self.dimensions:
             raise ValueError(f"{self.dimensions} dimensions are needed")
