@@ -9,7 +9,8 @@ from typing import Any
 
 import monai.losses
 import monai.networks.nets
-import monai.optimizers
+from monai.optimizers.lr_scheduler import WarmupCosineSchedule
+from monai.optimizers.novograd import Novograd
 from torch import nn
 
 from lossreg_bridges.candidates import SIZE, Candidate, candidate, first_sentence, name_of
@@ -90,12 +91,12 @@ _PARTS = frozenset(
 def candidates() -> Iterator[Candidate]:
     """Losses, the optimizer and its schedule, then networks."""
     yield from _losses()
-    yield candidate("optimizer", "novograd", "monai.optimizers:Novograd", monai.optimizers.Novograd, positional=1)
+    yield candidate("optimizer", "novograd", "monai.optimizers:Novograd", Novograd, positional=1)
     yield candidate(
         "scheduler",
         "warmup_cosine",
         "monai.optimizers:WarmupCosineSchedule",
-        monai.optimizers.WarmupCosineSchedule,
+        WarmupCosineSchedule,
         positional=1,
         defaults={"warmup_steps": 0},
         supplied={"t_total": "span"},
