@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lossreg.comparison.results import Comparison
     from lossreg.component_table import ComponentTable
     from lossreg.components import Dataset, Loss, Metric, Model, Observer, Optimizer, Scheduler
-    from lossreg.data import Data, Scaling
+    from lossreg.data import Column, Data, Scaling
     from lossreg.errors import (
         AmbiguousNameError,
         BuildError,
@@ -72,6 +72,7 @@ __all__ = [
     "AmbiguousNameError",
     "BuildError",
     "CheckpointError",
+    "Column",
     "Comparison",
     "ComponentError",
     "ComponentSpec",
@@ -134,7 +135,7 @@ _MODULES = {
     "comparison.results": ("Comparison",),
     "component_table": ("ComponentTable",),
     "components": ("Dataset", "Loss", "Metric", "Model", "Observer", "Optimizer", "Scheduler"),
-    "data": ("Data", "Scaling"),
+    "data": ("Column", "Data", "Scaling"),
     "errors": tuple(name for name in __all__ if name.endswith("Error")),
     "expression": ("Expression",),
     "hookspecs": ("hookimpl",),

@@ -15,7 +15,7 @@ MAX_COUNT = 1_000_000_000
 
 Unit = Literal["epochs", "steps", "minutes"]
 
-_UNITS: dict[str, Unit] = {"": "epochs", "s": "steps", "m": "minutes"}
+_UNITS: dict[str, Unit] = {"": "epochs", "e": "epochs", "s": "steps", "m": "minutes"}  # first letter -> unit
 _EVERY = re.compile(r"(\d{1,10})\s*(|e|epochs?|s|steps?|m|min|minutes?)")
 
 
@@ -36,18 +36,25 @@ class Every:
         """What a text in its one form stands for.
 
         Example:
-            >>> Every.of("500s"), Every.of("1")
+            >>> Every.of("500 steps"), Every.of("1")
             (Every(count=500, unit='steps'), Every(count=1, unit='epochs'))
         """
-        return cls(int(text.rstrip("sm")), _UNITS[text.lstrip("0123456789")])
+        count, _, unit = text.partition(" ")
+        return cls(int(count), _UNITS[unit[:1]])
+
+    def __str__(self) -> str:
+        """The one form: the unit is written out, since `s` is for seconds in other settings."""
+        if self.unit == "epochs":
+            return str(self.count)
+        return f"{self.count} {self.unit.removesuffix('s') if self.count == 1 else self.unit}"
 
 
 def read_every(value: object) -> Any:
-    """A value of `checkpoint_every` in its one form: `1`, `500s`, `10m` or None; what is none of them as it is.
+    """A value of `checkpoint_every` in its one form, `1`, `500 steps`, `10 minutes` or None; any other as it is.
 
     Example:
-        >>> [read_every(value) for value in (2, "500 steps", "10min", "none", 0)]
-        ['2', '500s', '10m', None, 0]
+        >>> [read_every(value) for value in (2, "500s", "10min", "none", 0)]
+        ['2', '500 steps', '10 minutes', None, 0]
     """
     value = plain(value)
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
@@ -58,7 +65,7 @@ def read_every(value: object) -> Any:
     if written == "none":
         return None
     found = _EVERY.fullmatch(written)
-    return value if found is None else f"{int(found[1])}{found[2][:1].replace('e', '')}"
+    return value if found is None else str(Every(int(found[1]), _UNITS[found[2][:1]]))
 
 
 @attrs.frozen
@@ -77,6 +84,6 @@ class EveryText(Check):
         found = _EVERY.fullmatch(value) if isinstance(value, str) else None
         if found is None or not 1 <= int(found[1]) <= MAX_COUNT:
             raise ConfigError(
-                f"{name} is a number of epochs (1), of steps, such as 500s, of minutes, such as 10m, or none, "
-                f"not {shown(value)}"
+                f"{name} is a number of epochs (1), of steps ('500 steps', or 500s: s is for steps, not seconds), of "
+                f"minutes ('10 minutes', or 10m), or none, not {shown(value)}"
             )

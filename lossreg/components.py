@@ -32,6 +32,7 @@ RUNTIME_NAMES = frozenset(
         "num_classes",
         "in_channels",
         "in_features",
+        "in_shape",  # of one input, without the batch
         "out_features",
         "ignore_index",  # the target that the loss leaves out, or None
         "monitor_better",  # "higher" or "lower": which values are better of the metric that a scheduler follows
@@ -41,6 +42,10 @@ RUNTIME_NAMES = frozenset(
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
 
 Factory = str | Callable[..., Any]
+LossTarget = Literal["index", "dense", "multilabel", "signs", "label_lists", "probabilities", "any"] | None
+LossInput = Literal["any", "logits", "log_probabilities", "probabilities", "label_probabilities"]
+MetricTarget = Literal["index", "dense", "multilabel", "any"]
+MetricInput = Literal["any", "logits", "log_probabilities", "probabilities", "labels"]
 Routes = Literal["all", "matrices", "weights", "hidden_matrices", "hidden_weights"]
 
 
@@ -164,6 +169,32 @@ class Component:
         return {name: getattr(self, name) for name in self.contract_fields()}
 
 
+#: What a run calls a loss with: what the model gives, and the target of the data set.
+FED = ("input", "target")
+
+#: What a run can compute from its training split, for a user who writes `balanced`.
+DATA_VALUES: Mapping[str, str] = {
+    "class_weights": "a weight for each class, the less frequent it is the greater: n / (classes * n of the class)",
+    "pos_weights": "a weight for what has a class: of each class, the number without it divided by that with it",
+}
+
+
+def _check_takes(component: Component, attribute: Any, value: tuple[str, ...]) -> None:
+    if not value or len({*value}) < len(value) or not all(word.isidentifier() for word in value):
+        raise ComponentError(
+            f"{component.what} has {attribute.name}={shown(value)}; it names each thing that the loss is called with, "
+            f"once: {FED!r}"
+        )
+
+
+def _check_data_values(component: Component, attribute: Any, value: Mapping[str, str]) -> None:
+    for parameter, word in value.items():
+        if word not in DATA_VALUES:
+            raise ComponentError(
+                f"{component.what} has {attribute.name}[{parameter!r}]={word!r}; it is one of {' | '.join(DATA_VALUES)}"
+            )
+
+
 @attrs.frozen
 class Loss(Component):
     """A loss. Its factory returns a module or a function that gives a 0-d tensor for `(input, target)`.
@@ -171,28 +202,61 @@ class Loss(Component):
     In place of a factory it may name a plain function `f(input, target, **parameters)`, which is the loss itself.
 
     Attributes:
-        target: What it compares with: `"index"`, class indices `(N, *)`; `"dense"`, numbers of the input's shape; or
-            `"any"`, the targets of the data set as they are.
+        target: What it compares with: `"index"`, class indices `(N, *)`; `"dense"`, numbers of the input's shape; of
+            that shape, too, `"multilabel"`, a 0 or 1 for each class, `"signs"`, a -1 or 1, and `"probabilities"`, one
+            for each class; `"label_lists"`, `(N, C)`, the indices of a sample's classes and then -1; `"any"`, the
+            targets of the data set as they are; None where it takes no target.
         input: What it takes of the model's output: `"any"` or `"logits"` as it is, `"log_probabilities"` or
-            `"probabilities"` after a (log-)softmax over dimension 1 that the runner applies.
+            `"probabilities"` after a (log-)softmax over dimension 1 that the runner applies, `"label_probabilities"`
+            after a sigmoid.
         averages: What its value is a mean over: `"sample"`, `"element"`, or None when the value of a batch is not
             the mean over its parts (Dice over a batch).
+        takes: What it is called with, in order. A run has `("input", "target")`, what the model gives and what the data
+            set has; a loss that takes anything else is built and called by a program of its own.
+        data_values: The parameters for which a run can compute numbers from its training split, with what they are: a
+            word of `DATA_VALUES`. A user writes `balanced` for them.
 
     Example:
-        >>> Loss("focal", "lossreg_focal.loss:FocalLoss", "Focal loss", input="logits", target="index").contract()
+        >>> focal = Loss("focal", "lossreg_focal.loss:FocalLoss", "Focal loss", input="logits", target="index")
+        >>> {name: value for name, value in focal.contract().items() if name not in ("takes", "data_values")}
         {'target': 'index', 'input': 'logits', 'averages': None}
     """
 
     kind: ClassVar[str] = "loss"
     registered_fields: ClassVar[Mapping[str, Any]] = {"target": "any"}
 
-    target: Literal["index", "dense", "any"] = attrs.field(kw_only=True, validator=_one_of("index", "dense", "any"))
-    input: Literal["any", "logits", "log_probabilities", "probabilities"] = attrs.field(
-        default="any", kw_only=True, validator=_one_of("any", "logits", "log_probabilities", "probabilities")
+    target: LossTarget = attrs.field(
+        kw_only=True,
+        validator=_one_of("index", "dense", "multilabel", "signs", "label_lists", "probabilities", "any", None),
+    )
+    input: LossInput = attrs.field(
+        default="any",
+        kw_only=True,
+        validator=_one_of("any", "logits", "log_probabilities", "probabilities", "label_probabilities"),
     )
     averages: Literal["sample", "element"] | None = attrs.field(
         default=None, kw_only=True, validator=_one_of("sample", "element", None)
     )
+    takes: tuple[str, ...] = attrs.field(
+        default=FED, kw_only=True, converter=_names, validator=[_words_only, _check_takes]
+    )
+    data_values: Mapping[str, str] = attrs.field(
+        factory=dict, kw_only=True, converter=_values,
+        validator=[_is_a(Mapping, what="a mapping from parameters to what they are"), _check_data_values],
+    )  # fmt: skip
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if (self.target is None) != ("target" not in self.takes):
+            raise ComponentError(
+                f"{self.what} has target={self.target!r} and takes={self.takes!r}; target is None for a loss that is "
+                "called without a target, and for no other"
+            )
+
+    @property
+    def is_fed(self) -> bool:
+        """Whether a run has what it takes."""
+        return self.takes == FED
 
 
 def _needs(names: Iterable[str] | None) -> Any:
@@ -358,12 +422,13 @@ class Metric(Component):
 
     Attributes:
         better: Whether `"higher"` or `"lower"` values are better; None if neither is, so that nothing goes by it.
-        target: What it compares with: `"index"`, class indices `(N, *)`; `"dense"`, numbers of the input's shape; or
-            `"any"`, the targets of the data set as they are. Class indices become one-hot for a dense one that takes
-            logits or probabilities.
+        target: What it compares with: `"index"`, class indices `(N, *)`; `"dense"`, numbers of the input's shape;
+            `"multilabel"`, a 0 or 1 for each class, `(N, C)`, int64; or `"any"`, the targets of the data set as they
+            are. Class indices become one-hot for a dense one that takes logits or probabilities.
         input: What it takes of the model's output: `"any"` or `"logits"` as it is; `"log_probabilities"` or
             `"probabilities"` after a (log-)softmax over dimension 1; or `"labels"`, the index of the greatest output
-            of each position, `(N, *)`.
+            of each position, `(N, *)`. Where a sample has any number of classes, a sigmoid takes the place of the
+            softmax, and the label of each class is 0 or 1.
         bounds: The least and the greatest value that it can have; None is no bound.
 
     Example:
@@ -375,8 +440,8 @@ class Metric(Component):
     registered_fields: ClassVar[Mapping[str, Any]] = {"target": "any"}
 
     better: Literal["higher", "lower"] | None = attrs.field(kw_only=True, validator=_one_of("higher", "lower", None))
-    target: Literal["index", "dense", "any"] = attrs.field(kw_only=True, validator=_one_of("index", "dense", "any"))
-    input: Literal["any", "logits", "log_probabilities", "probabilities", "labels"] = attrs.field(
+    target: MetricTarget = attrs.field(kw_only=True, validator=_one_of("index", "dense", "multilabel", "any"))
+    input: MetricInput = attrs.field(
         default="any", kw_only=True, validator=_one_of("any", "logits", "log_probabilities", "probabilities", "labels")
     )
     bounds: tuple[float | None, float | None] = attrs.field(

@@ -108,6 +108,7 @@ SYNONYMS: Mapping[str, str] = {
     "early_stopping_patience": "patience",
     "n_iter_no_change": "patience",
     "metric": "metrics",
+    "metrics": "metrics",
     "scoring": "metrics",
     "logger": "observe",
     "loggers": "observe",
@@ -486,8 +487,8 @@ class RunSpec:
         converter=read_every,
         validator=EveryText(),
         metadata=described(
-            "Write a checkpoint after every N epochs, N steps (500s) or N minutes (10m), and at the end; none writes "
-            "none."
+            "Write a checkpoint after every N epochs, N steps (500steps, or 500s: s is for steps, not seconds) or N "
+            "minutes (10m), and at the end; none writes none."
         ),
     )
     keep: int = attrs.field(

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from tests.table import for_each
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*(ROOT / "lossreg").rglob("*.py"), *(ROOT / "plugins").rglob("*.py")])
@@ -137,7 +137,7 @@ def test_what_is_allowed_is_there() -> None:
     assert {(file, name) for file, calls in ALLOWED.items() for name in calls} <= there
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     [
         "eval(text)",
@@ -190,7 +190,7 @@ def test_a_planted_call_is_found(text: str) -> None:
     assert list(dangerous(text))
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     [
         "import re\nre.compile(text)",

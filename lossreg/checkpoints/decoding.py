@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import enum
 import math
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy
 import torch
 from torch import Tensor, nn
 
-from lossreg.checkpoints.plain import MARK, MAX_NESTED, NUMPY, Codec, Place, is_key, words_for
+from lossreg.checkpoints.plain import FACTORIES, MARK, MAX_NESTED, NUMPY, Codec, Place, is_key, words_for
 from lossreg.checkpoints.reading import why_unreadable
 from lossreg.checkpoints.tensors import DTYPES, flat_bytes, strided
 from lossreg.errors import StateError
@@ -74,8 +74,8 @@ class Decoder:
             return self._coded(value, place)
         if mark == "$enum":
             return _member(content, like, place)
-        if mark in _MAPPINGS:
-            made = _MAPPINGS[mark]()
+        if mark in _MAPPINGS or mark == "$defaultdict":
+            made = _MAPPINGS[mark]() if mark in _MAPPINGS else defaultdict(FACTORIES[value["of"]])
             for coded, item in content:
                 key = self.decode(coded, None, place)
                 if not is_key(key):

@@ -13,7 +13,7 @@ import numpy
 import torch
 from torch import Tensor, nn
 
-from lossreg.checkpoints.plain import MARK, MAX_NESTED, NUMPY, Codec, Place, is_key, type_words, words_for
+from lossreg.checkpoints.plain import FACTORIES, MARK, MAX_NESTED, NUMPY, Codec, Place, is_key, type_words, words_for
 from lossreg.checkpoints.shared_tensors import SharedTensors
 from lossreg.checkpoints.tensors import dtype_name, why_not_written
 from lossreg.errors import StateError
@@ -85,6 +85,14 @@ class Encoder:
 
     def _counter(self, value: Mapping[Any, Any], place: Place) -> Any:
         return {"$counter": self._pairs(value, place)}
+
+    def _default(self, value: defaultdict[Any, Any], place: Place) -> Any:
+        name = next((name for name, factory in FACTORIES.items() if factory is value.default_factory), None)
+        if name is None:
+            made_by = shown(value.default_factory)
+            words = f"{words_for(place)} is a defaultdict whose values {made_by} makes, which is not plain data"
+            raise StateError(words, where=words_for(place))
+        return {"$defaultdict": self._pairs(value, place), "of": name}
 
     def _pairs(self, value: Mapping[Any, Any], place: Place) -> list[Any]:
         return [[self._key(key, place), self.encode(item, (*place, key))] for key, item in value.items()]
@@ -162,7 +170,7 @@ _NESTED: dict[type, Callable[[Encoder, Any, Place], Any]] = {
     frozenset: Encoder._set,
     deque: Encoder._deque,
     dict: Encoder._dict,
-    defaultdict: Encoder._dict,
+    defaultdict: Encoder._default,
     OrderedDict: Encoder._ordered,
     Counter: Encoder._counter,  # MultiStepLR's milestones
     numpy.ndarray: Encoder._array,

@@ -11,6 +11,12 @@ import attrs
 MARK = "$"  # the first character of the keys that say what an object of JSON stands for
 NUMPY = re.compile(r"[<>|=]?[biufcSUmM]\d{0,9}(\[\w{1,10}\])?")  # numpy's dtypes of plain numbers and texts
 
+#: The functions that may make the missing values of a `defaultdict`, by the names that a file has for them.
+FACTORIES: dict[str, Callable[[], Any] | None] = {
+    "none": None,
+    **{kind.__name__: kind for kind in (bool, bytes, dict, float, frozenset, int, list, set, str, tuple)},
+}
+
 MAX_NESTED = 50  # lists and dictionaries within each other; each is up to three levels of JSON
 
 Place = tuple[Any, ...]  # the keys that lead to a value in a state

@@ -18,6 +18,7 @@ from click.shell_completion import (
 from lossreg.errors import ConfigError
 from lossreg.groups import LAYER_DECAY, NO_DECAY, REST, SCHEDULER
 from lossreg.names import normalize
+from lossreg.registry.from_data import BALANCED, takes_balanced
 from lossreg.values import shown
 from lossreg.weights import Averaging
 
@@ -215,6 +216,8 @@ def complete_value(entry: RegistryEntry[Any], parameter: str, incomplete: str) -
 
 def words_for(entry: RegistryEntry[Any], parameter: str) -> list[str]:
     """The few words that a parameter can be, without an import where the factory is a text."""
+    if takes_balanced(entry.component, parameter):
+        return [BALANCED]
     factory = entry.component.factory
     if isinstance(factory, str):
         from lossreg.cli.source_words import words_in_source
@@ -229,7 +232,7 @@ def words_for(entry: RegistryEntry[Any], parameter: str) -> list[str]:
 
 def _literal(word: str, quote: str, words: list[str]) -> str:
     """A word as it is written in a spec text; `none` is None beside true and false, and a text beside texts."""
-    return word if {"true", "false"} & {*words} else f"{quote}{word}{quote}"
+    return word if {"true", "false", BALANCED} & {*words} else f"{quote}{word}{quote}"
 
 
 def _beginning(words: Iterable[str], incomplete: str) -> list[CompletionItem[str]]:

@@ -19,6 +19,7 @@ from lossreg.errors import ConfigError
 from lossreg.names import normalize, with_article
 from lossreg.registry.build import ResolvedComponent, resolve
 from lossreg.registry.entry import RegistryEntry
+from lossreg.registry.from_data import BALANCED, takes_balanced
 from lossreg.registry.registry import PLURALS
 from lossreg.spec import ComponentSpec, texts_of
 from lossreg.suggestions import did_you_mean
@@ -149,6 +150,8 @@ def _parameters(entry: RegistryEntry[Any], written: Mapping[str, str]) -> list[d
     for parameter in entry.signature.parameters.values():
         supplied = component.runtime_args.get(parameter.name)
         row = {"name": parameter.name, "type": parameter.type_text, "supplied_by_runner": supplied}
+        if takes_balanced(component, parameter.name):
+            row["from_data"] = component.data_values[parameter.name]
         if parameter.name in component.defaults or not parameter.required:
             row["default"] = component.defaults.get(parameter.name, parameter.default)
         if parameter.name in written:
@@ -204,6 +207,8 @@ def _text(facts: dict[str, Any], picture: Path | None) -> str:
             default = f"= {row['set']}  (set; {instead})"
         if row["supplied_by_runner"]:
             default += f"  (the runner supplies {row['supplied_by_runner']})"
+        if "from_data" in row:
+            default += f"  (or {BALANCED}: {row['from_data']} of the training split)"
         rows.append((row["name"], row["type"], default))
     lines += columns(rows, indent="  ") or ["  none"]
     if facts["differs"]:

@@ -16,7 +16,7 @@ MOST = 40  # metrics of a run; a file changed by hand can have any number
 LONGEST = 100  # characters of the name of one
 #: What a row has beside its metrics.
 NOT_METRICS = ("kind", "epoch", "step", "seconds", "weights")
-_EVERYWHERE = ("accuracy", "mean_absolute_error")  # what every run of a task measures beside the loss
+_EVERYWHERE = ("accuracy", "label_accuracy", "mean_absolute_error")  # what every run of a task measures beside the loss
 _RATES = ("lr", "samples_per_second", "gradient_norm")  # what tells how a run went, not how good it is
 
 

@@ -11,9 +11,10 @@ import attrs
 
 from lossreg.component_table import Row
 from lossreg.components import Component
-from lossreg.errors import BuildError, LossregError, UnknownParameterError, describe_error
+from lossreg.errors import BuildError, LossregError, ParameterError, UnknownParameterError, describe_error
 from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
 from lossreg.plugins.provenance import Provenance
+from lossreg.registry.from_data import balanced_hint, from_data
 from lossreg.values import shown
 
 if TYPE_CHECKING:
@@ -134,7 +135,16 @@ class RegistryEntry(Generic[C]):
             ParameterError: If a value does not fit.
         """
         signature, name, defaults = self.signature, self.component.name, self.component.defaults
-        return {key: signature.find(key, name, defaults).check(value, name) for key, value in params.items()}
+        try:
+            if self.component.kind != "loss":
+                return {key: signature.find(key, name, defaults).check(value, name) for key, value in params.items()}
+            return {
+                key: from_data(self.component, key, value) or signature.find(key, name, defaults).check(value, name)
+                for key, value in params.items()
+            }
+        except ParameterError as error:
+            error.message += balanced_hint(self.component, error.parameter, params.get(error.parameter))
+            raise
 
     def arguments(self, params: Mapping[str, Any], runtime: Mapping[str, Any]) -> dict[str, Any]:
         """The keyword arguments for the factory: the component's defaults, then the runtime's, then these parameters.

@@ -107,9 +107,8 @@ class Agenda:
         self.save |= bool(is_time)
 
     def end_epoch(self) -> None:
-        """After the row of an epoch was recorded: one process sees a signal that came since, also in the last epoch."""
-        if self._is_alone:
-            self.signal = self._signals.noted
+        """After the row of an epoch was recorded: all see a signal that came since to one, also in the last epoch."""
+        self.signal = self._signal_of_any()
 
     def interrupt_evaluation(self, batch: int) -> None:
         """Before each batch of an evaluation; of several processes, each counts its own batches.
@@ -120,13 +119,17 @@ class Agenda:
         Raises:
             Interrupted: If a signal came; in all processes.
         """
-        if self._is_alone:
-            self.signal = self._signals.noted
-        elif batch % ROUNDS == 0:
-            said = torch.tensor([self._signals.noted or 0])
-            self.signal = int(self._processes.all_reduce_greatest(said).item()) or None
+        if self._is_alone or batch % ROUNDS == 0:
+            self.signal = self._signal_of_any()
         if self.signal is not None:
             raise Interrupted
+
+    def _signal_of_any(self) -> int | None:
+        """The signal that this process got, or another one."""
+        if self._is_alone:
+            return self._signals.noted
+        said = torch.tensor([self._signals.noted or 0])
+        return int(self._processes.all_reduce_greatest(said).item()) or None
 
     def end_by_signal(self) -> None:
         """Ends the run by the signal; returns if its handler only takes note of it."""

@@ -96,8 +96,8 @@ def run(
 
     Raises:
         LossregError: If something is wrong with the arguments or the parts do not fit; nothing is written then.
-        RunFailedError: If the training loss stops being a finite number, the record cannot be written, or the code of a
-            part raises what is not an Exception, such as SystemExit, but for a signal.
+        RunFailedError: If the training loss or a weight stops being a finite number, the record cannot be written, or
+            the code of a part raises what is not an Exception, such as SystemExit, but for a signal.
 
     Example:
         >>> import lossreg, tempfile
@@ -176,7 +176,7 @@ def run_request(
     place = Place.of(out, resume, runs, override=override)
     seen = [*([] if quiet else [Progress()]), *observers]
     with SignalGuard() as signals, deterministic_algorithms(wanted=request.spec.deterministic):
-        processes = Processes.join()
+        processes = Processes.join(signals.left_to_the_system)
         ready = _prepare(request, processes, place, seen, signals, quiet=quiet)
         run = ready.session.run
         run.directory = processes.broadcast_object(run.directory)
@@ -336,7 +336,8 @@ def _ready(
 ) -> _Ready:
     """The run at its beginning, or where its checkpoint left off."""
     parts = run.parts
-    session = Session(run, EarlyStopping(run), FiniteLoss(run, not_finite_at_start(parts.objective)))
+    run.exempt = not_finite_at_start(parts.objective)
+    session = Session(run, EarlyStopping(run), FiniteLoss(run))
     agenda = Agenda(parts.spec, parts.processes, signals)
     folder = None if recorder is None else CheckpointFolder(run.directory / CHECKPOINTS)
     saver = Saver(parts.spec, agenda, folder, recorder.synchronise if recorder is not None else lambda: 0)

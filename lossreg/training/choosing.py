@@ -221,7 +221,7 @@ def instead_of(metric: str, metrics: Sequence[str]) -> str:
         return "it has no validation split, which --validate 0.1 cuts off"
     if kind == TEST and f"{VALIDATION}_{rest}" in metrics:
         return f"its test split is read once, at the end; {VALIDATION}_{rest} is what to choose by"
-    trained = "train_loss_after", "train_accuracy", "train_mean_absolute_error"
+    trained = "train_loss_after", "train_accuracy", "train_label_accuracy", "train_mean_absolute_error"
     is_evaluated = kind == "train" and any(f"{split}_{rest}" in metrics for split in (TEST, VALIDATION))
     if (metric in trained or is_evaluated) and "train_loss_after" not in metrics:
         return "--eval-train evaluates on the training split too"

@@ -36,6 +36,8 @@ def metric_names(task: Task, *, eval_train: bool, evaluated: str = "test", named
 
 def quality_name(task: Task) -> str:
     """The metric beside the loss."""
+    if task == "multilabel":
+        return "label_accuracy"
     return "mean_absolute_error" if task == "regression" else "accuracy"
 
 
@@ -91,7 +93,9 @@ def evaluate(
     Returns:
         The mean of the batches' losses, each with the weight that the loss gives it (else its samples); of a loss that
         is a sum, the sum over all samples divided by their number. And the accuracy over all positions whose target is
-        not ignored, or for a regression the mean absolute error over all elements. And each metric by its name.
+        not ignored; for a regression the mean absolute error over all elements; for a multilabel classification the
+        share of all elements that are on the right side of 0, or of 1/2 where the model gives probabilities. And each
+        metric by its name.
     """
     objective, reduction, processes = parts.objective, parts.fit.reduction, parts.processes
     split = parts.samples.splits[name]
@@ -122,6 +126,9 @@ def evaluate(
         if parts.samples.data.task == "regression":
             quality += (output - targets).abs().sum()
             elements += targets.numel()
+        elif parts.samples.data.task == "multilabel":
+            quality += torch.eq(output > adapter.threshold, targets > 0).sum()
+            elements += targets.numel()
         else:
             right = torch.eq(output.argmax(dim=1), targets)
             if ignored is None:
@@ -140,6 +147,7 @@ def _tally(parts: Parts | Evaluation, name: str) -> Tally | None:
     """What sums up the metrics that the run names; None where it names none."""
     if not parts.fit.metrics:
         return None
-    ignored = parts.objective.adapter.ignore_index
+    adapter = parts.objective.adapter
     split, size = parts.samples.splits[name], parts.spec.batch_size
-    return Tally(parts.fit.metrics, split, name, size, ignored, parts.device, parts.processes)
+    threshold = adapter.threshold if parts.samples.data.task == "multilabel" else None
+    return Tally(parts.fit.metrics, split, name, size, adapter.ignore_index, threshold, parts.device, parts.processes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import attrs
@@ -30,19 +31,19 @@ class FiniteLoss:
 
     Args:
         run: The run, before its first step in this process.
-        exempt: Names of tensors that were not finite before the run, and do not count: `not_finite_at_start`.
 
     Attributes:
-        exempt: These names.
         step: What makes the steps, which knows the norm of gradients that are clipped.
+        checkpoint: The last checkpoint of the run, whose weights are finite; None without one, or if this process does
+            not write them.
     """
 
     step: TrainingStep | AveragedStep | None = None
+    checkpoint: Path | None = None
 
-    def __init__(self, run: Run, exempt: frozenset[str] = frozenset()) -> None:
+    def __init__(self, run: Run) -> None:
         self._run = run
         self._seen = run.step  # the last step with a loss that was seen to be finite
-        self.exempt = exempt
 
     def go_on(self) -> None:
         """After the run has taken up from a checkpoint, whose weights are finite."""
@@ -81,7 +82,7 @@ class FiniteLoss:
             RunFailedError: If one is not finite.
         """
         run = self._run
-        if not_finite_weights(run.parts.objective, self.exempt) is not None:
+        if not_finite_weights(run.parts.objective, run.exempt) is not None:
             self.fail(f"the weights are not finite after epoch {run.epoch}, step {run.step}", step=run.step)
 
     def fail(self, what: str, *, step: int, cause: Cause | None = None) -> NoReturn:
@@ -97,7 +98,7 @@ class FiniteLoss:
         """
         run = self._run
         norm = None if self.step is None else self.step.gradient_norm
-        report = _Report(run, step, self._seen, self.exempt, norm)
+        report = _Report(run, step, self._seen, norm, self.checkpoint)
         head, further = f"{what}{report.facts()}", report.further()
 
         def end(causes: list[Cause | None]) -> NoReturn:
@@ -117,15 +118,15 @@ class _Report:
         run: The run.
         step: The step, from 1.
         seen: The last step that was seen to be finite.
-        exempt: Tensors that do not count.
         norm: Of the gradients of the step, where they were clipped.
+        checkpoint: The last checkpoint, or None.
     """
 
     run: Run
     step: int
     seen: int
-    exempt: frozenset[str]
     norm: Tensor | None
+    checkpoint: Path | None
 
     @property
     def is_first(self) -> bool:
@@ -156,7 +157,7 @@ class _Report:
 
     def cause(self) -> Cause:
         """What is not finite first, by this process's share of the batch."""
-        name = not_finite_weights(self.run.parts.objective, self.exempt)
+        name = not_finite_weights(self.run.parts.objective, self.run.exempt)
         if name is None:
             return find_cause(self.run.parts.objective, self._batches())
         held = f"the weights hold NaN or infinity in {name}"
@@ -177,6 +178,7 @@ class _Report:
             if may_be_ignored
             else None,
             f"what may help: {', '.join(self._advice())}",
+            None if self.checkpoint is None else f"the last checkpoint, whose weights are finite: {self.checkpoint}",
         ]
         return list(filter(None, lines))
 
@@ -284,7 +286,7 @@ class StrictGuard:
             RunFailedError: If it made a weight that is not finite.
         """
         parts, step = self._run.parts, self._run.step + 1
-        name = not_finite_weights(parts.objective, self._watch.exempt)
+        name = not_finite_weights(parts.objective, self._run.exempt)
         if not self._any(name is not None):
             return
         self._put_back()

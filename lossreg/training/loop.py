@@ -17,6 +17,7 @@ from lossreg.training.evaluate import evaluate_epoch, evaluate_test
 from lossreg.training.hardware.compile import CompiledObjective
 from lossreg.training.hardware.distributed import data_parallel
 from lossreg.training.limits import Limits
+from lossreg.training.not_finite import are_finite
 from lossreg.training.optim.scheduler import learning_rate
 from lossreg.training.optim.step import SecondOrderStep, TrainingStep
 
@@ -51,7 +52,7 @@ def train(session: Session, hooks: RunHooks, saver: Saver, agenda: Agenda) -> li
         The row of each epoch.
 
     Raises:
-        RunFailedError: If the training loss is not a finite number.
+        RunFailedError: If the training loss, or a weight at the end, is not a finite number.
     """
     run, parts = session.run, session.run.parts
     step = session.watch.step = training_step(parts, session.watch.guard())
@@ -79,6 +80,8 @@ def train(session: Session, hooks: RunHooks, saver: Saver, agenda: Agenda) -> li
         if epoch < parts.spec.epochs - 1:
             session.begin_epoch(epoch + 1)
     kept = session.stopping.restore(session.rows)
+    if not all(are_finite([*parts.objective.trainable().values(), *parts.objective.buffers()])):
+        session.watch.check_weights()  # the last step spoilt them, and no checkpoint looked
     run.tested = _tested(session, kept, agenda)
     _warn_of_overflow(parts, kept)
     return session.rows

@@ -171,6 +171,7 @@ class Parts:
         observers: Facts of the metrics and observers that are named.
         measures: Measure -> the metric that it is, and which of its values are better: for those who read the record.
         initial: Where the weights come from that the run starts from; None where they are new.
+        from_data: Field -> the spec with the words for which numbers were computed from the training split.
         warnings: Sentences to show before the run starts.
     """
 
@@ -188,6 +189,7 @@ class Parts:
     observers: Facts
     measures: Mapping[str, Mapping[str, Any]]
     initial: dict[str, Any] | None
+    from_data: Mapping[str, str]
     warnings: list[str]
 
     @property
@@ -221,6 +223,7 @@ class Parts:
             "objects": dict(self.objects),
             # An object has no text; of metrics, others have one.
             "spec": {**dict(self.spec.items()), **dict.fromkeys(field for field in self.objects if field != METRICS)},
+            "from_data": dict(self.from_data),
             "components": self.components,
             "contract": {
                 "input": adapter.input,
@@ -228,6 +231,7 @@ class Parts:
                 "output_shape": list(self.fit.output_shape),
                 "interval": stepping.interval,
                 "monitor": stepping.monitor,
+                **({"threshold": adapter.threshold} if data.task == "multilabel" else {}),
             },
             "device": str(self.device),
             "deterministic": torch.are_deterministic_algorithms_enabled(),
@@ -245,8 +249,12 @@ class Parts:
                 "outputs": data.outputs,
                 "input_scaling": data.input_scaling and data.input_scaling.to_json(),
                 "target_scaling": data.target_scaling and data.target_scaling.to_json(),
+                "class_names": data.class_names and list(data.class_names),
+                "columns": data.columns and [column.to_json() for column in data.columns],
+                "resized": data.resized,
                 **{name: len(split) for name, split in splits.items()},
             },
+            "source": dict(data.source),
             "validation": None if self.samples.held_out is None else dict(self.samples.held_out),
             "chosen_on": self.choices.chosen_on,
             "choosing": dict(self.choices.deciders),

@@ -14,7 +14,7 @@ from lossreg.run_spec import LISTED_FIELDS, RunSpec
 from lossreg.spec import ComponentSpec, texts_of
 from lossreg.training.optim.needs import Needs
 from lossreg.training.optim.scheduler import EpochRates
-from lossreg.values import finite
+from lossreg.values import finite, one_line
 
 MAX_NAMES = 8  # names of parameters in a line of a plan's text
 MAX_RATES = 100  # lines of learning rates in a plan's text
@@ -168,6 +168,7 @@ def _facts(plan: Plan) -> list[str]:
         f"{'evaluated weights':<20}{facts['weights']['used']} ({facts['weights']['reason']})",
         *(f"{f'{name} samples':<20}{how['used']} ({how['reason']})" for name, how in facts["loaders"].items()),
         f"{'samples':<20}{', '.join(f'{data[name]} {name}' for name in facts['loaders'])}; {data['task']}",
+        *(f"{'data':<20}{note}" for note in notes_of(facts["source"])),
         *_choosing(facts),
         f"{'steps':<20}{facts['steps_per_epoch']} an epoch",
         f"{'model parameters':<20}{facts['parameters']:,}",
@@ -178,6 +179,12 @@ def _facts(plan: Plan) -> list[str]:
         f"{'contract':<20}fits: output {tuple(contract['output_shape'])} goes to the loss "
         f"{_change(contract['input'])}, targets {_change(contract['target'])}",
     ]
+
+
+def notes_of(source: Mapping[str, Any]) -> list[str]:
+    """The sentences with which a data set says what was made of its files."""
+    notes = source.get("notes", [])
+    return [one_line(note) for note in notes if isinstance(note, str)] if isinstance(notes, list | tuple) else []
 
 
 def _choosing(facts: Mapping[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ from lossreg.data import Task
 from lossreg.errors import ConfigError, LossregError, UnknownParameterError
 from lossreg.groups import REST, SCHEDULER, ParamGroup
 from lossreg.plugins.provenance import LOCAL, Provenance
+from lossreg.registry.annotations import takes_path
 from lossreg.registry.build import ResolvedComponent, resolve, resolve_params
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.levels import Routed, levels_of, routed
@@ -22,6 +23,8 @@ from lossreg.registry.registries import Registries
 from lossreg.registry.registry import BUILTIN
 from lossreg.run_spec import COMPONENT_FIELDS, LISTED_FIELDS, METRICS, OBSERVE, RunSpec
 from lossreg.spec import ComponentSpec
+from lossreg.training.loss.fitting import check_fed
+from lossreg.training.record.directory import absolute_path
 from lossreg.values import shown
 from lossreg.weights import WeightsChoice
 
@@ -36,7 +39,10 @@ ROUTED: Mapping[str, str] = {
 }
 
 #: The loss of a task, unless one is named.
-TASK_LOSS: Mapping[str, str] = {"classification": "cross_entropy", "segmentation": "cross_entropy", "regression": "mse"}
+TASK_LOSS: Mapping[str, str] = {
+    "classification": "cross_entropy", "segmentation": "cross_entropy", "regression": "mse",
+    "multilabel": "bce_with_logits",
+}  # fmt: skip
 
 
 @attrs.frozen(eq=False)
@@ -161,8 +167,12 @@ def select(request: Request) -> Selection:
             named = _named_optimizer if field == "optimizer" else functools.partial(_named, field)
             chosen[field] = named(spec, request.registries)
     data: Choice = chosen["data"]
+    chosen["data"] = data = _with_absolute_paths(data)
     if chosen["model"] is None and data.component is not None:
         chosen["model"] = _named("model", ComponentSpec(data.component.model), request.registries)
+    loss: Choice | None = chosen["loss"]
+    if loss is not None and loss.component is not None:
+        check_fed(loss.component, loss.label)
     groups = {
         group.pattern: _of_group(group, request.registries) for group in request.spec.param_groups if group.optimizer
     }
@@ -243,14 +253,34 @@ def select_loss(selection: Selection, task: Task, registries: Registries) -> Cho
 
 def declaration_of(criterion: object, registries: Registries) -> Loss | None:
     """What a built-in loss declares whose class this object has, such as `torch.nn.CrossEntropyLoss()`; else None."""
+    kind = type(criterion)
     for entry in registries.losses.declared:
-        if entry.provenance.plugin == BUILTIN and entry.factory is type(criterion):
+        if entry.provenance.plugin != BUILTIN or not str(entry.component.factory).endswith(f":{kind.__name__}"):
+            continue
+        if entry.factory is kind:
             return entry.component
     return None
 
 
 def _named(field: str, spec: ComponentSpec, registries: Registries) -> Choice:
     return _choice(field, COMPONENT_FIELDS[field], spec, registries)
+
+
+def _with_absolute_paths(choice: Choice) -> Choice:
+    """The data set with absolute paths to its files, so that a repeat of the run finds them from any folder."""
+    resolved = choice.resolved
+    if resolved is None:
+        return choice
+    parameters = resolved.entry.signature.parameters
+    paths = {
+        key: str(absolute_path(value))
+        for key, value in resolved.written.items()
+        if key in parameters and takes_path(parameters[key].accepted) and isinstance(value, str | Path)
+    }
+    if not paths:
+        return choice
+    changed = attrs.evolve(resolved, written={**resolved.written, **paths}, params={**resolved.params, **paths})
+    return attrs.evolve(choice, resolved=changed)
 
 
 def _choice(field: str, kind: str, spec: ComponentSpec, registries: Registries) -> Choice:

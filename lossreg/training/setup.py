@@ -31,7 +31,9 @@ from lossreg.training.hardware.precision import choose_precision
 from lossreg.training.initial_weights import start_from
 from lossreg.training.loss.adapter import Criterion, LossAdapter, adapt
 from lossreg.training.loss.contract import Mismatch, ProbeResult, check_contract, mismatch_of
+from lossreg.training.loss.data_values import with_data_values
 from lossreg.training.loss.finite import check_first_loss
+from lossreg.training.loss.fitting import check_fed
 from lossreg.training.loss.objective import Objective
 from lossreg.training.loss.reduction import Reduction, reduction_of
 from lossreg.training.metrics.named import (
@@ -106,6 +108,8 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     measuring, observers = select_metrics(request), select_observers(request)
     samples = _load_samples(selection.data, spec, device, processes, quiet=quiet or not processes.is_main)
     chosen = _all_chosen(selection, samples.data, request.registries)
+    asked = chosen["loss"]
+    chosen["loss"] = _with_numbers(asked, samples, processes, request.registries, quiet=quiet)
     declared = declared_needs(selection.optimizer.component)
     runtime = _runtime(spec, samples)
     objective = _build_objective(chosen, spec, device, samples, runtime, request.registries, closure=declared.closure)
@@ -141,6 +145,7 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
         | observer_facts(observers, spec.epochs),
         measures=describe_measures(metrics),
         initial=initial,
+        from_data={} if chosen["loss"] is asked or asked.spec is None else {"loss": asked.spec.text},
         warnings=[
             *filter(None, [choice.warning for choice in (*measuring, *observers)]),
             *_warnings(chosen, samples.plan, fit, optimization),
@@ -180,6 +185,7 @@ def set_up_evaluation(
     spec: RunSpec,
     device: torch.device,
     of: Registries,
+    adapted: Callable[[Data], Data],
     measuring: Sequence[Choice] = (),
 ) -> Evaluation:
     """Loads a data set, and checks that model and loss fit it; the generators stay as they were.
@@ -190,6 +196,7 @@ def set_up_evaluation(
         spec: How samples are loaded, cut and laid out.
         device: Where it all is.
         of: Where names are looked up.
+        adapted: Makes of the data set what the model was trained for.
         measuring: The metrics.
 
     Raises:
@@ -197,7 +204,7 @@ def set_up_evaluation(
     """
     processes = Processes()
     with torch.random.fork_rng(range(torch.cuda.device_count() if device.type == "cuda" else 0)):
-        samples = _load_samples(chosen["data"], spec, device, processes, quiet=True)
+        samples = _load_samples(chosen["data"], spec, device, processes, quiet=True, adapted=adapted)
         mismatch = mismatch_of({field: choice.label for field, choice in chosen.items()})
         declared, data, splits = chosen["loss"].component, samples.data, samples.splits
         check = functools.partial(
@@ -277,7 +284,15 @@ def _specs(choices: list[Choice]) -> list[str | ComponentSpec]:
     return [choice.spec for choice in choices if choice.spec is not None]
 
 
-def _load_samples(choice: Choice, spec: RunSpec, device: torch.device, processes: Processes, *, quiet: bool) -> Samples:
+def _load_samples(
+    choice: Choice,
+    spec: RunSpec,
+    device: torch.device,
+    processes: Processes,
+    *,
+    quiet: bool,
+    adapted: Callable[[Data], Data] = lambda data: data,
+) -> Samples:
     """Builds the data set, and brings its splits to the device."""
     runtime: Runtime = {"epochs": spec.epochs}
     seed_construction(spec.seed)  # for a data set that draws numbers: the same in every run and process
@@ -285,6 +300,7 @@ def _load_samples(choice: Choice, spec: RunSpec, device: torch.device, processes
         data = choice.build(runtime=runtime)
     if not isinstance(data, Data):
         raise ConfigError(f"the data set {choice.label} is a {type(data).__name__}, not a lossreg.Data")
+    data = adapted(data)
     sources, held = _sources(data, spec, choice.label)
     splits = {
         name: load_split(
@@ -350,6 +366,16 @@ def _all_chosen(selection: Selection, data: Data, registries: Registries) -> dic
     return {field: choice for field, choice in chosen.items() if choice is not None}
 
 
+def _with_numbers(loss: Choice, samples: Samples, processes: Processes, of: Registries, *, quiet: bool) -> Choice:
+    """The loss with what it asks of the training split; itself, if it asks for nothing."""
+    if loss.resolved is None:
+        return loss
+    quiet = quiet or not processes.is_main
+    train = samples.splits["train"]
+    resolved = with_data_values(loss.resolved, loss.label, samples.data, train, processes, of.losses, quiet=quiet)
+    return loss if resolved is loss.resolved else attrs.evolve(loss, resolved=resolved)
+
+
 def _runtime(spec: RunSpec, samples: Samples) -> Runtime:
     steps = samples.plan.steps
     return {
@@ -385,7 +411,12 @@ def _build_objective(
     adapter = adapt(criterion, chosen["loss"].component, samples.data.task)
     known = None if chosen["loss"].component is not None else declaration_of(criterion, registries)
     if known is not None:
-        adapter = attrs.evolve(adapter, averages=known.averages, takes_index=known.target == "index")
+        check_fed(known, chosen["loss"].label)
+        # Nothing is done to the output: what such a loss takes is what the model gives.
+        threshold = 0.5 if known.input == "label_probabilities" else 0.0
+        adapter = attrs.evolve(
+            adapter, averages=known.averages, takes_index=known.target == "index", threshold=threshold
+        )
     return Objective(model, adapter, precision, frozen)
 
 

@@ -38,6 +38,7 @@ class Run:
         observers: The classes of the caller's observers.
         began: When this process made it, by `time.perf_counter()`.
         seconds_before: What the run had taken before, in processes that ended.
+        exempt: The tensors that are not trained and were not finite before the run, such as a mask of -inf.
     """
 
     spec: RunSpec
@@ -53,6 +54,7 @@ class Run:
     observers: tuple[str, ...] = ()
     began: float = attrs.field(factory=time.perf_counter)
     seconds_before: float = 0.0
+    exempt: frozenset[str] = frozenset()
 
     @property
     def seconds(self) -> float:

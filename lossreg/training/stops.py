@@ -207,6 +207,22 @@ class SignalGuard:
             number, self._waiting = self._waiting, None
             signal.raise_signal(number)
 
+    @contextlib.contextmanager
+    def left_to_the_system(self) -> Iterator[None]:
+        """Within the block the system ends the process at once by a signal for which a program has no handler.
+
+        For calls of C++ code that may wait for long: Python calls handlers only when they return. Nothing that would
+        have to be removed or kept may be there yet.
+        """
+        unhandled = [one for one, of in self._handlers.items() if of in (_exit, signal.default_int_handler)]
+        for number in unhandled:
+            signal.signal(number, signal.SIG_DFL)
+        try:
+            yield
+        finally:
+            for number in unhandled:
+                signal.signal(number, self._handle)
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._holds:
             self._waiting = self._waiting or number

@@ -132,6 +132,52 @@ class F1(ClassCounts):
         return _averaged(2 * right, predicted + there, self.average, there)
 
 
+class LabelF1(SummedMetric):
+    """F1 score of samples that have any number of classes: `2 TP / (2 TP + FP + FN)` of each class by itself.
+
+    A class that no sample has and that none is said to have does not count in the mean over classes, as in
+    torchmetrics; scikit-learn counts it as `zero_division`.
+
+    Args:
+        average: As for `F1`; `"micro"` is over all classes of all samples together.
+        num_classes: How many classes there are.
+
+    Shape:
+        - input: `(N, num_classes)`, int64, 1 where a sample is said to have the class, else 0.
+        - target: of the same shape, 1 where it has it, else 0.
+
+    Example:
+        >>> metric = LabelF1(num_classes=2)
+        >>> metric.update(torch.tensor([[1, 0], [1, 1]]), torch.tensor([[1, 0], [0, 1]]))
+        >>> round(metric.compute(), 4)  # 2/3 and 1
+        0.8333
+    """
+
+    def __init__(self, num_classes: int, average: Average = "macro") -> None:
+        if num_classes < 1:
+            raise ValueError(f"num_classes is at least 1, not {num_classes!r}")
+        self.num_classes = num_classes
+        self.average = average
+        super().__init__()
+
+    def zeros(self) -> dict[str, Tensor]:
+        """How often each class is told rightly, told, and there."""
+        return {
+            name: torch.zeros(self.num_classes, dtype=torch.int64, device=self.device)
+            for name in ("right", "predicted", "there")
+        }
+
+    def update(self, input: Tensor, target: Tensor) -> None:  # noqa: A002  # torch's word
+        """Counts a batch."""
+        for name, counted in (("right", input * target), ("predicted", input), ("there", target)):
+            self.sums[name] += counted.sum(dim=0)
+
+    def compute(self) -> float:
+        """The score; NaN where no sample has a class, or is said to have one."""
+        right, predicted, there = (self.sums[name].cpu().double() for name in ("right", "predicted", "there"))
+        return _averaged(2 * right, predicted + there, self.average, there)
+
+
 class _Overlap(ClassCounts):
     """A mean over classes of how far what is predicted and what is there overlap.
 
@@ -180,7 +226,9 @@ class MeanDice(_Overlap):
 class MeanIoU(_Overlap):
     """Mean over classes of the intersection over union, `|A ∩ B| / |A ∪ B|`, over all positions of the split.
 
-    A class that is neither there nor predicted does not count, as in torchmetrics' `MulticlassJaccardIndex`.
+    A class that is neither there nor predicted does not count, as in torchmetrics' `MulticlassJaccardIndex`. Where
+    `ignore_index` is one of the classes, torchmetrics leaves that class out of the mean; here it counts as one that is
+    never there, as in F1 and scikit-learn.
 
     Args:
         background: Whether class 0 counts.

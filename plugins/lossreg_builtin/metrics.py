@@ -21,8 +21,8 @@ METRICS = [
     Metric(
         "top_k",
         "lossreg_builtin.top_k:TopK",
-        "The share of positions whose class is among the k most likely ones",
-        defaults={"k": 5},
+        "The share of positions whose class is among the k most likely ones: top_k(k=5)",
+        required=("k",),
         runtime_args=_CLASSES,
         better="higher",
         input="logits",
@@ -38,6 +38,17 @@ METRICS = [
         better="higher",
         input="labels",
         target="index",
+        bounds=(0, 1),
+    ),
+    Metric(
+        "label_f1",
+        "lossreg_builtin.class_counts:LabelF1",
+        "F1 score of samples that have any number of classes",
+        defaults={"average": "macro"},
+        runtime_args={"num_classes": "num_classes"},
+        better="higher",
+        input="labels",
+        target="multilabel",
         bounds=(0, 1),
     ),
     Metric(

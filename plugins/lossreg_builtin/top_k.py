@@ -31,7 +31,7 @@ class TopK(SummedMetric):
         0.5
     """
 
-    def __init__(self, k: int = 5, num_classes: int | None = None, ignore_index: int | None = None) -> None:
+    def __init__(self, k: int, num_classes: int | None = None, ignore_index: int | None = None) -> None:
         if k < 1:
             raise ValueError(f"k is at least 1, not {k!r}")
         if num_classes is not None and k >= num_classes:

@@ -70,8 +70,6 @@ class Signalled:
         children = self.start(words, sends=sends)
         if sends is None:
             until(lambda: all(child.has_begun() for child in children))
-            if self.processes > 1:
-                until(self.run.exists)  # while they meet, in torch, no signal is seen before all are there
             time.sleep(chance.uniform(0, self.seconds * (0.4 if when == "startup" else 0.8)))
             for child in children:
                 child.send(number)
@@ -88,7 +86,7 @@ class Signalled:
             if (self.run / "checkpoints").exists() or said.endswith(f"\nlossreg run --resume {self.run}"):
                 return self._what_is_wrong_with_saved(said) or self._goes_on()
             return self._what_is_left(said)
-        elif set(codes) == {-number} and not self.run.exists():  # it has not come to the run
+        elif -number in codes and set(codes) <= {-number, 128 + number} and not self.run.exists():
             self.campaign.count("ends before lossreg listens")
             return None
         elif codes == [1, 128 + number] and "another process of this run ended" in said and not self.run.exists():
@@ -127,9 +125,13 @@ class Signalled:
         self.campaign.count(f"while {newest.facts['phase']}")
         if record["status"] != "interrupted":
             return f"run.json says {record['status']}"
-        step = int(read_weights(self.run / "model.safetensors")[1]["step"])
+        step = record["steps_done"]
         if newest_step(self.run) != step:
             return f"the checkpoint is of step {newest.facts['step']}, and the run ended at {step}"
+        if not record["choosing"].get("patience"):  # else the weights are those of the best epoch
+            step_of_weights = int(read_weights(self.run / "model.safetensors")[1]["step"])
+            if step_of_weights != step:
+                return f"the weights are of step {step_of_weights}, and the run ended at {step}"
         return None
 
     def _goes_on(self) -> str | None:

@@ -63,7 +63,7 @@ class RunView:
         self._speed, self._loss = record["samples_per_second"], record["train_loss"]
         if self._steps < 2 or not self._curve.means:  # epochs are all that is seen of the loss
             self._curve.add(record["train_loss"])
-        shown = [("accuracy", "mean_absolute_error", "loss"), *((name,) for name in self._named)]
+        shown = [("accuracy", "label_accuracy", "mean_absolute_error", "loss"), *((name,) for name in self._named)]
         found = (self._first(record, wanted) for wanted in shown)
         self._metrics = [f"{name} {record[name]:.4g}" for name in found if name is not None]
 

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import gc
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import torch
@@ -13,8 +14,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from lossreg.errors import ConfigError, LossregError, RunFailedError
-from lossreg.training.hardware.launcher import find_launch, find_local, launched_by_torchrun
-from lossreg.training.hardware.meeting import store_of_this_start
+from lossreg.training.hardware.launcher import find_launch, find_local
+from lossreg.training.hardware.meeting import EndedError, store_of_this_start
 
 T = TypeVar("T")
 
@@ -37,10 +38,13 @@ class Processes:
         self._shared: list[BaseException] = []  # errors that all processes know of
 
     @classmethod
-    def join(cls) -> Processes:
+    def join(cls, blocking: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext) -> Processes:
         """Meets the processes that were started together, or those of the group that a program has made.
 
         The group that is made here lasts as long as the process, so that it can train again.
+
+        Args:
+            blocking: Makes a block for calls during which Python sees no signals.
 
         Raises:
             ConfigError: If they cannot meet.
@@ -54,13 +58,13 @@ class Processes:
         if not dist.is_available():
             raise ConfigError("this torch is built without torch.distributed, which several processes need")
         try:
-            # gloo for tensors on the CPU, and what the device has for others
-            store = store_of_this_start(launch) if launched_by_torchrun() else None
-            dist.init_process_group(rank=launch.rank, world_size=launch.world_size, store=store)
+            store = store_of_this_start(launch, blocking)
+            with blocking():  # gloo for tensors on the CPU, and what the device has for others
+                dist.init_process_group(rank=launch.rank, world_size=launch.world_size, store=store)
         except (RuntimeError, ValueError) as error:
-            raise ConfigError(
-                f"the {launch.world_size} processes that were started together cannot meet: {error}"
-            ) from error
+            refusal = ConfigError(f"the {launch.world_size} processes that were started together cannot meet: {error}")
+            refusal.rank = launch.rank if isinstance(error, EndedError) else None  # no other may be left to say it
+            raise refusal from error
         atexit.register(_leave)
         return cls(*launch)
 

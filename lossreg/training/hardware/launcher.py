@@ -97,11 +97,6 @@ def check_main_guard(function: str) -> None:
         )
 
 
-def launched_by_torchrun() -> bool:
-    """Whether torchrun has started this process."""
-    return "TORCHELASTIC_RUN_ID" in os.environ
-
-
 def restarted_by_launcher() -> bool:
     """Whether torchrun has started this process again after one of its processes had failed."""
     count = os.environ.get("TORCHELASTIC_RESTART_COUNT", "")

@@ -210,7 +210,7 @@ def _built(
     if shared:
         leave_together(metric)
     built = BuiltMetric(named.name, label, metric, adapt(named.choice.component, task))
-    _try(built, Batch(*probe), runtime["ignore_index"])
+    _try(built, Batch(*probe, 0.0 if task == "multilabel" else None), runtime["ignore_index"])
     return built
 
 

@@ -33,6 +33,7 @@ class Tally:
         name: Its name.
         batch_size: Samples of each batch but the last.
         ignored: The target that the loss leaves out, or None.
+        threshold: As of `Batch`.
         device: Where outputs and targets are.
         processes: Those that evaluate together.
     """
@@ -44,12 +45,14 @@ class Tally:
         name: str,
         batch_size: int,
         ignored: int | None,
+        threshold: float | None,
         device: torch.device,
         processes: Processes,
     ) -> None:
         self._metrics = metrics
         self._name = name
         self._processes = processes
+        self._threshold = threshold
         filters = ignored is not None and not all(one.adapter.leaves_out for one in metrics)
         self._ignored = ignored if filters and ignored is not None and split.may_hold(ignored) else None
         shared = processes.world_size > 1
@@ -68,7 +71,7 @@ class Tally:
                 self._update(self._all, *pair)
 
     def _update(self, metrics: Sequence[BuiltMetric], output: Tensor, targets: Tensor) -> None:
-        batch = Batch(output, targets)
+        batch = Batch(output, targets, self._threshold)
         counted = batch if self._ignored is None else batch.without(self._ignored)
         for one in metrics:
             with _blaming(one, self._name):

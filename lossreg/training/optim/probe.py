@@ -20,12 +20,13 @@ from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.build import ResolvedComponent
 from lossreg.registry.levels import nested_in
+from lossreg.training.optim.loading import why_not_kept
 from lossreg.training.optim.modes import has_modes, set_training_mode
 from lossreg.training.optim.needs import PROBED, Backward, Needs, declared_needs, set_gradients, take_step
 from lossreg.training.optim.optimizer import OptimizerPlan
 from lossreg.training.optim.param_groups import OptimizerGroup
 from lossreg.training.optim.stand_ins import as_sparse, copy_optimizer, stand_ins_of
-from lossreg.training.optim.trial_step import cannot_step, why_not_kept
+from lossreg.training.optim.trial_step import cannot_step
 from lossreg.training.selection import Choice
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Trial:
 
     Attributes:
         needs: The way.
+        make: Made the optimizer, and makes others like it.
         optimizer: What stepped; None if it failed.
         weights: The throw-away weights after the steps.
         moved: Whether they changed.
@@ -54,6 +56,7 @@ class Trial:
     """
 
     needs: Needs
+    make: Callable[[], Subject]
     optimizer: Optimizer | None
     weights: tuple[Parameter, ...]
     moved: bool
@@ -121,12 +124,11 @@ def _find(plan: OptimizerPlan, device: torch.device, *, is_alone: bool) -> Optim
     trial = _chosen_trial(plan, unsaid, device, is_alone=is_alone)
     if trial is None:  # an object that cannot be copied
         return plan
-    optimizer = trial.optimizer
+    optimizer, make = trial.optimizer, trial.make
     assert optimizer is not None  # noqa: S101  # what failed is not chosen
     modes = _switches(optimizer, trial.weights) if "modes" in unsaid else plan.needs.modes
-    needs = attrs.evolve(
-        trial.needs, modes=modes, found=unsaid, passes=trial.passes, unreadable=why_not_kept(optimizer)
-    )
+    why = why_not_kept(optimizer, lambda: make().optimizer)
+    needs = attrs.evolve(trial.needs, modes=modes, found=unsaid, passes=trial.passes, unreadable=why)
     return attrs.evolve(plan, needs=needs)
 
 
@@ -303,11 +305,11 @@ def _try(needs: Needs, make: Callable[[], Subject]) -> Trial:
         except BaseException as error:
             if is_from_outside(error):
                 raise
-            return Trial(needs, None, (), moved=False, passes=None, error=error)
+            return Trial(needs, make, None, (), moved=False, passes=None, error=error)
         finally:
             _drop_gradients(locals().get("weights", ()))
     moved = any(not torch.equal(one, old) for one, old in zip(weights, before, strict=True))
-    return Trial(needs, optimizer, weights, moved, passes.pop() if len(passes) == 1 else None)
+    return Trial(needs, make, optimizer, weights, moved, passes.pop() if len(passes) == 1 else None)
 
 
 def _drop_gradients(weights: tuple[Parameter, ...]) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import attrs
 import torch
 
-from lossreg.checkpoints.tree import why_not_plain
 from lossreg.errors import BuildError, describe_error
 from lossreg.plugins.isolation import is_from_outside
+from lossreg.training.optim.loading import why_not_kept
 from lossreg.training.optim.modes import set_training_mode
 from lossreg.training.optim.needs import asks_for, take_step
 from lossreg.training.optim.optimizer import OptimizerPlan, check_step
@@ -51,27 +51,17 @@ def try_step(plan: OptimizerPlan, device: torch.device, *, unfused: bool) -> Opt
         with contextlib.suppress(BuildError):  # some refuse to be built so
             stepped = _step(fused, device)
             if not isinstance(stepped, BaseException):  # else it does without, or the second trial says why it cannot
-                return _with_state(fused, stepped)
+                return _with_state(fused, stepped, device)
     stepped = _step(plan, device)
     if isinstance(stepped, BaseException):
         raise cannot_step(plan, device, stepped) from stepped
-    return _with_state(plan, stepped)
+    return _with_state(plan, stepped, device)
 
 
-def _with_state(plan: OptimizerPlan, stepped: Optimizer | None) -> OptimizerPlan:
+def _with_state(plan: OptimizerPlan, stepped: Optimizer | None, device: torch.device) -> OptimizerPlan:
     """The plan with why the state cannot be kept, if that is so."""
-    why = None if stepped is None else why_not_kept(stepped)
+    why = None if stepped is None else why_not_kept(stepped, lambda: plan.build(stand_ins_of(plan, device)))
     return plan if why is None else attrs.evolve(plan, needs=attrs.evolve(plan.needs, unreadable=why))
-
-
-def why_not_kept(optimizer: Optimizer) -> str | None:
-    """Why what an optimizer that has stepped saves is not plain data, so that no run can go on from it; or None."""
-    try:
-        return why_not_plain(optimizer.state_dict())
-    except BaseException as error:
-        if is_from_outside(error):
-            raise
-        return f"its state_dict() fails: {describe_error(error)}"
 
 
 def _check_sparse(plan: OptimizerPlan, device: torch.device) -> None:

@@ -26,7 +26,17 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]  # the way to say that a module is missing
 
-_FULL = {errno.ENOSPC: "no space left on device", getattr(errno, "EDQUOT", None): "the disk quota is used up"}
+_ROOM, _ELSEWHERE = "make room there", "name a directory on another disk (--out)"
+_DENIED = "permission denied; let this user write there, or name another directory (--out)"
+
+#: Number of an error -> what it is, and what to do.
+_WHY: dict[int | None, str] = {
+    errno.ENOSPC: f"no space left on device; {_ROOM}, or {_ELSEWHERE}",
+    getattr(errno, "EDQUOT", None): f"the disk quota is used up; {_ROOM}, or {_ELSEWHERE}",
+    errno.EROFS: f"the file system can only be read; {_ELSEWHERE}",
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
+}
 
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # a directory that someone gave may hold links to anywhere
 
@@ -237,7 +247,7 @@ def _unusable(path: Path, why: str) -> RunDirectoryError:
 
 
 def why_not_written(error: BaseException) -> str:
-    """Why a file of a run directory cannot be written, and what to do where the disk is full.
+    """Why a file of a run directory cannot be written, and what to do where that is known.
 
     Args:
         error: What writing raised.
@@ -246,8 +256,7 @@ def why_not_written(error: BaseException) -> str:
         >>> why_not_written(OSError(errno.ENOSPC, "No space left on device"))
         'no space left on device; make room there, or name a directory on another disk (--out)'
     """
-    full = _FULL.get(error.errno) if isinstance(error, OSError) else None
-    return f"{full}; make room there, or name a directory on another disk (--out)" if full else describe_error(error)
+    return _WHY.get(error.errno if isinstance(error, OSError) else None) or describe_error(error)
 
 
 def sweep_partials(directory: Path, of: str = "*") -> None:

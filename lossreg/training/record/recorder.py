@@ -9,11 +9,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
+from torch import Tensor
 
+from lossreg.checkpoints.folder import CheckpointFolder
 from lossreg.checkpoints.weights_file import write_weights
-from lossreg.errors import RunFailedError, StateError, describe_error
+from lossreg.errors import CheckpointError, RunFailedError, StateError, describe_error
 from lossreg.training.hardware.launcher import launch_id
-from lossreg.training.record.directory import RunDirectory, replacing, why_not_written
+from lossreg.training.not_finite import are_finite
+from lossreg.training.record.directory import CHECKPOINTS, RunDirectory, replacing, why_not_written
 from lossreg.training.record.metrics_file import METRICS, MetricsFile
 from lossreg.training.record.owner import this_process
 from lossreg.training.record.run_json import NAME, write_run_record
@@ -39,12 +42,14 @@ class Resumed:
         metrics_bytes: How much of metrics.jsonl is kept.
         history: When and where it went on each time, this one included, for run.json.
         row: The row of the last epoch that was recorded, or None.
+        from_data: Field -> its spec as it was asked for, and with the numbers that were computed for it.
     """
 
     started: str
     metrics_bytes: int
     history: Sequence[Mapping[str, Any]]
     row: Mapping[str, Any] | None = None
+    from_data: Mapping[str, tuple[str, Any]] = attrs.field(factory=dict)
 
 
 def now() -> str:
@@ -81,6 +86,9 @@ class Recorder:
         self._is_kept = True
         self._started = now() if resumed is None else resumed.started
         self._facts = {**parts.describe(), "process": this_process(), "launch": launch_id(), "command": command}
+        for field, (asked, numbers) in ({} if resumed is None else resumed.from_data).items():
+            if self._facts["spec"].get(field) == numbers:  # nothing is computed again
+                self._facts["from_data"][field] = asked
 
     def lossreg_run_started(self, run: Run) -> None:
         """Writes run.json and opens metrics.jsonl.
@@ -133,17 +141,30 @@ class Recorder:
                 self._close(run, "finished" if result.reason is None else "stopped", result.reason)
 
     def lossreg_run_failed(self, run: Run, error: BaseException) -> None:
-        """Keeps what there is: first the weights so far, which nothing can replace, then why it ended."""
+        """Keeps what there is: first the weights so far, which nothing can replace, then why it ended.
+
+        Weights that are not finite are nothing to keep.
+        """
         if not self._is_kept:
             return
+        try:
+            with self._signals.holding():
+                self._keep(run, error)
+        finally:
+            self._claim.close()  # also where run.json cannot be written: the run may go on, in this process too
+
+    def _keep(self, run: Run, error: BaseException) -> None:
+        """Writes what can be written of a run that failed."""
         stopped_by = signal_name(error)
-        with self._signals.holding():
-            facts = self._facts_of(run, run.best.row["weights"] if run.best else self._chosen(run))
-            for name, state in self._trained(run):
-                with self._telling_of(name):
-                    self._save(name, state, facts)
-            with self._telling_of(NAME):
-                self._close(run, "interrupted" if stopped_by else "failed", stopped_by or describe_error(error))
+        facts = self._facts_of(run, run.best.row["weights"] if run.best else self._chosen(run))
+        spoilt = self._spoilt(run)
+        if spoilt is not None:
+            logger.warning("%s is not written: the weights hold NaN or infinity in %s", self._directory / MODEL, spoilt)
+        for name, state in self._trained(run) if spoilt is None else ():
+            with self._telling_of(name):
+                self._save(name, state, facts)
+        with self._telling_of(NAME):
+            self._close(run, "interrupted" if stopped_by else "failed", stopped_by or describe_error(error))
 
     @staticmethod
     def _chosen(run: Run) -> str | None:
@@ -175,8 +196,12 @@ class Recorder:
             raise self._cannot_be_written(name, error, run.epoch, run.step) from error
 
     def _cannot_be_written(self, name: str, error: BaseException, epoch: int, step: int) -> RunFailedError:
-        file = self._directory / name
-        return RunFailedError(f"{file} cannot be written to: {why_not_written(error)}", epoch=epoch, step=step)
+        file, nothing = self._directory / name, ""
+        with contextlib.suppress(CheckpointError):  # of a folder that cannot be read either
+            if name == MODEL and not CheckpointFolder(self._directory / CHECKPOINTS).list():
+                nothing = "; no weights of this run are kept"
+        said = f"{file} cannot be written to: {why_not_written(error)}{nothing}"
+        return RunFailedError(said, epoch=epoch, step=step)
 
     def _append(self, row: Mapping[str, Any]) -> None:
         if self._metrics is not None:
@@ -198,6 +223,21 @@ class Recorder:
         yield MODEL, best.model if best else run.model.state_dict()
         if run.parts.objective.trains_loss:
             yield LOSS, best.loss if best else run.parts.objective.loss_state()
+
+    def _spoilt(self, run: Run) -> str | None:
+        """The first tensor of what would be saved that is not finite; None if all are, or if that is not known."""
+        try:
+            named = {
+                f"loss.{key}" if name == LOSS else key: value
+                for name, state in self._trained(run)
+                for key, value in state.items()
+                if isinstance(value, Tensor)
+            }
+            counted = {key: value for key, value in named.items() if key not in run.exempt}
+            finite_ones = are_finite(list(counted.values()))
+        except Exception:  # of a device that failed: what can be written is
+            return None
+        return next((key for key, is_finite in zip(counted, finite_ones, strict=True) if not is_finite), None)
 
     @staticmethod
     def _facts_of(run: Run, held: str | None) -> dict[str, Any]:

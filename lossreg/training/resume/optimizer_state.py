@@ -11,6 +11,7 @@ import torch
 
 from lossreg.errors import ConfigError
 from lossreg.training.optim.joint import JointOptimizer
+from lossreg.training.optim.loading import is_state_dict, load_state
 
 if TYPE_CHECKING:
     from torch.nn import Parameter
@@ -66,7 +67,7 @@ def load_named_state(
     state = saved["state"]
     if differences:
         state = _fitting(state, named_state(optimizer, parameters)["state"], saved["shapes"], parameters)
-    optimizer.load_state_dict(_renamed(state, names, _by_number))
+    load_state(optimizer, _renamed(state, names, _by_number))
     _restore_types(optimizer, state, parameters)
     return differences
 
@@ -92,21 +93,12 @@ def _renamed(tree: Any, names: Names, rename: Any) -> Any:
         if names and isinstance(names[0], list):
             members = [_renamed(one, of, rename) for one, of in zip(tree["members"], names, strict=True)]
             return {**tree, "members": members}
-        if _is_state_dict(tree) and sum(len(group["params"]) for group in tree["param_groups"]) == len(names):
+        if is_state_dict(tree) and sum(len(group["params"]) for group in tree["param_groups"]) == len(names):
             return rename(tree, names)
         return {key: _renamed(value, names, rename) for key, value in tree.items()}
     if type(tree) in (list, tuple):
         return type(tree)(_renamed(one, names, rename) for one in tree)
     return tree
-
-
-def _is_state_dict(tree: Mapping[Any, Any]) -> bool:
-    groups = tree.get("param_groups")
-    return (
-        isinstance(tree.get("state"), Mapping)
-        and isinstance(groups, list)
-        and all(isinstance(group, Mapping) and isinstance(group.get("params"), list) for group in groups)
-    )
 
 
 def _by_name(tree: Mapping[str, Any], names: Sequence[str]) -> State:
@@ -147,7 +139,7 @@ def _fitting(saved: Any, fresh: Any, shapes: Mapping[str, Any], parameters: Mapp
         pairs = zip(saved["members"], fresh["members"], strict=False)
         members = [_fitting(one, other, shapes, parameters) for one, other in pairs]
         return {**fresh, "members": [*members, *fresh["members"][len(members) :]]}
-    if not (_is_state_dict(fresh) and _is_state_dict(saved)):
+    if not (is_state_dict(fresh) and is_state_dict(saved)):
         return fresh
     names = [name for group in fresh["param_groups"] for name in group["params"]]
     fitting = {
@@ -163,15 +155,12 @@ def _fitting(saved: Any, fresh: Any, shapes: Mapping[str, Any], parameters: Mapp
 
 
 def _restore_types(optimizer: Optimizer, state: Any, parameters: Mapping[str, Parameter]) -> None:
-    """Puts back what torch makes of a state as it loads it.
-
-    It gives tensors the type of their parameter, a deque no greatest length, and a text the words of a generator.
-    """
+    """Gives tensors the type that they had: as torch loads a state, it gives them that of their parameter."""
     if isinstance(optimizer, JointOptimizer):
         for member, of_member in zip(optimizer.members, state["members"], strict=True):
             _restore_types(member, of_member, parameters)
         return
-    if not _is_state_dict(state):
+    if not is_state_dict(state):
         return
     for name, values in state["state"].items():
         held: Any = optimizer.state.get(parameters[name]) if name in parameters else None
@@ -184,8 +173,6 @@ def _as_saved(value: Any, loaded: Any) -> Any:
     """A value of the state as it was, on the device of what torch made of it."""
     if isinstance(value, torch.Tensor) and isinstance(loaded, torch.Tensor):
         return loaded if loaded.dtype == value.dtype else value.to(loaded.device)
-    if isinstance(value, str) and isinstance(loaded, str):
-        return value
     if isinstance(value, dict) and isinstance(loaded, dict) and value.keys() == loaded.keys():
         made = copy.copy(value)  # of its own class
         for key in value:

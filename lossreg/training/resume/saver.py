@@ -88,6 +88,7 @@ class Saver:
         with processes.fail_together():
             if checkpoint is not None:
                 held = self._read(session, checkpoint)
+                session.watch.checkpoint = checkpoint.path
         held = processes.broadcast_object(held)
         assert held is not None  # noqa: S101  # the main process has one
         weights, state, self._written = held
@@ -162,13 +163,13 @@ class Saver:
         own = run.parts.processes.gather_objects(session.own_state())
         if self._folder is not None and self._write(self._folder, session, own, is_best=is_best):
             self._written = moment
+            session.watch.checkpoint = self._folder.path / _name_of(session)
         self._written = run.parts.processes.broadcast_object(self._written)
         self._agenda.saved()
 
     def _write(self, folder: CheckpointFolder, session: Session, own: list[dict[str, Any]], *, is_best: bool) -> bool:
         """Writes it, and removes those that are too many; says whether it is there."""
-        run = session.run
-        name = f"epoch-{session.epochs_done:04d}-step-{run.step:08d}"
+        name = _name_of(session)
         best = name if is_best else self._best
         try:
             of_best = None if best is None else {"metric": self._metric, "value": session.best, "name": best}
@@ -202,6 +203,11 @@ class Saver:
             "metrics_bytes": self._synchronise(),
             **best,
         }
+
+
+def _name_of(session: Session) -> str:
+    """The name of a checkpoint of this moment."""
+    return f"epoch-{session.epochs_done:04d}-step-{session.run.step:08d}"
 
 
 def _restored(session: Session, weights: dict[str, Any], state: Any, *, partly: bool) -> list[str]:

@@ -127,7 +127,7 @@ def train_epochs() -> TrainEpochs:
 
     def train(parts: Parts, epochs: range) -> TrainingStep | AveragedStep:
         run = State(parts.spec, Path(), parts)
-        session = Session(run, EarlyStopping(run), FiniteLoss(run, frozenset()))
+        session = Session(run, EarlyStopping(run), FiniteLoss(run))
         step = session.watch.step = training_step(parts, session.watch.guard())
         agenda = Agenda(parts.spec, parts.processes, SignalGuard())
         saver = Saver(parts.spec, agenda, None, lambda: 0)

@@ -17,7 +17,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, float
     """What one process measures."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["together.py", str(tmp_path_factory.mktemp("alone") / "values")])
-        return measured([])
+        return measured()
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,10 @@ def together(warm_python: str, tmp_path_factory: pytest.TempPathFactory) -> list
 def test_two_processes_measure_what_one_does(
     alone: dict[str, dict[str, float]], together: list[dict[str, dict[str, float]]], case: str
 ) -> None:
-    """Counts are added up, other metrics are given all batches in their order; both processes have the values."""
+    """Counts are added up, other metrics are given all batches in their order; both processes have the values.
+
+    What would add up its state over the processes itself does not do so a second time.
+    """
     assert together[0][case] == together[1][case]
     assert [*together[0][case]] == [*alone[case]]
     own, expected = dict(together[0][case]), dict(alone[case])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import math
@@ -67,7 +68,7 @@ def measure(run_table: Run, registries: lossreg.Registries) -> Run:
     return go
 
 
-def outputs(result: lossreg.RunResult, split: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def outputs(result: lossreg.RunResult, split: Any) -> tuple[Tensor, Tensor]:
     """Labels and probabilities of the final model."""
     with torch.no_grad():
         output = result.model(split[0])
@@ -144,7 +145,7 @@ def test_what_goes_by_a_metric_goes_by_its_direction(
 
     registries.metrics.register("rising", better="higher")(Rising)
     registries.metrics.register("falling", better="lower")(Rising)
-    shared = {"epochs": 4, "out": None}
+    shared: dict[str, Any] = {"epochs": 4, "out": None}
     assert measure("rising", patience=1, monitor="test_rising", **shared).best_epoch == 3
     stopped = measure("falling", patience=1, monitor="test_falling", **shared)
     assert (stopped.best_epoch, len(stopped.metrics)) == (0, 2)
@@ -215,7 +216,7 @@ def test_pictures_are_measured_by_position(registries: lossreg.Registries, tmp_p
     generator = torch.Generator().manual_seed(0)
     images, masks = torch.rand(10, 1, 4, 4, generator=generator), torch.randint(3, (10, 4, 4), generator=generator)
     data = Data((images, masks), (images, masks), "segmentation", (1, 4, 4), num_classes=3)
-    shared = {"epochs": 1, "batch_size": 4, "device": "cpu", "precision": "32", "quiet": True}
+    shared: dict[str, Any] = {"epochs": 1, "batch_size": 4, "device": "cpu", "precision": "32", "quiet": True}
     result = lossreg.run(
         data=data, model=nn.Conv2d(1, 3, 1), metrics=["mean_iou", "top_k(k=2)", "auroc"], out=tmp_path / "a", **shared
     )
@@ -228,6 +229,50 @@ def test_pictures_are_measured_by_position(registries: lossreg.Registries, tmp_p
     assert result.final["test_auroc"] == pytest.approx(
         peer.roc_auc_score(masks.flatten(), flat, multi_class="ovr"), rel=1e-5
     )
+
+
+@pytest.mark.parametrize("loss", ["bce_with_logits", "bce"])
+def test_samples_of_several_classes_are_measured(tmp_path: Path, loss: str) -> None:
+    """Labels, probabilities and targets of each class by itself, of a model that gives logits, or probabilities."""
+    generator = torch.Generator().manual_seed(0)
+    inputs, targets = torch.randn(30, 4, generator=generator), torch.randint(2, (30, 3), generator=generator).float()
+    data = Data((inputs, targets), (inputs, targets), "multilabel", (4,), num_classes=3)
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    class Seen(Kept):
+        def update(self, output: Tensor, targets: Tensor) -> None:
+            seen.append((output, targets))
+
+    layers: list[nn.Module] = [nn.Linear(4, 3), *([nn.Sigmoid()] if loss == "bce" else [])]
+    criterion: Any = nn.BCELoss() if loss == "bce" else "bce_with_logits"
+    declared = lossreg.Metric("seen", functools.partial(Seen, value=1.0), better="higher", input="probabilities",
+                              target="multilabel")  # fmt: skip
+    result = lossreg.run(
+        data=data, model=nn.Sequential(*layers), loss=criterion,
+        metrics=["label_f1", "label_f1(average='micro')", declared],
+        epochs=1, batch_size=8, device="cpu", precision="32", quiet=True, out=tmp_path / "out",
+    )  # fmt: skip
+    with torch.no_grad():
+        output = result.model(inputs)
+    probabilities = output if loss == "bce" else output.sigmoid()
+    labels = (probabilities > 0.5).long()
+    for name, average in {"label_f1": "macro", "label_f1_2": "micro"}.items():
+        expected = peer.f1_score(targets, labels, average=average, zero_division=0)
+        assert result.final[f"test_{name}"] == pytest.approx(expected)
+    last = torch.cat([given for given, _ in seen[-4:]])
+    torch.testing.assert_close(last, probabilities)
+    assert seen[-1][1].dtype == torch.int64
+
+
+@pytest.mark.parametrize(("metric", "why"), [("f1", "takes class indices"), ("rmse", "takes numbers to predict")])
+def test_samples_of_several_classes_have_metrics_of_their_own(tmp_path: Path, metric: str, why: str) -> None:
+    """Others are refused, and of classes one by one `label_f1` is."""
+    targets = torch.eye(3).repeat(4, 1)
+    data = Data((targets, targets), (targets, targets), "multilabel", (3,), num_classes=3)
+    with pytest.raises(lossreg.ContractError, match=f"{why}, but the targets are a 0 or 1 for each class.*label_f1"):
+        lossreg.run(data=data, model=nn.Linear(3, 3), metrics=[metric], out=tmp_path / "out", quiet=True)
+    with pytest.raises(lossreg.ContractError, match="a 0 or 1 for each class, but the targets are class indices"):
+        lossreg.plan(metrics=["label_f1"], model="mlp")
 
 
 def test_numbers_are_measured(run_table: Run) -> None:
@@ -309,10 +354,24 @@ def test_a_past_run_is_evaluated_with_its_metrics(run_table: Run, tmp_path: Path
     assert [*evaluated.metrics] == ["test_loss", "test_mean_absolute_error", "test_root_mean_squared_error"]
 
 
-def test_resuming_needs_the_same_metrics(measure: Run, registries: lossreg.Registries, tmp_path: Path) -> None:
-    """A run goes on with its metrics; with others it is refused, and without its Python objects, too."""
+def test_a_run_goes_on_with_its_metrics(registries: lossreg.Registries, tmp_path: Path) -> None:
+    """The rows of a run that was gone on with are those of one in one piece; other metrics are refused."""
+    usual: dict[str, Any] = {
+        "data": "diabetes", "model": "mlp", "limit_train": 48, "limit_test": 24, "metrics": ["rmse"], "quiet": True,
+        "registries": registries, "device": "cpu",
+    }  # fmt: skip
+    whole = lossreg.run(**usual, epochs=2, out=tmp_path / "whole")
+    lossreg.run(**usual, epochs=1, out=tmp_path / "broken")
+    with pytest.raises(lossreg.ConfigError, match=r"metrics was .*root_mean_squared_error.* and is"):
+        lossreg.run(resume=tmp_path / "broken", epochs=2, metrics=["mean_squared_error"], quiet=True)
+    resumed = lossreg.run(resume=tmp_path / "broken", epochs=2, quiet=True, registries=registries)
+    measured = [[row["test_root_mean_squared_error"] for row in result.metrics] for result in (whole, resumed)]
+    assert measured[0] == measured[1]
+
+
+def test_objects_are_given_again_to_go_on(measure: Run, registries: lossreg.Registries, tmp_path: Path) -> None:
+    """A run whose metrics were Python objects says so when they are missing."""
     measure("f1", Kept(), epochs=1, out=tmp_path / "run")
     resume: dict[str, Any] = {"resume": tmp_path / "run", "epochs": 2, "registries": registries, "quiet": True}
     with pytest.raises(lossreg.ConfigError, match=r"and metrics \(.*Kept\)"):
         lossreg.run(**resume)
-    measure("f1", epochs=1, out=tmp_path / "named")

@@ -43,6 +43,23 @@ class Order:
         return self.value
 
 
+class Syncing(Order):
+    """How many are right; it exchanges what it holds itself when it is asked for it, as torchmetrics' metrics do."""
+
+    sync_on_compute = True
+
+    def update(self, output: Tensor, targets: Tensor) -> None:
+        """Takes a batch."""
+        self.value = self.value + (output.argmax(1) == targets).sum()
+
+    def compute(self) -> Tensor:
+        """How many, over all processes."""
+        value = self.value.clone()
+        if self.sync_on_compute and dist.is_initialized():
+            dist.all_reduce(value)
+        return value
+
+
 def table(count: int) -> Data:
     """Numbers of three classes."""
     generator = torch.Generator().manual_seed(0)
@@ -51,14 +68,14 @@ def table(count: int) -> Data:
     return Data((inputs, targets), (inputs, targets), "classification", (4,), num_classes=3)
 
 
-def measured(further: list[Any]) -> dict[str, dict[str, float]]:
-    """The metrics of each case."""
+def measured(*further: Any) -> dict[str, dict[str, float]]:
+    """The metrics of each case, and those of further objects."""
     found = {}
     for name, (count, size) in CASES.items():
         torch.manual_seed(0)
         result = lossreg.run(
             data=table(count), model=nn.Linear(4, 3), loss="cross_entropy", optimizer="sgd(lr=1e-12)", epochs=1,
-            batch_size=size, metrics=[*METRICS, Order(), *further], precision="32", device="cpu", quiet=True,
+            batch_size=size, metrics=[*METRICS, Order(), Syncing(), *further], precision="32", device="cpu", quiet=True,
             checkpoint_every=None, out=Path(sys.argv[1]).parent / name if len(sys.argv) > 1 else None,
         )  # fmt: skip
         found[name] = {key: value for key, value in result.final.items() if key.startswith("test_")}
@@ -68,7 +85,7 @@ def measured(further: list[Any]) -> dict[str, dict[str, float]]:
 def main() -> None:
     """Writes what each process has measured."""
     dist.init_process_group("gloo")  # lossreg joins the group of the program that calls it
-    values = measured([])
+    values = measured()
     Path(f"{sys.argv[1]}.{dist.get_rank()}").write_text(json.dumps(values))
     dist.destroy_process_group()
 
