@@ -24,17 +24,17 @@ _ROUTES = {
     "nadamuon": "hidden_weights",
 }
 
-#: Class -> whether it takes class indices or one-hot targets; all take logits.
+#: Class -> what it compares with; all take logits.
 _LOSSES = {
-    "AsymmetricLossMultiLabel": ("dense",),
+    "AsymmetricLossMultiLabel": ("multilabel",),
     "AsymmetricLossSingleLabel": ("index",),
     "BinaryCrossEntropy": ("index",),
     "LabelSmoothingCrossEntropy": ("index",),
-    "PolyBinaryCrossEntropy": ("dense",),
+    "PolyBinaryCrossEntropy": ("multilabel",),
     "PolyCrossEntropy": ("index",),
-    "SoftTargetCrossEntropy": ("dense",),
-    "TwoWayLoss": ("dense",),
-    "ZlprLoss": ("dense",),
+    "SoftTargetCrossEntropy": ("probabilities",),
+    "TwoWayLoss": ("multilabel",),
+    "ZlprLoss": ("multilabel",),
 }
 
 
