@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lossreg.comparison.api import compare
     from lossreg.comparison.results import Comparison
+    from lossreg.component_table import ComponentTable
     from lossreg.components import Dataset, Loss, Metric, Model, Observer, Optimizer, Scheduler
     from lossreg.data import Column, Data, Scaling
     from lossreg.errors import (
@@ -75,6 +76,7 @@ __all__ = [
     "Comparison",
     "ComponentError",
     "ComponentSpec",
+    "ComponentTable",
     "ConfigError",
     "ContractError",
     "Data",
@@ -131,6 +133,7 @@ __all__ = [
 _MODULES = {
     "comparison.api": ("compare",),
     "comparison.results": ("Comparison",),
+    "component_table": ("ComponentTable",),
     "components": ("Dataset", "Loss", "Metric", "Model", "Observer", "Optimizer", "Scheduler"),
     "data": ("Column", "Data", "Scaling"),
     "errors": tuple(name for name in __all__ if name.endswith("Error")),

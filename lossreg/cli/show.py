@@ -76,7 +76,7 @@ def show_command(kind: str, name: str | None, as_json: bool, plot: str | None) -
         "parameters": _parameters(entry, texts_of(resolved.spec.params)),
         "differs": differing_defaults(entry),
         "doc": inspect.getdoc(entry.factory),
-        "same_name": [f"{other.id} ({other.provenance})" for other in registry.rivals(entry)],
+        "same_name": [f"{other.id} ({other.provenance})" for other in registry.same_name(entry)],
     }
     if target is not None:
         _draw(resolved, target)

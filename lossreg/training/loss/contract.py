@@ -163,7 +163,7 @@ def _of_several(probe: Objective, output: Tensor, targets: Tensor, split: Split)
 
 def _fitting(data: Data, losses: Registry[Loss, Any], failed: Loss | None) -> str:
     """A sentence on the losses for a task, but the one that it is said of."""
-    usable = [entry for entry in losses.entries if entry.component.deprecated is None]
+    usable = [entry for entry in losses.declared if entry.component.deprecated is None]
     known = [entry for entry in usable if entry.component is not failed and is_for(entry.component, data.task)]
     return f"Losses that fit: {', '.join(sorted(map(losses.short_name, known)))}"
 
