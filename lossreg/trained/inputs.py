@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lossreg.checkpoints.weights_file import read_weights
-from lossreg.errors import DataError, LossregError
+from lossreg.errors import DataError, LossregError, describe_error
 from lossreg.trained.arrays import read_bytes, read_csv, read_npy, read_npz
 from lossreg.trained.facts import DataFacts
 from lossreg.values import one_line
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 PICTURES = (".png", ".jpg", ".jpeg")
 SUFFIXES = (*PICTURES, ".npy", ".npz", ".csv", ".safetensors")
-SHOWN = 5  # files in a message
 
 _MODES = {1: "L", 3: "RGB"}  # channels -> how pillow calls such a picture
 _WIDE = ("I;16", "I;16B", "I;16L", "I;16N", "I")  # 16 bits a pixel
@@ -65,10 +64,9 @@ def read_inputs(files: Sequence[str | Path], facts: DataFacts, *, resize: bool =
         except LossregError as error:
             wrong.append(one_line(f"{file}: {error.message.removeprefix(f'{file} ')}"))
     if wrong:
-        more = f"\n  and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         count = f"{len(wrong)} of {len(files)} inputs cannot be used; nothing was predicted"
         head = "" if len(files) == 1 else f"{count}:\n  "
-        raise DataError(head + "\n  ".join(wrong[:SHOWN]) + more)
+        raise DataError(head + "\n  ".join(wrong))
     return read
 
 
@@ -176,6 +174,37 @@ def _opened(data: bytes) -> PIL.Image.Image:
 
 def _without_address(why: str) -> str:
     return "it is not one, or damaged" if "BytesIO" in why else why
+
+
+def to_batch(inputs: object, facts: DataFacts, dtype: torch.dtype) -> Tensor:
+    """Inputs that a program has at hand, as `lossreg predict` takes an array.
+
+    Args:
+        inputs: A tensor, an array, or lists of numbers: one input, or several along the first dimension.
+        facts: Of the data set.
+        dtype: Of the model's inputs.
+
+    Returns:
+        `(N, *in_shape)`; a tensor of numbers of `dtype` as it is, whatever its shape: a model may take others, too.
+
+    Raises:
+        DataError: If it is nothing of the kind.
+    """
+    if isinstance(inputs, Tensor):
+        if inputs.dtype == dtype:
+            return inputs[None] if inputs.shape == facts.in_shape else inputs
+        values: Any = inputs.detach().cpu()
+        values = (values.float() if values.dtype in (torch.bfloat16, torch.float16) else values).numpy()
+    else:
+        try:
+            values = np.asarray(inputs)
+        except Exception as error:  # lists that are not equally long, or an object that fails as an array
+            raise DataError(f"inputs cannot be read as an array: {describe_error(error)}") from error
+    try:
+        return to_tensor(_array("inputs", values, facts), facts, dtype)
+    except DataError as error:
+        error.message = f"inputs: {error.message.removeprefix('inputs: ')}"
+        raise
 
 
 def to_tensor(samples: Samples, facts: DataFacts, dtype: torch.dtype, *, as_is: bool = False) -> Tensor:
