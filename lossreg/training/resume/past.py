@@ -121,7 +121,8 @@ def open_past_run(path: Path, *, begins_anew: bool = False) -> Resumption:
             return Resumption(directory, content, record, None, [])
         if not folder.path.is_dir():
             raise ConfigError(
-                f"the run in {path} has written no checkpoint; lossreg run -c {directory.path / NAME} begins it anew"
+                f"the run in {path} has no checkpoint to go on from; lossreg run -c {directory.path / NAME} begins it "
+                "anew"
             )
         checkpoint = folder.newest()
         rows = read_rows(directory.path, _metrics_bytes(checkpoint))
@@ -157,7 +158,9 @@ def check_settings(past: Resumption, spec: RunSpec, facts: Mapping[str, Any], *,
     Raises:
         ConfigError: With each difference.
     """
-    differences = _differences(past.record, spec) + _other_classes(past.record, spec, facts["objects"])
+    differences = _differences(past.record, spec)
+    differences += [one for one in _since(past.record, past.checkpoint, spec) if one not in differences]
+    differences += _other_classes(past.record, spec, facts["objects"])
     differences += _other_data(past.content, facts)
     if past.checkpoint is not None and (override or not differences):
         _check_unfinished(past, past.checkpoint, spec)
@@ -172,6 +175,14 @@ def check_settings(past: Resumption, spec: RunSpec, facts: Mapping[str, Any], *,
         logger.warning("the run goes on with other settings: %s%s", listed, more)
     for line in _other_machine(past.content, facts):
         logger.warning("%s", line)
+
+
+def _since(record: RunRecord, checkpoint: Checkpoint | None, spec: RunSpec) -> list[str]:
+    """What is not as the checkpoint says; a run.json that was edited by hand is not what the run began with."""
+    written = None if checkpoint is None else checkpoint.facts.get("spec")
+    if not isinstance(written, dict):  # one of before does not tell
+        return []
+    return _differences(attrs.evolve(record, spec=written), spec)
 
 
 def _differences(record: RunRecord, spec: RunSpec) -> list[str]:
