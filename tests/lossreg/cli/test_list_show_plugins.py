@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     "run", "plan", "verify-resume", "compare", "noise", "runs", "plot", "report", "eval", "predict", "export", "list",
-    "show", "plugins", "new",
+    "show", "plugins", "schema", "new",
 )  # fmt: skip
 KINDS = ("loss", "optimizer", "scheduler", "model", "dataset", "metric")
 BUILTIN = {
