@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from lossreg.cli.plugin_options import plugin_options
+from lossreg.components import KINDS
 
 logger = logging.getLogger("lossreg")
 
@@ -38,6 +39,8 @@ def schema_command(full: bool) -> None:
     from lossreg.schema.document import file_schema
 
     default.load()
+    if full and any(entry.from_table for kind in KINDS for entry in default.of(kind).entries):
+        click.echo("importing all components of all packages, which may take a minute or more", err=True)
     found, failures = file_schema(default, imports=full)
     for failure in failures:
         logger.warning("%s; the schema has what is declared of it", failure)

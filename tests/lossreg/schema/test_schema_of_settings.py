@@ -37,8 +37,8 @@ VALUES: tuple[Any, ...] = (
     "", " ", "0", "1", "32", "0.1", "1e-1", "auto", "none", "None", " NONE ", "no", "cpu", "eval", "train", "log",
     "strict", "epoch", "step", "raw", "raw()", "optimizer", "ema", "ema(0.99)", "ema( decay = .9 )", "swa(start=0.75)",
     "swa(15)", "fold(1/5)", "Fold( 2 / 3 )", "fold", "90s", "1h30m", "1H 30 M", "0.25s", "1h30", "h", "500 steps",
-    "10min", "2E", "10x", "validation_accuracy>=0.99", "test_loss <= 1", "test_loss=1", "test_loss", "*.bias", "model.0@3",
-    [], [1], ["f1"], {}, {"*.bias": "lr=0.1"}, {"*.bias": {"lr": 0.1}}, {"no_decay": True}, {"*.bias": 3},
+    "10min", "2E", "10x", "validation_accuracy>=0.99", "test_loss <= 1", "test_loss=1", "test_loss", "*.bias",
+    "model.0@3", [], [1], ["f1"], {}, {"*.bias": "lr=0.1"}, {"*.bias": {"lr": 0.1}}, {"no_decay": True}, {"*.bias": 3},
     "resident", "dataloader", "channels_last", "contiguous", "bf16",
 )  # fmt: skip
 TEXTS: dict[str, list[Any]] = {
@@ -149,6 +149,19 @@ def test_texts_of_components_are_right(field: str, schema: dict[str, Any], full:
         if field != "observe" or text != "tensorboard":
             assert fits(schema, **{field: text}), text
             assert fits(full, **{field: text}), text
+
+
+def test_every_component_may_be_written_with_its_defaults(
+    schema: dict[str, Any], full: dict[str, Any], registries: lossreg.Registries
+) -> None:
+    """By its short name, by its full id, and with each default written out."""
+    for kind in (*COMPONENT_FIELDS.values(), *LISTED_FIELDS.values()):
+        for one in (schema, full):
+            validator = Draft7Validator({**one["definitions"][kind], "definitions": one["definitions"]})
+            for entry in registries.of(kind).entries:
+                written = lossreg.ComponentSpec(entry.id, entry.component.defaults).text
+                for text in (written, *entry.words, entry.id):
+                    assert validator.is_valid(text), text
 
 
 @pytest.mark.parametrize("text", WRONG_NAMES)
