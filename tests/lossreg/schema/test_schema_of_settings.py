@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,11 @@ from lossreg.errors import LossregError
 from lossreg.run_spec import COMPONENT_FIELDS, LISTED_FIELDS, SETTINGS, RunSpec
 from lossreg.schema.docs import parameter_docs
 from lossreg.schema.document import COMPARISON, file_schema
+from tests.toy_bridge import write_bridges, write_package
 
 if TYPE_CHECKING:
     from tests.conftest import Command
-    from tests.lossreg.conftest import CommandWith
+    from tests.lossreg.conftest import CommandWith, LoadWith
 
 ROOT = Path(__file__).parents[3]
 OTHER_TABLES = {"project", "tool", "build-system"}  # of a pyproject.toml
@@ -299,6 +301,18 @@ def test_it_has_the_components_of_local_files(tmp_path: Path) -> None:
     with_it = file_schema(lossreg.load_registries(allow=[], bridges=False, local=[str(file)]))[0]
     assert fits(with_it, loss="mine(scale=2)")
     assert fits(with_it, loss="local.mine")
+
+
+def test_it_has_what_bridges_offer_without_importing_it(load_with: LoadWith, tmp_path: Path) -> None:
+    """Names and defaults are those of the index; the full form has the types of the package."""
+    site, package = write_bridges(tmp_path / "site", "toy"), write_package(tmp_path / "packages")
+    registries = load_with(site, package, bridges=True)
+    found = file_schema(registries)[0]
+    assert "toy" not in sys.modules
+    assert fits(found, optimizer="toy.lion(lr=1)")
+    assert found["definitions"]["optimizer.toy.lion"]["properties"]["momentum"] == {"default": 0.5}
+    assert fits(found, optimizer="lion(x=1)")
+    assert not fits(file_schema(registries, imports=True)[0], optimizer="lion(x=1)")
 
 
 def test_the_command_prints_it(lossreg_command: Command) -> None:
