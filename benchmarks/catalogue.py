@@ -24,6 +24,9 @@ SIDES = {
     "lossreg list": [*LOSSREG, "list"],
     "lossreg list --all": [*LOSSREG, "list", "--all"],
     'lossreg list "*focal*"': [*LOSSREG, "list", "*focal*"],
+    "lossreg list --search focal": [*LOSSREG, "list", "--search", "focal"],
+    "lossreg list --json": [*LOSSREG, "list", "--json"],
+    "lossreg schema": [*LOSSREG, "schema"],
     "lossreg plugins": [*LOSSREG, "plugins"],
 }
 HEAVY = ("torch", "timm", "monai", "transformers", "torchmetrics", "kornia", "pytorch_optimizer", "numpy")
@@ -65,10 +68,10 @@ def main() -> None:
             if repeat:  # the first fills the caches of byte code and of the file system
                 times[side].append(taken)
     bare = statistics.median(times["bare imports"])
-    print(f"{'':<24}{'median ms':>10}{'ratio':>8}")
+    print(f"{'':<28}{'median ms':>10}{'ratio':>8}")
     for side, measured in times.items():
         median = statistics.median(measured)
-        print(f"{side:<24}{median * 1e3:>10.1f}{median / bare:>8.2f}")
+        print(f"{side:<28}{median * 1e3:>10.1f}{median / bare:>8.2f}")
     print(f"lossreg list imports of {', '.join(HEAVY)}: {imported('list')}")
     if "timm" in counted:
         print(f"lossreg show optimizer timm.lion: {imported('show', 'optimizer', 'timm.lion')}")

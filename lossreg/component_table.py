@@ -30,6 +30,11 @@ class Row:
     fields: Mapping[str, Any]
 
     @property
+    def kind(self) -> str:
+        """The kind of the component."""
+        return self.component_type.kind
+
+    @property
     def aliases(self) -> tuple[str, ...]:
         """Further names that lead here."""
         return tuple(self.fields.get("aliases", ()))

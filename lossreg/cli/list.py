@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import math
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
-from lossreg.cli.output import columns, component_json
+from lossreg.cli.output import columns, component_json, json_text
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.components import KINDS
 from lossreg.errors import ConfigError
@@ -56,6 +56,16 @@ def check_kind(word: str) -> str:
     return kind
 
 
+def _kind(word: str, search: str | None) -> str:
+    """The kind for a word, or an error that says how to search."""
+    try:
+        return check_kind(word)
+    except ConfigError as error:
+        meant = word if search is None else f"{search} {word}"
+        error.message += f"; lossreg list --search {shlex.quote(meant)} looks for a text"
+        raise
+
+
 def kinds_of(name: str) -> list[str]:
     """The kinds that have a component of this name."""
     from lossreg.registry.registries import default
@@ -80,17 +90,25 @@ def _known_as(name: str) -> str:
     help="Only what this plugin (or distribution) offers.",
 )
 @click.option("--where", multiple=True, metavar="FIELD=VALUE", help="Only with this in the contract: target=index.")
+@click.option("--search", metavar="TEXT", help="Only what this text fits: names, aliases and summaries, best first.")
 @click.option("--all", "everything", is_flag=True, help="Also each of what only its number is shown of.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 @plugin_options
 def list_command(
-    kind: str | None, pattern: str | None, plugin: str | None, where: tuple[str, ...], everything: bool, as_json: bool
+    kind: str | None,
+    pattern: str | None,
+    plugin: str | None,
+    where: tuple[str, ...],
+    search: str | None,
+    everything: bool,
+    as_json: bool,
 ) -> None:
     """List components: all of them, those of a KIND, or those whose name fits a PATTERN.
 
     KIND is loss, optimizer, scheduler, model, dataset, metric or observer (or losses, opt, ...). PATTERN may have * and
     ?, and is compared with the name and the full id. Of plugins that bring in the hundreds of components of another
-    package the number is shown, unless a PATTERN, --of, --where or --all asks for them.
+    package the number is shown, unless a PATTERN, --of, --where or --all asks for them. --search takes words in any
+    order, and what is nearly a name.
 
     \b
     Examples:
@@ -101,12 +119,14 @@ def list_command(
       lossreg list loss --where target=index
       lossreg list --of builtin
       lossreg list model --all
+      lossreg list --search focal
+      lossreg list optimizer --search "schedule free" --json
     """
     from lossreg.registry.registries import default
 
     if kind is not None and pattern is None and any(sign in kind for sign in "*?["):
         kind, pattern = None, kind
-    kind = kind and check_kind(kind)
+    kind = kind and _kind(kind, search)
     kinds = KINDS if kind is None else (kind,)
     tests = [_test(text, kinds) for text in where]
     if plugin is not None:
@@ -116,9 +136,16 @@ def list_command(
         each: [one for one in default.of(each).entries if _fits(one, pattern, plugin) and _has(one, tests)]
         for each in kinds
     }
+    if search is not None:
+        from lossreg.cli.search import show_found  # most lists do without
+
+        entries = [entry for one in found.values() for entry in one]
+        absent = plugin is None and pattern is None and not tests
+        show_found(search, entries, kinds, everything=everything, as_json=as_json, absent=absent)
+        return
     if as_json:
         rows = [component_json(default.of(each), entry) for each, entries in found.items() for entry in entries]
-        click.echo(json.dumps(rows, default=repr))
+        click.echo(json_text(rows))
         return
     if not any(found.values()):
         what = kind or "component"

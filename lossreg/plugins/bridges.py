@@ -6,8 +6,9 @@ installs the package. It gives way to a plugin of its name that any other distri
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from lossreg.component_table import Row
 from lossreg.names import canonical, normalize
 from lossreg.plugins.checks import collect
 from lossreg.plugins.entry_points import EntryPoint, scan
@@ -45,8 +46,19 @@ def offered_if_installed(kind: str, name: str) -> str | None:
     return f"no {kind} named {shown(name)} is installed; {' and '.join(found)} {have}: {commands}"
 
 
+def absent_rows() -> Iterator[tuple[EntryPoint, list[Row]]]:
+    """The bridges to packages that are not installed, each with what the index that came with it has."""
+    for point in absent_bridges():
+        yield point, _rows(point)
+
+
+def _rows(point: EntryPoint) -> list[Row]:
+    """What the index that came with a bridge has."""
+    offered = collect(point.load(), point.name)
+    return [row for table in offered.tables for row in table.rows(None).values()]
+
+
 def _has(point: EntryPoint, kind: str, name: str) -> bool:
     """Whether the index that came with a bridge has a name, or an alias of this name."""
-    offered = collect(point.load(), point.name)
-    rows = [row for table in offered.tables if table.kind == kind for row in table.rows(None).values()]
+    rows = [row for row in _rows(point) if row.component_type.kind == kind]
     return any(name in (row.name, *row.aliases) for row in rows)

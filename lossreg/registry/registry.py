@@ -90,6 +90,12 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
         self._read_tables()
         return entry.name if len(self._named(entry.name)) == 1 else entry.id
 
+    def resolves(self, word: str, entry: RegistryEntry[C]) -> bool:
+        """Whether a short name or an alias leads to this component, without the name of its plugin."""
+        self._read_tables()
+        found = self._named(word)
+        return found[:1] == [entry] and (len(found) == 1 or entry.provenance.plugin == BUILTIN)
+
     def build(self, spec: str | ComponentSpec, /, *args: Any, **params: Any) -> T:
         """Builds a component.
 
