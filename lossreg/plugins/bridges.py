@@ -47,6 +47,9 @@ def offered_if_installed(kind: str, name: str) -> str | None:
 
 def _has(point: EntryPoint, kind: str, name: str) -> bool:
     """Whether the index that came with a bridge has a name, or an alias of this name."""
-    offered = collect(point.load(), point.name)
-    rows = [row for table in offered.tables if table.kind == kind for row in table.rows(None).values()]
+    try:
+        offered = collect(point.load(), point.name)
+        rows = [row for table in offered.tables if table.kind == kind for row in table.rows(None).values()]
+    except Exception:  # an index that cannot be read takes nothing from the error that asks for it
+        return False
     return any(name in (row.name, *row.aliases) for row in rows)
