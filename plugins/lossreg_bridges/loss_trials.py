@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from lossreg.components import Loss
-from lossreg.data import Task
 from lossreg.errors import describe_error
 from lossreg.registry.entry import RegistryEntry
 from lossreg.training.loss.adapter import LossAdapter, adapt
@@ -90,9 +89,7 @@ CUTS = ((8,), (5, 3), (1, 2, 4, 1))
 
 def try_metric(entry: RegistryEntry[Any], example: dict[str, Any]) -> Found:
     """The same finite number however a split is cut into batches, on data of the first shape that it takes."""
-    task: Task = (
-        "regression" if entry.component.target == "dense" and entry.component.input == "any" else "classification"
-    )
+    task = task_of(entry.component)
     shapes = ((8, 1), (8, CLASSES, 32, 32)) if task == "regression" else SHAPES[:2]
     failure: TrialError | None = None
     for shape in shapes:
@@ -100,8 +97,9 @@ def try_metric(entry: RegistryEntry[Any], example: dict[str, Any]) -> Found:
         check_metric(metric, entry.name)
         output, target = batch_of(task, shape)
         given = adapt_metric(entry.component, task)
+        threshold = 0.0 if task == "multilabel" else None
         try:
-            values = [_measured(metric, given, output, target, cut) for cut in CUTS]
+            values = [_measured(metric, given, Batch(output, target, threshold), cut) for cut in CUTS]
         except Exception as error:
             failure = failure or TrialError(f"it failed on an output of shape {tuple(shape)}: {describe_error(error)}")
             continue
@@ -116,8 +114,8 @@ def try_metric(entry: RegistryEntry[Any], example: dict[str, Any]) -> Found:
 
 
 @torch.inference_mode()
-def _measured(metric: Any, given: MetricAdapter, output: Tensor, target: Tensor, cut: Sequence[int]) -> float:
+def _measured(metric: Any, given: MetricAdapter, whole: Batch, cut: Sequence[int]) -> float:
     metric.reset()
-    for part, compared in zip(output.split(list(cut)), target.split(list(cut)), strict=True):
-        metric.update(*given(Batch(part, compared)))
+    for part, compared in zip(*(each.split(list(cut)) for each in given(whole)), strict=True):
+        metric.update(part, compared)
     return number_of(metric.compute(), "value")

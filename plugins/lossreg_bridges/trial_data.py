@@ -39,14 +39,18 @@ def build(entry: RegistryEntry[Any], example: Mapping[str, Any], *positional: An
 
 def task_of(component: Any) -> Task:
     """The task whose data a loss or a metric is tried with, from its contract alone."""
+    if component.target in ("multilabel", "signs", "label_lists"):
+        return "multilabel"
     return "regression" if component.target == "dense" and component.input == "any" else "classification"
 
 
 def batch_of(task: Task, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Random outputs and targets: logits and class indices, or numbers between 0 and 1 and numbers of that kind."""
+    """Random outputs and targets of a task; those of a regression are between 0 and 1."""
     generator = torch.Generator().manual_seed(0)
     if task == "regression":  # losses of pictures take no others
         return torch.rand(tuple(shape), generator=generator), torch.rand(tuple(shape), generator=generator)
     output = torch.randn(tuple(shape), generator=generator)
+    if task == "multilabel":
+        return output, (torch.rand(tuple(shape), generator=generator) < 0.5).float()
     size = (shape[0], *shape[2:])
     return output, torch.arange(torch.Size(size).numel()).reshape(size) % shape[1]

@@ -16,7 +16,7 @@ _PICTURES = ("any", "dense")
 
 #: Class -> its contract, and parameters that kornia has no default for, or `none` where a number is needed.
 _LOSSES: Mapping[str, tuple[tuple[str, str], Mapping[str, Any]]] = {
-    "BinaryFocalLossWithLogits": (("logits", "dense"), {"alpha": 0.25, "reduction": "mean"}),
+    "BinaryFocalLossWithLogits": (("logits", "multilabel"), {"alpha": 0.25, "reduction": "mean"}),
     "CauchyLoss": (_PICTURES, {"reduction": "mean"}),
     "CharbonnierLoss": (_PICTURES, {"reduction": "mean"}),
     "DiceLoss": (_CLASSES, {}),

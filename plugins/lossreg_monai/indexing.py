@@ -17,12 +17,12 @@ from lossreg_bridges.candidates import SIZE, Candidate, candidate, first_sentenc
 
 DISTRIBUTION = "monai"
 
-_ONE_HOT: Mapping[str, Any] = {"input": "logits", "target": "dense"}
+_ONE_HOT: Mapping[str, Any] = {"input": "logits", "target": "probabilities"}
 _PICTURES: Mapping[str, Any] = {"input": "any", "target": "dense"}
 
 #: The contracts of those without a `softmax` of their own, and the parameters that make them what the contract says.
 _CONTRACTS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
-    "AsymmetricUnifiedFocalLoss": ({"input": "probabilities", "target": "dense"}, {}),
+    "AsymmetricUnifiedFocalLoss": ({"input": "probabilities", "target": "probabilities"}, {}),
     "BarlowTwinsLoss": (_PICTURES, {}),
     "ContrastiveLoss": (_PICTURES, {}),
     "FocalLoss": (_ONE_HOT, {"use_softmax": True}),

@@ -54,19 +54,19 @@ _LEFT_OUT = {
 
 #: Class -> the contract of the loss, and the parameters that make it what the contract says.
 _LOSSES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
-    "BCEFocalLoss": ("probabilities", "dense", {}),
-    "BCELoss": ("probabilities", "dense", {}),
+    "BCEFocalLoss": ("label_probabilities", "multilabel", {}),
+    "BCELoss": ("label_probabilities", "multilabel", {}),
     "BiTemperedLogisticLoss": ("logits", "index", {"t1": 0.8, "t2": 1.2}),
     "BinaryBiTemperedLogisticLoss": ("logits", "dense", {"t1": 0.8, "t2": 1.2}),
     "DiceLoss": ("logits", "index", {"mode": "multiclass"}),
     "FocalCosineLoss": ("logits", "index", {}),
-    "FocalLoss": ("logits", "dense", {}),
-    "FocalTverskyLoss": ("logits", "dense", {}),
+    "FocalLoss": ("logits", "multilabel", {}),
+    "FocalTverskyLoss": ("logits", "multilabel", {}),
     "JaccardLoss": ("logits", "index", {"mode": "multiclass"}),
     "LDAMLoss": ("logits", "index", {}),
-    "LovaszHingeLoss": ("logits", "dense", {}),
-    "SoftF1Loss": ("probabilities", "dense", {}),
-    "TverskyLoss": ("logits", "dense", {}),
+    "LovaszHingeLoss": ("logits", "multilabel", {}),
+    "SoftF1Loss": ("label_probabilities", "multilabel", {}),
+    "TverskyLoss": ("logits", "multilabel", {}),
 }
 
 #: What a schedule is told of the run, under each of the names that there are for it.

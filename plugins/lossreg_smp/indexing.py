@@ -43,7 +43,7 @@ def _loss(attribute: str) -> Candidate:
         found,
         defaults=_DEFAULTS.get(attribute, {"mode": "multiclass"}),
         input="logits",
-        target="dense" if attribute in _ONE_HOT else "index",
+        target="multilabel" if attribute in _ONE_HOT else "index",
     )
 
 

@@ -24,17 +24,17 @@ _ROUTES = {
     "nadamuon": "hidden_weights",
 }
 
-#: Class -> whether it takes class indices or one-hot targets; all take logits.
+#: Class -> what it compares with; all take logits.
 _LOSSES = {
-    "AsymmetricLossMultiLabel": ("dense",),
+    "AsymmetricLossMultiLabel": ("multilabel",),
     "AsymmetricLossSingleLabel": ("index",),
     "BinaryCrossEntropy": ("index",),
     "LabelSmoothingCrossEntropy": ("index",),
-    "PolyBinaryCrossEntropy": ("dense",),
+    "PolyBinaryCrossEntropy": ("multilabel",),
     "PolyCrossEntropy": ("index",),
-    "SoftTargetCrossEntropy": ("dense",),
-    "TwoWayLoss": ("dense",),
-    "ZlprLoss": ("dense",),
+    "SoftTargetCrossEntropy": ("probabilities",),
+    "TwoWayLoss": ("multilabel",),
+    "ZlprLoss": ("multilabel",),
 }
 
 
@@ -58,7 +58,8 @@ def candidates() -> Iterator[Candidate]:
 def _loss(attribute: str, compared: str) -> Candidate:
     found = getattr(timm.loss, attribute)
     name = name_of(attribute, "loss")
-    return candidate("loss", name, f"timm.loss:{attribute}", found, input="logits", target=compared)
+    summary = first_sentence(found) or f"{attribute} of timm"
+    return candidate("loss", name, f"timm.loss:{attribute}", found, input="logits", target=compared, summary=summary)
 
 
 def _optimizer(name: str) -> Candidate:

@@ -47,6 +47,9 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "MulticlassEER": {"average": "macro"},
     "MulticlassFBetaScore": {"beta": 1.0},
     "MulticlassLogAUC": {"average": "macro"},
+    "MultilabelEER": {"average": "macro"},
+    "MultilabelFBetaScore": {"beta": 1.0},
+    "MultilabelLogAUC": {"average": "macro"},
     "CriticalSuccessIndex": {"threshold": 0.5},
     "MinkowskiDistance": {"p": 2.0},
     "PeakSignalNoiseRatio": {"data_range": 1.0},
@@ -94,7 +97,7 @@ def _of_task(attribute: str, found: Any) -> Candidate:
     if attribute.startswith("Binary"):
         return Candidate("metric", name, target, {}, "there is no task of its kind; the one for more classes takes two")
     if attribute.startswith("Multilabel"):
-        return _candidate(name, target, found, found, "probabilities", "dense", _DEFAULTS.get(attribute, {}))
+        return _candidate(name, target, found, found, "probabilities", "multilabel", _DEFAULTS.get(attribute, {}))
     return _candidate(name, target, found, found, "probabilities", "index", _DEFAULTS.get(attribute, {}))
 
 
