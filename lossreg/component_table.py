@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -56,7 +55,7 @@ class Row:
             raise ComponentError(f"{self.component_type.kind} {self.name!r} is not a record: {error}") from error
 
 
-@attrs.define(eq=False, slots=False)
+@attrs.define(eq=False)
 class ComponentTable:
     """What a hook may return in place of a list: components that are made when they are looked up.
 
@@ -76,6 +75,7 @@ class ComponentTable:
 
     component_type: type[Component]
     load: Callable[[str | None], Rows]
+    _read: dict[str | None, Mapping[str, Row]] = attrs.field(factory=dict, init=False, repr=False)
 
     @property
     def kind(self) -> str:
@@ -88,16 +88,12 @@ class ComponentTable:
         Args:
             version: The version of the plugin's distribution; None if that is not installed.
         """
-        return self._rows(version)
-
-    @functools.cached_property
-    def _rows(self) -> Callable[[str | None], Mapping[str, Row]]:
-        @functools.cache
-        def rows(version: str | None) -> Mapping[str, Row]:
+        known = self._read.get(version)
+        if known is None:
             kind = self.component_type
-            return {name: Row(name, kind, fields) for name, fields in self.load(version).items()}
-
-        return rows
+            known = {name: Row(name, kind, fields) for name, fields in self.load(version).items()}
+            self._read[version] = known
+        return known
 
     def components(self, version: str | None) -> Iterator[Component]:
         """All records, which are made for this."""

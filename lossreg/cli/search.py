@@ -99,13 +99,13 @@ def _not_installed(query: Query, kinds: set[str]) -> Iterable[str]:
     for point, rows in absent_rows():
         ranked = []
         for row in rows:
-            if row.component_type.kind in kinds:
+            if row.kind in kinds:
                 searched = Searched(f"{point.name}.{row.name}", (row.name, *row.aliases), row.summary)
                 rank = query.rank(searched)
                 if rank is not None and rank < Rank.SUMMARY:
                     ranked.append((order(rank, searched, point.name, BUILTIN), row))
         ranked.sort(key=lambda pair: pair[0])
         if ranked:
-            names = [f"{point.name}.{row.name} ({row.component_type.kind})" for _, row in ranked[:NAMED]]
+            names = [f"{point.name}.{row.name} ({row.kind})" for _, row in ranked[:NAMED]]
             more = f" and {len(ranked) - NAMED:,} more" if len(ranked) > NAMED else ""
             yield f"not installed: {', '.join(names)}{more}: {pip_command([point])}"

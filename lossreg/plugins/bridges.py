@@ -54,11 +54,14 @@ def absent_rows() -> Iterator[tuple[EntryPoint, list[Row]]]:
 
 def _rows(point: EntryPoint) -> list[Row]:
     """What the index that came with a bridge has."""
-    offered = collect(point.load(), point.name)
-    return [row for table in offered.tables for row in table.rows(None).values()]
+    try:
+        offered = collect(point.load(), point.name)
+        return [row for table in offered.tables for row in table.rows(None).values()]
+    except Exception:  # an index that cannot be read takes nothing from what it is read for
+        return []
 
 
 def _has(point: EntryPoint, kind: str, name: str) -> bool:
     """Whether the index that came with a bridge has a name, or an alias of this name."""
-    rows = [row for row in _rows(point) if row.component_type.kind == kind]
+    rows = [row for row in _rows(point) if row.kind == kind]
     return any(name in (row.name, *row.aliases) for row in rows)

@@ -111,8 +111,10 @@ def _worded(value: Any) -> Any:
 
 def first_sentence(found: Any, longest: int = 100) -> str:
     """What the documentation of a class or function says first, in one line; empty where it has none of its own."""
-    inherited = isinstance(found, type) and "__doc__" not in vars(found)
-    text = "" if inherited else found.__doc__ or ""
+    described = found
+    if isinstance(found, type) and not vars(found).get("__doc__"):  # the base class describes another one
+        described = vars(found).get("__init__")
+    text = getattr(described, "__doc__", None) or ""
     block = inspect.cleandoc(text).strip().partition("\n\n")[0]
     line = " ".join(block.split()).strip(" `*.")
     sentence = line.partition(". ")[0].rstrip(".:")

@@ -58,7 +58,8 @@ def candidates() -> Iterator[Candidate]:
 def _loss(attribute: str, compared: str) -> Candidate:
     found = getattr(timm.loss, attribute)
     name = name_of(attribute, "loss")
-    return candidate("loss", name, f"timm.loss:{attribute}", found, input="logits", target=compared)
+    summary = first_sentence(found) or f"{attribute} of timm"
+    return candidate("loss", name, f"timm.loss:{attribute}", found, input="logits", target=compared, summary=summary)
 
 
 def _optimizer(name: str) -> Candidate:

@@ -85,8 +85,9 @@ def test_a_word_that_is_no_kind_may_be_one_to_look_for(words: list[str], meant: 
 
 
 def test_tables_are_searched_and_so_is_what_is_not_installed(command_with: CommandWith, tmp_path: Path) -> None:
-    """Of a package that is not installed it says what it has, and what installs it."""
-    site = write_bridges(tmp_path / "site", "toy", "gone")
+    """Of a package that is not installed it says what it has, and what installs it; a broken index has nothing."""
+    site = write_bridges(tmp_path / "site", "toy", "gone", "broken")
+    (site / "lossreg_broken" / "index.json").write_text("{")
     path = [site, write_package(tmp_path / "packages")]
     outcome = command_with("list", "--search", "lion", path=path, LOSSREG_BRIDGES="1")
     assert outcome.returncode == 0

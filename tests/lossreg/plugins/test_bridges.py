@@ -45,6 +45,14 @@ def test_a_name_of_an_absent_package_says_how_to_get_it(tmp_path: Path, load_wit
         found.losses["zoo.roar"]
 
 
+def test_an_index_that_cannot_be_read_takes_nothing_from_an_error(tmp_path: Path, load_with: LoadWith) -> None:
+    """A name that an absent package may have is unknown where its index is broken."""
+    folder = write_bridges(tmp_path, "toy")
+    (folder / "lossreg_toy" / "index.json").write_text("{")
+    with pytest.raises(UnknownNameError, match=r"^no optimizer named 'lion'. "):
+        load_with(folder, bridges=True).optimizers["lion"]
+
+
 def test_a_name_that_no_index_has_is_unknown_as_before(tmp_path: Path, load_with: LoadWith) -> None:
     """Absent packages do not change what is said of a name that they do not have."""
     found = load_with(write_bridges(tmp_path, "toy"), bridges=True)
