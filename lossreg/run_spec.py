@@ -108,7 +108,6 @@ SYNONYMS: Mapping[str, str] = {
     "early_stopping_patience": "patience",
     "n_iter_no_change": "patience",
     "metric": "metrics",
-    "metrics": "metrics",
     "scoring": "metrics",
     "logger": "observe",
     "loggers": "observe",

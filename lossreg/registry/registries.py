@@ -252,8 +252,8 @@ def load_registries(
 
     Example:
         >>> builtins = load_registries(allow=[])
-        >>> builtins.losses.names()
-        ['cross_entropy', 'dice', 'l1', 'mse']
+        >>> "dice" in builtins.losses.names()
+        True
     """
     importlib.invalidate_caches()  # a notebook sees what was just installed
     for argument, value in (("strict", strict), ("bridges", bridges)):
