@@ -1,4 +1,4 @@
-"""Losses, optimizers, schedulers, models and data sets for PyTorch training, picked by name.
+"""Losses, optimizers, schedulers, models, data sets and metrics for PyTorch training, picked by name.
 
     import lossreg
 
@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lossreg.comparison.api import compare
     from lossreg.comparison.results import Comparison
-    from lossreg.components import Dataset, Loss, Model, Observer, Optimizer, Scheduler
-    from lossreg.data import Data, Scaling
+    from lossreg.component_table import ComponentTable
+    from lossreg.components import Dataset, Loss, Metric, Model, Observer, Optimizer, Scheduler
+    from lossreg.data import Column, Data, Scaling
     from lossreg.errors import (
         AmbiguousNameError,
         BuildError,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         datasets,
         load_registries,
         losses,
+        metrics,
         models,
         observers,
         optimizers,
@@ -70,9 +72,11 @@ __all__ = [
     "AmbiguousNameError",
     "BuildError",
     "CheckpointError",
+    "Column",
     "Comparison",
     "ComponentError",
     "ComponentSpec",
+    "ComponentTable",
     "ConfigError",
     "ContractError",
     "Data",
@@ -86,6 +90,7 @@ __all__ = [
     "LoadedRun",
     "Loss",
     "LossregError",
+    "Metric",
     "MissingLibraryError",
     "Model",
     "Observer",
@@ -115,6 +120,7 @@ __all__ = [
     "load_registries",
     "load_run",
     "losses",
+    "metrics",
     "models",
     "observers",
     "optimizers",
@@ -127,14 +133,16 @@ __all__ = [
 _MODULES = {
     "comparison.api": ("compare",),
     "comparison.results": ("Comparison",),
-    "components": ("Dataset", "Loss", "Model", "Observer", "Optimizer", "Scheduler"),
-    "data": ("Data", "Scaling"),
+    "component_table": ("ComponentTable",),
+    "components": ("Dataset", "Loss", "Metric", "Model", "Observer", "Optimizer", "Scheduler"),
+    "data": ("Column", "Data", "Scaling"),
     "errors": tuple(name for name in __all__ if name.endswith("Error")),
     "expression": ("Expression",),
     "hookspecs": ("hookimpl",),
     "registry.entry": ("RegistryEntry",),
     "registry.registries": (
-        "Registries", "datasets", "load_registries", "losses", "models", "observers", "optimizers", "schedulers",
+        "Registries", "datasets", "load_registries", "losses", "metrics", "models", "observers", "optimizers",
+        "schedulers",
     ),
     "registry.registry": ("Registry",),
     "resume_check.api": ("verify_resume",),

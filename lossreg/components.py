@@ -13,7 +13,7 @@ from lossreg.errors import ComponentError
 from lossreg.names import check_name, with_article
 from lossreg.values import shown
 
-KINDS = ("loss", "optimizer", "scheduler", "model", "dataset", "observer")
+KINDS = ("loss", "optimizer", "scheduler", "model", "dataset", "metric", "observer")
 
 #: What a runner can supply to a factory's parameter.
 RUNTIME_NAMES = frozenset(
@@ -32,13 +32,20 @@ RUNTIME_NAMES = frozenset(
         "num_classes",
         "in_channels",
         "in_features",
+        "in_shape",  # of one input, without the batch
         "out_features",
+        "ignore_index",  # the target that the loss leaves out, or None
+        "monitor_better",  # "higher" or "lower": which values are better of the metric that a scheduler follows
     }
 )
 
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
 
 Factory = str | Callable[..., Any]
+LossTarget = Literal["index", "dense", "multilabel", "signs", "label_lists", "probabilities", "any"] | None
+LossInput = Literal["any", "logits", "log_probabilities", "probabilities", "label_probabilities"]
+MetricTarget = Literal["index", "dense", "multilabel", "any"]
+MetricInput = Literal["any", "logits", "log_probabilities", "probabilities", "labels"]
 Routes = Literal["all", "matrices", "weights", "hidden_matrices", "hidden_weights"]
 
 
@@ -162,6 +169,32 @@ class Component:
         return {name: getattr(self, name) for name in self.contract_fields()}
 
 
+#: What a run calls a loss with: what the model gives, and the target of the data set.
+FED = ("input", "target")
+
+#: What a run can compute from its training split, for a user who writes `balanced`.
+DATA_VALUES: Mapping[str, str] = {
+    "class_weights": "a weight for each class, the less frequent it is the greater: n / (classes * n of the class)",
+    "pos_weights": "a weight for what has a class: of each class, the number without it divided by that with it",
+}
+
+
+def _check_takes(component: Component, attribute: Any, value: tuple[str, ...]) -> None:
+    if not value or len({*value}) < len(value) or not all(word.isidentifier() for word in value):
+        raise ComponentError(
+            f"{component.what} has {attribute.name}={shown(value)}; it names each thing that the loss is called with, "
+            f"once: {FED!r}"
+        )
+
+
+def _check_data_values(component: Component, attribute: Any, value: Mapping[str, str]) -> None:
+    for parameter, word in value.items():
+        if word not in DATA_VALUES:
+            raise ComponentError(
+                f"{component.what} has {attribute.name}[{parameter!r}]={word!r}; it is one of {' | '.join(DATA_VALUES)}"
+            )
+
+
 @attrs.frozen
 class Loss(Component):
     """A loss. Its factory returns a module or a function that gives a 0-d tensor for `(input, target)`.
@@ -169,28 +202,61 @@ class Loss(Component):
     In place of a factory it may name a plain function `f(input, target, **parameters)`, which is the loss itself.
 
     Attributes:
-        target: What it compares with: `"index"`, class indices `(N, *)`; `"dense"`, numbers of the input's shape; or
-            `"any"`, the targets of the data set as they are.
+        target: What it compares with: `"index"`, class indices `(N, *)`; `"dense"`, numbers of the input's shape; of
+            that shape, too, `"multilabel"`, a 0 or 1 for each class, `"signs"`, a -1 or 1, and `"probabilities"`, one
+            for each class; `"label_lists"`, `(N, C)`, the indices of a sample's classes and then -1; `"any"`, the
+            targets of the data set as they are; None where it takes no target.
         input: What it takes of the model's output: `"any"` or `"logits"` as it is, `"log_probabilities"` or
-            `"probabilities"` after a (log-)softmax over dimension 1 that the runner applies.
+            `"probabilities"` after a (log-)softmax over dimension 1 that the runner applies, `"label_probabilities"`
+            after a sigmoid.
         averages: What its value is a mean over: `"sample"`, `"element"`, or None when the value of a batch is not
             the mean over its parts (Dice over a batch).
+        takes: What it is called with, in order. A run has `("input", "target")`, what the model gives and what the data
+            set has; a loss that takes anything else is built and called by a program of its own.
+        data_values: The parameters for which a run can compute numbers from its training split, with what they are: a
+            word of `DATA_VALUES`. A user writes `balanced` for them.
 
     Example:
-        >>> Loss("focal", "lossreg_focal.loss:FocalLoss", "Focal loss", input="logits", target="index").contract()
+        >>> focal = Loss("focal", "lossreg_focal.loss:FocalLoss", "Focal loss", input="logits", target="index")
+        >>> {name: value for name, value in focal.contract().items() if name not in ("takes", "data_values")}
         {'target': 'index', 'input': 'logits', 'averages': None}
     """
 
     kind: ClassVar[str] = "loss"
     registered_fields: ClassVar[Mapping[str, Any]] = {"target": "any"}
 
-    target: Literal["index", "dense", "any"] = attrs.field(kw_only=True, validator=_one_of("index", "dense", "any"))
-    input: Literal["any", "logits", "log_probabilities", "probabilities"] = attrs.field(
-        default="any", kw_only=True, validator=_one_of("any", "logits", "log_probabilities", "probabilities")
+    target: LossTarget = attrs.field(
+        kw_only=True,
+        validator=_one_of("index", "dense", "multilabel", "signs", "label_lists", "probabilities", "any", None),
+    )
+    input: LossInput = attrs.field(
+        default="any",
+        kw_only=True,
+        validator=_one_of("any", "logits", "log_probabilities", "probabilities", "label_probabilities"),
     )
     averages: Literal["sample", "element"] | None = attrs.field(
         default=None, kw_only=True, validator=_one_of("sample", "element", None)
     )
+    takes: tuple[str, ...] = attrs.field(
+        default=FED, kw_only=True, converter=_names, validator=[_words_only, _check_takes]
+    )
+    data_values: Mapping[str, str] = attrs.field(
+        factory=dict, kw_only=True, converter=_values,
+        validator=[_is_a(Mapping, what="a mapping from parameters to what they are"), _check_data_values],
+    )  # fmt: skip
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if (self.target is None) != ("target" not in self.takes):
+            raise ComponentError(
+                f"{self.what} has target={self.target!r} and takes={self.takes!r}; target is None for a loss that is "
+                "called without a target, and for no other"
+            )
+
+    @property
+    def is_fed(self) -> bool:
+        """Whether a run has what it takes."""
+        return self.takes == FED
 
 
 def _needs(names: Iterable[str] | None) -> Any:
@@ -326,6 +392,61 @@ class Dataset(Component):
     kind: ClassVar[str] = "dataset"
 
     model: str = attrs.field(kw_only=True)
+
+
+def _check_bounds(component: Component, attribute: Any, value: Any) -> None:
+    is_pair = isinstance(value, tuple) and len(value) == 2
+    numbers: list[Any] = [one for one in value if one is not None] if is_pair else [None]
+    is_right = all(isinstance(one, int | float) and not isinstance(one, bool) for one in numbers)
+    if not is_right or (len(numbers) == 2 and not numbers[0] < numbers[1]):
+        raise ComponentError(
+            f"{component.what} has {attribute.name}={shown(value)}; it is the least and the greatest value, each a "
+            "number or None"
+        )
+
+
+def _pair(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+@attrs.frozen
+class Metric(Component):
+    """A measure of how good a model is on a split. Its factory returns an object that sums up a split in parts.
+
+    The object has `update(input, target)`, which takes a batch; `compute()`, which gives one number for all batches
+    since the last `reset()`, a 0-d tensor or a Python number; and `reset()`. The value must be that of the whole split,
+    however it is cut into batches. Where several processes evaluate together, each is given every batch, in order. One
+    whose state adds up may spare them that: it has `sums`, a mapping from names to tensors that are the sums over the
+    batches so far; each process updates it with batches of its own then, and before `compute()` the sums are those of
+    all.
+
+    Attributes:
+        better: Whether `"higher"` or `"lower"` values are better; None if neither is, so that nothing goes by it.
+        target: What it compares with: `"index"`, class indices `(N, *)`; `"dense"`, numbers of the input's shape;
+            `"multilabel"`, a 0 or 1 for each class, `(N, C)`, int64; or `"any"`, the targets of the data set as they
+            are. Class indices become one-hot for a dense one that takes logits or probabilities.
+        input: What it takes of the model's output: `"any"` or `"logits"` as it is; `"log_probabilities"` or
+            `"probabilities"` after a (log-)softmax over dimension 1; or `"labels"`, the index of the greatest output
+            of each position, `(N, *)`. Where a sample has any number of classes, a sigmoid takes the place of the
+            softmax, and the label of each class is 0 or 1.
+        bounds: The least and the greatest value that it can have; None is no bound.
+
+    Example:
+        >>> Metric("f1", "my_metrics:F1", better="higher", target="index", input="labels", bounds=(0, 1)).contract()
+        {'better': 'higher', 'target': 'index', 'input': 'labels', 'bounds': (0, 1)}
+    """
+
+    kind: ClassVar[str] = "metric"
+    registered_fields: ClassVar[Mapping[str, Any]] = {"target": "any"}
+
+    better: Literal["higher", "lower"] | None = attrs.field(kw_only=True, validator=_one_of("higher", "lower", None))
+    target: MetricTarget = attrs.field(kw_only=True, validator=_one_of("index", "dense", "multilabel", "any"))
+    input: MetricInput = attrs.field(
+        default="any", kw_only=True, validator=_one_of("any", "logits", "log_probabilities", "probabilities", "labels")
+    )
+    bounds: tuple[float | None, float | None] = attrs.field(
+        default=(None, None), kw_only=True, converter=_pair, validator=_check_bounds
+    )
 
 
 def _check_seconds(component: Component, attribute: Any, value: object) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from lossreg.components import Dataset, Loss, Model, Observer, Optimizer, Scheduler
+from lossreg.components import Dataset, Loss, Metric, Model, Observer, Optimizer, Scheduler
 
 if TYPE_CHECKING:
     from lossreg.training.results import RunResult
@@ -29,12 +29,13 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 #: Component hook -> what it returns.
-COMPONENT_HOOKS: Mapping[str, type[Loss | Optimizer | Scheduler | Model | Dataset | Observer]] = {
+COMPONENT_HOOKS: Mapping[str, type[Loss | Optimizer | Scheduler | Model | Dataset | Metric | Observer]] = {
     "lossreg_losses": Loss,
     "lossreg_optimizers": Optimizer,
     "lossreg_schedulers": Scheduler,
     "lossreg_models": Model,
     "lossreg_datasets": Dataset,
+    "lossreg_metrics": Metric,
     "lossreg_observers": Observer,
 }
 
@@ -130,6 +131,43 @@ def lossreg_datasets() -> Iterable[Dataset]:  # type: ignore[empty-body]  # a ho
         @lr.hookimpl
         def lossreg_datasets():
             return [lr.Dataset("iris", "lossreg_iris.data:load", summary="150 flowers, 3 classes", model="mlp")]
+    """
+
+
+@hookspec
+def lossreg_metrics() -> Iterable[Metric]:  # type: ignore[empty-body]  # a hook specification has no body
+    """Offers metrics, which `--metric` picks by name.
+
+    A complete plugin; the factory returns an object with `update`, `compute` and `reset`:
+
+        import lossreg as lr
+
+        class ErrorCount:
+            def __init__(self):
+                self.reset()
+
+            def reset(self):
+                self.errors = 0
+
+            def update(self, input, target):
+                self.errors += (input != target).sum()
+
+            def compute(self):
+                return self.errors
+
+        @lr.hookimpl
+        def lossreg_metrics():
+            return [
+                lr.Metric(
+                    "errors",
+                    ErrorCount,
+                    summary="How many are wrong",
+                    better="lower",
+                    input="labels",
+                    target="index",
+                    bounds=(0, None),
+                )
+            ]
     """
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 import attrs
 
 from lossreg.errors import ConfigError
-from lossreg.values import one_line, shown
+from lossreg.values import one_line, shortened, shown
 
 MAX_LENGTH = 10_000  # characters of a pattern
 MAX_DEPTH = 50  # levels of parentheses and of `!`; a deeper pattern is a mistake
@@ -304,7 +304,8 @@ class _Parser:
         if glob is None:
             raise self.error("the name of a class is missing" if is_type else "a term is missing")
         if self.next() in ("=", "<", ">"):
-            raise self.error(f"{one_line(glob[0])} cannot be compared; ndim>=2, shape=(10, *) and type=Linear can")
+            written = shortened(one_line(glob[0]))
+            raise self.error(f"{written} cannot be compared; ndim>=2, shape=(10, *) and type=Linear can")
         return Type(glob[0]) if is_type else Glob(glob[0])
 
     def _take(self, expression: re.Pattern[str]) -> re.Match[str] | None:

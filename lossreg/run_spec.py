@@ -13,7 +13,7 @@ from lossreg.checkpointing import EveryText, read_every
 from lossreg.durations import Duration, read_duration
 from lossreg.errors import ConfigError, SpecError
 from lossreg.freezing import freezing_text
-from lossreg.groups import ParamGroup, parse_groups
+from lossreg.groups import NO_DECAY, ParamGroup, parse_groups
 from lossreg.names import normalize
 from lossreg.settings import (
     Check,
@@ -56,8 +56,11 @@ COMPONENT_FIELDS: Mapping[str, str] = {
 }
 
 
-#: Where the settings name observers, of which there may be several.
-OBSERVE = "observe"
+#: Where the settings name metrics and observers, of which there may be several.
+METRICS, OBSERVE = "metrics", "observe"
+
+#: Field of a RunSpec that names several components -> their kind.
+LISTED_FIELDS: Mapping[str, str] = {METRICS: "metric", OBSERVE: "observer"}
 
 #: What a resumed run may set anew: it changes neither the steps that are left nor the rows of past ones.
 CHANGEABLE = ("epochs", "max_steps", "max_time", "checkpoint_every", "keep", "best", "nan", "observe")
@@ -107,6 +110,8 @@ SYNONYMS: Mapping[str, str] = {
     "validation_fraction": "validate",
     "early_stopping_patience": "patience",
     "n_iter_no_change": "patience",
+    "metric": "metrics",
+    "scoring": "metrics",
     "logger": "observe",
     "loggers": "observe",
     "tracker": "observe",
@@ -165,6 +170,15 @@ class _Groups(Check):
     def check(self, name: str, value: Any) -> None:
         """Their converter has checked them."""
 
+    def schema(self) -> dict[str, Any]:
+        """A table from patterns to options, or to an optimizer."""
+        options = {"anyOf": [{"type": "string"}, {"type": "object"}, {"const": True}]}
+        return {
+            "type": "object",
+            "properties": {NO_DECAY: {**options, "description": "No weight decay for biases and norms: true."}},
+            "additionalProperties": options,
+        }
+
 
 @attrs.frozen
 class _Components(Check):
@@ -186,18 +200,26 @@ class _Components(Check):
                 raise ConfigError(f"{name}: {one.text} is given twice")
 
 
-def _all_parsed(value: str | ComponentSpec | Iterable[str | ComponentSpec] | None) -> Any:
+def _all_parsed(value: str | ComponentSpec | Iterable[str | ComponentSpec] | None, name: str) -> Any:
     """One spec, or a list of them; nothing for None and for the word `none` alone."""
     if value is None:
         return ()
     if isinstance(value, Mapping) or not isinstance(value, str | ComponentSpec | Iterable):
         raise ConfigError(
-            f"observe is a list of spec texts such as 'name(key=value)', not {shown(value)}; write observe = [...]"
+            f"{name} is a list of spec texts such as 'name(key=value)', not {shown(value)}; write {name} = [...]"
         )
     given = (value,) if isinstance(value, str | ComponentSpec) else tuple(value)
     if len(given) == 1 and isinstance(given[0], str) and normalize(given[0]) == "none":
         return ()
     return tuple(map(_parsed, given))
+
+
+def _metrics(value: Any) -> Any:
+    return _all_parsed(value, METRICS)
+
+
+def _observe(value: Any) -> Any:
+    return _all_parsed(value, OBSERVE)
 
 
 def _freeze(value: Any) -> Any:
@@ -290,13 +312,13 @@ class RunSpec:
     freeze: str | None = attrs.field(
         default=None,
         converter=_freeze,
-        validator=Text("PATTERNS", optional=True),
+        validator=Text("PATTERNS", optional=True, several=True),
         metadata=described("The parameters that are not trained, as patterns separated by commas.", default="none"),
     )
     unfreeze: str | None = attrs.field(
         default=None,
         converter=_unfreeze,
-        validator=Text("PATTERNS", optional=True),
+        validator=Text("PATTERNS", optional=True, several=True),
         metadata=described(
             "Frozen parameters that are trained from an epoch on: `PATTERN@EPOCH`, separated by commas.",
             default="none",
@@ -415,6 +437,12 @@ class RunSpec:
             default="none",
         ),
     )
+    metrics: tuple[ComponentSpec, ...] = attrs.field(
+        default=(),
+        converter=_metrics,
+        validator=_Components(),
+        metadata=described("What is measured of the model beside the loss.", "--metric", default="none"),
+    )
     monitor: str | None = attrs.field(
         default=None,
         converter=plain_or_none,
@@ -503,7 +531,7 @@ class RunSpec:
     )
     observe: tuple[ComponentSpec, ...] = attrs.field(
         default=(),
-        converter=_all_parsed,
+        converter=_observe,
         validator=_Components(),
         metadata=described("What watches the run, such as a tracker.", default="none"),
     )
@@ -530,7 +558,7 @@ class RunSpec:
         """The fields and their plain values: components as canonical text, as JSON and TOML hold them."""
         for field in attrs.fields(type(self)):
             value = getattr(self, field.name)
-            yield field.name, [spec.text for spec in value] if field.name == OBSERVE else _plain(value)
+            yield field.name, [spec.text for spec in value] if field.name in LISTED_FIELDS else _plain(value)
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,8 @@ from lossreg.errors import SpecError
 from lossreg.names import EXPRESSION_WORDS
 from lossreg.values import decimal_comma_hint, shown
 
-MAX_LENGTH = 10_000  # characters of a spec text; no person writes more
+MAX_LENGTH = 100_000  # characters of a spec text; the weights of 1,000 classes take 12,000
+_WRITTEN = 10_000  # characters of a text that a person may have written, and that is worth a guess
 
 _CLASS = re.compile(r"[\w./\\~-]+(\.py|:[A-Za-z_][\w.]*)", re.ASCII)
 _COMMA = re.compile(r"=\s*([+-]?\d+,\d+(?:[eE][+-]?\d+)?)\s*(?:,\s*\w+\s*=|\)|$)", re.ASCII)
@@ -36,7 +37,7 @@ def not_a_spec(text: str, why: str) -> SpecError:
 
 def _guess(text: str) -> str:
     """What was probably meant by a text that is not a spec, as the end of a message, or nothing."""
-    if len(text) > MAX_LENGTH:
+    if len(text) > _WRITTEN:
         return ""
     expression = expression_of(text)
     if expression is not None:

@@ -6,6 +6,7 @@ import ast
 import functools
 import math
 import re
+import string
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -18,13 +19,13 @@ from lossreg.values import shortened
 #: Words for values that Python spells with a capital; no component can be called so.
 WORDS: Mapping[str, bool | None] = {"true": True, "false": False, "none": None}
 
-_CALL = re.compile(r"\s*([A-Za-z_][\w.\-]*)\s*(\(.*\))?\s*", re.ASCII | re.DOTALL)
+_CALL = re.compile(r"([A-Za-z_][\w.\-]*)(?:\s*(\(.*\)))?", re.ASCII | re.DOTALL)
 
 
 @functools.lru_cache(maxsize=1024)
 def parse_spec(text: str) -> ComponentSpec:
     """Reads a spec text; see `ComponentSpec.parse`."""
-    match = _CALL.fullmatch(text) if len(text) <= MAX_LENGTH else None
+    match = _CALL.fullmatch(text.strip(string.whitespace)) if len(text) <= MAX_LENGTH else None
     if match is None:
         raise not_a_spec(text, "it is too long" if len(text) > MAX_LENGTH else "")
     name, arguments = match.groups()

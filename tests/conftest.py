@@ -9,7 +9,7 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import attrs
@@ -17,7 +17,7 @@ import pytest
 from filelock import FileLock
 
 from lossreg.cli.main import main
-from tests import warm_ask
+from tests import temporary, warm_ask
 from tests.warm import held, start
 
 # What the tests train is too small for several threads, and threads that wait for each other make a run on a machine
@@ -34,6 +34,40 @@ for number, handler in ((signal.SIGINT, signal.default_int_handler), (getattr(si
 
 
 gc.disable()  # while tests are collected: nothing of that is garbage
+
+FOLDER = pytest.StashKey[temporary.SessionFolder]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Has temporary files in memory."""
+    if not temporary.is_chosen() and (folder := temporary.session_folder()) is not None:
+        config.stash[FOLDER] = folder
+        os.environ[temporary.VARIABLE] = str(folder.path)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores: each waits for children, sockets and clocks for a part of its time."""
+    return (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Frees the memory; what a test that failed has left stays until the next session."""
+    if (folder := session.config.stash.get(FOLDER, None)) is not None:
+        folder.close(keep=exitstatus == pytest.ExitCode.TESTS_FAILED)
+        del session.config.stash[FOLDER], os.environ[temporary.VARIABLE]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Leaves the words that `-k` looks for out of the reports of what passed.
+
+    They are half of a report, which xdist writes and reads in Python three times for each test.
+    """
+    report = yield
+    if report.passed:
+        report.keywords = {}
+    return report
 
 
 def pytest_collection_finish() -> None:

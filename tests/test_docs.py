@@ -9,7 +9,6 @@ from pathlib import Path
 
 import attrs
 import click
-import pytest
 
 import lossreg
 from lossreg.cli.main import COMMANDS, cli
@@ -20,13 +19,13 @@ from lossreg.plugins.checks import HOOKS
 from lossreg.registry.registries import default
 from lossreg.run_spec import RUN_KEYS, SETTINGS, RunSpec
 from lossreg.training.arguments import RunArguments
+from tests.table import for_each
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")}
 OWN_PACKAGES = (
     (ROOT, "lossreg"),
-    (ROOT / "plugins", "lossreg_builtin"),
-    (ROOT / "plugins", "lossreg_observers"),
+    *((ROOT / "plugins", package.name) for package in sorted((ROOT / "plugins").glob("lossreg_*"))),
 )
 REFERENCE = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "reference").glob("*.rst")}
 MARKDOWN = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -59,44 +58,44 @@ def options() -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("hook", HOOKS)
+@for_each("hook", HOOKS)
 def test_every_hook_is_documented(hook: str) -> None:
     """The page on hooks names each hook with its arguments."""
     assert f"`{hook}({', '.join(HOOKS[hook])})`" in PAGES["hooks.md"]
 
 
-@pytest.mark.parametrize("name", sorted(RUNTIME_NAMES))
+@for_each("name", sorted(RUNTIME_NAMES))
 def test_every_runtime_name_is_documented(name: str) -> None:
     """The page on contracts names what a runner supplies."""
     assert f"`{name}`" in section("contracts.md", "Runtime arguments")
 
 
-@pytest.mark.parametrize("component", [Loss, Optimizer, Scheduler, Model, Dataset, Observer])
+@for_each("component", [Loss, Optimizer, Scheduler, Model, Dataset, Observer])
 def test_every_field_of_a_component_is_documented(component: type) -> None:
     """The page on contracts names each field of each kind of component."""
     text = section("contracts.md", "Components")
     assert [field.name for field in attrs.fields(component) if f"`{field.name}`" not in text] == []
 
 
-@pytest.mark.parametrize("field", [field.name for field in attrs.fields(lossreg.Data)])
+@for_each("field", [field.name for field in attrs.fields(lossreg.Data)])
 def test_every_field_of_a_data_set_is_documented(field: str) -> None:
     """The page on contracts names what a data set's factory returns."""
     assert f"`{field}`" in section("contracts.md", "Contracts")
 
 
-@pytest.mark.parametrize("attribute", [name for name in dir(lossreg.Run) if not name.startswith("_")])
+@for_each("attribute", [name for name in dir(lossreg.Run) if not name.startswith("_")])
 def test_every_attribute_of_a_run_is_documented(attribute: str) -> None:
     """The page on hooks names what a hook sees."""
     assert re.search(rf"`{attribute}[`(]", section("hooks.md", "The run that hooks see"))
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@for_each("command", COMMANDS)
 def test_every_command_is_documented(command: str) -> None:
     """Each command is in the docs."""
     assert f"lossreg {command}" in ALL
 
 
-@pytest.mark.parametrize("option", sorted(options()))
+@for_each("option", sorted(options()))
 def test_every_option_is_documented(option: str) -> None:
     """Each option is in the docs."""
     assert option in ALL
@@ -108,7 +107,7 @@ def test_every_setting_has_its_row() -> None:
     assert sorted(row[1] for row in rows) == sorted(f"`{key}`" for key in RUN_KEYS)
 
 
-@pytest.mark.parametrize("key", RUN_KEYS)
+@for_each("key", RUN_KEYS)
 def test_every_setting_has_its_options(key: str) -> None:
     """The row of a setting has exactly the flags of its option."""
     command = cli.get_command(click.Context(cli), "run")
@@ -118,13 +117,13 @@ def test_every_setting_has_its_options(key: str) -> None:
     assert re.findall(r"--[\w-]+", row[0]) == list(option.opts)
 
 
-@pytest.mark.parametrize("word", sorted(WORDS))
+@for_each("word", sorted(WORDS))
 def test_every_word_of_the_expression_language_is_documented(word: str) -> None:
     """The page on expressions names each variable, constant and function."""
     assert f"`{word}" in PAGES["expressions.md"]
 
 
-@pytest.mark.parametrize("key", RUN_KEYS)
+@for_each("key", RUN_KEYS)
 def test_every_setting_is_described_as_in_the_code(key: str) -> None:
     """The row of a setting has its default, and begins with its description."""
     (row,) = [row for row in table(section("running.md", "Settings")) if row[1] == f"`{key}`"]
@@ -132,7 +131,7 @@ def test_every_setting_is_described_as_in_the_code(key: str) -> None:
     assert row[3].startswith(SETTINGS[key].description)
 
 
-@pytest.mark.parametrize("key", RUN_KEYS)
+@for_each("key", RUN_KEYS)
 def test_every_setting_is_described_in_the_help(key: str) -> None:
     """`lossreg run --help` has the description and the default of each setting, and RunSpec's docstring too."""
     command = cli.get_command(click.Context(cli), "run")
@@ -160,26 +159,26 @@ def test_every_module_is_on_the_map() -> None:
     found = {
         path.relative_to(root).as_posix() for root, package in OWN_PACKAGES for path in (root / package).rglob("*.py")
     }
-    pages = PAGES["architecture.md"] + PAGES["architecture-past-runs.md"] + PAGES["architecture-durability.md"]
+    pages = "".join(text for name, text in PAGES.items() if name.startswith("architecture"))
     rows = [line for line in pages.splitlines() if line.startswith("| `")]
     listed = [module for row in rows for module in re.findall(r"`((?:lossreg|lossreg_\w+)/[\w/]*\.py)`", row)]
     assert sorted(listed) == sorted(found)
 
 
-@pytest.mark.parametrize("word", [settings.PLUGINS_VARIABLE, settings.STRICT_VARIABLE, *settings.PROJECT_KEYS])
+@for_each("word", [settings.PLUGINS_VARIABLE, settings.STRICT_VARIABLE, *settings.PROJECT_KEYS])
 def test_every_setting_of_plugins_is_documented(word: str) -> None:
     """The page on loading plugins names environment variables and the keys of a project's file."""
     assert f"`{word}`" in section("plugin-loading.md", "Which plugins load")
 
 
-@pytest.mark.parametrize("kind", ["loss", "optimizer", "scheduler", "model", "dataset", "observer"])
+@for_each("kind", ["loss", "optimizer", "scheduler", "model", "dataset", "metric", "observer"])
 def test_every_built_in_is_documented(kind: str) -> None:
     """Each built-in component is named in the docs."""
     names = [r.name for r in default.of(kind).values() if r.provenance.distribution == "lossreg"]
     assert [name for name in names if f"`{name}`" not in ALL] == []
 
 
-@pytest.mark.parametrize("page", MARKDOWN, ids=lambda page: page.relative_to(ROOT).as_posix())
+@for_each("page", MARKDOWN, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page: Path) -> None:
     """Each relative link leads to a file, and its anchor to a heading of that page."""
     text = without_code(page.read_text(encoding="utf-8"))
@@ -218,13 +217,13 @@ def test_anchors_are_those_of_github() -> None:
     assert anchors(text) == {"whats-runjson", "a-b-c-d_e", "link", "link-1"}
 
 
-@pytest.mark.parametrize("page", sorted(PAGES))
+@for_each("page", sorted(PAGES))
 def test_pages_are_short(page: str) -> None:
     """No page is longer than about 250 lines: a longer one wants to be two."""
     assert len(PAGES[page].splitlines()) <= 260
 
 
-@pytest.mark.parametrize("page", sorted(name for name in PAGES if name != "index.md"))
+@for_each("page", sorted(name for name in PAGES if name != "index.md"))
 def test_every_page_is_listed(page: str) -> None:
     """The entry of the docs and the README link to each page."""
     assert f"]({page})" in PAGES["index.md"]
@@ -238,19 +237,19 @@ def test_every_reference_page_is_listed() -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("name", lossreg.__all__)
+@for_each("name", lossreg.__all__)
 def test_every_public_name_is_in_the_reference(name: str) -> None:
     """The reference has an entry for each public name."""
     assert re.search(rf"^(?:\.\.| ) .*\blossreg\.{name}(?:\(\))?$", "\n".join(REFERENCE.values()), flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("hook", HOOKS)
+@for_each("hook", HOOKS)
 def test_every_hook_is_in_the_reference(hook: str) -> None:
     """The reference shows each hook with its example."""
     assert f".. autofunction:: lossreg.hookspecs.{hook}\n" in REFERENCE["hooks.rst"]
 
 
-@pytest.mark.parametrize("error", [name for name in lossreg.__all__ if name.endswith("Error")])
+@for_each("error", [name for name in lossreg.__all__ if name.endswith("Error")])
 def test_every_error_is_documented(error: str) -> None:
     """The page on errors has a row for each error, with the builtin exception that it also is."""
     if error == "LossregError":

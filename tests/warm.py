@@ -116,6 +116,7 @@ class Server:
         process = os.fork() if head and len(text) == size else None  # else who asked has gone
         if process == 0:
             request: dict[str, Any] = ast.literal_eval(text.decode())
+            connection.close()  # later it would close the file that has taken its number
             self.become_child(dict(zip(request["files"], files, strict=True)))
             return request
         for file in files:
@@ -193,14 +194,23 @@ def serve(address: str) -> dict[str, Any] | None:
     return server.serve()
 
 
+def standard_stream(number: int, mode: str, **options: Any) -> Any:
+    """A standard stream as Python makes it: None where its file is closed."""
+    try:
+        os.fstat(number)
+    except OSError:
+        return None
+    return open(number, mode, closefd=False, **options)  # open until the process ends
+
+
 def become(request: dict[str, Any]) -> None:
     """Runs what `python ARGUMENTS` would run, with `-P`, `-u`, `-B`, `-c`, `-m` or a script."""
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115
-    sys.stdout = open(1, "w", buffering=1 if os.isatty(1) else -1, closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stdin = standard_stream(0, "r")
+    sys.stdout = standard_stream(1, "w", buffering=1 if os.isatty(1) else -1)
+    sys.stderr = standard_stream(2, "w", buffering=1, errors="backslashreplace")
     vars(sys).update(__stdin__=sys.stdin, __stdout__=sys.stdout, __stderr__=sys.stderr)  # as Python itself sets them
     sys.executable = request["executable"]  # the child's own children are warm, too
     multiprocessing.set_executable(sys.executable)
@@ -238,7 +248,8 @@ class End:
         """Ends the process; the last function that `atexit` calls."""
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(ValueError, OSError):  # another library may have closed it
-                stream.flush()
+                if stream is not None:
+                    stream.flush()
         os._exit(cls.code if isinstance(cls.code, int) else 1)
 
 

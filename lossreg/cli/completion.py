@@ -18,6 +18,7 @@ from click.shell_completion import (
 from lossreg.errors import ConfigError
 from lossreg.groups import LAYER_DECAY, NO_DECAY, REST, SCHEDULER
 from lossreg.names import normalize
+from lossreg.registry.from_data import BALANCED, takes_balanced
 from lossreg.values import shown
 from lossreg.weights import Averaging
 
@@ -137,9 +138,11 @@ def complete_spec(kind: str, incomplete: str) -> list[CompletionItem[str]]:
     name, opened, inside = incomplete.partition("(")
     if not opened:
         # click's script for fish splits at commas.
+        default.load()
+        named = {registry.short_name(entry): entry for entry in registry.entries}
         return [
-            CompletionItem(name, help=registry[name].component.summary.replace(",", ""))
-            for name in registry.names()
+            CompletionItem(name, help=named[name].summary.replace(",", ""))
+            for name in sorted(named)
             if name.startswith(normalize(incomplete))
         ]
     if name not in registry:
@@ -213,6 +216,8 @@ def complete_value(entry: RegistryEntry[Any], parameter: str, incomplete: str) -
 
 def words_for(entry: RegistryEntry[Any], parameter: str) -> list[str]:
     """The few words that a parameter can be, without an import where the factory is a text."""
+    if takes_balanced(entry.component, parameter):
+        return [BALANCED]
     factory = entry.component.factory
     if isinstance(factory, str):
         from lossreg.cli.source_words import words_in_source
@@ -227,7 +232,7 @@ def words_for(entry: RegistryEntry[Any], parameter: str) -> list[str]:
 
 def _literal(word: str, quote: str, words: list[str]) -> str:
     """A word as it is written in a spec text; `none` is None beside true and false, and a text beside texts."""
-    return word if {"true", "false"} & {*words} else f"{quote}{word}{quote}"
+    return word if {"true", "false", BALANCED} & {*words} else f"{quote}{word}{quote}"
 
 
 def _beginning(words: Iterable[str], incomplete: str) -> list[CompletionItem[str]]:

@@ -20,7 +20,7 @@ from lossreg.registry.defaults import changed_defaults
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.guesses import guess_parameter
 from lossreg.registry.registries import Registries
-from lossreg.run_spec import COMPONENT_FIELDS, OBSERVE, RunSpec, check_keys
+from lossreg.run_spec import COMPONENT_FIELDS, LISTED_FIELDS, METRICS, RunSpec, check_keys
 from lossreg.spec import ComponentSpec
 from lossreg.toml_text import read_toml
 from lossreg.training.record.differences import other_versions
@@ -226,9 +226,13 @@ def _check_origins(record: RunRecord, registries: Registries, replaced: Collecti
         deciding += [(origin, kind) for (kind, dot, _), origin in named if dot and kind in ("optimizer", "scheduler")]
     for origin, kind in deciding:
         warn_of_change(origin, find(origin, kind), kind, record.file, "the weights may differ")
+    listed = {kind: field for field, kind in LISTED_FIELDS.items() if field not in replaced}
     for name, origin in record.components.items():
-        if OBSERVE not in replaced and name.partition(".")[0] == "observer":
-            find(origin, "observer")
+        kind = name.partition(".")[0]
+        if kind in listed:
+            entry = find(origin, kind)
+            if listed[kind] == METRICS:
+                warn_of_change(origin, entry, kind, record.file, "what is measured may differ")
 
 
 def _compare_participants(record: RunRecord, here: Collection[Participant]) -> None:

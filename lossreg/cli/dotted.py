@@ -8,12 +8,17 @@ from collections.abc import Mapping, Sequence
 import click
 
 from lossreg.registry.edits import Edit
-from lossreg.run_spec import COMPONENT_FIELDS, OBSERVE, SETTINGS
+from lossreg.run_spec import COMPONENT_FIELDS, LISTED_FIELDS, SETTINGS
 from lossreg.suggestions import did_you_mean
 
 #: Flag without its dashes -> field of the run's spec.
 FLAGS: Mapping[str, str] = {
     flag.removeprefix("--"): field for field in COMPONENT_FIELDS for flag in SETTINGS[field].flags
+}
+
+#: Flag without its dashes -> the kind of which it may name several components.
+LISTED: Mapping[str, str] = {
+    flag.removeprefix("--"): kind for field, kind in LISTED_FIELDS.items() for flag in SETTINGS[field].flags
 }
 
 WAITING = "lossreg.waiting"  # where a context keeps a dotted option whose value is being completed
@@ -44,9 +49,9 @@ def split_dotted(args: Sequence[str], ctx: click.Context) -> tuple[list[str], li
             if text is None and flag in FLAGS:
                 ctx.meta[WAITING] = Edit(word, FLAGS[flag], parameter.replace("-", "_"), "")
             continue
-        if flag == OBSERVE:
-            written = f'--{OBSERVE} "NAME({parameter.replace("-", "_")}=...)"'
-            raise click.UsageError(f"--{flag}.{parameter}: there may be several observers; write {written}", ctx)
+        if flag in LISTED:
+            written = f'--{flag} "NAME({parameter.replace("-", "_")}=...)"'
+            raise click.UsageError(f"--{flag}.{parameter}: there may be several {LISTED[flag]}s; write {written}", ctx)
         if flag not in FLAGS:
             hint = did_you_mean(f"--{flag}", [f"--{known}" for known in FLAGS]).replace("'", "")
             raise click.UsageError(f"--{flag}.{parameter}: there is no component --{flag}.{hint}", ctx)

@@ -30,6 +30,7 @@ from lossreg.plugins.entry_points import entry_points
 from lossreg.plugins.provenance import LOCAL
 from lossreg.registry.registries import default
 from lossreg.registry.registry import BUILTIN
+from lossreg.run_spec import LISTED_FIELDS
 
 logger = logging.getLogger("lossreg")
 
@@ -40,6 +41,7 @@ EXAMPLES: Mapping[str, str] = {
     "scheduler": "warmup 5",
     "model": "hidden 256",
     "dataset": "noise 0.2",
+    "metric": "bins 10",
     "observer": "digits 3",
 }
 
@@ -49,6 +51,7 @@ FLAGS: Mapping[str, str] = {
     "scheduler": "--sched",
     "model": "--model",
     "dataset": "--data",
+    "metric": "--metric",
     "observer": "--observe",
 }
 
@@ -191,9 +194,9 @@ class Names:
         return line if len(line) <= 88 else f"{start} (\n    {self.attribute},\n)"
 
     def _example(self) -> str:
-        """Options that set a parameter; of observers there may be several, so theirs stand in the text."""
+        """Options that set a parameter; of metrics and observers there may be several: theirs stand in the text."""
         flag, name = FLAGS[self.kind], self.written()
-        if self.kind == "observer":
+        if self.kind in LISTED_FIELDS.values():
             parameter, value = EXAMPLES[self.kind].split()
             return f'{flag} "{name}({parameter}={value})"'
         return f"{flag} {name} {flag}.{EXAMPLES[self.kind]}"

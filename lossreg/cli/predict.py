@@ -44,9 +44,10 @@ def predict_command(
 ) -> None:
     """Predict with the model of a past run.
 
-    DIR is a run directory. INPUT is a picture (.png, .jpg), an array (.npy, .npz), a table of numbers (.csv, a row for
-    each input) or tensors (.safetensors). Pictures and tables are scaled as the data set of the run was; arrays and
-    tensors are taken as they are, but for pixels of 8 bits. All inputs are checked before anything is predicted.
+    DIR is a run directory. INPUT is a picture (.png, .jpg, .bmp, .webp), an array (.npy, .npz), a table with a row for
+    each input (.csv, .parquet) or tensors (.safetensors). Pictures and tables are scaled as the data set of the run
+    was; arrays and tensors are taken as they are, but for pixels of 8 bits. All inputs are checked before anything is
+    predicted.
 
     \b
     Examples:
@@ -85,6 +86,8 @@ def _rows(found: Sequence[Prediction], top: int) -> list[list[str]]:
     for one in found:
         if one.probabilities is not None:
             said = [f"{index} {probability:.4f}" for index, probability in one.best(top)]
+        elif one.labels is not None:
+            said = [f"{index} {probability:.4f}" for index, probability in one.present()] or ["none"]
         elif one.values is not None:
             said = [f"{value:.6g}" for value in one.values]
         else:

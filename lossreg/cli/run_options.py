@@ -31,7 +31,7 @@ from lossreg.registry.edits import Edit, default_model, merged
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.guesses import Owner, find_owner
 from lossreg.registry.registries import Registries
-from lossreg.run_spec import COMPONENT_FIELDS, OBSERVE, RUN_KEYS, SETTINGS, RunSpec, meant_setting
+from lossreg.run_spec import COMPONENT_FIELDS, LISTED_FIELDS, RUN_KEYS, SETTINGS, RunSpec, meant_setting
 from lossreg.settings import Setting
 from lossreg.spec import ComponentSpec
 from lossreg.suggestions import close_matches
@@ -63,6 +63,7 @@ _TYPES: Mapping[str, click.ParamType[Any]] = {"whole": click.INT, "number": _Num
 _MORE_HELP: Mapping[str, str] = {
     "param_groups": " Written 'PATTERN: KEY=VALUE, ...', 'PATTERN: OPTIMIZER' or "
     "'PRESET', as '*.bias: weight_decay=0'; may be given more than once.",
+    "metrics": " A spec text such as 'f1' or 'top_k(k=5)'; may be given more than once.",
     "observe": " A spec text such as 'tensorboard'; may be given more than once.",
 }
 
@@ -206,8 +207,8 @@ def _completer(name: str) -> Callable[..., list[CompletionItem[str]]] | None:
         return complete_weights
     if name == "param_groups":
         return complete_groups
-    if name == OBSERVE:
-        return functools.partial(_complete_spec, "observer")
+    if name in LISTED_FIELDS:
+        return functools.partial(_complete_spec, LISTED_FIELDS[name])
     if name not in COMPONENT_FIELDS:
         return None
     return functools.partial(_complete_spec, COMPONENT_FIELDS[name])

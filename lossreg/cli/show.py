@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,14 @@ import click
 from click.shell_completion import CompletionItem
 
 from lossreg.cli.list import WORDS, check_kind, complete_kind, kinds_of
-from lossreg.cli.output import columns, component_json
+from lossreg.cli.output import columns, component_json, json_text
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.components import KINDS
 from lossreg.errors import ConfigError
 from lossreg.names import normalize, with_article
 from lossreg.registry.build import ResolvedComponent, resolve
 from lossreg.registry.entry import RegistryEntry
+from lossreg.registry.from_data import BALANCED, takes_balanced
 from lossreg.registry.registry import PLURALS
 from lossreg.spec import ComponentSpec, texts_of
 from lossreg.suggestions import did_you_mean
@@ -48,8 +48,8 @@ def _complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) 
 def show_command(kind: str, name: str | None, as_json: bool, plot: str | None) -> None:
     """Show one component: where it comes from, its parameters with their defaults, its contract, its documentation.
 
-    KIND is loss, optimizer, scheduler, model, dataset or observer, and may be left out where one component has the
-    name; NAME is a short name, a full id, or a spec text, whose parameters are checked.
+    KIND is loss, optimizer, scheduler, model, dataset, metric or observer, and may be left out where one component has
+    the name; NAME is a short name, a full id, or a spec text, whose parameters are checked.
 
     \b
     Examples:
@@ -75,11 +75,11 @@ def show_command(kind: str, name: str | None, as_json: bool, plot: str | None) -
         "parameters": _parameters(entry, texts_of(resolved.spec.params)),
         "differs": differing_defaults(entry),
         "doc": inspect.getdoc(entry.factory),
-        "same_name": [f"{other.id} ({other.provenance})" for other in registry.rivals(entry)],
+        "same_name": [f"{other.id} ({other.provenance})" for other in registry.same_name(entry)],
     }
     if target is not None:
         _draw(resolved, target)
-    click.echo(json.dumps(facts, default=repr) if as_json else printable(_text(facts, target)))
+    click.echo(json_text(facts) if as_json else printable(_text(facts, target)))
 
 
 def _picture(kind: str, name: str | None) -> Path | None:
@@ -149,6 +149,8 @@ def _parameters(entry: RegistryEntry[Any], written: Mapping[str, str]) -> list[d
     for parameter in entry.signature.parameters.values():
         supplied = component.runtime_args.get(parameter.name)
         row = {"name": parameter.name, "type": parameter.type_text, "supplied_by_runner": supplied}
+        if takes_balanced(component, parameter.name):
+            row["from_data"] = component.data_values[parameter.name]
         if parameter.name in component.defaults or not parameter.required:
             row["default"] = component.defaults.get(parameter.name, parameter.default)
         if parameter.name in written:
@@ -204,6 +206,8 @@ def _text(facts: dict[str, Any], picture: Path | None) -> str:
             default = f"= {row['set']}  (set; {instead})"
         if row["supplied_by_runner"]:
             default += f"  (the runner supplies {row['supplied_by_runner']})"
+        if "from_data" in row:
+            default += f"  (or {BALANCED}: {row['from_data']} of the training split)"
         rows.append((row["name"], row["type"], default))
     lines += columns(rows, indent="  ") or ["  none"]
     if facts["differs"]:

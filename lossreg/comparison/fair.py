@@ -16,7 +16,7 @@ from lossreg.spec import ComponentSpec
 from lossreg.training.choosing import gets_greater
 
 SPAN = 10.0  # the rates go from a tenth of the cell's own to ten times as much
-_METRICS = ("validation_accuracy", "validation_mean_absolute_error", "validation_loss")
+_METRICS = ("validation_accuracy", "validation_label_accuracy", "validation_mean_absolute_error", "validation_loss")
 
 
 @attrs.frozen

@@ -9,7 +9,7 @@ import attrs
 
 from lossreg.comparison.cells import Choice, Question, seeds_from
 from lossreg.errors import ConfigError
-from lossreg.run_spec import COMPONENT_FIELDS, OBSERVE, RUN_KEYS, RunSpec, key_hint, meant_setting
+from lossreg.run_spec import COMPONENT_FIELDS, LISTED_FIELDS, RUN_KEYS, RunSpec, key_hint, meant_setting
 from lossreg.spec import ComponentSpec, value_text
 from lossreg.validation import TargetText, read_target
 from lossreg.values import plain, shown
@@ -62,7 +62,7 @@ def choices_of(table: Mapping[str, Any]) -> tuple[list[Choice], tuple[int, ...]]
     seeds: tuple[int, ...] = ()
     for name, value in table.items():
         key = _key(name)
-        is_list = isinstance(value, list | tuple) and key != OBSERVE  # of which a run itself takes several
+        is_list = isinstance(value, list | tuple) and key not in LISTED_FIELDS  # of which a run itself takes several
         values = tuple(value) if is_list else (value,)
         for one in values:
             if not isinstance(plain(one), str | ComponentSpec | int | float | Mapping | list | tuple | None):

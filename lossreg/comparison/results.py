@@ -11,7 +11,7 @@ import attrs
 from lossreg.comparison.naming import Cell
 from lossreg.comparison.statistics import CONFIDENCE, Difference, Spread, paired, spread
 from lossreg.past_runs.metrics import direction, judging_metric, measure_of
-from lossreg.training.choosing import gets_greater
+from lossreg.training.choosing import BY_NAME, Directions, gets_greater
 from lossreg.training.record.reading import ENDED, PastRun
 from lossreg.validation import Target
 
@@ -31,6 +31,7 @@ class Attempt:
         best: Metric -> the best value of any epoch, for those that each epoch has.
         target_epochs: Epochs until the target was reached, or None.
         target_seconds: Seconds of training until then, without evaluation, or None.
+        directions: Which values are better of the metrics that it named.
     """
 
     seed: int
@@ -43,6 +44,7 @@ class Attempt:
     best: Mapping[str, float] = attrs.field(factory=dict)
     target_epochs: int | None = None
     target_seconds: float | None = None
+    directions: Directions = BY_NAME
 
     @property
     def is_done(self) -> bool:
@@ -62,9 +64,10 @@ class Attempt:
             past.epochs_done,
             past.seconds,
             {name: value for name, value in past.final.items() if _is_metric(name) and isinstance(value, int | float)},
-            _best(rows),
+            _best(rows, past.directions),
             None if reached is None else reached + 1,
             None if reached is None else sum(_number(row.get("seconds")) or 0.0 for row in rows[: reached + 1]),
+            past.directions,
         )
 
 
@@ -165,7 +168,7 @@ class Comparison:
         return {
             "directory": str(self.directory),
             "metric": self.metric,
-            "better": None if self.metric is None else direction(self.metric),
+            "better": None if self.metric is None else direction(self.metric, directions_of(self.cells)),
             "chosen_by": self.chosen_by,
             "reference": self.reference,
             "confidence": CONFIDENCE,
@@ -195,6 +198,11 @@ def summarise(cell: Cell, runs: Sequence[Attempt]) -> CellResult:
     return CellResult(cell, tuple(runs), {name: one for name, one in found.items() if one is not None})
 
 
+def directions_of(results: Sequence[CellResult]) -> Directions:
+    """Which values are better of the metrics that the runs named."""
+    return {name: better for result in results for run in result.runs for name, better in run.directions.items()}
+
+
 def metric_of(results: Sequence[CellResult]) -> tuple[str | None, str | None]:
     """The metric of the test split that is compared, and the metric that chooses.
 
@@ -202,14 +210,14 @@ def metric_of(results: Sequence[CellResult]) -> tuple[str | None, str | None]:
     """
     finals = [run.final for result in results for run in result.done]
     common = set(finals[0]).intersection(*finals) if finals else set()
-    metric = judging_metric({name for name in common if name.startswith("test_")})
+    metric = judging_metric({name for name in common if name.startswith("test_")}, directions_of(results))
     choosing = None if metric is None else f"validation_{measure_of(metric)}"
     return metric, choosing if choosing in common else metric
 
 
 def ranked(results: Sequence[CellResult], chosen_by: str) -> list[CellResult]:
     """The cells, best first; those without a finished run last."""
-    sign = -1 if gets_greater(chosen_by) else 1
+    sign = -1 if gets_greater(chosen_by, directions_of(results)) else 1
 
     def order(result: CellResult) -> tuple[int, float]:
         found = result.summary.get(chosen_by)
@@ -220,13 +228,13 @@ def ranked(results: Sequence[CellResult], chosen_by: str) -> list[CellResult]:
 
 def with_differences(results: Sequence[CellResult], reference: CellResult, metric: str) -> list[CellResult]:
     """Each cell with its difference to the reference."""
-    theirs = reference.finals(metric)
+    theirs, greater = reference.finals(metric), gets_greater(metric, directions_of(results))
     return [
         result
         if result is reference
         else attrs.evolve(
             result,
-            difference=paired(result.finals(metric), theirs, greater_is_better=gets_greater(metric)),
+            difference=paired(result.finals(metric), theirs, greater_is_better=greater),
         )
         for result in results
     ]
@@ -240,13 +248,13 @@ def _reached(rows: Sequence[Mapping[str, Any]], target: Target | None) -> int | 
     return next(reached, None)
 
 
-def _best(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def _best(rows: Sequence[Mapping[str, Any]], directions: Directions) -> dict[str, float]:
     names = [name for name in (rows[0] if rows else {}) if name.startswith(("test_", "validation_"))]
     best = {}
     for name in names:
         values = [value for row in rows if (value := _number(row.get(name))) is not None]
         if values:
-            best[name] = max(values) if gets_greater(name) else min(values)
+            best[name] = max(values) if gets_greater(name, directions) else min(values)
     return best
 
 
@@ -259,6 +267,11 @@ def _number(value: object) -> float | None:
     return value if isinstance(value, int | float) else None
 
 
+def _is_written(field: Any, value: object) -> bool:
+    del value
+    return bool(field.name != "directions")  # each run.json has them
+
+
 def _cell_json(result: CellResult) -> dict[str, Any]:
     return {
         "name": result.cell.name,
@@ -266,7 +279,7 @@ def _cell_json(result: CellResult) -> dict[str, Any]:
         "label": result.label,
         "differs": dict(result.cell.differs),
         "spec": dict(result.cell.spec.items()),
-        "runs": [attrs.asdict(run) for run in result.runs],
+        "runs": [attrs.asdict(run, filter=_is_written) for run in result.runs],
         "summary": {name: attrs.asdict(one) for name, one in result.summary.items()},
         "difference": None if result.difference is None else attrs.asdict(result.difference),
     }

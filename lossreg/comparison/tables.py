@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from lossreg.comparison.results import CellResult, Comparison
+from lossreg.comparison.results import CellResult, Comparison, directions_of
 from lossreg.comparison.statistics import Difference, Spread
 
 
@@ -56,9 +56,10 @@ def _columns(comparison: Comparison) -> list[str]:
     if comparison.metric is None:
         return []
     base = comparison.metric.removeprefix("test_")
+    named = [f"{split}_{name}" for name in directions_of(comparison.cells) for split in ("validation", "test")]
     wanted = [
-        f"validation_{base}", f"test_{base}", f"best_validation_{base}", f"best_test_{base}", "validation_loss",
-        "test_loss", "target_epochs", "target_seconds", "seconds",
+        f"validation_{base}", f"test_{base}", f"best_validation_{base}", f"best_test_{base}", *named,
+        "validation_loss", "test_loss", "target_epochs", "target_seconds", "seconds",
     ]  # fmt: skip
     found = {name for result in comparison.cells for name in result.summary}
     if comparison.target is not None:  # that no run reached it is an answer, too

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lossreg.comparison.results import CellResult, Verdict
+from lossreg.comparison.results import CellResult, Verdict, directions_of
 from lossreg.comparison.statistics import Difference
 from lossreg.training.choosing import gets_greater
 
@@ -29,13 +29,13 @@ def judge(
     done = [result for result in results if metric is not None and metric in result.summary]
     if reference is None or metric is None or chosen_by is None or not done:
         return Verdict("No run came to its end, so there is nothing to compare.")
-    best = done[0]
+    best, greater = done[0], gets_greater(metric, directions_of(results))
     others = [result for result in done if result.label != reference.label]
     if not others:
         return Verdict(f"{shown(best, metric)}; no other cell to compare it with.", best.label)
     if is_baseline:
-        return _against_baseline(others[0], reference, best, metric)
-    return _best_of_all(reference, others, metric, chosen_by)
+        return _against_baseline(others[0], reference, best, metric, greater=greater)
+    return _best_of_all(reference, others, metric, chosen_by, greater=greater)
 
 
 def shown(result: CellResult, metric: str) -> str:
@@ -50,8 +50,10 @@ def count(n: int) -> str:
     return f"{n} seed{'' if n == 1 else 's'}"
 
 
-def _best_of_all(best: CellResult, others: Sequence[CellResult], metric: str, chosen_by: str) -> Verdict:
-    unclear = [other for other in others if not _is_worse(other.difference, metric)]
+def _best_of_all(
+    best: CellResult, others: Sequence[CellResult], metric: str, chosen_by: str, *, greater: bool
+) -> Verdict:
+    unclear = [other for other in others if not _is_worse(other.difference, greater=greater)]
     if not unclear:
         what = f"{others[0].label}" if len(others) == 1 else f"each of the other {len(others)} cells"
         return Verdict(
@@ -71,7 +73,9 @@ def _best_of_all(best: CellResult, others: Sequence[CellResult], metric: str, ch
     )
 
 
-def _against_baseline(other: CellResult, baseline: CellResult, best: CellResult, metric: str) -> Verdict:
+def _against_baseline(
+    other: CellResult, baseline: CellResult, best: CellResult, metric: str, *, greater: bool
+) -> Verdict:
     difference = other.difference
     if difference is None or not difference.is_told_apart:
         return Verdict(
@@ -80,7 +84,7 @@ def _against_baseline(other: CellResult, baseline: CellResult, best: CellResult,
             best.label,
             seeds_needed=difference.seeds_needed if difference else None,
         )
-    how = "worse" if _is_worse(difference, metric) else "better"
+    how = "worse" if _is_worse(difference, greater=greater) else "better"
     return Verdict(
         f"{shown(other, metric)} is {how} than the baseline {baseline.label}: {_interval(difference)}.",
         best.label,
@@ -88,11 +92,11 @@ def _against_baseline(other: CellResult, baseline: CellResult, best: CellResult,
     )
 
 
-def _is_worse(difference: Difference | None, metric: str) -> bool:
+def _is_worse(difference: Difference | None, *, greater: bool) -> bool:
     """Whether a cell is worse for certain."""
     if difference is None or not difference.is_told_apart:
         return False
-    return (difference.mean < 0) == gets_greater(metric)
+    return (difference.mean < 0) == greater
 
 
 def _seeds(result: CellResult) -> int:

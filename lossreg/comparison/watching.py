@@ -15,7 +15,11 @@ from lossreg.training.display.cells import CellTable
 from lossreg.values import printable
 
 #: The metrics that a table shows of an epoch, the first that it has.
-_SHOWN = ("validation_accuracy", "validation_mean_absolute_error", "test_accuracy", "test_mean_absolute_error")
+_SHOWN = tuple(
+    f"{split}_{what}"
+    for split in ("validation", "test")
+    for what in ("accuracy", "label_accuracy", "mean_absolute_error")
+)
 
 
 @attrs.frozen

@@ -23,6 +23,7 @@ import attrs
 from lossreg.errors import LossregError, RunDirectoryError, RunFailedError, describe_error
 from lossreg.plugins.plugin_settings import PluginSettings
 from lossreg.run_spec import RunSpec
+from lossreg.spec import ComponentSpec
 from lossreg.streams import warnings_to
 
 #: What a worker says, with one value: `row` (of an epoch), `warning` (a sentence), `done` (what its job returns),
@@ -218,9 +219,14 @@ def _plan(spec: RunSpec, target: str | None) -> dict[str, Any]:
     if target is not None:  # whether its runs have the metric
         plan_request(Request(attrs.evolve(spec, target=target), {}, default))
     planned = plan_request(Request(spec, {}, default))
+    params = {field: dict(part["params"]) for field, part in planned.components.items()}
+    # What the first seed's training split gives is not that of the others: each run computes its own.
+    asked: dict[str, Any] = {field: ComponentSpec.parse(text) for field, text in planned.facts["from_data"].items()}
+    for field, written in asked.items():
+        params[field] |= {key: value.text for key, value in written.params if isinstance(value, ComponentSpec)}
     return {
-        "spec": planned.spec,
-        "params": {field: dict(part["params"]) for field, part in planned.components.items()},
+        "spec": attrs.evolve(planned.spec, **asked),
+        "params": params,
         "task": planned.facts["data"]["task"],
         "device": planned.facts["device"],
         "validated": planned.facts["validation"] is not None,

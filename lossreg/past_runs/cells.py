@@ -99,13 +99,24 @@ def _part(run: PastRun, field: str) -> Part:
         return Part()
     if field in run.objects:
         return Part(text, text)
-    spec = _parsed(text)
+    asked = _asked(run, field)
+    spec = _parsed(text if asked is None else asked)
     if spec is None:
         return Part(text, text)
     facts = run.facts.get("components")
     built = facts.get(field) if isinstance(facts, dict) else None
     params = built.get("params") if isinstance(built, dict) else None
-    return Part.of(spec, params if isinstance(params, dict) else {})
+    known = params if isinstance(params, dict) else {}
+    if asked is not None:
+        known = {name: value for name, value in known.items() if name not in dict(spec.params)}
+    return Part.of(spec, known)
+
+
+def _asked(run: PastRun, field: str) -> str | None:
+    """A spec as it was asked for, where numbers in it were computed: those of each seed are its own."""
+    asked = run.facts.get("from_data")
+    text = asked.get(field) if isinstance(asked, dict) else None
+    return text if isinstance(text, str) else None
 
 
 @functools.lru_cache(maxsize=1024)  # most of the texts of many runs are the same

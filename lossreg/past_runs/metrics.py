@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from lossreg.errors import ConfigError
-from lossreg.training.choosing import gets_greater
-from lossreg.training.record.reading import PastRun
+from lossreg.training.choosing import BY_NAME, Directions, gets_greater
+from lossreg.training.record.reading import PastRun, RunSummary
 from lossreg.values import one_line, shortened
 
 SPLITS = ("validation", "test", "train")  # those to judge by come first
@@ -16,6 +16,7 @@ MOST = 40  # metrics of a run; a file changed by hand can have any number
 LONGEST = 100  # characters of the name of one
 #: What a row has beside its metrics.
 NOT_METRICS = ("kind", "epoch", "step", "seconds", "weights")
+_EVERYWHERE = ("accuracy", "label_accuracy", "mean_absolute_error")  # what every run of a task measures beside the loss
 _RATES = ("lr", "samples_per_second", "gradient_norm")  # what tells how a run went, not how good it is
 
 
@@ -35,9 +36,25 @@ def is_measure(metric: str) -> bool:
     return measure_of(metric) != metric
 
 
-def direction(metric: str) -> str | None:
-    """`greater` or `smaller`, whichever is better; None where that is not known."""
+def directions_of(runs: Iterable[RunSummary]) -> Directions:
+    """Which values are better of the metrics that runs named."""
+    return {name: better for run in runs for name, better in run.directions.items()}
+
+
+def direction(metric: str, directions: Directions = BY_NAME) -> str | None:
+    """`greater` or `smaller`, whichever is better; None where that is not known.
+
+    Args:
+        metric: The metric.
+        directions: Of the metrics that runs named; others are known by their names.
+
+    Example:
+        >>> direction("test_accuracy"), direction("test_f1"), direction("test_f1", {"f1": "higher"})
+        ('greater', None, 'greater')
+    """
     measure = measure_of(metric)
+    if measure in directions:
+        return {"higher": "greater", "lower": "smaller"}.get(directions[measure] or "")
     if gets_greater(measure):
         return "greater"
     return "smaller" if measure == LOSS or measure.endswith(("_loss", "_error")) else None
@@ -51,10 +68,10 @@ def ranked(metrics: Collection[str]) -> list[str]:
         ['test_accuracy', 'test_loss', 'train_loss', 'lr']
     """
 
-    def rank(metric: str) -> tuple[int, bool, bool, str]:
-        split = metric.partition("_")[0]
+    def rank(metric: str) -> tuple[int, bool, bool, bool, str]:
+        split, measure = metric.partition("_")[0], measure_of(metric)
         place = SPLITS.index(split) if is_measure(metric) else len(SPLITS) + (metric in _RATES)
-        return place, measure_of(metric) == LOSS, metric.endswith("_after"), metric
+        return place, measure == LOSS, metric.endswith("_after"), measure not in _EVERYWHERE, metric
 
     return sorted((metric for metric in metrics if len(metric) <= LONGEST), key=rank)[:MOST]
 
@@ -75,17 +92,18 @@ def main_metric(available: Sequence[Collection[str]]) -> str | None:
     return max(every, key=lambda metric: sum(metric in metrics for metrics in available), default=None)
 
 
-def judging_metric(available: Collection[str]) -> str | None:
+def judging_metric(available: Collection[str], directions: Directions = BY_NAME) -> str | None:
     """The metric that runs are judged by where none is named: of a split, and known to be better one way.
 
     Args:
         available: The metrics of a run.
+        directions: Of those that it named.
 
     Example:
         >>> judging_metric(["lr", "train_loss", "test_loss", "test_accuracy"]), judging_metric(["train_speed"])
         ('test_accuracy', None)
     """
-    return next((metric for metric in ranked(available) if is_measure(metric) and direction(metric)), None)
+    return next((metric for metric in ranked(available) if is_measure(metric) and direction(metric, directions)), None)
 
 
 def check_same_measures(runs: Sequence[PastRun]) -> None:

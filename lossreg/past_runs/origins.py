@@ -9,7 +9,7 @@ from typing import Any
 from lossreg.errors import ConfigError
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.registries import Registries
-from lossreg.run_spec import COMPONENT_FIELDS
+from lossreg.run_spec import COMPONENT_FIELDS, LISTED_FIELDS
 from lossreg.training.record.files import to_cell
 from lossreg.values import one_line, shown
 
@@ -74,7 +74,7 @@ def check_origin(field: str, origin: Mapping[str, Any], run: object, registries:
     """Checks that what a run is rebuilt from is installed, with a warning where it has changed.
 
     Args:
-        field: `model`, `loss` or `data`.
+        field: `model`, `loss`, `data` or `metrics`.
         origin: What run.json tells of it.
         run: The run, in a message.
         registries: Where it is looked for.
@@ -82,7 +82,7 @@ def check_origin(field: str, origin: Mapping[str, Any], run: object, registries:
     Raises:
         ConfigError: If it is missing.
     """
-    kind = COMPONENT_FIELDS[field]
+    kind = {**COMPONENT_FIELDS, **LISTED_FIELDS}[field]
     origin = {key: to_cell(value) for key, value in origin.items()}  # anything may be in a file
     entry = find_origin(origin, kind, run, registries, "be rebuilt", f", or give {field}=")
     warn_of_change(origin, entry, kind, run, f"its {kind} may compute something else")

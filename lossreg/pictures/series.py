@@ -91,7 +91,7 @@ def choose_metric(runs: Sequence[PastRun], wanted: str | None) -> str:
             if wanted not in known[run.directory]:
                 raise ConfigError(_why_no_metric(run, wanted, known[run.directory]))
         return wanted
-    own = [judging_metric(known[run.directory]) for run in runs]
+    own = [judging_metric(known[run.directory], run.directions) for run in runs]
     if own[0] is not None and len(set(own)) == 1:
         return own[0]
     if len(set(own)) == 1:

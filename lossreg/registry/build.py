@@ -11,6 +11,7 @@ import attrs
 from lossreg.components import Component, Scheduler
 from lossreg.errors import SpecError, UnknownNameError, UnknownParameterError
 from lossreg.registry.entry import RegistryEntry
+from lossreg.registry.from_data import BALANCED, FromData
 from lossreg.registry.levels import for_maker, for_wrapped
 from lossreg.spec import ComponentSpec, holds_spec, value_text
 from lossreg.values import shown
@@ -75,6 +76,8 @@ class ResolvedComponent(Generic[C]):
         first = component.first_arguments(positional, runtime)
         for key in self.params:
             value = arguments[key]
+            if isinstance(value, FromData):
+                raise value.refused()
             if not isinstance(value, ResolvedComponent | tuple):
                 continue
             its_runtime = dict(zip(runtime, for_wrapped(tuple(runtime.values())), strict=True))
@@ -176,6 +179,8 @@ def _resolved_as(key: str, registry: Lookup, value: Any) -> Any:
         return _resolved(registry, value)
     except UnknownNameError as error:
         error.message += f"\n  in {key}={value_text(value)}, where a bare word names a component; text is quoted"
+        if value_text(value) == BALANCED:
+            error.message += f"; {key} takes no {BALANCED}, which is for what a record declares in data_values"
         raise
 
 

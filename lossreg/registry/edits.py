@@ -7,9 +7,10 @@ from typing import Any
 
 import attrs
 
-from lossreg.errors import ConfigError, LossregError, UnknownParameterError
+from lossreg.errors import ConfigError, LossregError, ParameterError, UnknownParameterError
 from lossreg.groups import REST, SCHEDULER, has_own_scheduler
 from lossreg.registry.entry import RegistryEntry
+from lossreg.registry.from_data import BALANCED, balanced_hint, takes_balanced
 from lossreg.registry.levels import routed
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import COMPONENT_FIELDS, RunSpec
@@ -128,7 +129,14 @@ def _edited(
             values[edit.parameter] = ComponentSpec.parse(edit.text)
             continue
         parameter = entry.signature.find(edit.parameter, entry.name, entry.component.defaults)
-        values[edit.parameter] = parameter.read(edit.text, entry.name)
+        if edit.text.strip() == BALANCED and takes_balanced(entry.component, edit.parameter):
+            values[edit.parameter] = ComponentSpec(BALANCED)
+            continue
+        try:
+            values[edit.parameter] = parameter.read(edit.text, entry.name)
+        except ParameterError as error:
+            error.message += balanced_hint(entry.component, edit.parameter, edit.text.strip())
+            raise
     return spec.with_params(values)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from lossreg.components import KINDS, Component, Dataset, Loss, Model, Observer, Optimizer, Scheduler
+from lossreg.components import KINDS, Component, Dataset, Loss, Metric, Model, Observer, Optimizer, Scheduler
 from lossreg.errors import ConfigError, PluginError
 from lossreg.names import canonical
 from lossreg.plugins.checks import hooks_of
@@ -59,6 +59,7 @@ class Registries:
         schedulers: Registry of learning-rate schedulers.
         models: Registry of models.
         datasets: Registry of data sets.
+        metrics: Registry of metrics.
         observers: Registry of observers.
     """
 
@@ -73,12 +74,21 @@ class Registries:
         self.schedulers: Registry[Scheduler, torch.optim.lr_scheduler.LRScheduler] = Registry(Scheduler, self)
         self.models: Registry[Model, torch.nn.Module] = Registry(Model, self)
         self.datasets: Registry[Dataset, Data] = Registry(Dataset, self)
+        self.metrics: Registry[Metric, Any] = Registry(Metric, self)
         self.observers: Registry[Observer, object] = Registry(Observer, self)
 
     def of(self, kind: str) -> Registry[Any, Any]:
         """The registry of a kind (`"loss"`)."""
         registry: Registry[Any, Any] = getattr(self, PLURALS[kind])
         return registry
+
+    def offered(self, kind: str, name: str) -> str | None:
+        """What would have a name if it was installed, as a sentence; or None."""
+        if not self.settings.bridges:
+            return None
+        from lossreg.plugins.bridges import offered_if_installed  # only errors need it
+
+        return offered_if_installed(kind, name)
 
     @property
     def reports(self) -> list[PluginReport]:
@@ -202,6 +212,8 @@ class Registries:
         self._reports.append(report)
         for component in report.components:
             self.of(component.kind).add(component, report.provenance)
+        for table in report.tables:
+            self.of(table.kind).add_table(table, report.provenance)
 
     def registering(self) -> Registries:
         """The set that `register` adds to: this one, or the one that a file is being loaded for."""
@@ -214,7 +226,7 @@ class Registries:
         return _restored, (self.settings, [(entry.component, entry.provenance) for entry in self._local()])
 
     def _local(self) -> list[RegistryEntry[Any]]:
-        return [e for kind in KINDS for e in self.of(kind).entries if e.provenance.plugin == LOCAL]
+        return [e for kind in KINDS for e in self.of(kind).declared if e.provenance.plugin == LOCAL]
 
 
 def _the_default() -> Registries:
@@ -229,7 +241,12 @@ def _restored(settings: PluginSettings, local: list[tuple[Component, Provenance]
 
 
 def load_registries(
-    *, allow: Iterable[str] | None = None, block: Iterable[str] = (), strict: bool = False, local: Iterable[str] = ()
+    *,
+    allow: Iterable[str] | None = None,
+    block: Iterable[str] = (),
+    strict: bool = False,
+    local: Iterable[str] = (),
+    bridges: bool = True,
 ) -> Registries:
     """A set of registries of its own, scanned afresh: for embedding, tests and notebooks.
 
@@ -240,6 +257,7 @@ def load_registries(
         block: Plugins (or distributions) not to load; they are not imported.
         strict: Whether a plugin that fails is an error instead of a warning.
         local: Further Python files and modules to load; their components are `local.<name>`.
+        bridges: Whether bridges to other packages load, as far as `allow` and `block` let them.
 
     Raises:
         ConfigError: If an argument has a wrong type, or names a plugin that is not installed.
@@ -248,12 +266,13 @@ def load_registries(
 
     Example:
         >>> builtins = load_registries(allow=[])
-        >>> builtins.losses.names()
-        ['cross_entropy', 'dice', 'l1', 'mse']
+        >>> "dice" in builtins.losses.names()
+        True
     """
     importlib.invalidate_caches()  # a notebook sees what was just installed
-    if not isinstance(strict, bool):
-        raise ConfigError(f"strict is True or False, not {shown(strict)}")
+    for argument, value in (("strict", strict), ("bridges", bridges)):
+        if not isinstance(value, bool):
+            raise ConfigError(f"{argument} is True or False, not {shown(value)}")
     blocked = _names(block, "block", str)
     settings = PluginSettings(
         None if allow is None else _names(allow, "allow", str),
@@ -261,6 +280,7 @@ def load_registries(
         strict,
         tuple(map(str, _names(local, "local", str | os.PathLike))),
         required_block=blocked,
+        bridges=bridges,
     )
     registries = Registries(settings)
     registries.load()
@@ -286,4 +306,5 @@ optimizers = default.optimizers
 schedulers = default.schedulers
 models = default.models
 datasets = default.datasets
+metrics = default.metrics
 observers = default.observers

@@ -9,8 +9,9 @@ from typing import Any
 import attrs
 
 from lossreg.past_runs.cells import Cell
-from lossreg.past_runs.metrics import LOSS, direction, is_measure, main_metric, measure_of, metrics_in
+from lossreg.past_runs.metrics import LOSS, direction, directions_of, is_measure, main_metric, measure_of, metrics_in
 from lossreg.reports.amounts import Amount
+from lossreg.training.choosing import Directions
 
 AXES = ("epoch", "step", "seconds")
 POINTS = 400  # of a curve: as many as a picture of this width shows
@@ -66,7 +67,7 @@ def charts_of(cells: Sequence[Cell]) -> list[Chart]:
     epochs, steps = per_cell[::2], per_cell[1::2]
     most = max(FEWEST, min(POINTS, BUDGET // max(1, sum(map(len, per_cell)))))
     if len(cells) == 1:
-        return [*_by_measure(epochs[0], most), *_by_metric(cells, steps, most, EACH_STEP)]
+        return [*_by_measure(epochs[0], most, directions_of(cells[0].runs)), *_by_metric(cells, steps, most, EACH_STEP)]
     return [*_by_metric(cells, epochs, most), *_by_metric(cells, steps, most, EACH_STEP)]
 
 
@@ -91,16 +92,18 @@ def _by_metric(
     """A chart for each metric, with a curve for each cell."""
     metrics = {metric: None for found in curves for metric in found}
     first = main_metric(curves)
+    directions = directions_of(run for cell in cells for run in cell.runs)
     for metric in sorted(metrics, key=lambda metric: metric != first):
         members = [
             attrs.evolve(thinned(found[metric], most), key=index, name=cell.label)
             for index, (cell, found) in enumerate(zip(cells, curves, strict=True))
             if metric in found
         ]
-        yield Chart(f"{metric}{suffix}", _axes(members), direction(metric), tuple(members), _note(metric, cells))
+        better = direction(metric, directions)
+        yield Chart(f"{metric}{suffix}", _axes(members), better, tuple(members), _note(metric, cells))
 
 
-def _by_measure(curves: Mapping[str, Curve], most: int) -> Iterator[Chart]:
+def _by_measure(curves: Mapping[str, Curve], most: int, directions: Directions) -> Iterator[Chart]:
     """A chart for each measure, with a curve for each split: what there is to compare within one cell."""
     measures: dict[str, list[str]] = {}
     for metric in curves:
@@ -111,7 +114,7 @@ def _by_measure(curves: Mapping[str, Curve], most: int) -> Iterator[Chart]:
             attrs.evolve(thinned(curves[metric], most), key=key, name=metric.replace("_after", " (after)"))
             for key, metric in enumerate(sorted(measures[measure], key=lambda one: not one.startswith("train")))
         ]
-        yield Chart(measure, _axes(members), direction(measures[measure][0]), tuple(members))
+        yield Chart(measure, _axes(members), direction(measures[measure][0], directions), tuple(members))
 
 
 def _axes(curves: Sequence[Curve]) -> tuple[str, ...]:

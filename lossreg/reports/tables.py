@@ -9,9 +9,10 @@ from typing import Any
 import attrs
 
 from lossreg.past_runs.cells import SEED, Cell
-from lossreg.past_runs.metrics import direction, is_measure, measure_of, metrics_in
+from lossreg.past_runs.metrics import direction, directions_of, is_measure, measure_of, metrics_in
 from lossreg.reports.amounts import Amount
 from lossreg.reports.numbers import amount_text, decimals_for, number_text, seconds_text
+from lossreg.training.choosing import Directions
 from lossreg.training.record.reading import ENDED, PastRun
 from lossreg.values import one_line
 
@@ -68,6 +69,7 @@ class Table:
 def results_table(cells: Sequence[Cell]) -> Table:
     """What each cell reached: the mean over its runs, with the standard deviation."""
     metrics = [metric for metric in metrics_in(run.final for cell in cells for run in cell.runs) if is_measure(metric)]
+    directions = directions_of(run for cell in cells for run in cell.runs)
     columns: list[tuple[Column, list[Entry]]] = []
     if any(run.status not in ENDED for cell in cells for run in cell.runs):
         columns.append((Column("status", is_number=False), [Entry(cell.status) for cell in cells]))
@@ -75,7 +77,7 @@ def results_table(cells: Sequence[Cell]) -> Table:
         columns.append((Column("runs"), [Entry(str(len(cell.runs)), len(cell.runs)) for cell in cells]))
     for metric in metrics:
         amounts = [Amount.of(run.final.get(metric) for run in cell.counted) for cell in cells]
-        columns.append((Column(metric, hint=_better(metric)), _amounts(amounts)))
+        columns.append((Column(metric, hint=_better(metric, directions)), _amounts(amounts)))
     times = [Amount.of(run.seconds for run in cell.counted) for cell in cells]
     columns.append(
         (
@@ -169,8 +171,8 @@ def _amounts(amounts: Sequence[Amount | None]) -> list[Entry]:
     return [Entry(amount_text(amount, decimals), amount.mean) if amount else Entry(NOTHING) for amount in amounts]
 
 
-def _better(metric: str) -> str:
-    better = direction(metric)
+def _better(metric: str, directions: Directions) -> str:
+    better = direction(metric, directions)
     return f"{better} is better" if better else ""
 
 

@@ -20,7 +20,7 @@ from lossreg.resume_check.jobs import Asked, Seen, plan, train
 from lossreg.resume_check.report import ResumeReport, compare, unwritable_report
 from lossreg.run_spec import RunSpec
 from lossreg.settings import is_whole
-from lossreg.training.arguments import RunArguments, shows_settings, split_arguments, split_observers
+from lossreg.training.arguments import RunArguments, shows_settings, split_arguments, split_metrics, split_observers
 from lossreg.training.hardware.launcher import check_main_guard, find_launch
 from lossreg.values import shown
 
@@ -54,14 +54,16 @@ def verify_resume(
         verify_resume
     """
     named, observing = split_observers(settings)
+    named, measuring = split_metrics(named)
     spec, objects = split_arguments(named, "verify_resume", default)
-    return verify_request(spec, objects, observing, steps=steps, more=more)
+    return verify_request(spec, objects, observing, measuring, steps=steps, more=more)
 
 
 def verify_request(
     spec: RunSpec,
     objects: dict[str, Any],
     observers: tuple[object, ...] = (),
+    metrics: tuple[object, ...] = (),
     *,
     steps: int | None = None,
     more: int | None = None,
@@ -72,6 +74,7 @@ def verify_request(
         spec: Its settings.
         objects: Field -> the Python object to use instead of a name.
         observers: Python objects that observe it.
+        metrics: Python objects that measure the model.
         steps: Steps until it is broken off.
         more: Steps after that.
     """
@@ -82,7 +85,7 @@ def verify_request(
     if find_launch() is not None:
         raise ConfigError("verify-resume trains in processes of its own: start it alone, without torchrun")
     _check_unlimited(spec)
-    asked = Asked(_small(spec), objects, observers)
+    asked = Asked(_small(spec), objects, observers, metrics)
     _check_picklable(asked)
     planned = _done("plan", functools.partial(plan, asked))
     steps, more = _split(planned["spec"].epochs, planned["steps_per_epoch"], steps, more)
@@ -145,7 +148,8 @@ def _split(epochs: int, per_epoch: int, steps: int | None, more: int | None) -> 
 
 
 def _check_picklable(asked: Asked) -> None:
-    for field, part in [*asked.objects.items(), *(("observe", one) for one in asked.observers)]:
+    listed = [*(("observe", one) for one in asked.observers), *(("metrics", one) for one in asked.metrics)]
+    for field, part in [*asked.objects.items(), *listed]:
         try:
             pickle.dumps(part)
         except Exception as error:

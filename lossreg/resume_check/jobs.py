@@ -27,18 +27,20 @@ class Asked:
         spec: Its settings.
         objects: Field -> the Python object to use instead of a name.
         observers: Python objects that observe it.
+        metrics: Python objects that measure the model.
     """
 
     spec: RunSpec
     objects: Mapping[str, Any]
     observers: tuple[object, ...] = ()
+    metrics: tuple[object, ...] = ()
 
     def request(self, **changes: Any) -> Any:
         """As the runner takes it."""
         from lossreg.registry.registries import default
         from lossreg.training.selection import Request
 
-        return Request(attrs.evolve(self.spec, **changes), self.objects, default, self.observers)
+        return Request(attrs.evolve(self.spec, **changes), self.objects, default, self.observers, self.metrics)
 
 
 @attrs.frozen

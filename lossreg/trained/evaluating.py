@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import attrs
 import torch
 
-from lossreg.data import Data
+from lossreg.data import Column, Data, Scaling, task_text
 from lossreg.errors import ConfigError
 from lossreg.past_runs.origins import check_origin
+from lossreg.run_spec import METRICS
 from lossreg.spec import ComponentSpec
+from lossreg.trained.facts import DataFacts
 from lossreg.trained.loading import LoadedRun
 from lossreg.training.evaluate import split_metrics
 from lossreg.training.hardware.memory_format import Layout
-from lossreg.training.selection import Choice, Request, select_field
+from lossreg.training.selection import Choice, Request, select_field, select_metrics
 from lossreg.training.setup import set_up_evaluation
 from lossreg.values import finite, one_line, shown
 
@@ -33,8 +36,8 @@ class EvaluatedRun:
         split: `test`, `validation` or `train`.
         data: The data set, as a person would name it.
         samples: How many there are.
-        metrics: `test_loss`, and `test_accuracy` or `test_mean_absolute_error`; of another split with its name. The
-            loss is None if it is not finite.
+        metrics: `test_loss`, `test_accuracy`, `test_label_accuracy` or `test_mean_absolute_error`, and those that the
+            run names; of another split with its name. What is not finite is None.
         weights: Which weights were evaluated.
     """
 
@@ -73,14 +76,14 @@ def evaluate_run(
     if split == "validation" and (data is not None or run.spec.validate is None):
         owner = "another data set" if data is not None else one_line(str(run.directory))
         raise ConfigError(f"{owner} has no validation split; the splits are train and test")
-    choice = _data(run, data)
+    choice, measuring = _data(run, data), _metrics(run)
     spec = _spec(run, own=data is None)
     if batch_size is not None:
         spec = attrs.evolve(spec, batch_size=batch_size)
     chosen = {**run.chosen, "data": choice}
-    evaluation = set_up_evaluation(run.objective, chosen, spec, run.device, run.registries)
+    adapted = functools.partial(as_trained, run, choice.label)
+    evaluation = set_up_evaluation(run.objective, chosen, spec, run.device, run.registries, adapted, measuring)
     try:
-        _check_task(run, evaluation.samples.data, choice)
         metrics = split_metrics(evaluation, split)
         samples = len(evaluation.samples.splits[split])
     finally:
@@ -112,6 +115,14 @@ def _data(run: LoadedRun, data: str | ComponentSpec | Data | None) -> Choice:
     return choice
 
 
+def _metrics(run: LoadedRun) -> list[Choice]:
+    """The metrics that the run names; what was a Python object is left out."""
+    for name, origin in run.summary.built.items():
+        if name.startswith("metric."):
+            check_origin(METRICS, origin, one_line(str(run.directory)), run.registries)
+    return select_metrics(Request(run.spec, {}, run.registries))
+
+
 def _spec(run: LoadedRun, *, own: bool) -> Any:
     """How samples are loaded, cut and laid out: as in the run; of another data set all, without a cut."""
     recorded = run.facts.get("layout")
@@ -124,9 +135,58 @@ def _spec(run: LoadedRun, *, own: bool) -> Any:
     return attrs.evolve(spec, limit_train=None, limit_test=None, validate=None, loader="auto", workers=None)
 
 
-def _check_task(run: LoadedRun, data: Data, choice: Choice) -> None:
-    if data.task != run.data.task:
+def as_trained(run: LoadedRun, label: str, data: Data) -> Data:
+    """A data set with its numbers scaled as those of the run were: one of other rows has other means.
+
+    Args:
+        run: What `load_run` gave.
+        label: The data set, in a message.
+        data: The data set.
+
+    Raises:
+        ConfigError: If it is for another task, or has other classes or columns.
+    """
+    place, facts = one_line(str(run.directory)), run.data
+    if data.task != facts.task:
         raise ConfigError(
-            f"data set {choice.label} is for {data.task}, and {one_line(str(run.directory))} was trained for "
-            f"{run.data.task}"
+            f"data set {label} is for {task_text(data.task)}, and {place} was trained for {task_text(facts.task)}"
         )
+    for what, here, there in (
+        ("classes", data.class_names, facts.class_names),
+        ("columns", _described(data.columns), _described(facts.columns)),
+    ):
+        if here is not None and there is not None and here != there:
+            raise ConfigError(
+                f"data set {label} has the {what} {shown(here)}, and {place} was trained on {shown(there)}"
+            )
+    return attrs.evolve(
+        data,
+        train=_rescaled(data.train, data, facts),
+        test=_rescaled(data.test, data, facts),
+        input_scaling=facts.input_scaling or data.input_scaling,
+        target_scaling=facts.target_scaling or data.target_scaling,
+    )
+
+
+def _described(columns: tuple[Column, ...] | None) -> tuple[str, ...] | None:
+    """Columns with their categories: whether a cell may be empty does not matter for cells that are read."""
+    if columns is None:
+        return None
+    return tuple(f"{one.name} ({', '.join(one.categories)})" if one.categories else one.name for one in columns)
+
+
+def _rescaled(split: Any, data: Data, facts: DataFacts) -> Any:
+    """A pair of tensors in the scale of the run; samples that are read one by one stay as they are."""
+    if not (isinstance(split, tuple) and all(isinstance(part, torch.Tensor) for part in split)):
+        return split
+    pairs = (data.input_scaling, facts.input_scaling), (data.target_scaling, facts.target_scaling)
+    return tuple(_moved(part, *scalings) for part, scalings in zip(split, pairs, strict=True))
+
+
+def _moved(values: torch.Tensor, own: Scaling | None, wanted: Scaling | None) -> torch.Tensor:
+    if own is None or wanted is None or own == wanted:
+        return values
+    shape = (-1, *[1] * (values.ndim - 2)) if values.ndim > 1 else (-1,)
+    parts = (own.mean, own.std, wanted.mean, wanted.std)
+    mean, std, to_mean, to_std = (torch.tensor(part, dtype=torch.float64).reshape(shape) for part in parts)
+    return ((values.double() * std + mean - to_mean) / to_std).to(values.dtype)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import numpy as np
@@ -13,19 +13,19 @@ import torch
 from torch import Tensor
 
 from lossreg.checkpoints.weights_file import read_weights
+from lossreg.data import Scaling
 from lossreg.errors import DataError, LossregError, describe_error
+from lossreg.inputs.pictures import MODES, open_picture, pixels_of
+from lossreg.inputs.pictures import SUFFIXES as PICTURES
+from lossreg.inputs.rows import read_rows
 from lossreg.trained.arrays import read_bytes, read_csv, read_npy, read_npz
 from lossreg.trained.facts import DataFacts
 from lossreg.values import one_line
 
-if TYPE_CHECKING:
-    import PIL.Image
+logger = logging.getLogger("lossreg")
 
-PICTURES = (".png", ".jpg", ".jpeg")
-SUFFIXES = (*PICTURES, ".npy", ".npz", ".csv", ".safetensors")
-
-_MODES = {1: "L", 3: "RGB"}  # channels -> how pillow calls such a picture
-_WIDE = ("I;16", "I;16B", "I;16L", "I;16N", "I")  # 16 bits a pixel
+TABLES = (".csv", ".parquet")
+SUFFIXES = (*PICTURES, ".npy", ".npz", *TABLES, ".safetensors")
 
 
 @attrs.frozen(eq=False)
@@ -62,7 +62,8 @@ def read_inputs(files: Sequence[str | Path], facts: DataFacts, *, resize: bool =
         try:
             read += _read(Path(file), facts, resize=resize)
         except LossregError as error:
-            wrong.append(one_line(f"{file}: {error.message.removeprefix(f'{file} ')}"))
+            says_where = error.message.startswith(tuple(f"{file}{end}" for end in (" has", ",", ":")))
+            wrong.append(one_line(error.message if says_where else f"{file}: {error.message}"))
     if wrong:
         count = f"{len(wrong)} of {len(files)} inputs cannot be used; nothing was predicted"
         head = "" if len(files) == 1 else f"{count}:\n  "
@@ -82,6 +83,13 @@ def _read(file: Path, facts: DataFacts, *, resize: bool) -> Iterator[Samples]:
     data = read_bytes(file)
     if suffix in PICTURES:
         yield _picture(name, data, facts, resize=resize)
+    elif suffix in TABLES and facts.columns is not None:
+        scaling = facts.input_scaling or Scaling()
+        mean = np.broadcast_to(scaling.mean, facts.in_features)
+        rows = read_rows(data, str(file), facts.columns, mean.tolist(), parquet=suffix == ".parquet")
+        yield _several(name, rows, is_raw=True)
+    elif suffix == ".parquet":
+        raise DataError("its columns have names, and the data set of the run tells none (columns of lossreg.Data)")
     elif suffix == ".csv":
         values = read_csv(data)
         if values.shape[1] != facts.in_features:
@@ -110,7 +118,8 @@ def _array(name: str, values: np.ndarray[Any, Any], facts: DataFacts) -> Samples
         raise DataError(f"it holds {values.dtype}, not numbers")
     is_pixels = values.dtype == np.uint8 and len(facts.in_shape) > 1
     greatest = 255.0 if is_pixels else 1.0
-    if values.shape == facts.in_shape:
+    if values.shape == facts.in_shape or (1, *values.shape) == facts.in_shape:
+        values = values.reshape(facts.in_shape)
         return _several(name, values[None], is_raw=is_pixels, greatest=greatest)
     if values.shape[1:] == facts.in_shape and len(values):
         return _several(name, values, is_raw=is_pixels, greatest=greatest)
@@ -130,50 +139,21 @@ def _several(name: str, values: np.ndarray[Any, Any], *, is_raw: bool, greatest:
 def _picture(name: str, data: bytes, facts: DataFacts, *, resize: bool) -> Samples:
     """A picture as `(channels, height, width)`, in the channels that the model takes."""
     channels, height, width = (1, *facts.in_shape) if len(facts.in_shape) == 2 else (*facts.in_shape, 0, 0, 0)[:3]
-    if len(facts.in_shape) not in (2, 3) or channels not in _MODES:
+    if len(facts.in_shape) not in (2, 3) or channels not in MODES:
         raise DataError(f"it is a picture, and an input of the model has the shape {facts.in_shape}")
-    picture = _opened(data)
-    is_wide = picture.mode in _WIDE
-    picture = picture.convert("I").convert("F") if is_wide else picture.convert(_MODES[channels])
-    if picture.size != (width, height):
-        if not resize:
-            raise DataError(
-                f"it is {picture.width} by {picture.height} pixels, and the model takes {width} by {height}; --resize "
-                "makes it so"
-            )
-        from PIL.Image import Resampling
-
-        picture = picture.resize((width, height), Resampling.BILINEAR)
-    pixels = np.asarray(picture)
-    pixels = pixels.transpose(2, 0, 1) if pixels.ndim == 3 else np.repeat(pixels[None], channels, axis=0)
-    return Samples((name,), pixels.reshape(1, *facts.in_shape), is_raw=True, greatest=65535.0 if is_wide else 255.0)
-
-
-def _opened(data: bytes) -> PIL.Image.Image:
-    """A picture, upright and without transparency."""
-    import io
-
-    from PIL import Image, ImageOps  # only pictures need it
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture: Image.Image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
-            picture.load()
-            picture = ImageOps.exif_transpose(picture)
-    except Exception as error:  # pillow's readers raise many kinds for a damaged file
-        why = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"it cannot be read as a PNG or JPEG picture: {_without_address(why)}") from error
-    if picture.has_transparency_data:
-        alpha = picture.convert("RGBA").getchannel("A")
-        if alpha.getextrema()[0] != 255:
-            raise DataError("it has transparent pixels, which have no value; put it on a background first")
-        picture = picture.convert("RGBA").convert("RGB")
-    return picture
-
-
-def _without_address(why: str) -> str:
-    return "it is not one, or damaged" if "BytesIO" in why else why
+    picture = open_picture(data)
+    if picture.size != (width, height) and not (resize or facts.resized):
+        raise DataError(
+            f"it is {picture.width} by {picture.height} pixels, and the model takes {width} by {height}; --resize "
+            "makes it so"
+        )
+    if picture.size != (width, height) and not resize:
+        logger.warning(
+            "%s is %d by %d pixels, and is resized to %d by %d, as the pictures of the run were",
+            name, *picture.size, width, height,
+        )  # fmt: skip
+    pixels, greatest = pixels_of(picture, channels, (width, height))
+    return Samples((name,), pixels.reshape(1, *facts.in_shape), is_raw=True, greatest=greatest)
 
 
 def to_batch(inputs: object, facts: DataFacts, dtype: torch.dtype) -> Tensor:

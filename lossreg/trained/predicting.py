@@ -1,9 +1,9 @@
-"""Predictions for new inputs: classes with their probabilities, numbers, or masks."""
+"""Predictions for new inputs: classes with their probabilities, labels, numbers, or masks."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lossreg.data import task_text
 from lossreg.errors import ConfigError, ContractError
-from lossreg.trained.inputs import PICTURES, read_inputs, to_tensor
+from lossreg.inputs.pictures import SUFFIXES as PICTURES
+from lossreg.trained.inputs import read_inputs, to_tensor
 from lossreg.trained.loading import LoadedRun
 from lossreg.values import one_line
 
@@ -30,26 +32,41 @@ class Prediction:
     Attributes:
         input: The file, with the place in it where it holds several.
         probabilities: Of each class, for a classification `(classes,)`; else None.
+        labels: For a multilabel classification, the probability of each class by itself `(classes,)`; else None.
         values: For a regression, the numbers, raw where the data set says how its targets were made; else None.
         mask: For a segmentation, the class of each position; else None.
+        class_names: What each class is called; None are the class indices.
     """
 
     input: str
     probabilities: np.ndarray[Any, Any] | None = None
     values: np.ndarray[Any, Any] | None = None
     mask: np.ndarray[Any, Any] | None = None
+    labels: np.ndarray[Any, Any] | None = None
+    class_names: tuple[str, ...] | None = None
 
-    def best(self, count: int) -> list[tuple[int, float]]:
+    def named(self, index: int) -> Any:
+        """A class as a person calls it: its name, or its index."""
+        return index if self.class_names is None else self.class_names[index]
+
+    def best(self, count: int) -> list[tuple[Any, float]]:
         """The most probable classes, each with its probability; of equal ones the lower class first."""
         assert self.probabilities is not None  # noqa: S101  # of a classification alone
         order = np.argsort(-self.probabilities, kind="stable")[:count]
-        return [(int(index), float(self.probabilities[index])) for index in order]
+        return [(self.named(int(index)), float(self.probabilities[index])) for index in order]
 
-    def shares(self) -> list[tuple[int, float]]:
+    def present(self) -> list[tuple[Any, float]]:
+        """The classes that the input is said to have, those of a probability above 1/2, each with it."""
+        assert self.labels is not None  # noqa: S101  # of a multilabel classification alone
+        return [(self.named(index), float(one)) for index, one in enumerate(self.labels) if one > 0.5]
+
+    def shares(self) -> list[tuple[Any, float]]:
         """The classes of a mask, each with its share of the positions."""
         assert self.mask is not None  # noqa: S101  # of a segmentation alone
         classes, counts = np.unique(self.mask, return_counts=True)
-        return [(int(one), float(count / self.mask.size)) for one, count in zip(classes, counts, strict=True)]
+        return [
+            (self.named(int(one)), float(count / self.mask.size)) for one, count in zip(classes, counts, strict=True)
+        ]
 
     def to_json(self, top: int = TOP) -> dict[str, Any]:
         """The prediction as plain values."""
@@ -61,6 +78,9 @@ class Prediction:
                 "probability": best[0][1],
                 "top": [{"class": one, "probability": probability} for one, probability in best],
             }
+        if self.labels is not None:
+            present = [index for index, _ in self.present()]
+            return {"input": self.input, "labels": present, "probabilities": self.labels.tolist()}
         if self.values is not None:
             return {"input": self.input, "values": self.values.tolist()}
         shares = [{"class": one, "share": share} for one, share in self.shares()]
@@ -119,11 +139,25 @@ def _predictions(run: LoadedRun, names: Sequence[str], output: Tensor) -> Iterat
         if scaling is not None:
             values = values * np.asarray(scaling.std) + np.asarray(scaling.mean)
         return (Prediction(name, values=one) for name, one in zip(names, values, strict=True))
+    classes = run.data.class_names if output.shape[1] == run.data.outputs else None
     if run.data.task == "segmentation":
         masks = output.argmax(dim=1).numpy().astype(np.uint8 if output.shape[1] <= 256 else np.int64)
-        return (Prediction(name, mask=one) for name, one in zip(names, masks, strict=True))
+        return (Prediction(name, mask=one, class_names=classes) for name, one in zip(names, masks, strict=True))
+    if run.data.task == "multilabel":
+        each = output if _gives_probabilities(run) else output.sigmoid()
+        return (
+            Prediction(name, labels=one, class_names=classes) for name, one in zip(names, each.numpy(), strict=True)
+        )
     probabilities = to_probabilities(output).numpy()
-    return (Prediction(name, probabilities=one) for name, one in zip(names, probabilities, strict=True))
+    return (
+        Prediction(name, probabilities=one, class_names=classes) for name, one in zip(names, probabilities, strict=True)
+    )
+
+
+def _gives_probabilities(run: LoadedRun) -> bool:
+    """Whether the model of a multilabel classification ends in a sigmoid, by what its run went by."""
+    contract = run.facts.get("contract")
+    return isinstance(contract, Mapping) and contract.get("threshold") == 0.5
 
 
 def to_probabilities(output: Tensor) -> Tensor:
@@ -177,7 +211,9 @@ def check_top(run: LoadedRun, top: int | None) -> int:
     if top is None:
         return TOP
     if run.data.task != "classification":
-        raise ConfigError(f"--top is for a classification; {one_line(str(run.directory))} is a {run.data.task}")
+        raise ConfigError(
+            f"--top is for a classification; {one_line(str(run.directory))} is a {task_text(run.data.task)}"
+        )
     if not 1 <= top <= run.data.outputs:
         raise ConfigError(f"--top is 1 to {run.data.outputs}, the number of classes, not {top}")
     return top

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lossreg.data import Task
+from lossreg.data import Task, task_text
 from lossreg.errors import ConfigError
 from lossreg.trained.predicting import Prediction
 from lossreg.training.record.outputs import output_file, written
@@ -19,7 +19,7 @@ from lossreg.values import shown
 Writer = Callable[[Sequence[Prediction], int], bytes]
 
 
-def predictions_place(name: str, task: Task, inputs: Sequence[str]) -> Path:
+def predictions_place(name: str, task: Task, inputs: Sequence[str] = ()) -> Path:
     """Where a file of predictions goes, checked before anything is predicted.
 
     Args:
@@ -36,7 +36,7 @@ def predictions_place(name: str, task: Task, inputs: Sequence[str]) -> Path:
         raise ConfigError(f"--out {shown(name)}: its name ends in one of {forms}, which decides its form")
     if place.suffix.lower() == ".png" and task != "segmentation":
         raise ConfigError(
-            f"--out {shown(name)}: a picture holds a mask, and a {task} predicts none; write .csv or .npy"
+            f"--out {shown(name)}: a picture holds a mask, and a {task_text(task)} predicts none; write .csv or .npy"
         )
     if place.suffix.lower() == ".csv" and task == "segmentation":
         raise ConfigError(f"--out {shown(name)}: masks go into a .npy array, or one mask into a .png picture")
@@ -63,10 +63,12 @@ def _csv(predictions: Sequence[Prediction], top: int) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     first = predictions[0]
-    if first.values is not None:
-        count = len(first.values)
-        writer.writerow(["input", *(["value"] if count == 1 else [f"value_{index}" for index in range(count)])])
-        writer.writerows([one.input, *([] if one.values is None else one.values.tolist())] for one in predictions)
+    numbers, what = (first.values, "value") if first.labels is None else (first.labels, "probability")
+    if numbers is not None:
+        names = [what] if len(numbers) == 1 else [f"{what}_{index}" for index in range(len(numbers))]
+        writer.writerow(["input", *names])
+        each = [(one.input, one.values if one.labels is None else one.labels) for one in predictions]
+        writer.writerows([name, *([] if row is None else row.tolist())] for name, row in each)
         return text.getvalue().encode()
     heads = [("class", "probability"), *((f"class_{rank}", f"probability_{rank}") for rank in range(2, top + 1))]
     writer.writerow(["input", *(name for pair in heads for name in pair)])
@@ -80,7 +82,8 @@ def _json_lines(predictions: Sequence[Prediction], top: int) -> bytes:
 
 def _array(predictions: Sequence[Prediction], top: int) -> bytes:
     del top  # all classes are in it
-    each = [part for one in predictions for part in (one.probabilities, one.values, one.mask) if part is not None]
+    parts = ((one.probabilities, one.labels, one.values, one.mask) for one in predictions)
+    each = [part for of_one in parts for part in of_one if part is not None]
     stream = io.BytesIO()
     np.save(stream, np.stack(each), allow_pickle=False)
     return stream.getvalue()

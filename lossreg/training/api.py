@@ -22,6 +22,7 @@ from lossreg.training.arguments import (
     check_resuming,
     shows_settings,
     split_arguments,
+    split_metrics,
     split_observers,
 )
 from lossreg.training.early_stopping import EarlyStopping
@@ -108,10 +109,11 @@ def run(
     check_resuming(resume, out, override)
     chosen = default if registries is None else registries
     named, observing = split_observers(settings)
+    named, measuring = split_metrics(named)
     if resume is not None:
         named = past_settings(resume, named)
     spec, objects = split_arguments(named, "run", chosen)
-    request = Request(spec, objects, chosen, observing)
+    request = Request(spec, objects, chosen, observing, measuring)
     return run_request(
         request, out=out, resume=resume, override=override, quiet=quiet, plots=plots, observers=observers
     )
@@ -140,8 +142,9 @@ def plan(*, registries: Registries | None = None, **settings: Unpack[RunArgument
     check_call(registries)
     chosen = default if registries is None else registries
     named, observing = split_observers(settings)
+    named, measuring = split_metrics(named)
     spec, objects = split_arguments(named, "plan", chosen)
-    return plan_request(Request(spec, objects, chosen, observing))
+    return plan_request(Request(spec, objects, chosen, observing, measuring))
 
 
 def run_request(

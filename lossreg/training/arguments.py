@@ -14,6 +14,7 @@ from lossreg.registry.guesses import guess_parameter
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import (
     COMPONENT_FIELDS,
+    METRICS,
     OBSERVE,
     RUN_KEYS,
     FrozenMode,
@@ -73,6 +74,7 @@ class RunArguments(TypedDict, total=False):
     limit_test: int | None
     validate: float | str | None
     patience: int | None
+    metrics: str | ComponentSpec | Iterable[object] | None
     monitor: str | None
     target: str | None
     max_steps: int | None
@@ -128,13 +130,29 @@ def split_observers(settings: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[
     Returns:
         The settings without the objects, and the objects.
     """
-    given = settings.get(OBSERVE)
+    return _split_listed(settings, OBSERVE)
+
+
+def split_metrics(settings: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[object, ...]]:
+    """Separates the metrics that are Python objects from those that a spec can name.
+
+    Returns:
+        The settings without the objects, and the objects.
+    """
+    given = settings.get(METRICS)
+    if callable(getattr(given, "update", None)) and callable(getattr(given, "compute", None)):  # one by itself
+        settings = {**settings, METRICS: [given]}
+    return _split_listed(settings, METRICS)
+
+
+def _split_listed(settings: Mapping[str, Any], field: str) -> tuple[dict[str, Any], tuple[object, ...]]:
+    given = settings.get(field)
     if isinstance(given, str | ComponentSpec | Mapping | None) or not isinstance(given, Iterable):
         return dict(settings), ()
     listed = list(given)
     named = [one for one in listed if isinstance(one, str | ComponentSpec)]
     objects = tuple(one for one in listed if not isinstance(one, str | ComponentSpec))
-    return {**settings, OBSERVE: named}, objects
+    return {**settings, field: named}, objects
 
 
 def _guess(arguments: Mapping[str, Any], registries: Registries) -> Callable[[str], str]:

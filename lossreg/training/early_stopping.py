@@ -58,8 +58,9 @@ class EarlyStopping:
     def _compare(self, monitor: str, row: Mapping[str, Any]) -> None:
         run = self._run
         value = run.parts.processes.broadcast_object(row[monitor])  # all processes keep the same epoch
-        best = worst(monitor, run.best.value if run.best else None)
-        if is_better(monitor, value, best):
+        directions = self._choices.directions
+        best = worst(monitor, run.best.value if run.best else None, directions)
+        if is_better(monitor, value, best, directions):
             objective = run.parts.objective
             model, loss = objective.model.state_dict(), objective.loss_state()
             run.best = Best(row["epoch"], value, dict(row), _copied(model), _copied(loss))

@@ -13,7 +13,7 @@ import torch
 
 import lossreg
 from lossreg.data import Data
-from lossreg.run_spec import RunSpec
+from lossreg.run_spec import METRICS, RunSpec
 from lossreg.training.choosing import Choices
 from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.data.digest import digest_of
@@ -31,6 +31,7 @@ from lossreg.training.optim.schedules import JointSchedule
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
+    from lossreg.training.metrics.named import BuiltMetric
     from lossreg.training.weights import Weights
 
 Facts = Mapping[str, Any]  # field -> id, all parameters and provenance of what was built by name, for reading
@@ -85,6 +86,7 @@ class Fit:
         unused: Whether the loss does not depend on some trainable parameter, which several processes must know.
         facts: Of model and loss.
         warnings: Sentences to show before the run.
+        metrics: What is measured beside the loss, because the run names it.
     """
 
     objective: Objective
@@ -94,6 +96,7 @@ class Fit:
     unused: bool
     facts: Facts
     warnings: tuple[str, ...] = ()
+    metrics: tuple[BuiltMetric, ...] = ()
 
 
 @attrs.frozen(eq=False)
@@ -165,8 +168,10 @@ class Parts:
         weights: Which weights are evaluated, kept and saved.
         choices: What is chosen by metrics.
         freezing: Which parameters are frozen, and until when.
-        observers: Facts of the observers that are named.
+        observers: Facts of the metrics and observers that are named.
+        measures: Measure -> the metric that it is, and which of its values are better: for those who read the record.
         initial: Where the weights come from that the run starts from; None where they are new.
+        from_data: Field -> the spec with the words for which numbers were computed from the training split.
         warnings: Sentences to show before the run starts.
     """
 
@@ -182,7 +187,9 @@ class Parts:
     choices: Choices
     freezing: Freezing
     observers: Facts
+    measures: Mapping[str, Mapping[str, Any]]
     initial: dict[str, Any] | None
+    from_data: Mapping[str, str]
     warnings: list[str]
 
     @property
@@ -214,7 +221,9 @@ class Parts:
         return {
             "repeatable": self.repeatable,
             "objects": dict(self.objects),
-            "spec": {**dict(self.spec.items()), **dict.fromkeys(self.objects)},  # an object has no text
+            # An object has no text; of metrics, others have one.
+            "spec": {**dict(self.spec.items()), **dict.fromkeys(field for field in self.objects if field != METRICS)},
+            "from_data": dict(self.from_data),
             "components": self.components,
             "contract": {
                 "input": adapter.input,
@@ -222,6 +231,7 @@ class Parts:
                 "output_shape": list(self.fit.output_shape),
                 "interval": stepping.interval,
                 "monitor": stepping.monitor,
+                **({"threshold": adapter.threshold} if data.task == "multilabel" else {}),
             },
             "device": str(self.device),
             "deterministic": torch.are_deterministic_algorithms_enabled(),
@@ -239,11 +249,16 @@ class Parts:
                 "outputs": data.outputs,
                 "input_scaling": data.input_scaling and data.input_scaling.to_json(),
                 "target_scaling": data.target_scaling and data.target_scaling.to_json(),
+                "class_names": data.class_names and list(data.class_names),
+                "columns": data.columns and [column.to_json() for column in data.columns],
+                "resized": data.resized,
                 **{name: len(split) for name, split in splits.items()},
             },
+            "source": dict(data.source),
             "validation": None if self.samples.held_out is None else dict(self.samples.held_out),
             "chosen_on": self.choices.chosen_on,
             "choosing": dict(self.choices.deciders),
+            "measures": {name: dict(measure) for name, measure in self.measures.items()},
             "steps_per_epoch": self.samples.plan.steps,
             "groups": self.optimization.groups,
             "schedules": self.optimization.schedules,

@@ -10,11 +10,11 @@ from typing import Any
 import attrs
 import torch
 
-from lossreg.run_spec import OBSERVE, RunSpec
+from lossreg.run_spec import LISTED_FIELDS, RunSpec
 from lossreg.spec import ComponentSpec, texts_of
 from lossreg.training.optim.needs import Needs
 from lossreg.training.optim.scheduler import EpochRates
-from lossreg.values import finite
+from lossreg.values import finite, one_line
 
 MAX_NAMES = 8  # names of parameters in a line of a plan's text
 MAX_RATES = 100  # lines of learning rates in a plan's text
@@ -28,7 +28,8 @@ class RunResult:
         metrics: One row for each epoch, as in `metrics.jsonl`: epoch, step, lr, train_loss, test_loss, test_accuracy
             or test_mean_absolute_error (with a validation split validation_loss and so on instead),
             samples_per_second, seconds; with `eval_train` also train_loss_after and train_accuracy or
-            train_mean_absolute_error, of the weights at the epoch's end.
+            train_mean_absolute_error, of the weights at the epoch's end. Each metric that the run names is there, too:
+            test_f1.
         directory: The run directory.
         model: The trained model, on the run's device; with the weights that `final["weights"]` names.
         loss: The loss; its own weights, if it has any, were trained with the model's.
@@ -124,10 +125,10 @@ def _components(plan: Plan) -> list[str]:
     """A line for each setting, with all parameters of a component."""
     lines = []
     for field, text in plan.spec.items():
-        if field == OBSERVE:
+        if field in LISTED_FIELDS:
             each = [
-                _component(plan.components[f"observer.{number}"], spec)
-                for number, spec in enumerate(plan.spec.observe, start=1)
+                _component(plan.components[f"{LISTED_FIELDS[field]}.{number}"], spec)
+                for number, spec in enumerate(getattr(plan.spec, field), start=1)
             ]
             lines += [f"{field:<20}{one}" for one in each or ["none"]]
             continue
@@ -167,6 +168,7 @@ def _facts(plan: Plan) -> list[str]:
         f"{'evaluated weights':<20}{facts['weights']['used']} ({facts['weights']['reason']})",
         *(f"{f'{name} samples':<20}{how['used']} ({how['reason']})" for name, how in facts["loaders"].items()),
         f"{'samples':<20}{', '.join(f'{data[name]} {name}' for name in facts['loaders'])}; {data['task']}",
+        *(f"{'data':<20}{note}" for note in notes_of(facts["source"])),
         *_choosing(facts),
         f"{'steps':<20}{facts['steps_per_epoch']} an epoch",
         f"{'model parameters':<20}{facts['parameters']:,}",
@@ -177,6 +179,12 @@ def _facts(plan: Plan) -> list[str]:
         f"{'contract':<20}fits: output {tuple(contract['output_shape'])} goes to the loss "
         f"{_change(contract['input'])}, targets {_change(contract['target'])}",
     ]
+
+
+def notes_of(source: Mapping[str, Any]) -> list[str]:
+    """The sentences with which a data set says what was made of its files."""
+    notes = source.get("notes", [])
+    return [one_line(note) for note in notes if isinstance(note, str)] if isinstance(notes, list | tuple) else []
 
 
 def _choosing(facts: Mapping[str, Any]) -> list[str]:

@@ -10,18 +10,21 @@ from typing import Any
 
 import attrs
 
-from lossreg.components import Component, Loss
+from lossreg.components import Component, Loss, Metric
 from lossreg.data import Task
 from lossreg.errors import ConfigError, LossregError, UnknownParameterError
 from lossreg.groups import REST, SCHEDULER, ParamGroup
 from lossreg.plugins.provenance import LOCAL, Provenance
+from lossreg.registry.annotations import takes_path
 from lossreg.registry.build import ResolvedComponent, resolve, resolve_params
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.levels import Routed, levels_of, routed
 from lossreg.registry.registries import Registries
 from lossreg.registry.registry import BUILTIN
-from lossreg.run_spec import COMPONENT_FIELDS, OBSERVE, RunSpec
+from lossreg.run_spec import COMPONENT_FIELDS, LISTED_FIELDS, METRICS, OBSERVE, RunSpec
 from lossreg.spec import ComponentSpec
+from lossreg.training.loss.fitting import check_fed
+from lossreg.training.record.directory import absolute_path
 from lossreg.values import shown
 from lossreg.weights import WeightsChoice
 
@@ -36,7 +39,10 @@ ROUTED: Mapping[str, str] = {
 }
 
 #: The loss of a task, unless one is named.
-TASK_LOSS: Mapping[str, str] = {"classification": "cross_entropy", "segmentation": "cross_entropy", "regression": "mse"}
+TASK_LOSS: Mapping[str, str] = {
+    "classification": "cross_entropy", "segmentation": "cross_entropy", "regression": "mse",
+    "multilabel": "bce_with_logits",
+}  # fmt: skip
 
 
 @attrs.frozen(eq=False)
@@ -48,6 +54,7 @@ class Request:
         objects: Field -> a Python object to use instead of a name.
         registries: Where names are looked up.
         observers: Python objects that observe the run in addition to those that the spec names.
+        metrics: Python objects that measure the model in addition to the metrics that the spec names.
         repeats: The run.json of the past run that is repeated, or None.
         command: The command line that asks, for the run record, or None.
     """
@@ -56,6 +63,7 @@ class Request:
     objects: Mapping[str, Any]
     registries: Registries
     observers: tuple[object, ...] = ()
+    metrics: tuple[object, ...] = ()
     repeats: Path | None = None
     command: str | None = None
 
@@ -159,8 +167,12 @@ def select(request: Request) -> Selection:
             named = _named_optimizer if field == "optimizer" else functools.partial(_named, field)
             chosen[field] = named(spec, request.registries)
     data: Choice = chosen["data"]
+    chosen["data"] = data = _with_absolute_paths(data)
     if chosen["model"] is None and data.component is not None:
         chosen["model"] = _named("model", ComponentSpec(data.component.model), request.registries)
+    loss: Choice | None = chosen["loss"]
+    if loss is not None and loss.component is not None:
+        check_fed(loss.component, loss.label)
     groups = {
         group.pattern: _of_group(group, request.registries) for group in request.spec.param_groups if group.optimizer
     }
@@ -189,11 +201,47 @@ def select_observers(request: Request) -> list[Choice]:
         LossregError: If a name or a parameter is wrong, or two of them are the same; its attribute `setting` says which
             field it is about.
     """
+    return _listed(OBSERVE, request)
+
+
+def select_metrics(request: Request) -> list[Choice]:
+    """Looks the metrics up that are named, and takes those that are given.
+
+    Raises:
+        LossregError: If a name or a parameter is wrong, two of them are the same, or an object is not a metric; its
+            attribute `setting` says which field it is about.
+    """
+    chosen = _listed(METRICS, request)
+    for given in request.metrics:
+        if not isinstance(given, Metric):
+            check_metric(given, class_name(given))
+        chosen.append(_object(given))
+    return chosen
+
+
+def check_metric(metric: object, label: str) -> None:
+    """Checks that an object can be a metric.
+
+    Raises:
+        ConfigError: If it is a class, or lacks a method.
+    """
+    if isinstance(metric, type):
+        raise ConfigError(f"the metric {label} is a class; give an instance of it", setting=METRICS)
+    missing = [name for name in ("update", "compute", "reset") if not callable(getattr(metric, name, None))]
+    if missing:
+        raise ConfigError(
+            f"the metric {label} has no {missing[0]}(); a metric has update(input, target), compute() and reset()",
+            setting=METRICS,
+        )
+
+
+def _listed(field: str, request: Request) -> list[Choice]:
+    """What a field names several of."""
     chosen: list[Choice] = []
-    for spec in request.spec.observe:
-        choice = _choice(OBSERVE, "observer", spec, request.registries)
+    for spec in getattr(request.spec, field):
+        choice = _choice(field, LISTED_FIELDS[field], spec, request.registries)
         if any(choice.spec == other.spec for other in chosen):
-            raise ConfigError(f"{OBSERVE}: {choice.label} is given twice", setting=OBSERVE)
+            raise ConfigError(f"{field}: {choice.label} is given twice", setting=field)
         chosen.append(choice)
     return chosen
 
@@ -205,14 +253,34 @@ def select_loss(selection: Selection, task: Task, registries: Registries) -> Cho
 
 def declaration_of(criterion: object, registries: Registries) -> Loss | None:
     """What a built-in loss declares whose class this object has, such as `torch.nn.CrossEntropyLoss()`; else None."""
-    for entry in registries.losses.entries:
-        if entry.provenance.plugin == BUILTIN and entry.factory is type(criterion):
+    kind = type(criterion)
+    for entry in registries.losses.declared:
+        if entry.provenance.plugin != BUILTIN or not str(entry.component.factory).endswith(f":{kind.__name__}"):
+            continue
+        if entry.factory is kind:
             return entry.component
     return None
 
 
 def _named(field: str, spec: ComponentSpec, registries: Registries) -> Choice:
     return _choice(field, COMPONENT_FIELDS[field], spec, registries)
+
+
+def _with_absolute_paths(choice: Choice) -> Choice:
+    """The data set with absolute paths to its files, so that a repeat of the run finds them from any folder."""
+    resolved = choice.resolved
+    if resolved is None:
+        return choice
+    parameters = resolved.entry.signature.parameters
+    paths = {
+        key: str(absolute_path(value))
+        for key, value in resolved.written.items()
+        if key in parameters and takes_path(parameters[key].accepted) and isinstance(value, str | Path)
+    }
+    if not paths:
+        return choice
+    changed = attrs.evolve(resolved, written={**resolved.written, **paths}, params={**resolved.params, **paths})
+    return attrs.evolve(choice, resolved=changed)
 
 
 def _choice(field: str, kind: str, spec: ComponentSpec, registries: Registries) -> Choice:
@@ -329,7 +397,7 @@ def _check_interval(spec: RunSpec, schedulers: Sequence[Choice | None]) -> None:
 
 
 def _object(given: Any) -> Choice:
-    if not isinstance(given, Loss):
+    if not isinstance(given, Loss | Metric):
         return Choice(class_name(given), given=given)
     entry: RegistryEntry[Component] = RegistryEntry(given, Provenance(LOCAL))
     return Choice(given.name, resolve_params({}, entry, {}), given=given)
@@ -337,8 +405,8 @@ def _object(given: Any) -> Choice:
 
 def class_name(part: object) -> str:
     """The class of an object, or the function that it is, for a person."""
-    if isinstance(part, Loss):
-        return f"lossreg.Loss({part.name!r})"
+    if isinstance(part, Loss | Metric):
+        return f"lossreg.{type(part).__name__}({part.name!r})"
     named = part if callable(part) and hasattr(part, "__qualname__") else type(part)
     return f"{named.__module__}.{named.__qualname__}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -13,15 +13,15 @@ from lossreg.data import Data
 from lossreg.errors import BuildError, ConfigError, ContractError, DataError, LossregError, describe_error
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.registries import Registries
-from lossreg.run_spec import RunSpec
+from lossreg.run_spec import METRICS, RunSpec
 from lossreg.spec import ComponentSpec
 from lossreg.training.batch_statistics import BatchStatistics
-from lossreg.training.choosing import choose
+from lossreg.training.choosing import Measure, choose
 from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.data.load import load_split
 from lossreg.training.data.splits import Split, StreamedSplit
 from lossreg.training.data.validation import HeldOut, hold_out
-from lossreg.training.evaluate import metric_names
+from lossreg.training.evaluate import metric_names, quality_name
 from lossreg.training.hardware.compile import check_compiler
 from lossreg.training.hardware.deterministic import check_workspace
 from lossreg.training.hardware.device import check_not_shared, hardware_id, resolve_device
@@ -31,9 +31,20 @@ from lossreg.training.hardware.precision import choose_precision
 from lossreg.training.initial_weights import start_from
 from lossreg.training.loss.adapter import Criterion, LossAdapter, adapt
 from lossreg.training.loss.contract import Mismatch, ProbeResult, check_contract, mismatch_of
+from lossreg.training.loss.data_values import with_data_values
 from lossreg.training.loss.finite import check_first_loss
+from lossreg.training.loss.fitting import check_fed
 from lossreg.training.loss.objective import Objective
 from lossreg.training.loss.reduction import Reduction, reduction_of
+from lossreg.training.metrics.named import (
+    BuiltMetric,
+    NamedMetric,
+    build_metrics,
+    describe_measures,
+    metric_facts,
+    metric_runtime,
+    name_metrics,
+)
 from lossreg.training.observing import observer_facts
 from lossreg.training.optim.freezing import plan_freezing
 from lossreg.training.optim.layout import layout_failure
@@ -66,6 +77,7 @@ from lossreg.training.selection import (
     declaration_of,
     select,
     select_loss,
+    select_metrics,
     select_observers,
 )
 from lossreg.training.state_dicts import check_kept
@@ -93,9 +105,11 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     device = _device(spec, processes)
     check_effects(request)
     selection = select(request)
-    observers = select_observers(request)
+    measuring, observers = select_metrics(request), select_observers(request)
     samples = _load_samples(selection.data, spec, device, processes, quiet=quiet or not processes.is_main)
     chosen = _all_chosen(selection, samples.data, request.registries)
+    asked = chosen["loss"]
+    chosen["loss"] = _with_numbers(asked, samples, processes, request.registries, quiet=quiet)
     declared = declared_needs(selection.optimizer.component)
     runtime = _runtime(spec, samples)
     objective = _build_objective(chosen, spec, device, samples, runtime, request.registries, closure=declared.closure)
@@ -104,9 +118,11 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
         check_kept(objective.loss_state(), f"the loss {chosen['loss'].label}")
     initial = start_from(objective.model, spec, chosen["model"].label)
     freezing = plan_freezing(spec, objective, chosen["model"].label)
-    plan, schedules = _plan_optimization(selection, chosen, spec, samples, objective, runtime)
-    choices = choose(spec, _metrics(spec, samples), followed_metrics(plan, schedules))
-    plan, fit = _fitted(request, chosen, device, processes, samples, objective, plan, runtime)
+    metrics = _named_metrics(measuring, chosen, samples.data, request.registries)
+    measures = {one.name: one.measure for one in metrics}
+    plan, schedules = _plan_optimization(selection, chosen, spec, samples, objective, runtime, measures)
+    choices = choose(spec, _metrics(spec, samples, measures), followed_metrics(plan, schedules), measures)
+    plan, fit = _fitted(request, chosen, device, processes, samples, objective, plan, runtime, metrics)
     # torch's fused SGD does not take a gradient that comes later.
     unfused = fit.objective.precision.scaler() is not None or bool(freezing.epochs)
     optimization = _optimization(chosen, device, fit.objective, plan, schedules, unfused=unfused)
@@ -114,9 +130,9 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     if spec.compile:
         check_compiler(device)
     return Parts(
-        spec=attrs.evolve(_full_spec(spec, selection, chosen), observe=_specs(observers)),
+        spec=attrs.evolve(_full_spec(spec, selection, chosen), metrics=_specs(measuring), observe=_specs(observers)),
         labels={field: choice.label for field, choice in chosen.items()},
-        objects={field: class_name(part) for field, part in request.objects.items()},
+        objects=_classes(request),
         device=device,
         processes=processes,
         samples=samples,
@@ -125,10 +141,13 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
         weights=weights,
         choices=choices,
         freezing=freezing,
-        observers=observer_facts(observers, spec.epochs),
+        observers=metric_facts(measuring, _metric_runtime(runtime, samples, fit.objective, fit.output_shape))
+        | observer_facts(observers, spec.epochs),
+        measures=describe_measures(metrics),
         initial=initial,
+        from_data={} if chosen["loss"] is asked or asked.spec is None else {"loss": asked.spec.text},
         warnings=[
-            *filter(None, [choice.warning for choice in observers]),
+            *filter(None, [choice.warning for choice in (*measuring, *observers)]),
             *_warnings(chosen, samples.plan, fit, optimization),
             *filter(None, [weights.warning, choices.warning]),
         ],
@@ -161,7 +180,13 @@ def rebuild(
 
 
 def set_up_evaluation(
-    objective: Objective, chosen: Mapping[str, Choice], spec: RunSpec, device: torch.device, of: Registries
+    objective: Objective,
+    chosen: Mapping[str, Choice],
+    spec: RunSpec,
+    device: torch.device,
+    of: Registries,
+    adapted: Callable[[Data], Data],
+    measuring: Sequence[Choice] = (),
 ) -> Evaluation:
     """Loads a data set, and checks that model and loss fit it; the generators stay as they were.
 
@@ -171,13 +196,15 @@ def set_up_evaluation(
         spec: How samples are loaded, cut and laid out.
         device: Where it all is.
         of: Where names are looked up.
+        adapted: Makes of the data set what the model was trained for.
+        measuring: The metrics.
 
     Raises:
         LossregError: If the data set cannot be loaded, or does not fit.
     """
     processes = Processes()
     with forked_generators(device):
-        samples = _load_samples(chosen["data"], spec, device, processes, quiet=True)
+        samples = _load_samples(chosen["data"], spec, device, processes, quiet=True, adapted=adapted)
         mismatch = mismatch_of({field: choice.label for field, choice in chosen.items()})
         declared, data, splits = chosen["loss"].component, samples.data, samples.splits
         check = functools.partial(
@@ -187,9 +214,10 @@ def set_up_evaluation(
         apply_layout(layout, objective.model, splits.values())
         probe = check()
         reduction = _choose_reduction(objective.adapter, samples, probe)
-    return Evaluation(
-        spec, device, processes, samples, Fit(objective, layout, reduction, probe.output_shape, probe.unused, {})
-    )
+        named = _named_metrics(measuring, chosen, data, of)
+        metrics = _build_metrics(named, samples, objective, probe, _runtime(spec, samples), processes)
+    fit = Fit(objective, layout, reduction, probe.output_shape, probe.unused, {}, metrics=metrics)
+    return Evaluation(spec, device, processes, samples, fit)
 
 
 def _fitted(
@@ -201,6 +229,7 @@ def _fitted(
     objective: Objective,
     plan: OptimizerPlan,
     runtime: Runtime,
+    metrics: Sequence[NamedMetric],
 ) -> tuple[OptimizerPlan, Fit]:
     """Finds what the optimizers need, and a layout in which data, model and loss fit: a first batch shows both."""
     spec = request.spec
@@ -225,7 +254,9 @@ def _fitted(
     if not is_known:
         plan = find_needs(plan, device)
         check_support(plan, spec, objective.precision, processes)
-    return plan, _fit(chosen, samples, objective, layout, probe, runtime, mismatch)
+    fit = _fit(chosen, samples, objective, layout, probe, runtime, mismatch)
+    built = _build_metrics(metrics, samples, objective, probe, runtime, processes)
+    return plan, attrs.evolve(fit, metrics=built)
 
 
 def _device(spec: RunSpec, processes: Processes) -> torch.device:
@@ -249,11 +280,19 @@ def _full_spec(spec: RunSpec, selection: Selection, chosen: Mapping[str, Choice]
     return attrs.evolve(spec, **named, param_groups=groups)
 
 
-def _specs(observers: list[Choice]) -> list[str | ComponentSpec]:
-    return [choice.spec for choice in observers if choice.spec is not None]
+def _specs(choices: list[Choice]) -> list[str | ComponentSpec]:
+    return [choice.spec for choice in choices if choice.spec is not None]
 
 
-def _load_samples(choice: Choice, spec: RunSpec, device: torch.device, processes: Processes, *, quiet: bool) -> Samples:
+def _load_samples(
+    choice: Choice,
+    spec: RunSpec,
+    device: torch.device,
+    processes: Processes,
+    *,
+    quiet: bool,
+    adapted: Callable[[Data], Data] = lambda data: data,
+) -> Samples:
     """Builds the data set, and brings its splits to the device."""
     runtime: Runtime = {"epochs": spec.epochs}
     seed_construction(spec.seed)  # for a data set that draws numbers: the same in every run and process
@@ -261,6 +300,7 @@ def _load_samples(choice: Choice, spec: RunSpec, device: torch.device, processes
         data = choice.build(runtime=runtime)
     if not isinstance(data, Data):
         raise ConfigError(f"the data set {choice.label} is a {type(data).__name__}, not a lossreg.Data")
+    data = adapted(data)
     sources, held = _sources(data, spec, choice.label)
     splits = {
         name: load_split(
@@ -326,6 +366,16 @@ def _all_chosen(selection: Selection, data: Data, registries: Registries) -> dic
     return {field: choice for field, choice in chosen.items() if choice is not None}
 
 
+def _with_numbers(loss: Choice, samples: Samples, processes: Processes, of: Registries, *, quiet: bool) -> Choice:
+    """The loss with what it asks of the training split; itself, if it asks for nothing."""
+    if loss.resolved is None:
+        return loss
+    quiet = quiet or not processes.is_main
+    train = samples.splits["train"]
+    resolved = with_data_values(loss.resolved, loss.label, samples.data, train, processes, of.losses, quiet=quiet)
+    return loss if resolved is loss.resolved else attrs.evolve(loss, resolved=resolved)
+
+
 def _runtime(spec: RunSpec, samples: Samples) -> Runtime:
     steps = samples.plan.steps
     return {
@@ -361,7 +411,12 @@ def _build_objective(
     adapter = adapt(criterion, chosen["loss"].component, samples.data.task)
     known = None if chosen["loss"].component is not None else declaration_of(criterion, registries)
     if known is not None:
-        adapter = attrs.evolve(adapter, averages=known.averages, takes_index=known.target == "index")
+        check_fed(known, chosen["loss"].label)
+        # Nothing is done to the output: what such a loss takes is what the model gives.
+        threshold = 0.5 if known.input == "label_probabilities" else 0.0
+        adapter = attrs.evolve(
+            adapter, averages=known.averages, takes_index=known.target == "index", threshold=threshold
+        )
     return Objective(model, adapter, precision, frozen)
 
 
@@ -464,10 +519,43 @@ def _choose_reduction(adapter: LossAdapter, samples: Samples, probe: ProbeResult
     return reduction_of(adapter, probe.adapter, probe.output, probe.targets, may_be_ignored=may_be_ignored)
 
 
-def _metrics(spec: RunSpec, samples: Samples) -> list[str]:
+def _metrics(spec: RunSpec, samples: Samples, measures: Mapping[str, Measure]) -> list[str]:
     """The metrics of an epoch's row."""
     evaluated = "validation" if "validation" in samples.splits else "test"
-    return metric_names(samples.data.task, eval_train=spec.eval_train, evaluated=evaluated)
+    return metric_names(samples.data.task, eval_train=spec.eval_train, evaluated=evaluated, named=[*measures])
+
+
+def _named_metrics(
+    measuring: Sequence[Choice], chosen: Mapping[str, Choice], data: Data, registries: Registries
+) -> list[NamedMetric]:
+    """The metrics that the run names, each under the name that it has in rows."""
+    labels = {field: chosen[field].label for field in ("model", "loss", "data")}
+    return name_metrics(measuring, data.task, quality_name(data.task), labels, registries.metrics)
+
+
+def _metric_runtime(
+    runtime: Runtime, samples: Samples, objective: Objective, output_shape: tuple[int, ...]
+) -> dict[str, Any]:
+    return metric_runtime(runtime, samples.data.task, output_shape, objective.adapter.ignore_index)
+
+
+def _build_metrics(
+    named: Sequence[NamedMetric],
+    samples: Samples,
+    objective: Objective,
+    probe: ProbeResult,
+    runtime: Runtime,
+    processes: Processes,
+) -> tuple[BuiltMetric, ...]:
+    supplied = _metric_runtime(runtime, samples, objective, probe.output_shape)
+    batch, shared = (probe.output, probe.targets), processes.world_size > 1
+    return build_metrics(named, samples.data.task, supplied, batch, shared=shared)
+
+
+def _classes(request: Request) -> dict[str, str]:
+    """Field -> the class of what was given as a Python object."""
+    found = {field: class_name(part) for field, part in request.objects.items()}
+    return found | ({METRICS: ", ".join(map(class_name, request.metrics))} if request.metrics else {})
 
 
 def _plan_optimization(
@@ -477,11 +565,13 @@ def _plan_optimization(
     samples: Samples,
     objective: Objective,
     runtime: Runtime,
+    measures: Mapping[str, Measure],
 ) -> tuple[OptimizerPlan, list[PlannedSchedule]]:
     """Decides what the optimizers are built from, which schedulers move their rates, and when these step."""
-    metrics = _metrics(spec, samples)
+    metrics = _metrics(spec, samples, measures)
+    better = {name: measure.better for name, measure in measures.items()}
     stepping = choose_stepping(
-        chosen.get("scheduler"), spec.scheduler_interval, metrics, spec.epochs, samples.plan.steps
+        chosen.get("scheduler"), spec.scheduler_interval, metrics, spec.epochs, samples.plan.steps, better
     )
     plan = plan_optimizer(
         chosen["optimizer"],
@@ -491,7 +581,7 @@ def _plan_optimization(
         chosen["model"].label,
         {**runtime, "interval": stepping.interval, "span": stepping.span, "model": objective.model},
     )
-    return plan, plan_schedules(plan, chosen.get("scheduler"), stepping, spec.scheduler_interval, metrics)
+    return plan, plan_schedules(plan, chosen.get("scheduler"), stepping, spec.scheduler_interval, metrics, better)
 
 
 def _needs_of_dense(plan: OptimizerPlan, device: torch.device) -> tuple[OptimizerPlan, bool]:

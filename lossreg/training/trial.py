@@ -1,18 +1,20 @@
 """One component by itself: built with its defaults and used once, outside of a run.
 
 A loss is compared with what it declares: a single finite number, a gradient, inputs that stay as they are, a reduction
-that is obeyed, a mean where it says that it averages.
+that is obeyed, a mean where it says that it averages. A metric has to have the same value however its samples are cut.
 """
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lossreg.components import Component, Loss
+from lossreg.components import Component, Loss, Metric
 from lossreg.data import Task
 from lossreg.errors import (
     BuildError,
@@ -25,23 +27,30 @@ from lossreg.errors import (
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.build import ResolvedComponent, resolve_params
 from lossreg.registry.entry import RegistryEntry
-from lossreg.training.loss.adapter import LossAdapter, adapt
+from lossreg.training.loss.adapter import LossAdapter, adapt, one_hot_like
 from lossreg.training.loss.gradients import SparseGradient
+from lossreg.training.metrics.adapter import Batch as MetricBatch
+from lossreg.training.metrics.adapter import adapt as adapt_metric
+from lossreg.training.metrics.number import number_of
 from lossreg.training.observing import check_observer
 from lossreg.training.optim.modes import has_modes, set_training_mode
 from lossreg.training.optim.needs import take_step
 from lossreg.training.optim.optimizer import OptimizerPlan
 from lossreg.training.optim.probe import find_needs, plan_alone
 from lossreg.training.optim.stand_ins import stand_ins_of
+from lossreg.training.selection import check_metric
 
 Batch = tuple[Tensor, Tensor]
 
 _CLASSES = 3
+_SIZES = ((32, 32), (16, 16, 16))  # of pictures and volumes
+_FAILED = "it failed on"
 _EPOCHS = 4
+_CUTS = ([8], [5, 1, 2], [8])  # of the samples on which a metric is tried
 _RUNTIME = {
-    "num_classes": _CLASSES, "out_features": _CLASSES, "in_features": 4, "in_channels": 1,
+    "num_classes": _CLASSES, "out_features": _CLASSES, "in_features": 4, "in_channels": 1, "in_shape": (4,),
     "epochs": _EPOCHS, "steps_per_epoch": 2, "total_steps": 2 * _EPOCHS, "interval": "epoch", "span": _EPOCHS,
-    "num_samples": 8,
+    "num_samples": 8, "ignore_index": None,
 }  # fmt: skip
 
 
@@ -157,6 +166,8 @@ def _scheduler_problems(entry: RegistryEntry[Component]) -> Iterator[str]:
 def _loss_problems(entry: RegistryEntry[Component]) -> Iterator[str]:
     component = entry.component
     assert isinstance(component, Loss)  # noqa: S101  # the kind says so
+    if not component.is_fed:  # a trial has what a run has
+        return
     numbers = component.target == "dense" and component.input == "any"
     task: Task = "regression" if numbers else "classification"
     loss = adapt(_build(entry), component, task)
@@ -164,6 +175,10 @@ def _loss_problems(entry: RegistryEntry[Component]) -> Iterator[str]:
     problem = _value_problem(loss, batch)
     if problem is not None and component.target == "any":
         batch = _batch("regression")
+        problem = _value_problem(loss, batch)
+    if problem is not None and problem.startswith(_FAILED):  # it may be for pictures or volumes alone
+        further = (_batch(task, size) for size in _SIZES)
+        batch = next((one for one in further if _value_problem(loss, one) is None), batch)
         problem = _value_problem(loss, batch)
     if problem is not None:
         yield problem
@@ -174,13 +189,13 @@ def _loss_problems(entry: RegistryEntry[Component]) -> Iterator[str]:
     yield from _reduction_problems(entry, component, task, batch)
 
 
-def _batch(task: Task) -> Batch:
-    """Eight samples of random numbers: logits and class indices, or numbers and numbers."""
+def _batch(task: Task, size: tuple[int, ...] = ()) -> Batch:
+    """Eight samples of random numbers: logits and class indices, or numbers and numbers; for each pixel one of each."""
     generator = torch.Generator().manual_seed(0)
-    output = torch.randn(8, _CLASSES, generator=generator)
+    output = torch.randn(8, _CLASSES, *size, generator=generator)
     if task == "regression":
-        return output, torch.randn(8, _CLASSES, generator=generator)
-    return output, torch.arange(8) % _CLASSES
+        return output, torch.randn(8, _CLASSES, *size, generator=generator)
+    return output, torch.arange(8 * math.prod(size)).reshape(8, *size) % _CLASSES
 
 
 @torch.no_grad()
@@ -194,7 +209,7 @@ def _value_problem(loss: LossAdapter, batch: Batch) -> str | None:
     try:
         value: Any = _value(loss, *batch)
     except Exception as error:
-        return f"it failed on {shapes}: {describe_error(error)}"
+        return f"{_FAILED} {shapes}: {describe_error(error)}"
     if not isinstance(value, Tensor) or value.ndim != 0:
         got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
         return f"it gives {got} for {shapes}; a 0-d tensor is needed"
@@ -255,7 +270,8 @@ def _reduction_problems(entry: RegistryEntry[Component], component: Loss, task: 
     for reduction in ("mean", "sum", "none"):
         try:
             criterion = _build(entry, reduction=reduction)
-            values[reduction] = _value(adapt(criterion, component, task), *batch)
+            with warnings.catch_warnings(action="ignore"):  # one may advise against a reduction, as KLDivLoss does
+                values[reduction] = _value(adapt(criterion, component, task), *batch)
         except Exception:  # noqa: S112  # not every loss has all of them
             continue
     mean, total, each = (values.get(name) for name in ("mean", "sum", "none"))
@@ -267,6 +283,47 @@ def _reduction_problems(entry: RegistryEntry[Component], component: Loss, task: 
         yield "reduction='sum' is not the sum of what reduction='none' gives"
 
 
+def _metric_problems(entry: RegistryEntry[Component]) -> Iterator[str]:
+    component = entry.component
+    assert isinstance(component, Metric)  # noqa: S101  # the kind says so
+    metric = _build(entry)
+    check_metric(metric, entry.id)
+    numbers = component.target == "dense" and component.input in ("any", "labels")
+    task: Task = "regression" if numbers else "multilabel" if component.target == "multilabel" else "classification"
+    try:
+        whole, parts, again = (_measured(metric, component, task, sizes) for sizes in _CUTS)
+    except Exception as error:
+        if component.target != "any" or isinstance(error, LossregError):
+            raise
+        whole, parts, again = (_measured(metric, component, "regression", sizes) for sizes in _CUTS)
+    if math.isnan(whole):
+        yield "its value is not a number for 8 samples of all classes"
+        return
+    if not math.isclose(whole, parts, rel_tol=1e-4, abs_tol=1e-6):
+        yield f"its value for 8 samples is {whole:.6g}, and {parts:.6g} if they come in three batches"
+    if not math.isclose(whole, again, rel_tol=1e-4, abs_tol=1e-6):
+        yield f"its value for 8 samples is {whole:.6g}, and {again:.6g} after others and a reset()"
+    least, greatest = component.bounds
+    if (least is not None and whole < least) or (greatest is not None and whole > greatest):
+        yield f"its value for 8 samples is {whole:.6g}, which is not within the bounds that it declares"
+
+
+@torch.no_grad()
+def _measured(metric: Any, component: Metric, task: Task, sizes: list[int]) -> float:
+    """The value over batches of these sizes."""
+    output, targets = _batch(task)
+    threshold = None
+    if task == "multilabel":
+        threshold, targets = 0.0, one_hot_like(targets, output)
+    adapter = adapt_metric(component, task)
+    metric.reset()
+    for part, target in zip(output.split(sizes), targets.split(sizes), strict=True):
+        metric.update(*adapter(MetricBatch(part, target, threshold)))
+    value = number_of(metric.compute(), component.name)
+    metric.update(*adapter(MetricBatch(output[:3], targets[:3], threshold)))  # for the next reset to forget
+    return value
+
+
 def _observer_problems(entry: RegistryEntry[Component]) -> Iterator[str]:
     check_observer(_build(entry), entry.id)
     yield from ()
@@ -276,5 +333,6 @@ _TRIALS: dict[str, Callable[[RegistryEntry[Component]], Iterator[str]]] = {
     "loss": _loss_problems,
     "optimizer": _optimizer_problems,
     "scheduler": _scheduler_problems,
+    "metric": _metric_problems,
     "observer": _observer_problems,
 }

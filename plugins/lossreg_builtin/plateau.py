@@ -15,7 +15,8 @@ class ReduceLROnPlateau(torch.optim.lr_scheduler.ReduceLROnPlateau):
     Args:
         optimizer: The optimizer whose rates are set.
         monitor: The metric of an epoch's row that is followed.
-        mode: Whether less is better (`"min"`) or more (`"max"`); `"auto"` is `"max"` for an accuracy.
+        mode: Whether less is better (`"min"`) or more (`"max"`); `"auto"` is `"max"` for a metric of which
+            higher values are better, as the metric declares; of those that every run measures, for an accuracy.
         factor: What the rate is multiplied by, below 1.
         patience: How many epochs in a row may pass without an improvement.
         threshold: How much better is an improvement.
@@ -23,6 +24,7 @@ class ReduceLROnPlateau(torch.optim.lr_scheduler.ReduceLROnPlateau):
         cooldown: How many epochs after a reduction are not counted.
         min_lr: The lowest rate; a list has one for each parameter group.
         eps: A smaller change of the rate than this is not made.
+        better: Which values of the metric are better, by which `"auto"` goes; the runner supplies it.
     """
 
     def __init__(
@@ -37,9 +39,11 @@ class ReduceLROnPlateau(torch.optim.lr_scheduler.ReduceLROnPlateau):
         cooldown: int = 0,
         min_lr: list[float] | float = 0,
         eps: float = 1e-8,
+        better: Literal["higher", "lower"] | None = None,
     ) -> None:
         if mode == "auto":
-            mode = "max" if monitor.endswith("accuracy") else "min"
+            is_accuracy = better is None and monitor.endswith("accuracy")
+            mode = "max" if better == "higher" or is_accuracy else "min"
         super().__init__(
             optimizer,
             mode=mode,

@@ -6,49 +6,20 @@ recorded, and a later torch with other defaults changes no run. Where they diffe
 
 from __future__ import annotations
 
-from lossreg import Dataset, Loss, Model, Optimizer, Scheduler, hookimpl
+from lossreg import Dataset, Loss, Metric, Model, Optimizer, Scheduler, hookimpl
+from lossreg_builtin.losses import LOSSES
+from lossreg_builtin.metrics import METRICS
 from lossreg_builtin.optimizers import OPTIMIZERS
+from lossreg_builtin.own_data.datasets import OWN_DATA
 from lossreg_builtin.schedulers import SCHEDULERS
+from lossreg_builtin.vision_datasets import vision_datasets
+from lossreg_builtin.vision_models import vision_models
 
 
 @hookimpl
 def lossreg_losses() -> list[Loss]:
-    """L1, MSE, cross-entropy and Dice."""
-    return [
-        Loss(
-            "l1",
-            "torch.nn:L1Loss",
-            "Mean absolute error",
-            defaults={"reduction": "mean"},
-            target="dense",
-            averages="element",
-        ),
-        Loss(
-            "mse",
-            "torch.nn:MSELoss",
-            "Mean squared error",
-            defaults={"reduction": "mean"},
-            target="dense",
-            averages="element",
-        ),
-        Loss(
-            "cross_entropy",
-            "torch.nn:CrossEntropyLoss",
-            "Negative log-likelihood of the softmax of the logits",
-            defaults={"weight": None, "ignore_index": -100, "reduction": "mean", "label_smoothing": 0.0},
-            input="logits",
-            target="index",
-            averages="element",
-        ),
-        Loss(
-            "dice",
-            "lossreg_builtin.dice:DiceLoss",
-            "1 - the Dice coefficient of softmax and one-hot target, per class over the batch",
-            defaults={"smooth": 1e-5, "reduction": "mean"},
-            input="logits",
-            target="index",
-        ),
-    ]
+    """All of torch's, and Dice."""
+    return LOSSES
 
 
 @hookimpl
@@ -64,8 +35,14 @@ def lossreg_schedulers() -> list[Scheduler]:
 
 
 @hookimpl
+def lossreg_metrics() -> list[Metric]:
+    """Measures of class labels, of probabilities and of numbers."""
+    return METRICS
+
+
+@hookimpl
 def lossreg_models() -> list[Model]:
-    """The MNIST CNN and a multi-layer perceptron."""
+    """Small CNNs, a multi-layer perceptron, and the models of torchvision."""
     return [
         Model(
             "mnist_cnn",
@@ -81,13 +58,20 @@ def lossreg_models() -> list[Model]:
             defaults={"hidden": (64, 64)},
             runtime_args={"in_features": "in_features", "out_features": "out_features"},
         ),
+        Model(
+            "small_cnn",
+            "lossreg_builtin.small_cnn:SmallCNN",
+            "Convolutions with group normalisation and a mean over all positions, for pictures of any size",
+            defaults={"channels": (16, 32, 64, 128)},
+            runtime_args={"in_channels": "in_channels", "num_classes": "num_classes"},
+        ),
+        *vision_models(),
     ]
 
 
 @hookimpl
 def lossreg_datasets() -> list[Dataset]:
-    """Two data sets that come with scikit-learn, three that torchvision downloads."""
-    root = {"root": None}
+    """Two data sets that come with scikit-learn, those of torchvision, and a person's own files."""
     return [
         Dataset(
             "digits",
@@ -101,25 +85,6 @@ def lossreg_datasets() -> list[Dataset]:
             "442 patients, 10 measurements, progression after a year (regression, no download)",
             model="mlp",
         ),
-        Dataset(
-            "mnist",
-            "lossreg_builtin.mnist:load_mnist",
-            "70,000 handwritten digits, 28x28",
-            defaults=root,
-            model="mnist_cnn",
-        ),
-        Dataset(
-            "fashion_mnist",
-            "lossreg_builtin.mnist:load_fashion_mnist",
-            "70,000 pictures of clothes, 28x28",
-            defaults=root,
-            model="mnist_cnn",
-        ),
-        Dataset(
-            "kmnist",
-            "lossreg_builtin.mnist:load_kmnist",
-            "70,000 cursive Japanese characters, 28x28",
-            defaults=root,
-            model="mnist_cnn",
-        ),
+        *vision_datasets(),
+        *OWN_DATA,
     ]

@@ -141,6 +141,7 @@ SCHEDULERS = [
             "min_lr": 0.0,
             "eps": 1e-8,
         },
+        runtime_args={"better": "monitor_better"},
         monitor="test_loss",
         aliases=("plateau",),
     ),

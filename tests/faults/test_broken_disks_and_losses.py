@@ -46,7 +46,7 @@ def test_weights_that_are_not_finite(campaign: Campaign, scratch: Path, warm_pyt
     """A run whose output becomes infinite ends with 1, and all of its checkpoints are whole and finite."""
     for turn in range(campaign.of(2, 40)):
         run = scratch / str(turn)
-        breaking = Breaking(str(scratch / "noted"), blows_up=campaign.random.randint(4, 32))
+        breaking = Breaking(str(scratch / "noted"), blows_up=campaign.random.randint(4, 30))
         with Child(warm_python, breaking, (*ADAM, "--out", str(run))) as child:
             code = child.wait()
             assert code in (1, 2), child.said()

@@ -11,11 +11,12 @@ import attrs
 import pytest
 import torch
 
-from lossreg.components import KINDS, Component, Dataset, Loss, Model, Observer, Optimizer, Scheduler
+from lossreg.components import KINDS, Component, Dataset, Loss, Metric, Model, Observer, Optimizer, Scheduler
 from lossreg.data import Data
 from lossreg.errors import ComponentError, DataError
 from lossreg.expression import WORDS
 from lossreg.names import RESERVED, check_name, normalize
+from tests.table import for_each
 
 RECORDS: dict[str, Component] = {
     "loss": Loss("l1", "torch.nn:L1Loss", "Mean absolute error", target="dense"),
@@ -23,6 +24,7 @@ RECORDS: dict[str, Component] = {
     "scheduler": Scheduler("step_lr", "torch.optim.lr_scheduler:StepLR", "Steps"),
     "model": Model("mlp", "acme.models:mlp", "A perceptron"),
     "dataset": Dataset("digits", "acme.data:digits", "Digits", model="mlp"),
+    "metric": Metric("f1", "acme.metrics:F1", "F1", better="higher", target="index"),
     "observer": Observer("tracker", "acme.tracking:Tracker", "A tracker"),
 }
 
@@ -35,7 +37,7 @@ def make(record: str, **fields: Any) -> Component:
 # Names
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("written", "name"),
     [
         ("dice", "dice"),
@@ -90,15 +92,15 @@ BAD_NAMES = {
 }
 
 
-@pytest.mark.parametrize("name", GOOD_NAMES)
-@pytest.mark.parametrize("kind", KINDS)
+@for_each("name", GOOD_NAMES)
+@for_each("kind", KINDS)
 def test_a_lower_case_identifier_names_a_component(kind: str, name: str) -> None:
     """A lower-case Python identifier that means nothing else is a name."""
     assert make(kind, name=name).name == name
 
 
-@pytest.mark.parametrize("name", BAD_NAMES.values(), ids=BAD_NAMES.keys())
-@pytest.mark.parametrize("kind", KINDS)
+@for_each("name", BAD_NAMES.values(), ids=BAD_NAMES.keys())
+@for_each("kind", KINDS)
 def test_another_name_is_refused(kind: str, name: object) -> None:
     """Whatever is no lower-case ASCII identifier is a ComponentError that names the kind and the name."""
     with pytest.raises(ComponentError) as caught:
@@ -107,21 +109,21 @@ def test_another_name_is_refused(kind: str, name: object) -> None:
     assert repr(name) in str(caught.value)
 
 
-@pytest.mark.parametrize("name", [word for word in keyword.kwlist if word.islower()])
+@for_each("name", [word for word in keyword.kwlist if word.islower()])
 def test_a_keyword_of_python_is_refused(name: str) -> None:
     """A keyword of Python names nothing."""
     with pytest.raises(ComponentError, match=name):
         check_name(name, "a loss")
 
 
-@pytest.mark.parametrize("name", sorted(WORDS))
+@for_each("name", sorted(WORDS))
 def test_a_word_of_the_expression_language_is_refused(name: str) -> None:
     """A word that means something in an expression names nothing."""
     with pytest.raises(ComponentError, match=name):
         check_name(name, "a loss")
 
 
-@pytest.mark.parametrize("name", ["none", "inf", "nan", "true", "false", "auto"])
+@for_each("name", ["none", "inf", "nan", "true", "false", "auto"])
 def test_a_word_of_specs_is_refused(name: str) -> None:
     """A word that means something in a spec or on the command line names nothing."""
     with pytest.raises(ComponentError, match=name):
@@ -136,7 +138,7 @@ def test_every_word_of_the_expression_language_is_reserved() -> None:
 # Factories
 
 
-@pytest.mark.parametrize(
+@for_each(
     "factory",
     ["torch.nn:L1Loss", "acme:f", "_acme._x:_f", "acme.x:Class.method", torch.nn.L1Loss, lambda: None],
     ids=lambda factory: getattr(factory, "__name__", factory),
@@ -146,7 +148,7 @@ def test_a_factory_is_a_target_or_a_callable(factory: object) -> None:
     assert make("loss", factory=factory).factory is factory
 
 
-@pytest.mark.parametrize(
+@for_each(
     "factory",
     [
         "",
@@ -185,7 +187,7 @@ def test_making_a_record_imports_nothing() -> None:
 # What a runner supplies
 
 
-@pytest.mark.parametrize(
+@for_each(
     "supplied",
     [
         "params",
@@ -196,6 +198,7 @@ def test_making_a_record_imports_nothing() -> None:
         "num_classes",
         "in_channels",
         "in_features",
+        "in_shape",
         "out_features",
     ],
 )
@@ -204,7 +207,7 @@ def test_a_runner_supplies_the_runtime_names(supplied: str) -> None:
     assert make("scheduler", runtime_args={"T_max": supplied}).runtime_args == {"T_max": supplied}
 
 
-@pytest.mark.parametrize("supplied", ["epoch", "lr", "", "Epochs", "T_max", None, 5])
+@for_each("supplied", ["epoch", "lr", "", "Epochs", "T_max", None, 5])
 def test_what_no_runner_supplies_is_refused(supplied: object) -> None:
     """Another runtime name is a ComponentError that says what a runner supplies."""
     with pytest.raises(ComponentError, match=r"scheduler 'step_lr'.*'T_max'.*steps_per_epoch"):
@@ -213,6 +216,9 @@ def test_what_no_runner_supplies_is_refused(supplied: object) -> None:
 
 # Contracts
 
+#: What a loss declares that takes what a run has.
+FED: dict[str, object] = {"takes": ("input", "target"), "data_values": {}}
+
 #: What an optimizer declares that leaves all to a trial.
 UNSAID: dict[str, object] = {
     "closure": None, "modes": None, "needs": None, "create_graph": None, "layout": None, "wrapped": {},
@@ -220,14 +226,14 @@ UNSAID: dict[str, object] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("kind", "fields", "contract"),
     [
-        ("loss", {"target": "index"}, {"target": "index", "input": "any", "averages": None}),
+        ("loss", {"target": "index"}, {"target": "index", "input": "any", "averages": None, **FED}),
         (
             "loss",
             {"target": "dense", "input": "probabilities", "averages": "element"},
-            {"target": "dense", "input": "probabilities", "averages": "element"},
+            {"target": "dense", "input": "probabilities", "averages": "element", **FED},
         ),
         ("optimizer", {}, UNSAID),
         ("optimizer", {"closure": True, "needs": "gradients"}, {**UNSAID, "closure": True, "needs": ("gradients",)}),
@@ -247,7 +253,7 @@ def test_a_contract_holds_what_the_kind_adds(kind: str, fields: dict[str, object
     assert make(kind, **fields).contract() == contract
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("kind", "field", "word"),
     [
         ("loss", "target", "Index"),
@@ -289,15 +295,13 @@ def test_a_data_set_names_a_model() -> None:
         Dataset("mine", "acme:f")  # type: ignore[call-arg]  # what is tested
 
 
-@pytest.mark.parametrize(
-    ("kind", "leading"), [("loss", 0), ("optimizer", 1), ("scheduler", 1), ("model", 0), ("dataset", 0)]
-)
+@for_each(("kind", "leading"), [("loss", 0), ("optimizer", 1), ("scheduler", 1), ("model", 0), ("dataset", 0)])
 def test_optimizers_and_schedulers_have_one_leading_argument(kind: str, leading: int) -> None:
     """The factory of an optimizer takes the weights first, that of a scheduler the optimizer; others take nothing."""
     assert RECORDS[kind].positional_args == leading
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@for_each("kind", KINDS)
 def test_a_record_knows_its_kind(kind: str) -> None:
     """A record says of which kind it is, in a word and in error messages."""
     record = RECORDS[kind]
@@ -314,7 +318,7 @@ def test_known_parameters_are_those_that_the_record_names() -> None:
 # A record is data
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@for_each("kind", KINDS)
 def test_a_record_cannot_be_changed(kind: str) -> None:
     """No field of a record can be set after it was made, and none can be added."""
     record = RECORDS[kind]
@@ -333,14 +337,14 @@ def test_a_record_keeps_nothing_of_what_it_was_made_from() -> None:
     assert (record.defaults, record.runtime_args, record.required) == ({"lr": 0.1}, {"T_max": "epochs"}, ("gamma",))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@for_each("kind", KINDS)
 def test_records_are_equal_by_their_fields(kind: str) -> None:
     """Records with the same fields are equal, and others are not."""
     assert make(kind) == RECORDS[kind]
     assert make(kind, summary="another") != RECORDS[kind]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@for_each("kind", KINDS)
 def test_a_record_survives_pickling(kind: str) -> None:
     """A record whose factory is a target survives pickling."""
     record = RECORDS[kind]
@@ -379,15 +383,16 @@ def test_a_data_set_of_numbers_has_as_many_outputs_as_numbers() -> None:
     assert data(task="regression", num_classes=None, out_features=2).outputs == 2
 
 
-@pytest.mark.parametrize("shape", [(10,), (1, 28, 28), (3, 4, 5, 6), ()])
+@for_each("shape", [(10,), (1, 28, 28), (3, 4, 5, 6), ()])
 def test_in_features_are_the_numbers_of_one_input(shape: tuple[int, ...]) -> None:
     """in_features is the number of elements of a tensor of the input's shape."""
     assert data(in_shape=shape).in_features == torch.zeros(shape).numel() == math.prod(shape)
 
 
 def test_facts_are_what_models_may_ask_for() -> None:
-    """facts() holds the runtime arguments of models: features, channels and outputs."""
+    """facts() holds the runtime arguments of models: shape, features, channels and outputs."""
     assert data(in_shape=(3, 4, 5), num_classes=7).facts() == {
+        "in_shape": (3, 4, 5),
         "in_features": 60,
         "in_channels": 3,
         "num_classes": 7,
@@ -395,15 +400,15 @@ def test_facts_are_what_models_may_ask_for() -> None:
     }
 
 
-@pytest.mark.parametrize("task", ["", "Classification", "classify", "detection", None, 5, ["classification"]])
+@for_each("task", ["", "Classification", "classify", "detection", None, 5, ["classification"]])
 def test_another_task_is_refused(task: object) -> None:
     """A task that no runner knows is a DataError that lists those that it knows."""
     with pytest.raises(DataError, match="classification, regression, segmentation"):
         data(task=task)
 
 
-@pytest.mark.parametrize("count", [None, 0, -1, 2.0, "5", True], ids=repr)
-@pytest.mark.parametrize(
+@for_each("count", [None, 0, -1, 2.0, "5", True], ids=repr)
+@for_each(
     ("task", "needed"),
     [("classification", "num_classes"), ("segmentation", "num_classes"), ("regression", "out_features")],
 )
@@ -414,7 +419,7 @@ def test_a_data_set_says_how_many_outputs_there_are(task: str, needed: str, coun
         data(task=task, **{needed: count, other: 5})
 
 
-@pytest.mark.parametrize("shape", [(0,), (1, 0, 3), (-1,), (1.0,), ("28",), (None,), (True, 28), "28"], ids=repr)
+@for_each("shape", [(0,), (1, 0, 3), (-1,), (1.0,), ("28",), (None,), (True, 28), "28"], ids=repr)
 def test_a_shape_holds_sizes(shape: object) -> None:
     """A shape whose sizes are not whole numbers of at least 1 is a DataError."""
     with pytest.raises(DataError, match="in_shape"):

@@ -6,9 +6,10 @@ import pytest
 
 import lossreg
 from lossreg.durations import duration_text, seconds_of
+from tests.table import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("written", "text", "seconds"),
     [
         ("90s", "1m30s", 90),
@@ -34,7 +35,7 @@ def test_a_duration_has_one_form(written: object, text: str | None, seconds: flo
     assert lossreg.RunSpec(max_time=spec.max_time) == spec
 
 
-@pytest.mark.parametrize(
+@for_each(
     "written", ["", "s", "h", "30 minutes", "1m1h", "-5s", "-5", 0, "0s", "1e3", "٣s", "nan", float("nan"),
                 float("inf"), 1e300, True, [1], "1,5h", "1d"],
 )  # fmt: skip
@@ -44,7 +45,7 @@ def test_what_is_no_duration_is_refused(written: object) -> None:
         lossreg.RunSpec(max_time=written)
 
 
-@pytest.mark.parametrize("seconds", [0.001, 0.01, 0.1, 1, 59.999, 60, 3599, 3600, 86400.5, 1e6])
+@for_each("seconds", [0.001, 0.01, 0.1, 1, 59.999, 60, 3599, 3600, 86400.5, 1e6])
 def test_the_text_of_a_duration_says_all_of_it(seconds: float) -> None:
     """To the millisecond."""
     assert seconds_of(duration_text(seconds)) == pytest.approx(seconds, abs=1e-9)

@@ -11,6 +11,7 @@ import pytest
 import lossreg
 from lossreg import errors
 from lossreg.errors import LossregError, UnknownNameError
+from tests.table import for_each
 
 #: Each error with the builtin that a user who knows only Python would catch.
 BUILTINS: dict[type[LossregError], type[Exception]] = {
@@ -62,7 +63,7 @@ def test_every_error_is_listed_here() -> None:
     assert defined == set(EVERY)
 
 
-@pytest.mark.parametrize(("error", "builtin"), BUILTINS.items(), ids=map(name_of, BUILTINS))
+@for_each(("error", "builtin"), BUILTINS.items(), ids=map(name_of, BUILTINS))
 def test_error_is_caught_as_the_builtin_that_fits(error: type[LossregError], builtin: type[Exception]) -> None:
     """`except` with the builtin exception catches the error."""
     with pytest.raises(builtin) as caught:
@@ -70,7 +71,7 @@ def test_error_is_caught_as_the_builtin_that_fits(error: type[LossregError], bui
     assert type(caught.value) is error
 
 
-@pytest.mark.parametrize("error", EVERY, ids=name_of)
+@for_each("error", EVERY, ids=name_of)
 def test_error_is_caught_as_an_error_of_lossreg(error: type[LossregError]) -> None:
     """`except lossreg.LossregError` catches the error."""
     with pytest.raises(lossreg.LossregError) as caught:
@@ -78,29 +79,29 @@ def test_error_is_caught_as_an_error_of_lossreg(error: type[LossregError]) -> No
     assert type(caught.value) is error
 
 
-@pytest.mark.parametrize("error", EVERY, ids=name_of)
+@for_each("error", EVERY, ids=name_of)
 def test_error_is_a_public_name(error: type[LossregError]) -> None:
     """The error is found in `lossreg` itself, under its own name."""
     assert error.__name__ in lossreg.__all__
     assert getattr(lossreg, error.__name__) is error
 
 
-@pytest.mark.parametrize("error", EVERY, ids=name_of)
+@for_each("error", EVERY, ids=name_of)
 def test_str_is_the_message(error: type[LossregError]) -> None:
     """`str()` is the message as it was written, also where the builtin would show a repr (KeyError)."""
     assert str(error(MESSAGE, **DATA)) == MESSAGE
     assert error(MESSAGE, **DATA).message == MESSAGE
 
 
-@pytest.mark.parametrize("error", EVERY, ids=name_of)
+@for_each("error", EVERY, ids=name_of)
 def test_data_become_attributes(error: type[LossregError]) -> None:
     """What the message was made from is kept as attributes."""
     raised = error(MESSAGE, **DATA)
     assert {key: getattr(raised, key) for key in DATA} == DATA
 
 
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-@pytest.mark.parametrize("error", EVERY, ids=name_of)
+@for_each("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@for_each("error", EVERY, ids=name_of)
 def test_pickle_keeps_message_and_attributes(error: type[LossregError], protocol: int) -> None:
     """An error survives pickling, as it must to come back from a worker process."""
     back = pickle.loads(pickle.dumps(error(MESSAGE, **DATA), protocol))  # noqa: S301  # our own bytes
@@ -109,7 +110,7 @@ def test_pickle_keeps_message_and_attributes(error: type[LossregError], protocol
     assert {key: getattr(back, key) for key in DATA} == DATA
 
 
-@pytest.mark.parametrize("error", EVERY, ids=name_of)
+@for_each("error", EVERY, ids=name_of)
 def test_copy_keeps_message_and_attributes(error: type[LossregError]) -> None:
     """A deep copy of an error has its message and its attributes."""
     back = copy.deepcopy(error(MESSAGE, **DATA))

@@ -14,6 +14,7 @@ import pytest
 
 from lossreg.errors import ExpressionError
 from lossreg.expression import CONSTANTS, FUNCTIONS, VARIABLES, WORDS, Expression
+from tests.table import for_each
 
 
 @attrs.frozen
@@ -130,14 +131,14 @@ FORMULAS: list[tuple[str, Formula]] = [
 ]
 
 
-@pytest.mark.parametrize(("text", "formula"), FORMULAS, ids=[text for text, _ in FORMULAS])
-@pytest.mark.parametrize("point", POINTS, ids=[f"epoch={point.epoch:g}" for point in POINTS])
+@for_each(("text", "formula"), FORMULAS, ids=[text for text, _ in FORMULAS])
+@for_each("point", POINTS, ids=[f"epoch={point.epoch:g}" for point in POINTS])
 def test_value_is_that_of_the_same_formula_in_python(text: str, formula: Formula, point: At) -> None:
     """An expression has the value of the same formula written in Python with floats."""
     assert Expression(text)(attrs.asdict(point)) == float(formula(point))
 
 
-@pytest.mark.parametrize("text", ["epoch // 2", "epoch < 3", "floor(epoch)", "epoch and 1", "epoch if 1 else 0"])
+@for_each("text", ["epoch // 2", "epoch < 3", "floor(epoch)", "epoch and 1", "epoch if 1 else 0"])
 def test_value_is_a_float_also_for_whole_numbers(text: str) -> None:
     """The value is a float even where the variables are ints."""
     assert type(Expression(text)({"epoch": 3})) is float
@@ -148,15 +149,13 @@ def test_arithmetic_is_in_floats_not_in_big_integers() -> None:
     assert Expression("2 ** 53 + 1")({}) == 2.0**53
 
 
-@pytest.mark.parametrize(
-    "text", ["0 and 1 / 0", "1 or 1 / 0", "1 if 1 else 1 / 0", "1 / 0 if 0 else 1", "2 < 1 < 1 / 0"]
-)
+@for_each("text", ["0 and 1 / 0", "1 or 1 / 0", "1 if 1 else 1 / 0", "1 / 0 if 0 else 1", "2 < 1 < 1 / 0"])
 def test_what_is_not_needed_is_not_evaluated(text: str) -> None:
     """`and`, `or`, `if` and a chain of comparisons evaluate only what they need, as Python does."""
     assert math.isfinite(Expression(text)({}))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "names"),
     [
         ("1", set()),
@@ -206,7 +205,7 @@ def test_equal_expressions_have_one_hash() -> None:
     assert len({Expression("epoch // 2"), Expression(" epoch // 2"), Expression("epoch")}) == 2
 
 
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@for_each("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_pickle_keeps_an_expression(protocol: int) -> None:
     """An expression survives pickling, value and all."""
     copy = pickle.loads(pickle.dumps(Expression("epoch // 2"), protocol))  # noqa: S301  # our own bytes
@@ -217,7 +216,7 @@ def test_pickle_keeps_an_expression(protocol: int) -> None:
 # What has no value
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     [
         "1 / 0",
@@ -242,7 +241,7 @@ def test_arithmetic_without_a_value_is_an_error(text: str) -> None:
         expression({})
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     ["(-8) ** (1 / 3)", "abs((-8) ** (1 / 3))", "((-1) ** 0.5) ** 2", "(-8) ** 0.5 == 1", "1 if (-1) ** 0.5 else 2"],
 )
@@ -253,9 +252,7 @@ def test_a_complex_intermediate_result_is_an_error(text: str) -> None:
         expression({})
 
 
-@pytest.mark.parametrize(
-    "text", ["-1", "0 - epoch", "min(-1, 5)", "1e308 * 10", "-1e308 * 10", "1e308 * 10 - 1e308 * 10"]
-)
+@for_each("text", ["-1", "0 - epoch", "min(-1, 5)", "1e308 * 10", "-1e308 * 10", "1e308 * 10 - 1e308 * 10"])
 def test_a_result_that_is_negative_or_not_finite_is_an_error(text: str) -> None:
     """The result must be finite and at least 0."""
     expression = Expression(text)
@@ -395,21 +392,21 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED.keys())
+@for_each("text", REFUSED.values(), ids=REFUSED.keys())
 def test_whatever_is_not_arithmetic_is_refused(text: str) -> None:
     """Whatever is not arithmetic over the words of the language is refused before anything is evaluated."""
     with pytest.raises(ExpressionError):
         Expression(text)
 
 
-@pytest.mark.parametrize("text", ["\uff45poch", "\u2147", "\uff50i", "\uff4din(1, 2)", "ep\u2092ch"])
+@for_each("text", ["\uff45poch", "\u2147", "\uff50i", "\uff4din(1, 2)", "ep\u2092ch"])
 def test_letters_that_python_folds_into_ascii_are_refused(text: str) -> None:
     """A name in look-alike letters that Python's parser folds into ASCII is not a name of the language."""
     with pytest.raises(ExpressionError):
         Expression(text)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "name",
     [
         "eval",
@@ -435,16 +432,14 @@ def test_builtins_are_not_known(name: str) -> None:
             Expression(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["min()", "min(1)", "max(1)", "abs()", "abs(1, 2)", "sqrt(1, 2)", "log()", "log(1, 2, 3)"]
-)
+@for_each("text", ["min()", "min(1)", "max(1)", "abs()", "abs(1, 2)", "sqrt(1, 2)", "log()", "log(1, 2, 3)"])
 def test_a_wrong_number_of_arguments_is_refused(text: str) -> None:
     """A function with too few or too many arguments is refused when the expression is made."""
     with pytest.raises(ExpressionError, match="argument"):
         Expression(text)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("written", "meant"),
     [("epoc", "epoch"), ("epohs", "epochs"), ("stpe", "step"), ("steps_per_epoc", "steps_per_epoch")],
 )
@@ -454,7 +449,7 @@ def test_a_misspelt_variable_gets_a_suggestion(written: str, meant: str) -> None
         Expression(f"{written} // 2")
 
 
-@pytest.mark.parametrize(("written", "meant"), [("flor", "floor"), ("sqr", "sqrt"), ("maxx", "max"), ("ciel", "ceil")])
+@for_each(("written", "meant"), [("flor", "floor"), ("sqr", "sqrt"), ("maxx", "max"), ("ciel", "ceil")])
 def test_a_misspelt_function_gets_a_suggestion(written: str, meant: str) -> None:
     """The error about a function that is nearly right says which one was probably meant."""
     with pytest.raises(ExpressionError, match=f"(?s)Did you mean.*'{meant}'"):
@@ -510,7 +505,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+@for_each("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_text_is_refused_at_once(text: str) -> None:
     """A very long or deeply nested text is an ExpressionError, never another error, within a moment."""
     start = time.process_time()
@@ -526,7 +521,7 @@ def test_error_about_a_long_text_is_short() -> None:
     assert len(str(caught.value)) < 200
 
 
-@pytest.mark.parametrize("text", ["", "1j", "epoc", "1 / 0"])
+@for_each("text", ["", "1j", "epoc", "1 / 0"])
 def test_errors_are_value_errors(text: str) -> None:
     """Every error about an expression is a ValueError too."""
     with pytest.raises(ValueError, match="expression"):

@@ -6,6 +6,7 @@ import pytest
 
 from lossreg.errors import ConfigError
 from lossreg.patterns import ParameterFacts, parse_pattern, split_patterns
+from tests.table import for_each
 
 LINEAR = ParameterFacts("body.0.weight", (8, 4), ("Linear",))
 NORM = ParameterFacts("body.1.weight", (8,), ("LayerNorm",))
@@ -14,7 +15,7 @@ HEAD = ParameterFacts("head.bias", (10,), ("Linear",))
 ALL = (LINEAR, NORM, TABLE, HEAD)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "expected"),
     [
         ("*", ALL),
@@ -43,7 +44,7 @@ def test_a_pattern_matches_what_it_says(text: str, expected: tuple[ParameterFact
     assert tuple(one for one in ALL if parse_pattern(text).matches(one)) == expected
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "canonical"),
     [
         (" ndim >=2&! *embed*&!head.* ", "ndim>=2 & !*embed* & !head.*"),
@@ -64,7 +65,7 @@ def test_a_pattern_has_one_text(text: str, canonical: str) -> None:
     assert parse_pattern(canonical).text == canonical
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "said"),
     [
         ("ndmi>=2", "at '>=2', ndmi cannot be compared"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 import lossreg
+from tests.table import for_each
 
 
-@pytest.mark.parametrize("name", sorted(set(lossreg.__all__)))
+@for_each("name", sorted(set(lossreg.__all__)))
 def test_every_public_name_resolves(name: str) -> None:
     """Each name of `lossreg.__all__` is there."""
     assert getattr(lossreg, name) is not None

@@ -19,6 +19,7 @@ from lossreg.errors import ConfigError, SpecError
 from lossreg.run_spec import RunSpec
 from lossreg.spec import ComponentSpec, Value
 from lossreg.spec_text import parse_value
+from tests.table import for_each
 
 Spec = ComponentSpec
 
@@ -26,7 +27,7 @@ Spec = ComponentSpec
 # The grammar of a component
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("written", "name"),
     [
         ("dice", "dice"),
@@ -99,7 +100,7 @@ LITERALS: list[tuple[str, object, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("written", "value", "text"), LITERALS, ids=[written for written, _, _ in LITERALS])
+@for_each(("written", "value", "text"), LITERALS, ids=[written for written, _, _ in LITERALS])
 def test_a_literal_has_the_value_that_python_gives_it(written: str, value: object, text: str) -> None:
     """A literal has Python's value and type for it; `inf` is infinity, and lists are tuples."""
     ((key, read),) = Spec.parse(f"dice(smooth={written})").params
@@ -107,13 +108,13 @@ def test_a_literal_has_the_value_that_python_gives_it(written: str, value: objec
     assert repr(read) == repr(value)  # also the type, and the sign of 0
 
 
-@pytest.mark.parametrize(("written", "value", "text"), LITERALS, ids=[written for written, _, _ in LITERALS])
+@for_each(("written", "value", "text"), LITERALS, ids=[written for written, _, _ in LITERALS])
 def test_a_literal_has_one_canonical_text(written: str, value: object, text: str) -> None:
     """However a literal is written, the canonical text is one."""
     assert Spec.parse(f"dice(smooth={written})").text == f"dice(smooth={text})"
 
 
-@pytest.mark.parametrize(("written", "value", "text"), LITERALS, ids=[written for written, _, _ in LITERALS])
+@for_each(("written", "value", "text"), LITERALS, ids=[written for written, _, _ in LITERALS])
 def test_a_value_from_python_has_the_same_text(written: str, value: object, text: str) -> None:
     """A spec that is made in Python from values equals the one that is read from text."""
     made = Spec("dice", {"smooth": value})
@@ -121,7 +122,7 @@ def test_a_value_from_python_has_the_same_text(written: str, value: object, text
     assert made.text == f"dice(smooth={text})"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("written", "text"),
     [
         ("sgd(momentum=0.9, lr=0.1)", "sgd(lr=0.1, momentum=0.9)"),
@@ -137,7 +138,7 @@ def test_keys_are_sorted_and_blanks_are_uniform(written: str, text: str) -> None
     assert Spec.parse(written).text == text
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("written", "inner", "text"),
     [
         ("mix(first=dice)", Spec("dice"), "mix(first=dice)"),
@@ -264,7 +265,7 @@ NOT_SPECS = {
 }
 
 
-@pytest.mark.parametrize("text", NOT_SPECS.values(), ids=NOT_SPECS.keys())
+@for_each("text", NOT_SPECS.values(), ids=NOT_SPECS.keys())
 def test_whatever_is_no_spec_is_refused(text: str) -> None:
     """Whatever is not a name with literals by keyword is a SpecError, and so a ValueError."""
     with pytest.raises(SpecError) as caught:
@@ -290,11 +291,11 @@ def test_error_says_what_is_wrong(text: str, advice: str) -> None:
 
 
 HOSTILE = {
-    "10,001 characters of a name": "a" * 10_001,
-    "10,001 characters of blanks": " " * 10_001,
-    "10,001 characters in a string": f"a(x='{'y' * 9_995}')",
+    "100,001 characters of a name": "a" * 100_001,
+    "100,001 characters of blanks": " " * 100_001,
+    "100,001 characters in a string": f"a(x='{'y' * 99_995}')",
     "a million characters": f"a(x={'1' * 1_000_000})",
-    "blanks between two names": "a" + " " * 9_990 + "b",
+    "blanks between two names": "a" + " " * 99_990 + "b",
     "null bytes": "\x00" * 1_000,
     "5,000-digit integer": f"a(x={'9' * 5_000})",
     "5,000-digit integer in a list": f"a(x=[{'9' * 5_000}])",
@@ -322,7 +323,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+@for_each("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_text_is_a_spec_error_at_once(text: str) -> None:
     """A very long, deeply nested or otherwise hostile text is a SpecError within a moment, never another error."""
     start = time.process_time()
@@ -334,15 +335,15 @@ def test_hostile_text_is_a_spec_error_at_once(text: str) -> None:
 def test_error_about_a_long_text_is_short() -> None:
     """The error about a long text shows its beginning only."""
     with pytest.raises(SpecError) as caught:
-        Spec.parse("a" * 10_001)
+        Spec.parse("a" * 100_001)
     assert len(str(caught.value)) < 250
 
 
-def test_10_000_characters_are_allowed() -> None:
-    """A spec of 10,000 characters is read."""
-    text = f"a(x='{'y' * (10_000 - 7)}')"
-    assert len(text) == 10_000
-    assert Spec.parse(text).params == (("x", "y" * (10_000 - 7)),)
+def test_100_000_characters_are_allowed() -> None:
+    """A spec of 100,000 characters is read: the weights of thousands of classes are."""
+    text = f"a(x='{'y' * (100_000 - 7)}')"
+    assert len(text) == 100_000
+    assert Spec.parse(text).params == (("x", "y" * (100_000 - 7)),)
 
 
 def test_reasonable_nesting_is_allowed() -> None:
@@ -360,7 +361,7 @@ def test_parsing_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 # NaN
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     [
         "a(x=nan)",
@@ -380,14 +381,14 @@ def test_nan_is_refused_in_a_text(text: str) -> None:
         Spec.parse(text)
 
 
-@pytest.mark.parametrize("value", [math.nan, -math.nan, [math.nan], (1, (2, math.nan))], ids=repr)
+@for_each("value", [math.nan, -math.nan, [math.nan], (1, (2, math.nan))], ids=repr)
 def test_nan_is_refused_from_python(value: object) -> None:
     """A float NaN is refused, also inside a list."""
     with pytest.raises(SpecError, match="x is NaN"):
         Spec("a", {"x": value})
 
 
-@pytest.mark.parametrize("text", ["nan", "NaN", " NAN ", "-nan", "+nan", "[1, nan]", "(nan,)", "dice(smooth=nan)"])
+@for_each("text", ["nan", "NaN", " NAN ", "-nan", "+nan", "[1, nan]", "(nan,)", "dice(smooth=nan)"])
 def test_nan_is_refused_on_the_command_line(text: str) -> None:
     """NaN is refused as a value on the command line, also inside a list or a nested spec."""
     with pytest.raises(SpecError):
@@ -480,7 +481,7 @@ def test_random_specs_are_one_key_with_their_copies() -> None:
     assert len(found) == len({spec.text for spec in RANDOM_SPECS})
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("one", "other"),
     [(1, 1.0), (1, True), (1.0, True), (0, False), (0.0, -0.0), (1, "1"), (None, "None"), ([1], [1.0])],
 )
@@ -535,7 +536,7 @@ def test_subclasses_of_the_literal_types_are_written_as_literals(value: object, 
     assert Spec("a", {"x": value}).text == text
 
 
-@pytest.mark.parametrize(
+@for_each(
     "value",
     [object(), {1}, b"x", 1j, print, range(3), [object()], [{"a": print}]],
     ids=lambda value: type(value).__name__,
@@ -546,14 +547,14 @@ def test_a_value_without_a_literal_is_refused(value: object) -> None:
         Spec("a", {"x": value})
 
 
-@pytest.mark.parametrize("key", ["x y", "x=1, y", "x-y", "x.y", "", "1x", "for", "None", "x\n"])
+@for_each("key", ["x y", "x=1, y", "x-y", "x.y", "", "1x", "for", "None", "x\n"])
 def test_a_key_that_no_text_can_hold_is_refused(key: str) -> None:
     """A parameter's name that is no identifier is a SpecError, since its text would not read back."""
     with pytest.raises(SpecError):
         Spec("a", {key: 1})
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a(x=1)", "a(", "1a", "a.b.c", "a..b", ".a", "a/b", "a\x00", "é"])
+@for_each("name", ["", "a b", "a(x=1)", "a(", "1a", "a.b.c", "a..b", ".a", "a/b", "a\x00", "é"])
 def test_a_name_that_no_text_can_hold_is_refused(name: str) -> None:
     """A component's name that is no name is a SpecError, since its text would not read back."""
     with pytest.raises(SpecError):
@@ -609,7 +610,7 @@ def test_str_and_repr_show_the_text() -> None:
 # Values on a command line
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "value"),
     [
         ("true", True),
@@ -667,7 +668,7 @@ def test_a_value_on_the_command_line_is_a_literal_or_the_text(text: str, value: 
     assert repr(parse_value(text)) == repr(value)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     [
         "a" * 20_000,
@@ -700,7 +701,7 @@ def test_a_run_that_says_nothing_trains_with_sgd_on_the_digits() -> None:
     assert (spec.model, spec.data) == (None, Spec("digits"))
 
 
-@pytest.mark.parametrize("field", ["loss", "optimizer", "scheduler", "model", "data"])
+@for_each("field", ["loss", "optimizer", "scheduler", "model", "data"])
 def test_a_component_is_a_text_or_a_spec(field: str) -> None:
     """A component may be given as a spec text or as a spec."""
     for value in ("Dice(smooth=1)", Spec("dice", {"smooth": 1})):
@@ -713,10 +714,10 @@ def test_none_is_a_word_for_no_scheduler(word: str) -> None:
     assert RunSpec(scheduler=word).scheduler is None
 
 
-@pytest.mark.parametrize(
+@for_each(
     "value", [5, True, 1.5, ["dice"], {"name": "dice"}, b"dice", object()], ids=lambda value: type(value).__name__
 )
-@pytest.mark.parametrize("field", ["loss", "optimizer", "scheduler", "model", "data"])
+@for_each("field", ["loss", "optimizer", "scheduler", "model", "data"])
 def test_a_component_of_another_type_is_refused(field: str, value: object) -> None:
     """A component that is neither text nor spec is a ConfigError that names the field."""
     with pytest.raises(ConfigError, match=field):
@@ -730,7 +731,7 @@ def test_a_run_needs_an_optimizer_and_a_data_set(field: str) -> None:
         run_with(**{field: None})
 
 
-@pytest.mark.parametrize("field", ["loss", "optimizer", "scheduler", "model", "data"])
+@for_each("field", ["loss", "optimizer", "scheduler", "model", "data"])
 def test_a_component_that_is_no_spec_is_a_spec_error(field: str) -> None:
     """A component's text that is no spec is a SpecError."""
     with pytest.raises(SpecError):
@@ -740,15 +741,15 @@ def test_a_component_that_is_no_spec_is_a_spec_error(field: str) -> None:
 WHOLE = ["epochs", "batch_size", "seed", "limit_train", "limit_test", "log_every"]
 
 
-@pytest.mark.parametrize("value", [True, False, 1.0, 2.5, math.nan, math.inf, "3", [1], -1, -(10**30), 1j], ids=repr)
-@pytest.mark.parametrize("field", WHOLE)
+@for_each("value", [True, False, 1.0, 2.5, math.nan, math.inf, "3", [1], -1, -(10**30), 1j], ids=repr)
+@for_each("field", WHOLE)
 def test_a_count_is_a_whole_number_that_is_not_negative(field: str, value: object) -> None:
     """A count that is a boolean, a float, a text, a list or negative is a ConfigError that names the field."""
     with pytest.raises(ConfigError, match=field):
         run_with(**{field: value})
 
 
-@pytest.mark.parametrize("field", ["epochs", "batch_size", "limit_train", "limit_test", "log_every"])
+@for_each("field", ["epochs", "batch_size", "limit_train", "limit_test", "log_every"])
 def test_a_count_is_at_least_one(field: str) -> None:
     """Every count but the seed is at least 1."""
     with pytest.raises(ConfigError, match=field):
@@ -774,28 +775,28 @@ def test_a_limit_may_be_none(field: str) -> None:
     assert getattr(run_with(**{field: None}), field) is None
 
 
-@pytest.mark.parametrize("field", ["epochs", "batch_size", "seed", "log_every"])
+@for_each("field", ["epochs", "batch_size", "seed", "log_every"])
 def test_a_count_that_is_no_limit_may_not_be_none(field: str) -> None:
     """None is not a number of epochs, no batch size, no seed and no interval of logging."""
     with pytest.raises(ConfigError, match=field):
         run_with(**{field: None})
 
 
-@pytest.mark.parametrize("value", [0, 1, "true", None, "False", 1.0], ids=repr)
+@for_each("value", [0, 1, "true", None, "False", 1.0], ids=repr)
 def test_eval_train_is_a_boolean(value: object) -> None:
     """eval_train is True or False; numbers and text are refused."""
     with pytest.raises(ConfigError, match="eval_train"):
         run_with(eval_train=value)
 
 
-@pytest.mark.parametrize("value", [None, 0, True, ["cpu"], b"cpu"], ids=repr)
+@for_each("value", [None, 0, True, ["cpu"], b"cpu"], ids=repr)
 def test_a_device_request_is_text(value: object) -> None:
     """A device request that is not text is refused."""
     with pytest.raises(ConfigError, match="device"):
         run_with(device=value)
 
 
-@pytest.mark.parametrize("value", ["batch", "Epoch", "", 1, True, ["epoch"]], ids=repr)
+@for_each("value", ["batch", "Epoch", "", 1, True, ["epoch"]], ids=repr)
 def test_a_scheduler_interval_is_epoch_or_step(value: object) -> None:
     """A scheduler_interval other than `epoch`, `step` and None is refused."""
     with pytest.raises(ConfigError, match="scheduler_interval"):
@@ -815,7 +816,7 @@ def test_fields_are_given_by_name_only() -> None:
         RunSpec("dice")  # type: ignore[call-arg]  # what is tested
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("written", "meant"),
     [
         ("epoch", "epochs"),
@@ -832,7 +833,7 @@ def test_an_unknown_key_gets_a_suggestion(written: str, meant: str) -> None:
         RunSpec.from_mapping({written: 1}, "run.toml")
 
 
-@pytest.mark.parametrize("key", ["zzz", "", 3, None])
+@for_each("key", ["zzz", "", 3, None])
 def test_an_unknown_key_that_resembles_nothing_lists_the_keys(key: object) -> None:
     """The error about an unknown key lists the keys that there are."""
     with pytest.raises(ConfigError, match="batch_size"):
@@ -875,13 +876,13 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("spec", RUNS.values(), ids=RUNS.keys())
+@for_each("spec", RUNS.values(), ids=RUNS.keys())
 def test_items_make_the_same_run_again(spec: RunSpec) -> None:
     """from_mapping of the items gives an equal RunSpec."""
     assert RunSpec.from_mapping(dict(spec.items()), "items") == spec
 
 
-@pytest.mark.parametrize("spec", RUNS.values(), ids=RUNS.keys())
+@for_each("spec", RUNS.values(), ids=RUNS.keys())
 def test_items_survive_json(spec: RunSpec) -> None:
     """The items written as JSON and read back give an equal RunSpec."""
     back = json.loads(json.dumps(dict(spec.items()), allow_nan=False))
@@ -900,7 +901,7 @@ def test_items_hold_every_field() -> None:
     assert [key for key, _ in RunSpec().items()] == [field.name for field in attrs.fields(RunSpec)]
 
 
-@pytest.mark.parametrize("spec", RUNS.values(), ids=RUNS.keys())
+@for_each("spec", RUNS.values(), ids=RUNS.keys())
 def test_a_run_survives_pickling(spec: RunSpec) -> None:
     """A RunSpec survives pickling."""
     assert pickle.loads(pickle.dumps(spec)) == spec  # noqa: S301  # our own bytes

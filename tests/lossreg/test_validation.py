@@ -9,9 +9,10 @@ import pytest
 
 from lossreg import ConfigError, RunSpec
 from lossreg.validation import Cut, Target
+from tests.table import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("written", "value"),
     [
         (0.1, 0.1), ("0.1", 0.1), (" 1e-1 ", 0.1), ("fold(2/5)", "fold(2/5)"), (" Fold( 2 / 5 ) ", "fold(2/5)"),
@@ -24,7 +25,7 @@ def test_validate_has_one_form(written: Any, value: Any) -> None:
     assert RunSpec(validate=value).validate == value
 
 
-@pytest.mark.parametrize(
+@for_each(
     "written",
     [
         0,
@@ -55,7 +56,7 @@ def test_what_is_no_share_and_no_fold_is_refused(written: Any) -> None:
         RunSpec(validate=written)
 
 
-@pytest.mark.parametrize("written", ["fold(0/5)", "fold(6/5)", "fold(1/1)", "fold(1/0)", "fold(1/101)"])
+@for_each("written", ["fold(0/5)", "fold(6/5)", "fold(1/1)", "fold(1/0)", "fold(1/101)"])
 def test_a_fold_out_of_range_is_refused(written: str) -> None:
     """There are 2 to 100 folds, counted from 1."""
     with pytest.raises(ConfigError, match=r"N is 2 to 100 and K is 1 to N"):
@@ -77,7 +78,7 @@ def test_a_target_has_one_form(written: str) -> None:
     assert Target.of(spec.target) == Target("validation_accuracy", at_least=True, value=0.99)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "written",
     ["", "0.99", "test_loss", "test_loss=0.1", "test_loss<0.1", "test_loss>=", "test_loss<=nan", "test_loss<=inf",
      "test_loss<=x", "0.1>=test_loss", 0.99, True],
@@ -88,20 +89,20 @@ def test_what_is_no_target_is_refused(written: Any) -> None:
         RunSpec(target=written)
 
 
-@pytest.mark.parametrize(("value", "reached"), [(0.1, True), (0.05, True), (0.2, False), (None, False)])
+@for_each(("value", "reached"), [(0.1, True), (0.05, True), (0.2, False), (None, False)])
 def test_a_target_is_reached_with_equality(value: float | None, reached: bool) -> None:
     """The bound itself is enough; a value that is not finite is not."""
     assert Target.of("test_loss<=0.1").is_reached(value) is reached
 
 
-@pytest.mark.parametrize("value", [0, -1, 1.5, True, "3"], ids=repr)
+@for_each("value", [0, -1, 1.5, True, "3"], ids=repr)
 def test_patience_is_a_whole_number_of_epochs(value: Any) -> None:
     """It is at least 1."""
     with pytest.raises(ConfigError, match=r"patience \(--patience\) is a whole number of at least 1"):
         RunSpec(patience=value)
 
 
-@pytest.mark.parametrize("value", ["", " ", 3, ["test_loss"]], ids=repr)
+@for_each("value", ["", " ", 3, ["test_loss"]], ids=repr)
 def test_a_monitor_is_a_name(value: Any) -> None:
     """What is no text, or an empty one, is refused."""
     with pytest.raises(ConfigError, match=r"monitor \(--monitor\) is the name of a metric"):

@@ -7,9 +7,10 @@ import pytest
 import lossreg
 from lossreg import ConfigError, RunSpec
 from lossreg.weights import WeightsChoice
+from tests.table import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("written", "text"),
     [
         ("auto", "auto"),
@@ -32,7 +33,7 @@ def test_each_form_has_one_canonical_text(written: str, text: str) -> None:
     assert RunSpec(weights=text).weights == text
 
 
-@pytest.mark.parametrize("written", ["none", "EMA", "ema(0.9", "ema(0.9, 0.8)", "raw(1)", "auto(2)", "swa((1))", ""])
+@for_each("written", ["none", "EMA", "ema(0.9", "ema(0.9, 0.8)", "raw(1)", "auto(2)", "swa((1))", ""])
 def test_any_other_text_is_refused_with_the_forms(written: str) -> None:
     """The message has all forms and what was written."""
     with pytest.raises(ConfigError) as caught:
@@ -43,21 +44,21 @@ def test_any_other_text_is_refused_with_the_forms(written: str) -> None:
     )
 
 
-@pytest.mark.parametrize("written", [0.999, True, None, ["raw"]])
+@for_each("written", [0.999, True, None, ["raw"]])
 def test_a_value_that_is_not_text_is_refused(written: object) -> None:
     """A number alone does not say which average it is of."""
     with pytest.raises(ConfigError, match=r"^weights is auto, raw, .*; it is not "):
         RunSpec(weights=written)
 
 
-@pytest.mark.parametrize("decay", ["0", "1", "-0.5", "1.5", "nan", "inf", "x"])
+@for_each("decay", ["0", "1", "-0.5", "1.5", "nan", "inf", "x"])
 def test_a_decay_is_between_0_and_1(decay: str) -> None:
     """A decay of 0 would average nothing, and one of 1 would never leave the first weights."""
     with pytest.raises(ConfigError, match=rf"^weights: the decay of ema is a number above 0 .* not '{decay}'$"):
         RunSpec(weights=f"ema({decay})")
 
 
-@pytest.mark.parametrize("start", ["1.0", "-1", "-0.1", "1e3", "nan", "x", "9999999999"])
+@for_each("start", ["1.0", "-1", "-0.1", "1e3", "nan", "x", "9999999999"])
 def test_a_start_is_a_share_or_a_number_of_epochs(start: str) -> None:
     """A share is below 1: at least the last epoch is averaged."""
     with pytest.raises(
@@ -73,7 +74,7 @@ def test_a_parameter_of_the_other_average_is_refused(written: str, parameter: st
         RunSpec(weights=written)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("start", "epochs", "first"),
     [
         ("0.75", 20, 15),

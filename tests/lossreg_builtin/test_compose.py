@@ -13,6 +13,7 @@ from torch.optim import SGD, Optimizer
 from torch.optim import lr_scheduler as torch_s
 
 import lossreg
+from tests.table import for_each
 
 SPAN = 20
 RUNTIME = {"span": SPAN, "epochs": SPAN, "steps_per_epoch": 1, "total_steps": SPAN, "interval": "epoch"}
@@ -98,7 +99,7 @@ BY_HAND: dict[str, Make] = {
 }
 
 
-@pytest.mark.parametrize("text", BY_HAND)
+@for_each("text", BY_HAND)
 def test_the_rates_are_those_of_torch(text: str) -> None:
     """Rates and momenta of every epoch are those of torch's schedulers, composed by hand with the spans written out."""
     ours, theirs = walked(named(text, optimizer())), walked(BY_HAND[text](optimizer()))
@@ -189,7 +190,7 @@ STATEFUL = [text for text in BY_HAND if "one_cycle(max_lr=0.1)" not in text] + [
 ]
 
 
-@pytest.mark.parametrize("text", STATEFUL)
+@for_each("text", STATEFUL)
 def test_a_state_goes_on_from_every_step(text: str) -> None:
     """The states of optimizer and scheduler after any number of steps, loaded into new ones, give the rates to come."""
     expected = walked(named(text, optimizer()))
@@ -246,7 +247,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("text", WRONG)
+@for_each("text", WRONG)
 def test_what_cannot_be_composed_is_one_clear_line(text: str) -> None:
     """The error names the schedule, what was written, and what is wrong."""
     with pytest.raises(lossreg.LossregError, match=WRONG[text]):

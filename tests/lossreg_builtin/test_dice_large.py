@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from lossreg_builtin.class_sums import SERIAL, class_sums
 from lossreg_builtin.dice import DiceLoss
+from tests.table import for_each
 
 SHAPES = [
     (2, 4, 96, 96),  # blocks within a sample
@@ -51,8 +52,8 @@ def gradient(loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, target: T
     return torch.autograd.grad((losses * weights).sum(), logits)[0]
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("smooth", [1e-5, 10.0])
+@for_each("shape", SHAPES)
+@for_each("smooth", [1e-5, 10.0])
 def test_values_and_gradients_are_those_of_the_formula(shape: tuple[int, ...], smooth: float) -> None:
     """Each class's loss, and its gradient, equals the formula with a one-hot target in float64."""
     logits, target = batch(*shape)
@@ -71,8 +72,8 @@ def test_there_may_be_more_classes_than_a_block_has_elements() -> None:
     torch.testing.assert_close(gradient(loss, logits, target), gradient(formula, logits, target))
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
-@pytest.mark.parametrize("shape", [(2, 4, 96, 96), (2, 14, 16, 16, 16)])
+@for_each("reduction", ["mean", "sum"])
+@for_each("shape", [(2, 4, 96, 96), (2, 14, 16, 16, 16)])
 def test_values_and_gradients_are_those_of_monai(shape: tuple[int, ...], reduction: str) -> None:
     """With softmax, one-hot targets and sums over the batch, MONAI's DiceLoss has the same value and gradient."""
     with warnings.catch_warnings():
@@ -159,7 +160,7 @@ def test_autocast_changes_nothing(dtype: torch.dtype) -> None:
     assert torch.equal(derived, gradient(loss, logits, target))
 
 
-@pytest.mark.parametrize(
+@for_each(
     "lay_out",
     [
         lambda z: z.contiguous(memory_format=torch.channels_last),
@@ -208,8 +209,8 @@ def test_nan_is_passed_on() -> None:
     assert gradient(DiceLoss(), logits, target).isnan().any()
 
 
-@pytest.mark.parametrize("size", [4, 96])
-@pytest.mark.parametrize(
+@for_each("size", [4, 96])
+@for_each(
     ("spoil", "message"),
     [
         (lambda y: y - 1, "Class values must be non-negative"),

@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR as TorchLambdaLR
 
 from lossreg.errors import ExpressionError
 from lossreg_builtin.lambda_lr import LambdaLR, LrLambda
+from tests.table import for_each
 
 Factor = Callable[[int], float]
 
@@ -63,7 +64,7 @@ FORMULAS: list[tuple[str, Factor]] = [
 ]
 
 
-@pytest.mark.parametrize(("text", "factor"), FORMULAS, ids=[text for text, _ in FORMULAS])
+@for_each(("text", "factor"), FORMULAS, ids=[text for text, _ in FORMULAS])
 def test_rates_are_those_of_torch_with_the_same_function(text: str, factor: Factor) -> None:
     """An expression gives the rates that torch's LambdaLR gives with the same formula as a Python function."""
     ours = rates(LambdaLR(sgd(0.01), text, epochs=20), 20)
@@ -132,7 +133,7 @@ def test_step_is_refused_while_epochs_are_counted() -> None:
         LambdaLR(sgd(), "0.99 ** step", epochs=3, steps_per_epoch=5)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "interval", "needed"),
     [
         ("epochs - epoch", "epoch", "epochs"),
@@ -148,7 +149,7 @@ def test_a_variable_that_is_not_known_is_an_error(text: str, interval: Any, need
         LrLambda(text, interval)
 
 
-@pytest.mark.parametrize("interval", ["batch", "Epoch", "", None])
+@for_each("interval", ["batch", "Epoch", "", None])
 def test_another_interval_is_refused(interval: Any) -> None:
     """An interval other than `epoch` and `step` is an error, not one of the two."""
     with pytest.raises(ValueError, match="interval"):
@@ -189,7 +190,7 @@ def test_an_epoch_without_a_value_is_an_error_when_it_comes() -> None:
         scheduler.step()
 
 
-@pytest.mark.parametrize("text", ["0 - 1", "9**9**9", "1 / 0", "(-8) ** 0.5"])
+@for_each("text", ["0 - 1", "9**9**9", "1 / 0", "(-8) ** 0.5"])
 def test_a_constant_without_a_use_is_an_error_at_once(text: str) -> None:
     """An expression without variables is evaluated when it is made, whether the epochs are known or not."""
     with pytest.raises(ExpressionError):
@@ -203,7 +204,7 @@ def test_a_rate_that_goes_wrong_later_is_an_error_at_once(text: str) -> None:
         LrLambda(text, epochs=20)
 
 
-@pytest.mark.parametrize("text", ["", "epoch.real", "lambda epoch: epoch", "__import__('os')", "epoc // 2"])
+@for_each("text", ["", "epoch.real", "lambda epoch: epoch", "__import__('os')", "epoc // 2"])
 def test_a_text_that_is_no_expression_is_an_error(text: str) -> None:
     """A text that is no expression is an error when the schedule is made."""
     with pytest.raises(ExpressionError):
@@ -221,7 +222,7 @@ def test_the_state_of_an_expression_is_its_text_alone() -> None:
     assert vars(factor) == {"text": "epoch // 2"}
 
 
-@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+@for_each("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 def test_an_expression_survives_pickling(protocol: int) -> None:
     """A pickled LrLambda has the same text and values, with the counting that it was made for."""
     factor = LrLambda("step + 100 * epoch + epochs", "step", epochs=3, steps_per_epoch=5)

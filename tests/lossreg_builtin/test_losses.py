@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 import lossreg
+from tests.table import for_each
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -56,9 +57,9 @@ def batch(*shape: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     return logits, torch.randint(shape[1], (shape[0], *shape[2:]), generator=generator)
 
 
-@pytest.mark.parametrize("shape", [(64, 10), (1, 2), (3, 4, 7), (2, 3, 5, 6), (2, 3, 4, 5, 6)])
-@pytest.mark.parametrize("smooth", [1e-5, 1.0, 100.0])
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@for_each("shape", [(64, 10), (1, 2), (3, 4, 7), (2, 3, 5, 6), (2, 3, 4, 5, 6)])
+@for_each("smooth", [1e-5, 1.0, 100.0])
+@for_each("reduction", ["mean", "sum", "none"])
 def test_dice_equals_its_formula(shape: tuple[int, ...], smooth: float, reduction: str) -> None:
     """Dice equals its formula in float64 for tables, sequences, images and volumes."""
     logits, target = batch(*shape)
@@ -75,8 +76,8 @@ def test_dice_of_a_class_that_is_absent_and_not_predicted_is_zero() -> None:
     assert losses[2].item() == 0
 
 
-@pytest.mark.parametrize("shape", [(4, 3, 8, 8), (2, 5, 4, 4, 4)])
-@pytest.mark.parametrize("smooth", [1e-5, 1.0])
+@for_each("shape", [(4, 3, 8, 8), (2, 5, 4, 4, 4)])
+@for_each("smooth", [1e-5, 1.0])
 def test_dice_equals_monai(shape: tuple[int, ...], smooth: float) -> None:
     """Dice equals MONAI's DiceLoss over the batch, with softmax and one-hot targets, on images and volumes."""
     with warnings.catch_warnings():

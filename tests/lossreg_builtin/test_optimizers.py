@@ -7,13 +7,13 @@ import subprocess
 import sys
 from typing import Any
 
-import pytest
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
 import lossreg
 from lossreg import RegistryEntry
 from lossreg.registry.registries import default
+from tests.table import for_each
 
 #: What torch has for its own use: tensors in place of numbers, several kernels, gradients of the step itself.
 INTERNAL = {"foreach", "capturable", "differentiable", "fused", "decoupled_weight_decay", "last_epoch"}
@@ -29,20 +29,20 @@ def classes(module: Any, base: type) -> list[type]:
     return [value for value in found if issubclass(value, base) and value is not base]
 
 
-@pytest.mark.parametrize("kind", classes(torch.optim, torch.optim.Optimizer), ids=lambda kind: kind.__name__)
+@for_each("kind", classes(torch.optim, torch.optim.Optimizer), ids=lambda kind: kind.__name__)
 def test_every_optimizer_of_torch_has_a_row(kind: type) -> None:
     """The installed torch has no optimizer that cannot be named."""
     assert [entry.name for entry in OPTIMIZERS if entry.factory is kind]
 
 
-@pytest.mark.parametrize("kind", classes(torch.optim.lr_scheduler, LRScheduler), ids=lambda kind: kind.__name__)
+@for_each("kind", classes(torch.optim.lr_scheduler, LRScheduler), ids=lambda kind: kind.__name__)
 def test_every_scheduler_of_torch_has_a_row(kind: type) -> None:
     """The installed torch has no scheduler that cannot be named; some rows are a class derived from torch's."""
     made = [entry for entry in SCHEDULERS if isinstance(entry.factory, type)]
     assert [entry.name for entry in made if issubclass(entry.factory, kind)]  # type: ignore[arg-type]  # see above
 
 
-@pytest.mark.parametrize("entry", [*OPTIMIZERS, *SCHEDULERS], ids=lambda entry: entry.id)
+@for_each("entry", [*OPTIMIZERS, *SCHEDULERS], ids=lambda entry: entry.id)
 def test_a_row_has_every_parameter_that_a_user_may_set(entry: RegistryEntry[Any]) -> None:
     """What a row leaves out is what torch has for its own use."""
     known = {*entry.component.known_parameters, *INTERNAL, *LEFT_OUT.get(entry.name, ())}
@@ -70,7 +70,7 @@ WRAPPERS = ("lookahead", "sam", "cautious")  # they have tests of their own
 WORKING = [entry.name for entry in OPTIMIZERS if entry.name not in ("sparse_adam", "muon", *WRAPPERS)]
 
 
-@pytest.mark.parametrize("name", WORKING)
+@for_each("name", WORKING)
 def test_a_named_optimizer_steps_as_torch_s_own(name: str) -> None:
     """Three steps on a quadratic in float64 give the weights of torch's class with the row's numbers."""
     entry = default.optimizers[name]

@@ -13,19 +13,27 @@ from lossreg.components import KINDS
 from lossreg.expression import WORDS
 from lossreg.names import EXPRESSION_WORDS
 from lossreg.registry.registries import default
+from lossreg_builtin.vision_datasets import ROWS
+from lossreg_builtin.vision_models import MODELS
+from tests.table import for_each
 
 ALL: list[RegistryEntry[Any]] = [entry for kind in KINDS for entry in default.of(kind).values()]
 BUILTIN = [entry for entry in ALL if entry.provenance.plugin == "builtin"]
 
 #: Where the table differs from the factory on purpose.
-DIFFERENT = {"sgd": {"lr", "momentum"}}
+DIFFERENT = {"sgd": {"lr", "momentum"}, "kl_div": {"reduction"}}
 
 
 def test_the_built_in_names() -> None:
     """The distribution lossreg comes with these components, registered through its entry point."""
     names = {kind: sorted(r.name for r in BUILTIN if r.component.kind == kind) for kind in KINDS}
     assert names == {
-        "loss": ["cross_entropy", "dice", "l1", "mse"],
+        "loss": [
+            "adaptive_log_softmax_with_loss", "bce", "bce_with_logits", "cosine_embedding", "cross_entropy", "ctc",
+            "dice", "gaussian_nll", "hinge_embedding", "huber", "kl_div", "l1", "linear_cross_entropy",
+            "margin_ranking", "mse", "multi_margin", "multilabel_margin", "multilabel_soft_margin", "nll",
+            "poisson_nll", "smooth_l1", "soft_margin", "triplet_margin", "triplet_margin_with_distance",
+        ],
         "optimizer": [
             "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "asgd", "cautious", "lbfgs", "lookahead",
             "muon", "nadam", "radam", "rmsprop", "rprop", "sam", "sgd", "sparse_adam",
@@ -35,13 +43,17 @@ def test_the_built_in_names() -> None:
             "exponential_lr", "lambda_lr", "linear_lr", "multi_step_lr", "multiplicative_lr", "one_cycle_lr",
             "polynomial_lr", "reduce_lr_on_plateau", "sequential_lr", "step_lr", "warmup",
         ],
-        "model": ["mlp", "mnist_cnn"],
-        "dataset": ["diabetes", "digits", "fashion_mnist", "kmnist", "mnist"],
+        "model": sorted(["mlp", "mnist_cnn", "small_cnn", *MODELS]),
+        "dataset": sorted(["csv", "diabetes", "digits", "image_folder", "npz", "parquet", *ROWS]),
+        "metric": [
+            "accuracy", "auroc", "f1", "label_f1", "mean_absolute_error", "mean_dice", "mean_iou", "mean_squared_error",
+            "root_mean_squared_error", "top_k",
+        ],
             "observer": [],
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("entry", BUILTIN, ids=lambda r: r.id)
+@for_each("entry", BUILTIN, ids=lambda r: r.id)
 def test_a_component_names_parameters_of_its_factory(entry: RegistryEntry[Any]) -> None:
     """Every parameter that a component names is one of its factory's; required ones have no default there."""
     parameters = entry.signature.parameters
@@ -49,7 +61,7 @@ def test_a_component_names_parameters_of_its_factory(entry: RegistryEntry[Any]) 
     assert all(parameters[name].required for name in entry.component.required)
 
 
-@pytest.mark.parametrize("entry", BUILTIN, ids=lambda r: r.id)
+@for_each("entry", BUILTIN, ids=lambda r: r.id)
 def test_defaults_are_the_factory_s_but_for_the_known_differences(entry: RegistryEntry[Any]) -> None:
     """A component's defaults are those of its factory, apart from the differences that are documented."""
     own = entry.signature.parameters
@@ -57,7 +69,7 @@ def test_defaults_are_the_factory_s_but_for_the_known_differences(entry: Registr
     assert different == DIFFERENT.get(entry.name, set())
 
 
-@pytest.mark.parametrize("entry", BUILTIN, ids=lambda r: r.id)
+@for_each("entry", BUILTIN, ids=lambda r: r.id)
 def test_a_component_has_a_summary(entry: RegistryEntry[Any]) -> None:
     """Every built-in component says in one line what it is."""
     assert entry.component.summary

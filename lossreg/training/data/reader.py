@@ -149,9 +149,19 @@ def check_values(inputs: Tensor, targets: Tensor, task: Task, where: str) -> Ten
         if not targets.is_floating_point():
             raise DataError(f"{where}: the targets of a regression are floating point, not {targets.dtype}")
         return targets
+    if task == "multilabel":
+        return _labels(targets, where)
     if targets.is_floating_point() or targets.is_complex():
         raise DataError(f"{where}: the targets of a {task} are class indices (int64), not {targets.dtype}")
     return targets.long()
+
+
+def _labels(targets: Tensor, where: str) -> Tensor:
+    """Targets that are 0 or 1 for each class, in floating point, which is what losses take."""
+    if not bool(((targets == 0) | (targets == 1)).all()):
+        wrong = targets[(targets != 0) & (targets != 1)].flatten()[0].item()
+        raise DataError(f"{where}: the targets of a multilabel classification are 0 or 1 for each class, not {wrong:g}")
+    return targets.to(torch.get_default_dtype())
 
 
 def check_classes(targets: Tensor, classes: int, ignored: int | None, where: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import multiprocessing
@@ -35,6 +36,25 @@ def outlive_signals(worker: int) -> None:
         if hasattr(signal, name):  # Windows has none
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end_later)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _held_back())
+
+
+@contextlib.contextmanager
+def holding_signals_back() -> Iterator[None]:
+    """Within the block signals wait, and those that reach a worker that starts in it wait until it can outlive them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _held_back())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _held_back() -> set[signal.Signals]:
+    return {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1}
 
 
 def _end_later(number: int, frame: FrameType | None) -> None:
@@ -284,7 +304,8 @@ class StreamedSplit:
             # What is garbage here must not be collected by a forked worker: it cannot free the tensors of a GPU.
             gc.freeze()
             try:
-                return iter(self._data_loader)
+                with holding_signals_back():
+                    return iter(self._data_loader)
             finally:
                 gc.unfreeze()
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import torch
 from torch import Tensor
-from torch.utils.data import TensorDataset
+from torch.utils.data import Dataset, TensorDataset
 
+from lossreg.data import task_text
 from lossreg.errors import DataError
 from lossreg.training.data.load import count_of, tensors_of
 from lossreg.training.data.reader import Part
@@ -70,7 +71,8 @@ def hold_out(split: data.Split, cut: Cut, task: Task, limit: int | None, seed: i
     """
     if type(split) is TensorDataset and len(split.tensors) == 2:
         split = (split.tensors[0], split.tensors[1])
-    tensors = tensors_of(split, limit, where)
+    plain = _plain(split, where)
+    tensors = tensors_of(plain, limit, where)
     if tensors is None:
         count = count_of(split, limit, where)
         by, hashes, targets = "index", _of_indices(seed, count), getattr(split, "targets", None)
@@ -85,7 +87,23 @@ def hold_out(split: data.Split, cut: Cut, task: Task, limit: int | None, seed: i
     left = torch.tensor([index for index, part in enumerate(parts) if part != cut.held])
     digest = hashlib.blake2b(held.numpy().tobytes(), digest_size=8).hexdigest()
     facts = {"by": by, "stratified": strata is not None, "reason": reason, "digest": digest}
-    return HeldOut(_chosen(split, tensors, left), _chosen(split, tensors, held), facts, left.tolist())
+    train = _chosen(split, tensors if plain is split else None, left)
+    return HeldOut(train, _chosen(plain, tensors, held), facts, left.tolist())
+
+
+def _plain(split: Any, where: str) -> Any:
+    """The samples without augmentation, for a data set whose attribute `plain` has them; else the split itself.
+
+    Raises:
+        DataError: If they are not as many.
+    """
+    plain = getattr(split, "plain", None)
+    if not isinstance(plain, tuple | list | Dataset) or isinstance(split, tuple | list):
+        return split
+    count = len(plain if isinstance(plain, Dataset) else plain[-1])  # type: ignore[arg-type]  # map-style ones have a length
+    if count != len(split):
+        raise DataError(f"{where}: it has {len(split)} samples, and its attribute `plain` {count}; it is the same ones")
+    return plain
 
 
 def assign(hashes: Iterable[int], strata: Sequence[Any], shares: Sequence[float]) -> list[int]:
@@ -141,7 +159,7 @@ def _is_due(counted: Sequence[int], shares: Sequence[float], size: int) -> bool:
 def _strata(targets: Any, task: Task, count: int) -> tuple[list[int] | None, str]:
     """The class of each sample, or None and why there is none."""
     if task != "classification":
-        return None, f"a {task} has no class for each sample"
+        return None, f"a {task_text(task)} has no class for each sample"
     try:
         classes = None if targets is None else torch.as_tensor(targets)
     except (TypeError, ValueError, RuntimeError):

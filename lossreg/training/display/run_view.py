@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lossreg.training.display.sparkline import Curve, sparkline
@@ -24,6 +24,7 @@ class RunView:
         samples: Of an epoch.
         now: A clock, in seconds.
         done: Steps that were done before, of a run that goes on.
+        named: The metrics that the run names, which are shown, too.
     """
 
     def __init__(
@@ -34,9 +35,11 @@ class RunView:
         now: Callable[[], float] = time.perf_counter,
         *,
         done: int = 0,
+        named: Collection[str] = (),
     ) -> None:
         self._epochs, self._steps, self._samples = epochs, steps, samples
         self._now = now
+        self._named = named
         self._started = self._mark = now()  # the second is when `_step` was reached
         self._step = self._before = done
         self._speed: float | None = None  # samples a second
@@ -60,10 +63,14 @@ class RunView:
         self._speed, self._loss = record["samples_per_second"], record["train_loss"]
         if self._steps < 2 or not self._curve.means:  # epochs are all that is seen of the loss
             self._curve.add(record["train_loss"])
-        wanted = ("accuracy", "mean_absolute_error", "loss")
-        found = (f"{split}_{what}" for what in wanted for split in ("validation", "test"))
-        name = next((name for name in found if record.get(name) is not None), None)
-        self._metrics = [] if name is None else [f"{name} {record[name]:.4g}"]
+        shown = [("accuracy", "label_accuracy", "mean_absolute_error", "loss"), *((name,) for name in self._named)]
+        found = (self._first(record, wanted) for wanted in shown)
+        self._metrics = [f"{name} {record[name]:.4g}" for name in found if name is not None]
+
+    def _first(self, record: Mapping[str, Any], wanted: Sequence[str]) -> str | None:
+        """The first of some measures that a row has, of the split that was evaluated."""
+        names = (f"{split}_{what}" for what in wanted for split in ("validation", "test"))
+        return next((name for name in names if record.get(name) is not None), None)
 
     def draw(self, blocks: bool) -> RenderableType:
         """What is to be seen now.

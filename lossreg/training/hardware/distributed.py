@@ -79,6 +79,14 @@ class Processes:
             dist.all_reduce(tensor)
         return tensor
 
+    def all_gather(self, tensor: Tensor) -> list[Tensor]:
+        """The tensors of all processes, which are of one shape and dtype, in the order of their ranks."""
+        if self.world_size == 1:
+            return [tensor]
+        held = [torch.empty_like(tensor) for _ in range(self.world_size)]
+        dist.all_gather(held, tensor)
+        return held
+
     def all_reduce_greatest(self, tensor: Tensor) -> Tensor:
         """The greatest values over all processes, in place, and returns them; of a small tensor on the CPU."""
         if self.world_size > 1:

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 import attrs
+import torch
 from torch import Tensor
 from torch.nn import functional
+
+from lossreg.data import has_indices
 
 if TYPE_CHECKING:
     from lossreg.components import Loss
@@ -16,10 +19,26 @@ if TYPE_CHECKING:
 
 Criterion = Callable[[Tensor, Tensor], Tensor]  # the loss itself: a module or a function of output and target
 
-InputChange = Literal["unchanged", "softmax", "log_softmax"]
-TargetChange = Literal["unchanged", "one_hot"]
+InputChange = Literal["unchanged", "softmax", "log_softmax", "sigmoid", "log_sigmoid"]
+TargetChange = Literal["unchanged", "one_hot", "signs", "label_lists"]
 
-_INPUT_CHANGES: dict[str, InputChange] = {"probabilities": "softmax", "log_probabilities": "log_softmax"}
+_INPUT_CHANGES: dict[str, InputChange] = {
+    "probabilities": "softmax",
+    "log_probabilities": "log_softmax",
+    "label_probabilities": "sigmoid",
+}
+#: The same where a sample has any number of classes, so that each has a probability of its own.
+_OF_LABELS: dict[str, InputChange] = {**_INPUT_CHANGES, "probabilities": "sigmoid", "log_probabilities": "log_sigmoid"}
+#: What becomes of targets that are class indices.
+_OF_INDICES: dict[str, TargetChange] = {
+    "dense": "one_hot",
+    "multilabel": "one_hot",
+    "probabilities": "one_hot",
+    "signs": "signs",
+    "label_lists": "label_lists",
+}
+#: What becomes of targets that are 0 or 1 for each class.
+_OF_ZEROS_AND_ONES: dict[str, TargetChange] = {"signs": "signs", "label_lists": "label_lists"}
 
 
 @attrs.frozen(eq=False)
@@ -28,10 +47,13 @@ class LossAdapter:
 
     Attributes:
         criterion: The loss itself.
-        input: What is done to the output, over dimension 1.
-        target: What is done to the target; `one_hot` gives it the output's shape and dtype.
+        input: What is done to the output; a (log-)softmax goes over dimension 1.
+        target: What is done to the target; `one_hot` gives it the output's shape and dtype, `signs` has -1 for 0, and
+            `label_lists` has the indices of a sample's classes and then -1.
         averages: What the value is a mean over, as the loss declares.
         takes_index: Whether the loss declares that it takes class indices.
+        from_indices: Whether the targets of the data set are class indices.
+        threshold: From what output on a sample is said to have a class, where it may have any number of them.
     """
 
     criterion: Criterion
@@ -39,6 +61,8 @@ class LossAdapter:
     target: TargetChange = "unchanged"
     averages: Literal["sample", "element"] | None = None
     takes_index: bool = False
+    from_indices: bool = False
+    threshold: float = 0.0
 
     @property
     def ignore_index(self) -> int | None:
@@ -59,13 +83,38 @@ class LossAdapter:
 
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
         """The loss of a batch: output `(N, C, *)`, target as the data set has it."""
-        if self.target == "one_hot":
-            target = one_hot_like(target, output)
-        if self.input == "softmax":
-            output = output.softmax(dim=1)
-        elif self.input == "log_softmax":
-            output = output.log_softmax(dim=1)
+        if self.target != "unchanged":
+            target = self._changed(target, output)
+        if self.input != "unchanged":
+            output = self._activated(output)
         return self.criterion(output, target)
+
+    def _changed(self, target: Tensor, output: Tensor) -> Tensor:
+        if self.from_indices:
+            target = one_hot_like(target, output)
+        if self.target == "signs":
+            return target * 2 - 1
+        return label_lists(target) if self.target == "label_lists" else target
+
+    def _activated(self, output: Tensor) -> Tensor:
+        if self.input == "softmax":
+            return output.softmax(dim=1)
+        if self.input == "log_softmax":
+            return output.log_softmax(dim=1)
+        return output.sigmoid() if self.input == "sigmoid" else functional.logsigmoid(output)
+
+
+def label_lists(target: Tensor) -> Tensor:
+    """Targets of 0 and 1 `(N, C)` as lists of the classes that are 1, and then -1, as MultiLabelMarginLoss takes them.
+
+    Example:
+        >>> label_lists(torch.tensor([[0, 1, 1], [0, 0, 0]])).tolist()
+        [[1, 2, -1], [-1, -1, -1]]
+    """
+    classes = target.shape[1]
+    places = torch.arange(classes, device=target.device).expand_as(target)
+    lists = places.masked_fill(target == 0, classes).sort(dim=1).values
+    return lists.masked_fill(lists == classes, -1)
 
 
 def one_hot_like(target: Tensor, output: Tensor) -> Tensor:
@@ -83,10 +132,13 @@ def adapt(criterion: Criterion, component: Loss | None, task: Task) -> LossAdapt
     """
     if component is None:
         return LossAdapter(criterion)
+    inputs = _OF_LABELS if task == "multilabel" else _INPUT_CHANGES
+    targets = _OF_INDICES if has_indices(task) else _OF_ZEROS_AND_ONES
     return LossAdapter(
         criterion,
-        input=_INPUT_CHANGES.get(component.input, "unchanged"),
-        target="one_hot" if component.target == "dense" and task != "regression" else "unchanged",
+        input=inputs.get(component.input, "unchanged"),
+        target=targets.get(component.target or "", "unchanged"),
         averages=component.averages,
         takes_index=component.target == "index",
+        from_indices=has_indices(task),
     )

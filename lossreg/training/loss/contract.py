@@ -11,10 +11,12 @@ import attrs
 import torch
 from torch import Tensor
 
+from lossreg.data import has_indices
 from lossreg.errors import ContractError, DataError, describe_error
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.loss.blame import check_own_parameters
+from lossreg.training.loss.fitting import is_for, misfit
 from lossreg.training.loss.gradients import SparseGradient, sparse_gradients
 from lossreg.training.seeds import forked_generators
 
@@ -90,17 +92,17 @@ def check_contract(
         DataError: If the first samples cannot be read.
     """
     fitting = _fitting(data, losses, component)
-    if component is not None and data.task == "regression":
-        if component.target == "index":
-            raise mismatch(f"the loss takes class indices, but the targets are numbers to predict. {fitting}")
-        if component.input in ("probabilities", "log_probabilities"):
-            raise mismatch(f"the loss takes {component.input}, which a regression does not have. {fitting}")
+    unfit = None if component is None else misfit(component, data.task)
+    if unfit is not None:
+        raise mismatch(f"{unfit}. {fitting}")
+    if objective.adapter.target == "one_hot" and getattr(objective.adapter.criterion, "log_target", False):
+        raise mismatch("the loss takes logarithms (log_target=True), which the zeros of one-hot targets do not have")
     inputs, targets = splits["train"].head(plan.largest)
     with forked_generators(), torch.enable_grad():
         probe, is_copy = _copy(objective)
         output = _forward(probe, inputs, mismatch)
         _check_shapes(output, targets, data, mismatch)
-        classes = None if data.task == "regression" else output.shape[1]
+        classes = output.shape[1] if has_indices(data.task) else None
         for split in splits.values():
             try:
                 split.expect(classes, objective.adapter.ignore_index)
@@ -161,12 +163,8 @@ def _of_several(probe: Objective, output: Tensor, targets: Tensor, split: Split)
 
 def _fitting(data: Data, losses: Registry[Loss, Any], failed: Loss | None) -> str:
     """A sentence on the losses for a task, but the one that it is said of."""
-    usable = [entry for entry in losses.entries if entry.component.deprecated is None]
-    known = [entry for entry in usable if entry.component is not failed]
-    if data.task == "regression":
-        known = [e for e in known if e.component.target == "dense" and e.component.input in ("any", "logits")]
-    else:
-        known = [e for e in known if e.component.target == "index"]
+    usable = [entry for entry in losses.declared if entry.component.deprecated is None]
+    known = [entry for entry in usable if entry.component is not failed and is_for(entry.component, data.task)]
     return f"Losses that fit: {', '.join(sorted(map(losses.short_name, known)))}"
 
 
@@ -231,7 +229,7 @@ def _copy(objective: Objective) -> tuple[Objective, bool]:
 
 def _check_shapes(output: Tensor, targets: Tensor, data: Data, mismatch: Mismatch, which: str = "") -> None:
     shapes = f"the model gives {_shape(output)} for targets {_shape(targets)}{which}"
-    if data.task == "regression":
+    if not has_indices(data.task):
         if output.shape != targets.shape:  # torch would broadcast (N, 1) and (N,) to (N, N)
             raise mismatch(f"{shapes}; they must be of one shape{_shape_hint(output, targets)}")
         return
@@ -263,8 +261,8 @@ def _dtypes(output: Tensor, targets: Tensor) -> str:
 
 def _value(adapter: LossAdapter, output: Tensor, targets: Tensor, mismatch: Mismatch, fitting: str) -> Tensor:
     shapes = f"output {_shape(output)} and target {_shape(targets)}"
-    if adapter.target == "one_hot":
-        shapes += f" as one-hot {_shape(output)}"
+    if adapter.target != "unchanged":
+        shapes += f" as {adapter.target.replace('_', '-')} {_shape(output)}"
     try:
         with warnings.catch_warnings():
             # torch only warns before it broadcasts (N, 1) with (N,) to (N, N).

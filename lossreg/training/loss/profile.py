@@ -12,6 +12,7 @@ from torch import Tensor
 from lossreg.errors import ConfigError, describe_error
 from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
 from lossreg.training.loss.adapter import LossAdapter, adapt
+from lossreg.training.loss.fitting import check_fed
 
 if TYPE_CHECKING:
     from lossreg.components import Loss
@@ -53,10 +54,11 @@ def profile_loss(resolved: ResolvedComponent[Loss]) -> LossProfile:
     """
     component = resolved.entry.component
     label = resolved.entry.id
+    check_fed(component, label)
     if component.target == "any":
         raise ConfigError(
             f"loss {label} takes the targets of its data set as they are (target=any), so there is no input to draw it "
-            "over; --plot draws losses that declare target=index or target=dense"
+            "over; --plot draws losses that declare another target, such as index or dense"
         )
     is_number = component.target == "dense" and component.input == "any"
     criterion = resolved.build(runtime={"num_classes": 2, "out_features": 1})

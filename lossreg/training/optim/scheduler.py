@@ -14,7 +14,7 @@ from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.build import ResolvedComponent
 from lossreg.registry.nested import interval_of, monitor_of
-from lossreg.training.choosing import instead_of, watched
+from lossreg.training.choosing import BY_NAME, Directions, check_direction, gets_greater, instead_of, watched
 from lossreg.training.optim.given import make
 from lossreg.training.optim.optimizer import OptimizerPlan, check_step
 from lossreg.training.optim.stand_ins import stand_ins_of
@@ -39,12 +39,14 @@ class Stepping:
         monitor: The metric that its step takes, or None.
         epochs: Epochs of the run.
         steps_per_epoch: Steps of the optimizer in each.
+        better: `higher` or `lower`, whichever values of that metric are better; None without one.
     """
 
     interval: Interval
     monitor: str | None
     epochs: int
     steps_per_epoch: int
+    better: str | None = None
 
     @property
     def span(self) -> int:
@@ -58,6 +60,7 @@ def choose_stepping(
     metrics: Sequence[str],
     epochs: int,
     steps_per_epoch: int,
+    directions: Directions = BY_NAME,
 ) -> Stepping:
     """Decides from what a scheduler declares, and from the settings, when it steps.
 
@@ -67,6 +70,7 @@ def choose_stepping(
         metrics: The metrics of an epoch's row.
         epochs: Epochs of the run.
         steps_per_epoch: Steps of the optimizer in each.
+        directions: Which values of the metrics are better that the run names.
 
     Raises:
         ConfigError: If the run does not have what the scheduler asks for.
@@ -87,8 +91,11 @@ def choose_stepping(
             f"scheduler {component.name} follows {monitor}, which there is once an epoch; leave scheduler_interval "
             "(--sched-interval) out"
         )
-    own: Interval = "epoch" if monitor is not None else interval_of(choice.resolved)
-    return Stepping(requested or own, monitor, epochs, steps_per_epoch)
+    if monitor is None:
+        return Stepping(requested or interval_of(choice.resolved), None, epochs, steps_per_epoch)
+    check_direction(f"scheduler {component.name}", monitor, directions)
+    better = "higher" if gets_greater(monitor, directions) else "lower"
+    return Stepping(requested or "epoch", monitor, epochs, steps_per_epoch, better)
 
 
 def _check_interval(value: Any) -> None:

@@ -10,6 +10,7 @@ import attrs
 import torch
 
 from lossreg.errors import ConfigError
+from lossreg.training.choosing import BY_NAME, Directions
 from lossreg.training.optim.joint import JointOptimizer
 from lossreg.training.optim.optimizer import OptimizerPlan
 from lossreg.training.optim.scheduler import (
@@ -56,7 +57,9 @@ class PlannedSchedule:
 
     def runtime(self, plan: OptimizerPlan) -> Mapping[str, Any]:
         """Runtime name -> value for this scheduler."""
-        return {**plan.runtime, "interval": self.stepping.interval, "span": self.stepping.span}
+        stepping = self.stepping
+        better = {} if stepping.better is None else {"monitor_better": stepping.better}
+        return {**plan.runtime, "interval": stepping.interval, "span": stepping.span, **better}
 
     def of(self, plan: OptimizerPlan) -> str:
         """The optimizers whose rates it moves, for a person."""
@@ -69,6 +72,7 @@ def plan_schedules(
     stepping: Stepping,
     requested: Interval | None,
     metrics: Sequence[str],
+    directions: Directions = BY_NAME,
 ) -> list[PlannedSchedule]:
     """Decides which scheduler moves which rates: an optimizer's own, and that of the run those that have none.
 
@@ -78,6 +82,7 @@ def plan_schedules(
         stepping: When it steps.
         requested: The interval that the settings ask for, or None.
         metrics: The metrics of an epoch's row.
+        directions: Which values of the metrics are better that the run names.
 
     Returns:
         First the schedule of the run, then those of single optimizers.
@@ -97,7 +102,9 @@ def plan_schedules(
     return [
         PlannedSchedule(choice, stepping, following),
         *(
-            PlannedSchedule(scheduler, choose_stepping(scheduler, requested, metrics, epochs, steps), (place,))
+            PlannedSchedule(
+                scheduler, choose_stepping(scheduler, requested, metrics, epochs, steps, directions), (place,)
+            )
             for place, scheduler in own.items()
         ),
     ]

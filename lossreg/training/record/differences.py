@@ -33,7 +33,8 @@ def differences(file: object, then: Mapping[str, Any], now: Mapping[str, Any]) -
         yield f"{file} was made {before}, this run is {here}: the weights may differ"
     yield from _other_initial_weights(file, then, now)
     if not changed & {"data", "validate", "seed", "limit_train", "limit_test"} and "data" not in now["objects"]:
-        yield from other_samples(file, then, now)
+        changed_files = list(other_files(file, then, now))
+        yield from changed_files or other_samples(file, then, now)
 
 
 def other_facts(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -78,6 +79,17 @@ def _other_initial_weights(file: object, then: Mapping[str, Any], now: Mapping[s
         moved = before.get("file") != here["file"]
         what = f"{_text(here['file'])} instead of {_text(before.get('file'))}" if moved else _text(here["file"])
         yield f"{file} began with other weights (init_from) than are in {what} now: the weights may differ"
+
+
+def other_files(file: object, then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """One sentence for each file of the data set that has changed since a past run."""
+    was = _at(then, ("source", "files"))
+    files = [one for one in was if isinstance(one, Mapping)] if isinstance(was, list) else []
+    before = {_text(one.get("path")): one.get("sha256") for one in files}
+    for one in _at(now, ("source", "files")) or ():
+        sha256 = before.get(_text(one["path"]))
+        if sha256 is not None and sha256 != one["sha256"]:
+            yield f"{one['path']} has changed since {file}: the samples are others"
 
 
 def other_samples(file: object, then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from lossreg.streams import ForgivingStream
 from lossreg.training.display.run_view import RunView
 from lossreg.training.display.terminal import open_area
+from lossreg.training.results import notes_of
 from lossreg.values import printable
 
 if TYPE_CHECKING:
@@ -46,9 +47,11 @@ class Progress:
             f"precision {precision.name} ({precision.reason}); {split.loader} samples ({split.reason}); "
             f"{layout.name} ({layout.reason}){together}"
         )
+        for note in notes_of(parts.samples.data.source):
+            self._line(note)
         if run.step:
             self._line(f"going on at epoch {run.epoch}, after step {run.step}")
-        self._view = RunView(run.spec.epochs, plan.steps, len(split), done=run.step)
+        self._view = RunView(run.spec.epochs, plan.steps, len(split), done=run.step, named=[*parts.measures])
         self._area = open_area(self._stream, self._view.draw)
 
     def lossreg_logged(self, run: Run, record: Mapping[str, Any]) -> None:

@@ -30,7 +30,9 @@ SETTINGS = tuple(field.name for field in attrs.fields(RunSpec))
 #: Metrics that are known without a run that has them.
 METRICS = tuple(
     f"{split}_{what}"
-    for what, split in itertools.product(("accuracy", "mean_absolute_error", "loss"), ("test", "validation", "train"))
+    for what, split in itertools.product(
+        ("accuracy", "label_accuracy", "mean_absolute_error", "loss"), ("test", "validation", "train")
+    )
 )
 _WORDS = {"when": "created", "started": "created", "dir": "directory", "name": "directory", "run": "directory"}
 _TEXTS = {"status", "directory", "device", "chosen_on", "reason", *COMPONENT_FIELDS}

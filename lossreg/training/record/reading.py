@@ -44,7 +44,7 @@ STATUSES = ("running", "finished", "stopped", "failed", "interrupted")
 ENDED = ("finished", "stopped")  # the statuses of a run that came to an end of its own
 _FIELDS = frozenset(
     b"format status reason stopped_by objects spec versions device started seconds epochs_done best_epoch "
-    b"chosen_on metrics command".split()
+    b"chosen_on metrics measures command".split()
 )
 _FIELDS_AND_PARAMS = _FIELDS | {b"components"}
 LOST = "lost"  # the status of a run that run.json calls running, and whose process is gone
@@ -73,6 +73,8 @@ class RunSummary:
         seconds: From the start of the run until run.json was written; None if that is not known.
         reason: Why it failed, was stopped or is lost; else None.
         command: The command line, if it was recorded.
+        directions: Measure (`f1`, of `test_f1`) -> `higher` or `lower`, whichever is better, or None if neither is; of
+            the metrics that the run named.
         built: Component -> its part of run.json, with the parameters it was built with; nothing of it is checked.
             Empty in a summary that was read without parameters.
     """
@@ -93,6 +95,7 @@ class RunSummary:
     seconds: float | None
     reason: str | None
     command: str | None
+    directions: Mapping[str, str | None]
     built: Mapping[str, Mapping[str, Any]] = attrs.field(repr=False)
 
     def param(self, field: str, name: str) -> str | None:
@@ -249,6 +252,7 @@ def _summary(place: Path, content: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": seconds if seconds is not None and seconds >= 0 else None,
         "reason": reason,
         "command": _command(content.get("command")),
+        "directions": _directions(content.get("measures")),
         "built": built_components(content),
     }
 
@@ -299,6 +303,16 @@ def _add_row(line: bytes, rows: Mapping[str, list[dict[str, Any]]]) -> bool:
         return False
     rows[kind].append(to_row(row))
     return True
+
+
+def _directions(value: Any) -> dict[str, str | None]:
+    """Which values of a metric are better; what is not told so counts as neither."""
+    told = {
+        one_line(name): measure.get("better")
+        for name, measure in (value.items() if isinstance(value, dict) else ())
+        if isinstance(measure, dict)
+    }
+    return {name: better if better in ("higher", "lower") else None for name, better in told.items()}
 
 
 def _command(value: Any) -> str | None:

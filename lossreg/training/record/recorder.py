@@ -42,12 +42,14 @@ class Resumed:
         metrics_bytes: How much of metrics.jsonl is kept.
         history: When and where it went on each time, this one included, for run.json.
         row: The row of the last epoch that was recorded, or None.
+        from_data: Field -> its spec as it was asked for, and with the numbers that were computed for it.
     """
 
     started: str
     metrics_bytes: int
     history: Sequence[Mapping[str, Any]]
     row: Mapping[str, Any] | None = None
+    from_data: Mapping[str, tuple[str, Any]] = attrs.field(factory=dict)
 
 
 def now() -> str:
@@ -84,6 +86,9 @@ class Recorder:
         self._is_kept = True
         self._started = now() if resumed is None else resumed.started
         self._facts = {**parts.describe(), "process": this_process(), "launch": launch_id(), "command": command}
+        for field, (asked, numbers) in ({} if resumed is None else resumed.from_data).items():
+            if self._facts["spec"].get(field) == numbers:  # nothing is computed again
+                self._facts["from_data"][field] = asked
 
     def lossreg_run_started(self, run: Run) -> None:
         """Writes run.json and opens metrics.jsonl.

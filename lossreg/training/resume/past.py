@@ -14,9 +14,9 @@ from lossreg.checkpoints.folder import Checkpoint, CheckpointFolder
 from lossreg.checkpoints.manifest import MANIFEST
 from lossreg.durations import seconds_of
 from lossreg.errors import ConfigError
-from lossreg.run_spec import CHANGEABLE, COMPONENT_FIELDS, RunSpec
+from lossreg.run_spec import CHANGEABLE, RunSpec
 from lossreg.training.hardware.launcher import launch_id
-from lossreg.training.record.differences import other_facts, other_samples, other_versions
+from lossreg.training.record.differences import other_facts, other_files, other_samples, other_versions
 from lossreg.training.record.directory import CHECKPOINTS, RunDirectory, absolute_path
 from lossreg.training.record.files import to_count, to_number
 from lossreg.training.record.metrics_file import METRICS, read_rows
@@ -64,11 +64,14 @@ class Resumption:
         facts = self.checkpoint.facts
         before = self.content.get("resumed")
         history = [one for one in before if isinstance(one, dict)] if isinstance(before, list) else []
+        asked = self.content.get("from_data")
+        words = {field: one for field, one in asked.items() if isinstance(one, str)} if isinstance(asked, dict) else {}
         return Resumed(
             started=str(self.content.get("started")),
             metrics_bytes=facts["metrics_bytes"],
             history=[*history, {"at": now(), "step": facts["step"], "checkpoint": self.checkpoint.path.name}],
             row=self.rows[-1] if self.rows else None,
+            from_data={field: (one, self.record.spec.get(field)) for field, one in words.items()},
         )
 
 
@@ -187,8 +190,7 @@ def _differences(record: RunRecord, spec: RunSpec) -> list[str]:
     then, now_ = RunSpec.from_mapping(named, str(record.file)), dict(spec.items())
     found = []
     for key, was in then.items():
-        is_object = key in record.objects
-        if key not in CHANGEABLE and was != now_[key] and not (is_object and key in COMPONENT_FIELDS):
+        if key not in CHANGEABLE and was != now_[key] and key not in record.objects:
             found.append(f"{key} was {_text(was)} and is {_text(now_[key])}")
     return found
 
@@ -217,7 +219,7 @@ def _other_data(content: Mapping[str, Any], facts: Mapping[str, Any]) -> list[st
         for key, value in now_.items()
         if key in then and then[key] != value
     ]
-    found += other_samples("the run", content, facts)
+    found += [*other_files("the run's beginning", content, facts)] or other_samples("the run", content, facts)
     was, is_ = content.get("validation"), facts["validation"]
     if isinstance(was, dict) and is_ is not None and was.get("digest") != is_["digest"]:
         found.append("the validation split has other samples")

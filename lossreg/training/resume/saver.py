@@ -137,13 +137,17 @@ class Saver:
             return
         value = None if self._metric is None else session.row[self._metric]
         value = session.run.parts.processes.broadcast_object(value)
-        is_best = self._metric is not None and is_better(self._metric, value, worst(self._metric, session.best))
+        is_best = self._metric is not None and self._is_better(session, self._metric, value)
         if is_best:
             session.best = value
         assert self._every is not None  # noqa: S101  # it is on
         is_due = self._every.unit == "epochs" and session.epochs_done % self._every.count == 0
         if is_due or is_last or is_best or self._agenda.save or self._agenda.signal is not None:
             self.save(session, is_best=is_best)
+
+    def _is_better(self, session: Session, metric: str, value: float | None) -> bool:
+        directions = session.run.parts.choices.directions
+        return is_better(metric, value, worst(metric, session.best, directions), directions)
 
     def save(self, session: Session, *, is_best: bool = False) -> None:
         """Writes a checkpoint, unless there is one of this moment.

@@ -21,6 +21,7 @@ from lossreg.checkpoints.reading import read_json
 from lossreg.checkpoints.tensors import DTYPES
 from lossreg.checkpoints.tree import Codec, decode, encode, why_not_plain
 from lossreg.errors import StateError
+from tests.table import for_each
 
 
 class Colour(enum.Enum):
@@ -42,7 +43,7 @@ def back(tree: Any, like: Any = None) -> Any:
     return decode(read_json(json.dumps(value, allow_nan=False).encode()), tensors, like)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "value",
     [
         *(None, True, False, 0, -5, 1 << 63, -(1 << 200), 0.1, 5e-324, "", "naïve \ud800", b"", b"\x00\xff"),
@@ -69,7 +70,7 @@ def test_plain_data_come_back(value: Any) -> None:
     assert repr(read) == repr(value)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -0.0, 0.0, 1 / 3, 1.7976931348623157e308])
+@for_each("value", [math.nan, math.inf, -math.inf, -0.0, 0.0, 1 / 3, 1.7976931348623157e308])
 def test_floats_come_back_bit_by_bit(value: float) -> None:
     """Also those that JSON does not have."""
     assert struct.pack("d", back([value])[0]) == struct.pack("d", value)
@@ -88,8 +89,8 @@ def test_a_queue_keeps_its_length() -> None:
     assert read == deque([2, 3])
 
 
-@pytest.mark.parametrize("name", ["float32", "float64", "bfloat16", "int64", "bool", "complex64", "complex128"])
-@pytest.mark.parametrize("shape", [(), (0, 3), (5,), (2, 3, 4)])
+@for_each("name", ["float32", "float64", "bfloat16", "int64", "bool", "complex64", "complex128"])
+@for_each("shape", [(), (0, 3), (5,), (2, 3, 4)])
 def test_tensors_come_back(name: str, shape: tuple[int, ...]) -> None:
     """Values, dtype and shape."""
     tensor = torch.randn(shape, dtype=torch.float64).mul(3).to(DTYPES[name])
@@ -98,7 +99,7 @@ def test_tensors_come_back(name: str, shape: tuple[int, ...]) -> None:
     assert torch.equal(read, tensor)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "tensor",
     [
         torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last),
@@ -192,7 +193,7 @@ def test_what_is_read_has_memory_of_its_own() -> None:
     assert all(each.data_ptr() % 64 == 0 for each in read)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "array",
     [
         *(numpy.arange(6).reshape(2, 3), numpy.asfortranarray(numpy.arange(6.0).reshape(2, 3)), numpy.empty((0, 2))),
@@ -210,9 +211,7 @@ def test_numpy_arrays_come_back(array: Any) -> None:
     assert read.flags.writeable
 
 
-@pytest.mark.parametrize(
-    "value", [numpy.float64(0.1), numpy.float32(0.1), numpy.int8(-3), numpy.bool_(True), numpy.str_("a")]
-)
+@for_each("value", [numpy.float64(0.1), numpy.float32(0.1), numpy.int8(-3), numpy.bool_(True), numpy.str_("a")])
 def test_numpy_scalars_come_back(value: Any) -> None:
     """They stay what they are, since they compute in another way than Python's numbers."""
     read = back([value])[0]
@@ -264,7 +263,7 @@ def test_a_codec_makes_objects_plain() -> None:
         decode(value, tensors)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("value", "words"),
     [
         (object(), r"^optimizer\.state\.weight is a object \(builtins\), which is not plain data$"),
@@ -339,7 +338,7 @@ def test_the_deepest_state_that_is_written_can_be_read() -> None:
     assert back(tree) == tree
 
 
-@pytest.mark.parametrize(
+@for_each(
     "value",
     [
         *({"$what": 1}, {"$tensor": "none"}, {"$tensor": []}, {"$tensor": "t", "shape": [1 << 62], "stride": [0]}),

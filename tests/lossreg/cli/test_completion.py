@@ -41,7 +41,7 @@ def test_commands_are_completed(shell: str, ask: Ask) -> None:
 
 def test_all_commands_are_offered(ask: Ask) -> None:
     """With nothing typed yet, every command is offered."""
-    commands = {"run", "plan", "compare", "noise", "runs", "plot", "report", "list", "show", "plugins", "new"}
+    commands = {"run", "plan", "compare", "noise", "runs", "plot", "report", "list", "show", "plugins", "new", "schema"}
     assert set(complete(ask, "lossreg ")) == commands | {"eval", "predict", "export", "verify-resume"}
 
 
@@ -104,8 +104,8 @@ def test_paths_are_completed_by_the_shell_itself(ask: Ask) -> None:
 
 @pytest.mark.parametrize("command", ["list", "show"])
 def test_kinds_are_completed(command: str, ask: Ask) -> None:
-    """`list` and `show` are offered the six kinds."""
-    kinds = {"loss", "optimizer", "scheduler", "model", "dataset", "observer"}
+    """`list` and `show` are offered the seven kinds."""
+    kinds = {"loss", "optimizer", "scheduler", "model", "dataset", "metric", "observer"}
     assert set(complete(ask, f"lossreg {command} ")) == kinds
 
 

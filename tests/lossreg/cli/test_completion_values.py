@@ -33,7 +33,7 @@ def test_files_are_left_to_the_shell(line: str, ask: Ask) -> None:
     ("shell", "words", "values"),
     [
         ("bash", ["run", "--opt", "=", "sg"], ["sgd"]),
-        ("bash", ["run", "--model", "="], ["mlp", "mnist_cnn"]),
+        ("bash", ["run", "--loader", "="], ["auto", "resident", "dataloader"]),
         ("bash", ["run", "--opt=sg"], ["sgd"]),
         ("zsh", ["run", "--opt=sg"], ["--opt=sgd"]),
         ("fish", ["run", "--opt=sg"], ["--opt=sgd"]),

@@ -11,6 +11,7 @@ import pytest
 
 import lossreg
 from lossreg.run_spec import RUN_KEYS, SETTINGS, SYNONYMS
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -79,7 +80,7 @@ def test_a_key_of_another_tool_is_refused_with_the_one_here(
     assert [part for part in ("run.toml", *parts) if part not in outcome.err] == []
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("arguments", "part"),
     [
         ({"lr": 0.1}, 'optimizer="sgd(lr=...)"'),
@@ -130,7 +131,7 @@ def test_a_name_of_two_kinds_needs_its_kind(command_with: CommandWith, tmp_path:
     assert "both is a loss and a model; say which: show loss both" in result.stderr
 
 
-@pytest.mark.parametrize(("word", "setting"), SYNONYMS.items())
+@for_each(("word", "setting"), SYNONYMS.items())
 def test_every_synonym_means_a_setting(word: str, setting: str) -> None:
     """A word of another trainer is no setting here, and what it stands for is one."""
     assert word not in RUN_KEYS
@@ -157,7 +158,7 @@ def test_losses_that_fit_leave_out_the_one_that_failed() -> None:
     registries.losses.register("binary", "torch.nn:BCELoss", target="index", input="probabilities")
     with pytest.raises(lossreg.ContractError) as failed:
         lossreg.plan(loss="binary", registries=registries)
-    assert str(failed.value).endswith("Losses that fit: cross_entropy, dice")
+    assert str(failed.value).endswith("Losses that fit: cross_entropy, dice, multi_margin, nll")
 
 
 def test_a_plan_of_many_epochs_is_short() -> None:

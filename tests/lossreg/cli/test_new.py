@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lossreg.cli.main import main
 from lossreg.cli.new import oldest
 
 if TYPE_CHECKING:
@@ -25,12 +28,16 @@ if TYPE_CHECKING:
 
 Result = subprocess.CompletedProcess[str]
 
-KINDS = ("loss", "optimizer", "scheduler", "model", "dataset", "observer")
+KINDS = ("loss", "optimizer", "scheduler", "model", "dataset", "metric", "observer")
 FLAGS = {
     "loss": "--loss", "optimizer": "--opt", "scheduler": "--sched", "model": "--model", "dataset": "--data",
-    "observer": "--observe",
+    "metric": "--metric", "observer": "--observe",
 }  # fmt: skip
-FIELDS = {"dataset": "data", "observer": "observer.1"}  # what run.json calls a component, where that is not its kind
+FIELDS = {
+    "dataset": "data",
+    "metric": "metric.1",
+    "observer": "observer.1",
+}  # what run.json calls a component, where that is not its kind
 FILES = {
     ".gitignore",
     "README.md",
@@ -60,11 +67,18 @@ def lossreg(*arguments: str, cwd: Path, path: Path | None = None) -> Result:
     return child(sys.executable, "-P", "-m", "lossreg", *arguments, cwd=cwd, path=path)
 
 
-def new(*arguments: str, cwd: Path, path: Path | None = None) -> str:
-    """What a `lossreg new` that must succeed in silence writes to stdout."""
-    result = lossreg("new", *arguments, cwd=cwd, path=path)
-    assert (result.returncode, result.stderr) == (0, "")
-    return result.stdout
+def new(*arguments: str, cwd: Path) -> str:
+    """What a `lossreg new` that must succeed in silence writes to stdout, in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(cwd),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main(("new", *arguments))
+    assert (ended.value.code, err.getvalue()) == (0, "")
+    return out.getvalue()
 
 
 def files(folder: Path) -> set[str]:
@@ -97,7 +111,7 @@ def look(python: str, made: Path) -> Result:
     code = """
 import json, lossreg
 from lossreg.registry.registries import default
-for kind in ("loss", "optimizer", "scheduler", "model", "dataset", "observer"):
+for kind in ("loss", "optimizer", "scheduler", "model", "dataset", "metric", "observer"):
     mine = default.of(kind)["mine"]
     own = {name: p.default for name, p in mine.signature.parameters.items() if name not in mine.component.runtime_args}
     print(json.dumps([kind, mine.component.defaults, own]))
@@ -111,14 +125,46 @@ def own_tests(python: str, kind: str, made: Path) -> Result:
     return child(*pytest_command, cwd=made / f"my-{kind}", path=made / "site")
 
 
+# What torch has behind its public names is two thousand modules, which take mypy half a minute.
+BEHIND_TORCH = (
+    "torch._dynamo", "torch._inductor", "torch._functorch", "torch._export", "torch.export", "torch.distributed",
+    "torch.fx", "torch.onnx", "torch.ao", "torch.jit", "torch._refs", "torch._prims", "torch._decomp",
+    "torch._subclasses", "torch._higher_order_ops", "torch.profiler", "torch.cuda", "torch.package", "torch.nested",
+    "torch.compiler", "torch.masked", "torch.quantization", "torch._numpy", "torch._native", "torch.distributions",
+    "torch.backends", "sympy", "numpy", "matplotlib", "rich", "onnx", "torchvision",
+)  # fmt: skip
+# Each line has a type that is wrong, and that mypy would not see if it knew nothing of what the line names.
+WRONG = """
+import lossreg
+import torch
+from torch.nn import functional
+from torch.optim.optimizer import ParamsT
+
+tensor: int = torch.zeros(1)
+module: int = torch.nn.Linear(1, 1)
+parameter: int = torch.nn.Parameter(torch.zeros(1))
+function: int = functional.cross_entropy(torch.zeros(1, 2), torch.zeros(1))
+optimizer: int = torch.optim.SGD([torch.zeros(1)])
+state: int = torch.optim.SGD([torch.zeros(1)]).state_dict()
+schedule: int = torch.optim.lr_scheduler.StepLR(torch.optim.SGD([torch.zeros(1)]), 1)
+generator: int = torch.Generator()
+weights: ParamsT = 3
+dataset: int = lossreg.datasets.build("digits")
+result: int = lossreg.run()
+row: int = lossreg.Loss("mine", "mine:Mine", target="index")
+""".strip()
+
+
 def typed(folder: Path, cache: Path) -> Result:
     """Checks the types of new distributions of all kinds at once: torch is read once, modules need other names.
 
     With a cache that the next session of tests finds: what mypy knows of torch takes it most of its time.
     """
-    for kind in KINDS:
-        new(f"my-{kind}", "--kind", kind, "--component", f"typed_{kind}", cwd=folder)
-    return child(sys.executable, "-m", "mypy", "--strict", "--cache-dir", cache, ".", cwd=folder)
+    (folder / "wrong.py").write_text(WRONG)
+    unread = [f"[mypy-{name}.*]\nfollow_imports = skip\nfollow_imports_for_stubs = True" for name in BEHIND_TORCH]
+    (folder / "mypy.ini").write_text("\n".join(["[mypy]\nstrict = True", *unread]))
+    options = ("--config-file", "mypy.ini", "--cache-dir", cache)
+    return child(sys.executable, "-m", "mypy", *options, ".", cwd=folder)
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +173,12 @@ def jobs(
 ) -> Iterator[dict[str, Future[Result]]]:
     """The long child processes, side by side."""
     assert pytestconfig.cache is not None
+    to_type = tmp_path_factory.mktemp("typed")
+    for kind in KINDS:
+        new(f"my-{kind}", "--kind", kind, "--component", f"typed_{kind}", cwd=to_type)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         started = {
-            "types": pool.submit(typed, tmp_path_factory.mktemp("typed"), pytestconfig.cache.mkdir("mypy")),
+            "types": pool.submit(typed, to_type, pytestconfig.cache.mkdir("mypy")),
             "run": pool.submit(run_by_name, warm_python, made),
             "look": pool.submit(look, warm_python, made),
             **{kind: pool.submit(own_tests, warm_python, kind, made) for kind in KINDS},
@@ -229,10 +278,12 @@ def test_its_own_tests_and_its_doctest_pass(jobs: dict[str, Future[Result]], kin
 
 
 def test_mypy_finds_nothing(jobs: dict[str, Future[Result]]) -> None:
-    """`mypy --strict` has nothing to say about any kind, tests included."""
+    """`mypy --strict` has nothing to say about any kind, tests included, and finds each wrong type beside them."""
     result = jobs["types"].result()
-    assert result.returncode == 0, result.stdout
-    assert f"no issues found in {4 * len(KINDS)} source files" in result.stdout
+    *found, last = result.stdout.splitlines()
+    wrong = [number for number, line in enumerate(WRONG.splitlines(), 1) if " = " in line]
+    assert [line.split(": ")[:2] for line in found] == [[f"wrong.py:{number}", "error"] for number in wrong]
+    assert last == f"Found {len(wrong)} errors in 1 file (checked {4 * len(KINDS) + 1} source files)"
 
 
 def test_ruff_finds_nothing(tmp_path: Path) -> None:
@@ -283,7 +334,7 @@ def test_the_readme_sets_a_parameter_that_is_there(made: Path, jobs: dict[str, F
     """The README sets a parameter that the component has, to another value than the default."""
     readme = (made / f"my-{kind}" / "README.md").read_text(encoding="utf-8")
     flag = FLAGS[kind]
-    way = r'"mine\((\w+)=([\d.]+)\)"' if kind == "observer" else rf"mine {flag}\.(\w+) ([\d.]+)"
+    way = r'"mine\((\w+)=([\d.]+)\)"' if kind in ("metric", "observer") else rf"mine {flag}\.(\w+) ([\d.]+)"
     match = re.search(rf"^lossreg run {flag} {way}$", readme, re.MULTILINE)
     assert match is not None
     assert looked(jobs, kind)[0][match[1]] != float(match[2])
@@ -443,7 +494,9 @@ def test_a_plugin_s_name_that_another_distribution_has_is_refused(made: Path, tm
 
 def test_what_is_installed_can_be_written_again(made: Path, tmp_path: Path) -> None:
     """A plugin's distribution may be started afresh elsewhere; its own component does not count as another's."""
-    assert "lossreg run --loss mine\n" in new("My_Loss", cwd=tmp_path, path=made / "site")
+    result = lossreg("new", "My_Loss", cwd=tmp_path, path=made / "site")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "lossreg run --loss mine\n" in result.stdout
 
 
 @pytest.mark.parametrize("there", ["file", "folder", "empty folder", "link to nothing"])

@@ -69,9 +69,9 @@ def test_a_name_that_the_encoding_lacks_is_no_error(monkeypatch: pytest.MonkeyPa
     assert b"a\\u2192\\u2603" in shown or "a→☃".encode() in shown  # click writes UTF-8 where it is ASCII
 
 
-def test_closed_descriptors_end_no_run(tmp_path: Path) -> None:
+def test_closed_descriptors_end_no_run(warm_python: str, tmp_path: Path) -> None:
     """`<&- >&- 2>&-`: the run is finished, with exit code 0, and no file of the run takes a descriptor's place."""
-    command = f"exec {sys.executable} -m lossreg {' '.join(RUN)} <&- >&- 2>&-"
+    command = f"exec {warm_python} -m lossreg {' '.join(RUN)} <&- >&- 2>&-"
     result = subprocess.run(["bash", "-c", command], cwd=tmp_path, check=False)
     assert result.returncode == 0
     assert json.loads((tmp_path / "out" / "run.json").read_text())["status"] == "finished"

@@ -41,7 +41,7 @@ def refused(command: Command, line: str, *parts: str) -> Outcome:
     return outcome
 
 
-KINDS = "loss, optimizer, scheduler, model, dataset, observer"
+KINDS = "loss, optimizer, scheduler, model, dataset, metric, observer"
 
 
 @pytest.mark.parametrize("verb", ["run", "plan"])
@@ -597,11 +597,15 @@ def test_a_value_that_the_factory_refuses_is_refused_with_its_reason(
     [
         (
             "run --data diabetes --loss cross_entropy",
-            ("model mlp, loss cross_entropy and data set diabetes do not fit", "class indices", "Losses that fit: l1"),
+            (
+                "model mlp, loss cross_entropy and data set diabetes do not fit",
+                "class indices",
+                "Losses that fit: huber, l1",
+            ),
         ),
         (
             "run --data diabetes --loss dice",
-            ("model mlp, loss dice and data set diabetes do not fit", "class indices", "Losses that fit: l1"),
+            ("model mlp, loss dice and data set diabetes do not fit", "class indices", "Losses that fit: huber, l1"),
         ),
         (
             "run --data diabetes --model mnist_cnn",
@@ -633,7 +637,11 @@ def test_a_value_that_the_factory_refuses_is_refused_with_its_reason(
         ),
         (
             "plan --data diabetes --loss cross_entropy",
-            ("model mlp, loss cross_entropy and data set diabetes do not fit", "class indices", "Losses that fit: l1"),
+            (
+                "model mlp, loss cross_entropy and data set diabetes do not fit",
+                "class indices",
+                "Losses that fit: huber, l1",
+            ),
         ),
         (
             "plan --loss l1 --loss.reduction none",

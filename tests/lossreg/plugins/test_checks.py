@@ -35,6 +35,8 @@ FAILURES = {
     "claims-module": "the module lossreg_builtin.plugin belongs to lossreg itself",
 }
 
+BUILTIN = sorted(entry.name for entry in lossreg.load_registries(allow=[]).losses.values())
+
 
 @pytest.mark.parametrize(("distribution", "reason"), FAILURES.items())
 def test_a_faulty_plugin_costs_one_line_and_itself(
@@ -43,7 +45,7 @@ def test_a_faulty_plugin_costs_one_line_and_itself(
     """A faulty plugin is one warning line that says who and why; everything else works and is listed."""
     with caplog.at_level(logging.WARNING):
         registries = load_with(install(distribution, "good-losses"))
-    assert registries.losses.names() == ["cross_entropy", "dice", "focal", "l1", "mse"]
+    assert registries.losses.names() == sorted([*BUILTIN, "focal"])
     (line,) = caplog.messages
     assert f"({distribution} 1.0) failed to load: " in line
     assert reason in line
@@ -72,7 +74,7 @@ def test_the_command_lists_what_works_and_warns_of_every_fault(install: Install,
     """With all faulty plugins installed, `lossreg list` has one line on stderr for each, and lists all others."""
     result = command_with("list", "loss", "--json", path=install(*FAILURES, "good-losses"))
     assert result.returncode == 0
-    assert [row["name"] for row in json.loads(result.stdout)] == ["cross_entropy", "dice", "l1", "mse", "focal"]
+    assert [row["name"] for row in json.loads(result.stdout)] == [*BUILTIN, "focal"]
     lines = result.stderr.splitlines()
     assert len(lines) == len(FAILURES)
     for distribution, reason in FAILURES.items():

@@ -45,7 +45,7 @@ def test_the_doctor_finds_nothing_wrong_with_a_good_plugin(
     result = command_with("plugins", "doctor", "all", "--json", path=install("all-kinds"), cwd=tmp_path)
     assert result.returncode == 0
     (finding,) = json.loads(result.stdout)
-    assert [part["problem"] for part in (*finding["hooks"], *finding["components"])] == [None] * 11
+    assert [part["problem"] for part in (*finding["hooks"], *finding["components"])] == [None] * 13
 
 
 def test_the_doctor_knows_no_stranger(command_with: CommandWith, tmp_path: Path) -> None:

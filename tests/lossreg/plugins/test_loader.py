@@ -48,12 +48,13 @@ def test_the_command_trains_with_what_another_distribution_offers(
 
 
 def test_components_of_all_kinds_train_together(install: Install, load_with: LoadWith, tmp_path: Path) -> None:
-    """Loss, optimizer, scheduler, model, data set and run hook of one distribution work in one run."""
+    """Loss, optimizer, scheduler, model, data set, metric and run hook of one distribution work in one run."""
     record = trained(
         tmp_path, loss="brier", optimizer="sign_sgd(lr=0.1)", scheduler="all.cosine", data="corners", epochs=60,
-        registries=load_with(install("all-kinds")),
+        metrics=["hits"], registries=load_with(install("all-kinds")),
     )  # fmt: skip
     assert record["metrics"]["test_accuracy"] == 1.0
+    assert record["metrics"]["test_hits"] == 4
     assert record["contract"]["input"] == "softmax"
     assert record["components"]["scheduler"]["params"]["T_max"] == 60
     assert record["components"]["model"]["params"] == {"in_features": 2, "out_features": 2}

@@ -9,6 +9,7 @@ import pytest
 from lossreg.errors import ParameterError
 from lossreg.registry.annotations import MISSING, accepts, plain_types
 from lossreg.registry.parameters import Parameter
+from tests.table import for_each
 
 
 @pytest.mark.parametrize("value", [False, "always", 1])
@@ -24,10 +25,10 @@ def test_a_literal_takes_what_it_lists(value: object) -> None:
     assert Parameter("fused", Literal[True, "auto"], MISSING).check(value, "sgd") is value
 
 
-@pytest.mark.parametrize(
+@for_each(
     "annotation", [bool, int, float, str, float | None, int | str, Literal[1, "x"], list[int], Any, MISSING, object]
 )
-@pytest.mark.parametrize("value", [True, False, 0, -3, 10**30, 0.5, float("inf"), "", "text"])
+@for_each("value", [True, False, 0, -3, 10**30, 0.5, float("inf"), "", "text"])
 def test_a_plain_type_is_one_of_which_every_value_fits(annotation: Any, value: object) -> None:
     """Where a type counts as plain, the full check accepts the value, too."""
     assert type(value) not in plain_types(annotation) or accepts(annotation, value)

@@ -19,6 +19,7 @@ from lossreg.errors import ParameterError, SpecError, UnknownParameterError
 from lossreg.registry.annotations import MISSING, accepts
 from lossreg.registry.parameters import Parameter, Signature
 from lossreg.spec import ComponentSpec
+from tests.table import for_each
 
 SPEC = ComponentSpec("dice", {"smooth": 1})
 
@@ -112,7 +113,7 @@ def test_annotations_that_are_text_are_evaluated() -> None:
     assert parameters["path"].annotation == Path | None
 
 
-@pytest.mark.parametrize(
+@for_each(
     "annotation",
     ["NotImported", "NotImported | None", "torch.no_such_thing", "int[3]", "batch channels", "{}['x']"],
 )
@@ -396,19 +397,19 @@ def case(annotation_and_value: object) -> str:
     return " ".join(text.split())[:40]
 
 
-@pytest.mark.parametrize(("annotation", "value"), FITS, ids=case)
+@for_each(("annotation", "value"), FITS, ids=case)
 def test_a_value_that_fits_is_accepted(annotation: Any, value: object) -> None:
     """A value of the annotated type is accepted; an annotation that is not understood accepts everything."""
     assert accepts(annotation, value)
 
 
-@pytest.mark.parametrize(("annotation", "value"), FITS_NOT, ids=case)
+@for_each(("annotation", "value"), FITS_NOT, ids=case)
 def test_a_value_that_does_not_fit_is_not_accepted(annotation: Any, value: object) -> None:
     """A value of another type is not accepted; a boolean is not a number, and text is no sequence."""
     assert not accepts(annotation, value)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("default", "good", "bad"),
     [
         (0.5, [1, 2.5], [True, "0.5", None]),
@@ -432,7 +433,7 @@ def test_without_an_annotation_the_default_says_what_fits(
             parameter.check(value, "c")
 
 
-@pytest.mark.parametrize("annotation", [float, int, str, (int, float), [int], 5], ids=case)
+@for_each("annotation", [float, int, str, (int, float), [int], 5], ids=case)
 def test_none_fits_where_none_is_the_default(annotation: Any) -> None:
     """A parameter whose default is None takes None, whatever its annotation says."""
     assert Parameter("x", annotation, None).check(None, "c") is None
@@ -441,7 +442,7 @@ def test_none_fits_where_none_is_the_default(annotation: Any) -> None:
 # Checking
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("annotation", "value"),
     [(float, "fast"), (float, True), (int, 1.5), (bool, 1), (str, 5), (Literal["mean", "sum"], "max")],
     ids=case,
@@ -463,18 +464,18 @@ def test_a_bare_word_where_text_belongs_is_told_to_be_quoted() -> None:
         Parameter("reduction", str, "mean").check(ComponentSpec("sum"), "dice")
 
 
-@pytest.mark.parametrize("value", [1, 2.5, "x", None, (1, 2), SPEC], ids=case)
+@for_each("value", [1, 2.5, "x", None, (1, 2), SPEC], ids=case)
 def test_a_value_that_fits_comes_back_as_it_is(value: object) -> None:
     """Check gives back the very value, unless a tensor is to be made of it."""
     assert Parameter("x", Any, MISSING).check(value, "c") is value
 
 
-@pytest.mark.parametrize(
+@for_each(
     "annotation",
     [torch.Tensor, torch.Tensor | None, float | torch.Tensor],
     ids=str,
 )
-@pytest.mark.parametrize("value", [[0.5, 2.0], (0.5, 2.0), [[0.5], [2.0]]], ids=repr)
+@for_each("value", [[0.5, 2.0], (0.5, 2.0), [[0.5], [2.0]]], ids=repr)
 def test_a_list_for_a_tensor_becomes_a_tensor(annotation: Any, value: Any) -> None:
     """A list of numbers for a tensor parameter becomes the tensor of these numbers."""
     made = Parameter("weight", annotation, MISSING).check(value, "c")
@@ -528,7 +529,7 @@ def test_a_list_of_lists_for_several_tensors_is_not_one_tensor(annotation: Any) 
 # Reading from a command line
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("annotation", "text", "value"),
     [
         (float, "0.1", 0.1),
@@ -554,7 +555,7 @@ def test_a_literal_is_read_where_one_fits(annotation: Any, text: str, value: obj
     assert repr(Parameter("x", annotation, MISSING).read(text, "c")) == repr(value)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     [
         "mean",
@@ -572,13 +573,13 @@ def test_a_literal_is_read_where_one_fits(annotation: Any, text: str, value: obj
         "a" * 20_000,
     ],
 )
-@pytest.mark.parametrize("annotation", [str, Path, str | Path, str | Callable[[int], float]], ids=case)
+@for_each("annotation", [str, Path, str | Path, str | Callable[[int], float]], ids=case)
 def test_a_parameter_for_text_keeps_the_text(annotation: Any, text: str) -> None:
     """A parameter annotated str or Path keeps the text as it was written, whatever it looks like."""
     assert Parameter("x", annotation, MISSING).read(text, "c") == text
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("annotation", "text", "value"),
     [
         (str | None, "none", None),
@@ -596,17 +597,15 @@ def test_a_parameter_for_text_or_another_type_takes_the_literal_that_fits(
     assert repr(Parameter("x", annotation, MISSING).read(text, "c")) == repr(value)
 
 
-@pytest.mark.parametrize("annotation", [float, int, float | None, tuple[float, float]], ids=case)
-@pytest.mark.parametrize(
-    "text", ["fast", "true", "'1'", "epoch // 2", "[True, True]", "", "dice(smooth=1)", "['a', 'b']"]
-)
+@for_each("annotation", [float, int, float | None, tuple[float, float]], ids=case)
+@for_each("text", ["fast", "true", "'1'", "epoch // 2", "[True, True]", "", "dice(smooth=1)", "['a', 'b']"])
 def test_text_or_a_boolean_where_a_number_belongs_is_an_error(annotation: Any, text: str) -> None:
     """A text or a boolean where numbers belong is a ParameterError."""
     with pytest.raises(ParameterError):
         Parameter("x", annotation, MISSING).read(text, "c")
 
 
-@pytest.mark.parametrize("text", ["1", "0", "yes", "on", "'true'"])
+@for_each("text", ["1", "0", "yes", "on", "'true'"])
 def test_a_boolean_is_true_or_false(text: str) -> None:
     """A number or another word where a boolean belongs is a ParameterError."""
     with pytest.raises(ParameterError):

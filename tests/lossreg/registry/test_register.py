@@ -103,7 +103,9 @@ def test_a_function_without_fields_takes_the_targets_as_they_are(
     def plain_loss(a, b):  # type: ignore[no-untyped-def]  # as a notebook has it
         return functional.cross_entropy(a, b) if b.dtype is torch.int64 else functional.mse_loss(a, b)
 
-    assert registries.losses["plain"].component.contract() == {"target": "any", "input": "any", "averages": None}
+    assert registries.losses["plain"].component.contract() == {
+        "target": "any", "input": "any", "averages": None, "takes": ("input", "target"), "data_values": {},
+    }  # fmt: skip
     for data, builtin in (("digits", "cross_entropy"), ("diabetes", "mse")):
         mine = lossreg.run(loss="plain", data=data, registries=registries, out=tmp_path / data, **SHORT)
         theirs = lossreg.run(loss=builtin, data=data, registries=registries, out=tmp_path / builtin, **SHORT)

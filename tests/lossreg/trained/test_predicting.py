@@ -231,12 +231,12 @@ def wrong_inputs(folder: Path) -> dict[str, str]:
         "huge.npy": "its header says (9, 999999999999) of float32, but",
         "no.npy": "it is not an array",
         "no.npz": "it is not an archive",
-        "no.png": "it cannot be read as a PNG or JPEG picture",
-        "empty.png": "it cannot be read as a PNG or JPEG picture",
+        "no.png": "it cannot be read as a PNG, JPEG, BMP or WebP picture",
+        "empty.png": "it cannot be read as a PNG, JPEG, BMP or WebP picture",
         "size.png": "it is 28 by 29 pixels, and the model takes 28 by 28; --resize makes it so",
         "clear.png": "it has transparent pixels",
-        "half.png": "it cannot be read as a PNG or JPEG picture",
-        "gif.png": "it cannot be read as a PNG or JPEG picture",
+        "half.png": "it cannot be read as a PNG, JPEG, BMP or WebP picture",
+        "gif.png": "it cannot be read as a PNG, JPEG, BMP or WebP picture",
         "few.csv": "its rows have 3 numbers, and an input of the model has 784",
         "empty.csv": "it has no line of numbers",
         "ragged.csv": "row 2 has 1 cells, and the first of numbers 2",
@@ -284,7 +284,7 @@ def test_one_bad_input_among_many(run: Run, digits: Tensor, tmp_path: Path, loss
     assert outcome.code == 2
     assert outcome.err == (
         "lossreg: error: 2 of 3 inputs cannot be used; nothing was predicted:\n"
-        "  bad.png: it cannot be read as a PNG or JPEG picture: it is not one, or damaged\n"
+        "  bad.png: it cannot be read as a PNG, JPEG, BMP or WebP picture: it is not one, or damaged\n"
         "  gone.npy: it does not exist\n"
     )
     assert outcome.out == ""

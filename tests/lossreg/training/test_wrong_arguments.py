@@ -14,6 +14,7 @@ import torch
 
 import lossreg
 from lossreg.run_spec import RunSpec
+from tests.table import for_each
 
 SMALL: dict[str, Any] = {"epochs": 1, "limit_train": 64, "limit_test": 32, "quiet": True}
 
@@ -74,7 +75,7 @@ def test_an_out_that_is_no_path_is_refused(out: Any, tmp_path: Path, monkeypatch
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("call", "part"),
     [
         (lambda: lossreg.losses.build(None), "None"),  # type: ignore[arg-type]  # what is tested
@@ -128,7 +129,7 @@ def test_an_observer_that_edits_its_row_changes_no_other(tmp_path: Path) -> None
     assert reader.losses[0] > 0
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("key", "value", "expected"),
     [
         ("epochs", np.int64(3), 3),

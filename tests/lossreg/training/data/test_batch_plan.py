@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 
-import pytest
-
 from lossreg.training.data.batch_plan import BatchPlan
+from tests.table import for_each
 
 SIZES = [
     (count, batch_size, accumulate, processes)
@@ -16,7 +15,7 @@ SIZES = [
 ]
 
 
-@pytest.mark.parametrize(("count", "batch_size", "accumulate", "processes"), SIZES)
+@for_each(("count", "batch_size", "accumulate", "processes"), SIZES)
 def test_every_sample_counts_once(count: int, batch_size: int, accumulate: int, processes: int) -> None:
     """Over all processes each position of the order counts exactly once, and each step has the same samples."""
     seen: list[int] = []
@@ -37,7 +36,7 @@ def test_every_sample_counts_once(count: int, batch_size: int, accumulate: int, 
     assert sum(steps[0]) == count
 
 
-@pytest.mark.parametrize(("count", "batch_size", "accumulate", "processes"), SIZES)
+@for_each(("count", "batch_size", "accumulate", "processes"), SIZES)
 def test_the_largest_and_the_smallest_part(count: int, batch_size: int, accumulate: int, processes: int) -> None:
     """They are those that some process really takes."""
     cuts = [BatchPlan(count, batch_size, accumulate, rank, processes) for rank in range(processes)]

@@ -15,6 +15,7 @@ from lossreg import DataError
 from lossreg.data import Task
 from lossreg.training.data.validation import hold_out
 from lossreg.validation import Cut
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.lossreg.training.data.conftest import Images
@@ -46,8 +47,8 @@ def held(samples: Samples, validate: Any = 0.1, seed: int = 0, limit: int | None
     return set(cut(samples, validate, seed, limit).validation[0][:, 0].int().tolist())
 
 
-@pytest.mark.parametrize("count", [300, 1442, 20_000])
-@pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.8])
+@for_each("count", [300, 1442, 20_000])
+@for_each("share", [0.1, 0.25, 0.5, 0.8])
 def test_each_class_keeps_its_share(count: int, share: float) -> None:
     """Of n samples of a class s n are held out, give or take one sample and 5 % of s n."""
     samples = make(count)
@@ -117,7 +118,7 @@ def test_copies_of_a_sample_are_on_one_side() -> None:
     assert len(parts.validation[0]) == 2 * len(other)
 
 
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.bfloat16, torch.float64, torch.bool, torch.complex64])
+@for_each("dtype", [torch.uint8, torch.bfloat16, torch.float64, torch.bool, torch.complex64])
 def test_inputs_of_any_type_are_cut(dtype: torch.dtype) -> None:
     """Bytes are hashed, so every type of tensor will do, and any strides."""
     numbers = torch.from_numpy(np.random.default_rng(0).integers(251, size=(60, 8, 8)))
@@ -179,7 +180,7 @@ def test_a_map_style_data_set_without_classes_is_cut_without_them(images: type[I
     assert (facts["stratified"], "targets" in facts["reason"]) == (False, True)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("count", "validate", "task", "says"),
     [
         (1, 0.5, "regression", "leaves none of its 1 samples"),
@@ -198,7 +199,7 @@ def test_a_side_without_samples_is_an_error(count: int, validate: Any, task: Tas
         cut((inputs[:count], targets[:count]), validate, task=task)
 
 
-@pytest.mark.parametrize(("validate", "size"), [(0.1, 10), (0.3, 4), (0.9, 10), ("fold(3/7)", 7), ("fold(1/2)", 2)])
+@for_each(("validate", "size"), [(0.1, 10), (0.3, 4), (0.9, 10), ("fold(3/7)", 7), ("fold(1/2)", 2)])
 def test_a_class_that_is_large_enough_is_on_both_sides(validate: Any, size: int) -> None:
     """1 / s samples of a class are enough for a share s (or 1 - s), and N for N folds, with every seed."""
     inputs, _ = make(20 * size)

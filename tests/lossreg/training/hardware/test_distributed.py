@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 TWO = ("--standalone", "--nproc-per-node", "2")
 CASES = (
-    "plain", "mse", "weights", "ignored", "sum", "accumulated", "loader", "schedule", "closure", "sam", "learned",
-    "moving", "mean", "modes", "unused", "single", "validated", "mixed", "frozen",
+    "plain", "mse", "weights", "balanced", "ignored", "sum", "accumulated", "loader", "schedule", "closure", "sam",
+    "learned", "moving", "mean", "modes", "unused", "single", "validated", "mixed", "frozen",
 )  # of together.py  # fmt: skip
 SECONDS = 240  # a process that hangs shall not hold up the others' tests for ever
 

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 import lossreg
 from lossreg import Data
+from tests.table import for_each
 
 #: The example of a report: cross-entropy with weight [1, 0] and smoothing 0.5 on the rows of the identity.
 INPUTS = torch.eye(2)
@@ -176,7 +177,7 @@ def declared(factory: Any, averages: str | None = "element", **defaults: Any) ->
     return lossreg.Loss("tried", factory, target="dense", averages=averages, defaults=defaults)  # type: ignore[arg-type]  # any of the words
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("loss", "rule", "said"),
     [
         (declared(lambda: squares), "sum", "declares averages='element', but its value for the first batch is the sum"),
@@ -184,7 +185,7 @@ def declared(factory: Any, averages: str | None = "element", **defaults: Any) ->
         (declared(Stubborn, reduction="sum"), "samples", "has reduction='sum', but its value for the first batch is"),
     ],
 )
-@pytest.mark.parametrize("batch_size", [24, 4, 1])
+@for_each("batch_size", [24, 4, 1])
 def test_a_declaration_that_is_not_true(loss: lossreg.Loss, rule: str | None, said: str, batch_size: int) -> None:
     """A record that says what the values of a loss deny is corrected, with a warning."""
     plan = lossreg.plan(data=points(), model=nn.Linear(3, 2), loss=loss, batch_size=batch_size)
@@ -215,9 +216,9 @@ TRUE = [
 ]
 
 
-@pytest.mark.parametrize(("loss", "rule"), TRUE)
-@pytest.mark.parametrize("batch_size", [24, 7, 1])
-@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@for_each(("loss", "rule"), TRUE)
+@for_each("batch_size", [24, 7, 1])
+@for_each("scale", [1e-6, 1.0, 1e6])
 def test_a_declaration_that_is_true(loss: Any, rule: str, batch_size: int, scale: float) -> None:
     """An honest loss is believed without a warning, for targets of every size."""
     data = points()
@@ -228,9 +229,9 @@ def test_a_declaration_that_is_true(loss: Any, rule: str, batch_size: int, scale
     assert (plan.facts["reduction"], plan.warnings) == (rule, [])
 
 
-@pytest.mark.parametrize("spec", ["dice", "dice(reduction='sum')", "l1", "mse", "cross_entropy", "cross_entropy(weight="
+@for_each("spec", ["dice", "dice(reduction='sum')", "l1", "mse", "cross_entropy", "cross_entropy(weight="
                                   "[1,2,3,4,5,0,1,1,1,1], ignore_index=3, label_smoothing=0.1)"])  # fmt: skip
-@pytest.mark.parametrize("batch_size", [64, 1])
+@for_each("batch_size", [64, 1])
 def test_the_built_in_losses_are_honest(spec: str, batch_size: int) -> None:
     """No built-in loss is corrected on the digits."""
     plan = lossreg.plan(loss=spec, batch_size=batch_size, limit_train=128, limit_test=32, device="cpu")

@@ -106,19 +106,20 @@ def test_the_record_names_its_process(tmp_path: Path) -> None:
 
 
 @LINUX
-def test_sudden_death_is_said(lossreg_command: Callable[..., Any], tmp_path: Path) -> None:
+def test_sudden_death_is_said(warm_python: str, lossreg_command: Callable[..., Any], tmp_path: Path) -> None:
     """A run that was killed with SIGKILL says `running` for ever: its readers are told."""
-    command = [sys.executable, "-m", "lossreg", "run", "--epochs", "1000000", "--limit-train", "64", "--out", "run"]
+    command = [warm_python, "-m", "lossreg", "run", "--epochs", "1000000", "--limit-train", "64", "--out", "run"]
     process = subprocess.Popen([*command, "--quiet"], cwd=tmp_path)
-    named = f"process {process.pid} on {this_process()['host']}"
     deadline = time.monotonic() + 120
     while not (tmp_path / "run" / "checkpoints").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
+    number = json.loads((tmp_path / "run" / "run.json").read_text())["process"]["pid"]
+    named = f"process {number} on {this_process()['host']}"
     taken = lossreg_command("run", "--out", "run")
     assert taken.code == 2
     assert f"is not empty (its run is still running ({named})); name another" in taken.err
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    os.kill(number, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
     repeated = lossreg_command("plan", "-c", "run", "--epochs", "1")
     assert repeated.code == 0
     assert f"lossreg: warning: run/run.json: its run did not end: {named} is gone\n" in repeated.err

@@ -39,6 +39,25 @@ class Perceptron(torch.nn.Module):
         return self.linear(input.flatten(1))
 
 
+class Hits:
+    """How many samples are predicted rightly."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begins anew."""
+        self.hits = 0
+
+    def update(self, input: torch.Tensor, target: torch.Tensor) -> None:
+        """Counts a batch."""
+        self.hits += int((input == target).sum())
+
+    def compute(self) -> int:
+        """How many."""
+        return self.hits
+
+
 def corners() -> Data:
     """The corners of a square; the class is that of the first coordinate."""
     points = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])

@@ -49,6 +49,14 @@ def lossreg_datasets():
 
 
 @lr.hookimpl
+def lossreg_metrics():
+    """A metric whose state is a number of Python's."""
+    return [
+        lr.Metric("hits", "all_kinds.parts:Hits", "How many are right", better="higher", input="labels", target="index")
+    ]
+
+
+@lr.hookimpl
 def lossreg_run_finished(run, result):
     """Leaves a file in the run directory."""
     (run.directory / "all_kinds.txt").write_text(f"{result.final['epoch'] + 1} epochs")

@@ -7,6 +7,6 @@ import lossreg as lr
 def lossreg_losses():
     """A loss under three names, and one that nobody should use any more."""
     return [
-        lr.Loss("huber", "torch.nn:HuberLoss", "Huber", target="dense", aliases=("smooth_l1", "robust")),
-        lr.Loss("hubert", "torch.nn:HuberLoss", "Misspelt", target="dense", deprecated="use huber"),
+        lr.Loss("bent", "torch.nn:HuberLoss", "Huber", target="dense", aliases=("bent_l1", "robust")),
+        lr.Loss("bend", "torch.nn:HuberLoss", "Misspelt", target="dense", deprecated="use bent"),
     ]

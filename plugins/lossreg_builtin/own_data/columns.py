@@ -1,0 +1,138 @@
+"""The columns of a training table: which are inputs, which are categories, and what is missing in them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from lossreg.data import Column
+from lossreg.errors import DataError
+from lossreg.inputs.rows import as_texts, codes_in
+from lossreg.inputs.tables import Cells, Numbers, Table, TableFile, Texts, check_finite, is_number, listed, not_a_number
+from lossreg.values import shown
+
+Missing = Literal["error", "drop", "mean"]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+MOST = 100  # categories of a text column that are taken unasked
+MOSTLY = 0.5  # from this share of numbers on, a text among them is a mistake
+
+
+def feature_names(
+    file: TableFile, target: str, features: Sequence[str] | None, categorical: Collection[str]
+) -> list[str]:
+    """The columns that are inputs, in the order of the table.
+
+    Raises:
+        DataError: If a name is unknown, given twice, or is that of the target.
+    """
+    file.check_names([target], "the target")
+    if features is None:
+        names = [name for name in file.names if name != target]
+    else:
+        file.check_names(features, "one of the features")
+        if target in features:
+            raise DataError(f"{file.label}: {shown(target)} is the target, and cannot be one of the features too")
+        names = [name for name in file.names if name in features]
+    if not names:
+        raise DataError(
+            f"{file.label}: no column is left to predict {shown(target)} from; Columns: {listed(file.names)}"
+        )
+    file.check_names(list(categorical), "one of categorical")
+    other = next((name for name in categorical if name not in names), None)
+    if other is not None:
+        raise DataError(f"{file.label}: {shown(other)} is categorical, but not one of the features")
+    return names
+
+
+def column_of(table: Table, name: str, *, is_category: bool, optional: bool) -> tuple[Column, Cells]:
+    """What a column is, and its cells: those of a category as places among the sorted texts.
+
+    Raises:
+        DataError: If it is empty, a number is not finite, a text is among numbers, or there are too many texts.
+    """
+    cells = table.cells(name)
+    if isinstance(cells, Texts) and not is_category:
+        check_not_numbers(table, name, cells, f"categorical=[{name!r}] takes all of its values as categories")
+        if len(cells.words) > MOST:
+            raise DataError(
+                f"{table.file.label}: column {shown(name)} holds text with {len(cells.words):,} different values, such "
+                f"as {shown(cells.words[0])}; leave it out of features, or name it in categorical"
+            )
+    if isinstance(cells, Numbers) and not is_category:
+        if cells.has_missing and cells.missing.all():
+            raise DataError(f"{table.file.label}: column {shown(name)} is empty; leave it out of features")
+        check_finite(table, name, cells)
+        return Column(name, optional=optional), cells
+    cells = as_texts(cells)
+    if not cells.words:
+        raise DataError(f"{table.file.label}: column {shown(name)} is empty; leave it out of features")
+    categories = sorted(cells.words)
+    return Column(name, tuple(categories), optional), Texts(codes_in(cells, categories), categories)
+
+
+def check_not_numbers(table: Table, name: str, cells: Texts, advice: str) -> None:
+    """Checks that a text is not a mistake in a column of numbers.
+
+    Raises:
+        DataError: That names the first text, if most cells are numbers.
+    """
+    counts = np.bincount(cells.codes[cells.codes >= 0], minlength=len(cells.words))
+    numbers = sum(int(count) for word, count in zip(cells.words, counts, strict=True) if is_number(word))
+    if 0 < numbers < counts.sum() and numbers >= MOSTLY * counts.sum():
+        raise not_a_number(table, name, cells, f", as most of the column are; {advice}")
+
+
+def kept(cells: Sequence[Cells], rows: Mask) -> list[Cells]:
+    """The cells of some rows."""
+    return [
+        Numbers(each.values[rows], each.is_whole) if isinstance(each, Numbers) else Texts(each.codes[rows], each.words)
+        for each in cells
+    ]
+
+
+def complete_rows(
+    table: Table, cells: Mapping[str, Cells], target: str, missing: Missing, notes: list[str]
+) -> Mask | None:
+    """The rows that are used; None is all.
+
+    Args:
+        table: The table.
+        cells: Those of each column, the target among them.
+        target: The name of its column.
+        missing: What is done where cells are missing.
+        notes: Gets a sentence with the counts.
+
+    Raises:
+        DataError: If cells are missing and may not, or no row is left.
+    """
+    gaps = {name: each.missing for name, each in cells.items() if each.has_missing}
+    gaps = {name: gap for name, gap in gaps.items() if gap.any()}
+    if not gaps:
+        return None
+    label = table.file.label
+    counts = listed([f"{name} {int(gap.sum()):,}" for name, gap in gaps.items()])
+    if missing == "error":
+        name, gap = next(iter(gaps.items()))
+        raise DataError(
+            f"{label} has missing values in {len(table):,} rows: {counts}; the first of {shown(name)} is in "
+            f"{table.file.place(int(np.argmax(gap)))}. missing='drop' leaves such rows out, missing='mean' lets the "
+            "mean of the column stand for them"
+        )
+    dropped: Mask = np.zeros(len(table), dtype=bool)
+    for name, gap in gaps.items():
+        if missing == "drop" or name == target:
+            dropped |= gap
+    said = []
+    if missing == "mean" and set(gaps) != {target}:
+        said.append("the mean of its column stands for a number, none of the categories for a text")
+    if dropped.any():
+        said.append(
+            f"{int(dropped.sum()):,} rows {'with one' if missing == 'drop' else 'without a target'} are left out"
+        )
+    notes.append(f"missing values in the {len(table):,} rows of {label}: {counts}; {'; '.join(said)}")
+    if dropped.all():
+        raise DataError(f"{label}: no row is left without a missing value: {counts} of {len(table):,} rows")
+    return ~dropped if dropped.any() else None

@@ -1,0 +1,145 @@
+"""Tables as data sets: CSV and Parquet files, with a column for what is predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from lossreg.data import Column, Data
+from lossreg.inputs.table_files import open_table
+from lossreg.values import one_line
+from lossreg_builtin.own_data.hashing import hashing
+from lossreg_builtin.own_data.splitting import facts_of
+from lossreg_builtin.own_data.table_rows import (
+    Rows,
+    Wanted,
+    drawn,
+    scaled_inputs,
+    scaling_of,
+    test_rows,
+    training_rows,
+    training_table,
+)
+from lossreg_builtin.own_data.targets import Target, standardised
+
+
+def load_csv(
+    path: Path,
+    target: str,
+    features: Sequence[str] | None = None,
+    categorical: Sequence[str] = (),
+    task: Literal["classification", "regression"] | None = None,
+    missing: Literal["error", "drop", "mean"] = "error",
+    test: float = 0.2,
+    test_path: Path | None = None,
+    seed: int = 0,
+) -> Data:
+    """A CSV file with a line of names: one column is predicted from others.
+
+    Columns of text are categories: a number for each, 1 for the cell's own and 0 for the others. All other numbers are
+    standardised with the mean and the standard deviation of the training rows, the target of a regression too.
+
+    Args:
+        path: The file, in UTF-8; cells are separated by commas, semicolons, tabs or bars, as the line of names shows.
+        target: The column that is predicted.
+        features: The columns that it is predicted from; None is all others.
+        categorical: Those of them whose numbers are categories, as codes are.
+        task: `"classification"` or `"regression"`; None is told from the target: text, or at most 20 different whole
+            numbers, are classes.
+        missing: Rows with missing cells are an `"error"`, or are left out (`"drop"`), or the mean of the column stands
+            for a missing number and no category for a missing text (`"mean"`). A row without a target is left out by
+            both.
+        test: The share of the rows that is for testing, of each class.
+        test_path: A file of rows for testing, of which no share is taken then.
+        seed: Decides which rows are for testing.
+
+    Raises:
+        DataError: If a file or a cell is of no use; it is named with its line and column.
+        MissingLibraryError: If pyarrow is not installed.
+    """
+    wanted = Wanted(target, features, categorical, task, missing, test, test_path, seed)
+    return _load(Path(path), wanted, parquet=False)
+
+
+def load_parquet(
+    path: Path,
+    target: str,
+    features: Sequence[str] | None = None,
+    categorical: Sequence[str] = (),
+    task: Literal["classification", "regression"] | None = None,
+    missing: Literal["error", "drop", "mean"] = "error",
+    test: float = 0.2,
+    test_path: Path | None = None,
+    seed: int = 0,
+) -> Data:
+    """A Parquet file: one column is predicted from others, as `load_csv` does it.
+
+    Args:
+        path: The file.
+        target: The column that is predicted.
+        features: The columns that it is predicted from; None is all others.
+        categorical: Those of them whose numbers are categories, as codes are.
+        task: `"classification"` or `"regression"`; None is told from the target.
+        missing: `"error"`, `"drop"` or `"mean"`.
+        test: The share of the rows that is for testing, of each class.
+        test_path: A file of rows for testing, of which no share is taken then.
+        seed: Decides which rows are for testing.
+
+    Raises:
+        DataError: If a file or a cell is of no use; it is named with its row and column.
+        MissingLibraryError: If pyarrow is not installed.
+    """
+    wanted = Wanted(target, features, categorical, task, missing, test, test_path, seed)
+    return _load(Path(path), wanted, parquet=True)
+
+
+def _load(path: Path, wanted: Wanted, *, parquet: bool) -> Data:
+    wanted.check()
+    notes: list[str] = []
+    file = open_table(path, one_line(str(path)), [wanted.target], parquet=parquet)
+    table, names = training_table(file, wanted)
+    with hashing(path) as sha256:  # while the cells are scaled here; pyarrow reads on all cores
+        rows, columns, target = training_rows(table, names, wanted, notes)
+        is_test = None if wanted.test_path else drawn(rows, target, wanted, file.label, notes)
+        scaling = scaling_of(rows, columns, is_test, file.label, notes)
+        inputs, test_inputs = scaled_inputs(rows.cells, columns, scaling, is_test)
+        files = [{"path": str(path), "sha256": sha256()}]
+    if is_test is None:
+        split: dict[str, Any] = {"by": "test_path"}
+        held, facts = _held(wanted, columns, target, notes, parquet=parquet)
+        test_inputs, _ = scaled_inputs(held.cells, columns, scaling)
+        targets, test_targets = rows.target, held.target
+        files.append(facts)
+    else:
+        split = facts_of(wanted.test, wanted.seed, stratified=target.classes is not None)
+        targets, test_targets = rows.target[~is_test], rows.target[is_test]
+    target_scaling = None
+    if target.task == "regression":
+        targets, test_targets, target_scaling = standardised(targets, test_targets)
+    return Data(
+        train=(torch.from_numpy(inputs), torch.from_numpy(targets)),
+        test=(torch.from_numpy(test_inputs), torch.from_numpy(test_targets)),
+        task=target.task,
+        in_shape=inputs.shape[1:],
+        num_classes=target.class_names and len(target.class_names),
+        out_features=None if target.class_names else 1,
+        input_scaling=scaling,
+        target_scaling=target_scaling,
+        class_names=target.class_names,
+        columns=columns,
+        source={"files": files, "split": split, "missing": wanted.missing, "notes": notes},
+    )
+
+
+def _held(
+    wanted: Wanted, columns: list[Column], target: Target, notes: list[str], *, parquet: bool
+) -> tuple[Rows, dict[str, str]]:
+    """The rows of the file for testing, and what the run record says of it."""
+    path = Path(wanted.test_path or "")
+    file = open_table(path, one_line(str(path)), [wanted.target], parquet=parquet)
+    with hashing(path) as sha256:
+        rows = test_rows(file, columns, target, wanted, notes)
+        return rows, {"path": str(path), "sha256": sha256()}
