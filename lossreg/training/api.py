@@ -41,7 +41,6 @@ from lossreg.training.record.progress import Progress
 from lossreg.training.record.reading import read_content
 from lossreg.training.record.recorder import Recorder
 from lossreg.training.record.run_json import NAME
-from lossreg.training.record.saved import MODEL
 from lossreg.training.results import Plan, RunResult
 from lossreg.training.resume.past import (
     Resumption,
@@ -235,11 +234,19 @@ def _pictured(directory: Path, signals: SignalGuard) -> Iterator[None]:
     try:
         yield
     except Exception:
-        if (directory / MODEL).exists():  # otherwise nothing can be written there: the disk may be full
+        if _has_its_record(directory):  # otherwise nothing can be written there: the disk may be full
             draw_curves(directory)
         raise
     if not signals.waits:
         draw_curves(directory)
+
+
+def _has_its_record(directory: Path) -> bool:
+    """Whether the record of a run that failed says so."""
+    try:
+        return read_content(directory).get("status") == "failed"
+    except ConfigError:
+        return False
 
 
 def plan_request(request: Request) -> Plan:

@@ -62,4 +62,5 @@ def test_what_is_no_number_in_a_row_counts_as_missing(tmp_path: Path) -> None:
     assert attrs.asdict(found) == {
         "seed": 0, "directory": tmp_path.name, "status": "finished", "reason": None, "epochs": 0, "seconds": None,
         "final": {"train_loss": 0.5}, "best": {"test_accuracy": 0.9}, "target_epochs": 2, "target_seconds": 2.0,
+        "directions": {},
     }  # fmt: skip
