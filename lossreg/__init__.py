@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from lossreg.comparison.results import Comparison
     from lossreg.components import Dataset, Loss, Metric, Model, Observer, Optimizer, Scheduler
     from lossreg.data import Column, Data, Scaling
+    from lossreg.embedding.api import parts
+    from lossreg.embedding.host_parts import HostParts
     from lossreg.errors import (
         AmbiguousNameError,
         BuildError,
@@ -84,6 +86,7 @@ __all__ = [
     "EvaluatedRun",
     "Expression",
     "ExpressionError",
+    "HostParts",
     "InstallationError",
     "LoadedRun",
     "Loss",
@@ -122,6 +125,7 @@ __all__ = [
     "models",
     "observers",
     "optimizers",
+    "parts",
     "plan",
     "run",
     "schedulers",
@@ -133,6 +137,8 @@ _MODULES = {
     "comparison.results": ("Comparison",),
     "components": ("Dataset", "Loss", "Metric", "Model", "Observer", "Optimizer", "Scheduler"),
     "data": ("Column", "Data", "Scaling"),
+    "embedding.api": ("parts",),
+    "embedding.host_parts": ("HostParts",),
     "errors": tuple(name for name in __all__ if name.endswith("Error")),
     "expression": ("Expression",),
     "hookspecs": ("hookimpl",),
