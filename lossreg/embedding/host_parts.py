@@ -25,7 +25,8 @@ from lossreg.training.hardware.precision import Precision
 from lossreg.training.loss.adapter import LossAdapter
 from lossreg.training.loss.objective import Objective
 from lossreg.training.optim.needs import Needs, declared_needs, union
-from lossreg.training.optim.optimizer import OptimizerPlan, build_optimizer
+from lossreg.training.optim.optimizer import OptimizerPlan, build_optimizer, makes
+from lossreg.training.optim.param_groups import OptimizerGroup
 from lossreg.training.optim.probe import find_needs, make_once, plan_alone
 from lossreg.training.optim.routing import plan_optimizer, rest_warning
 from lossreg.training.optim.support import needs_warnings
@@ -203,6 +204,11 @@ class HostParts:
         return Scheduling(self._selection, self._request.spec.scheduler_interval, self.loop)
 
     @property
+    def has_loss(self) -> bool:
+        """Whether a loss is named, or the task of which one is taken."""
+        return self._loss is not None
+
+    @property
     def schedules_rates(self) -> bool:
         """Whether there is a scheduler: that of the parts, or one that an optimizer has of its own."""
         chosen = self._selection
@@ -304,13 +310,18 @@ class HostParts:
 
 
 def _needs_of(choice: Choice, runtime: Mapping[str, Any]) -> Needs:
-    """What an optimizer declares, and what a trial finds of what it leaves unsaid; an object declares nothing."""
-    if choice.resolved is None:
+    """What an optimizer declares, and what a trial finds of the rest; one that is built declares nothing."""
+    if choice.resolved is not None:
+        plan = plan_alone(choice.resolved, runtime)
+    elif makes(choice.given, torch.optim.Optimizer):
+        group = OptimizerGroup({}, [*nn.Linear(3, 2, bias=False).parameters()], ("weight",))
+        plan = OptimizerPlan(choice, [group], False, {})
+    else:
         return declared_needs(None)
     try:
-        return find_needs(plan_alone(choice.resolved, runtime), torch.device("cpu")).needs
+        return find_needs(plan, torch.device("cpu")).needs
     except LossregError:
-        return declared_needs(choice.component)  # it cannot step on the weights of the trial; the model's show more
+        return plan.needs  # it cannot step on the weights of the trial; the model's show more
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:
