@@ -10,13 +10,14 @@ if TYPE_CHECKING:
     from lossreg.embedding.host_parts import HostParts
 
 
-def check_needs(parts: HostParts, host: str, *, closures: bool) -> None:
+def check_needs(parts: HostParts, host: str, *, closures: bool, modes: bool = False) -> None:
     """Checks that a host's loop gives the optimizer what its step needs.
 
     Args:
         parts: The parts.
         host: The host in an error message.
         closures: Whether it calls `optimizer.step(closure)`.
+        modes: Whether it calls `optimizer.train()` and `optimizer.eval()`.
 
     Raises:
         ConfigError: That names the optimizer and what it needs.
@@ -24,7 +25,7 @@ def check_needs(parts: HostParts, host: str, *, closures: bool) -> None:
     needs, optimizer = parts.needs, parts.texts["optimizer"]
     if needs.create_graph:
         what = "differentiates gradients (create_graph)"
-    elif needs.modes:
+    elif needs.modes and not modes:
         what = "switches between the weights that it trains and those that are evaluated (train() and eval())"
     elif needs.gradients:
         what = "takes a closure after the gradients are there"
