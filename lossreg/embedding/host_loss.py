@@ -26,6 +26,8 @@ class HostLoss(nn.Module):
 
     Args:
         adapter: The loss, and what is done before it.
+        takes: What the loss declares that it takes of the output, such as `"logits"`; `"any"` is whatever the model
+            gives.
 
     Shape:
         - output: `(N, C, *)`, or `(N, *)` for numbers; what the model gives.
@@ -39,8 +41,9 @@ class HostLoss(nn.Module):
         tensor(0.)
     """
 
-    def __init__(self, adapter: LossAdapter) -> None:
+    def __init__(self, adapter: LossAdapter, takes: str = "any") -> None:
         super().__init__()
+        self.takes = takes
         self.adapter = adapter
         if isinstance(adapter.criterion, nn.Module):
             self.criterion = adapter.criterion  # a child, so that its weights and its mode are this module's
@@ -52,7 +55,7 @@ class HostLoss(nn.Module):
     def summed(self) -> HostLoss | None:
         """The same loss as a sum in place of a mean, with the same weights; None if it has no mean to replace."""
         summed = self.adapter.summed()
-        return None if summed is None else HostLoss(summed)
+        return None if summed is None else HostLoss(summed, self.takes)
 
     def extra_repr(self) -> str:
         """What is done before the loss."""

@@ -133,7 +133,8 @@ class HostParts:
                     raise ConfigError(
                         "no loss is named; write lossreg.parts(loss=...), or task=... for the loss of a task"
                     )
-                self._shared.loss = HostLoss(self._adapter(choice))
+                declared = choice.component
+                self._shared.loss = HostLoss(self._adapter(choice), "any" if declared is None else declared.input)
             return self._shared.loss
 
     def _adapter(self, choice: Choice) -> LossAdapter:
