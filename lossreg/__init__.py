@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lossreg.comparison.api import compare
     from lossreg.comparison.results import Comparison
+    from lossreg.component_table import ComponentTable
     from lossreg.components import Dataset, Loss, Metric, Model, Observer, Optimizer, Scheduler
     from lossreg.data import Column, Data, Scaling
     from lossreg.embedding.api import parts
@@ -77,6 +78,7 @@ __all__ = [
     "Comparison",
     "ComponentError",
     "ComponentSpec",
+    "ComponentTable",
     "ConfigError",
     "ContractError",
     "Data",
@@ -135,6 +137,7 @@ __all__ = [
 _MODULES = {
     "comparison.api": ("compare",),
     "comparison.results": ("Comparison",),
+    "component_table": ("ComponentTable",),
     "components": ("Dataset", "Loss", "Metric", "Model", "Observer", "Optimizer", "Scheduler"),
     "data": ("Column", "Data", "Scaling"),
     "embedding.api": ("parts",),

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import attrs
 
 from lossreg.errors import ConfigError
-from lossreg.settings import Check, Kind
+from lossreg.settings import Check, Kind, any_case
 from lossreg.values import plain, shown
 
 MAX_COUNT = 1_000_000_000
@@ -87,3 +87,14 @@ class EveryText(Check):
                 f"{name} is a number of epochs (1), of steps ('500 steps', or 500s: s is for steps, not seconds), of "
                 f"minutes ('10 minutes', or 10m), or none, not {shown(value)}"
             )
+
+    def schema(self) -> dict[str, Any]:
+        """A number of epochs, or a number with a unit."""
+        words = ("e", "epoch", "epochs", "s", "step", "steps", "m", "min", "minute", "minutes")
+        units = "|".join(map(any_case, words))
+        return {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": MAX_COUNT},
+                {"type": "string", "pattern": rf"^\s*\d{{1,10}}\s*(?:{units})?\s*$"},
+            ]
+        }

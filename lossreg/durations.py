@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import attrs
 
 from lossreg.errors import ConfigError
-from lossreg.settings import Check, Kind
+from lossreg.settings import Check, Kind, any_case
 from lossreg.values import plain, shown
 
 _NUMBER = r"\d+(?:\.\d+)?"
@@ -84,3 +84,13 @@ class Duration(Check):
                 f"{name} is a time such as '90s', '30m' or '1h30m', or a number of seconds, greater than 0, "
                 f"not {shown(value)}"
             )
+
+    def schema(self) -> dict[str, Any]:
+        """A number of seconds, or numbers with their units."""
+        parts = "".join(rf"(?:{_NUMBER}\s*{any_case(unit)}\s*)?" for unit in "hms")
+        return {
+            "anyOf": [
+                {"type": "number", "minimum": _LEAST, "maximum": _GREATEST},
+                {"type": "string", "pattern": rf"^\s*(?:{_NUMBER}\s*|(?=\d){parts})$"},
+            ]
+        }

@@ -52,6 +52,16 @@ def with_article(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
+def plural(kind: str) -> str:
+    """The word for several of a kind.
+
+    Example:
+        >>> plural("loss"), plural("dataset")
+        ('losses', 'datasets')
+    """
+    return f"{kind}es" if kind.endswith("s") else f"{kind}s"
+
+
 def snake_case(name: str, kind: str) -> str:
     """The name of a class or function as a component's: in snake case, without the word for its kind at its end.
 

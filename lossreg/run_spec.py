@@ -13,7 +13,7 @@ from lossreg.checkpointing import EveryText, read_every
 from lossreg.durations import Duration, read_duration
 from lossreg.errors import ConfigError, SpecError
 from lossreg.freezing import freezing_text
-from lossreg.groups import ParamGroup, parse_groups
+from lossreg.groups import NO_DECAY, ParamGroup, parse_groups
 from lossreg.names import normalize
 from lossreg.settings import (
     Check,
@@ -108,7 +108,6 @@ SYNONYMS: Mapping[str, str] = {
     "early_stopping_patience": "patience",
     "n_iter_no_change": "patience",
     "metric": "metrics",
-    "metrics": "metrics",
     "scoring": "metrics",
     "logger": "observe",
     "loggers": "observe",
@@ -167,6 +166,15 @@ class _Groups(Check):
 
     def check(self, name: str, value: Any) -> None:
         """Their converter has checked them."""
+
+    def schema(self) -> dict[str, Any]:
+        """A table from patterns to options, or to an optimizer."""
+        options = {"anyOf": [{"type": "string"}, {"type": "object"}, {"const": True}]}
+        return {
+            "type": "object",
+            "properties": {NO_DECAY: {**options, "description": "No weight decay for biases and norms: true."}},
+            "additionalProperties": options,
+        }
 
 
 @attrs.frozen
@@ -301,13 +309,13 @@ class RunSpec:
     freeze: str | None = attrs.field(
         default=None,
         converter=_freeze,
-        validator=Text("PATTERNS", optional=True),
+        validator=Text("PATTERNS", optional=True, several=True),
         metadata=described("The parameters that are not trained, as patterns separated by commas.", default="none"),
     )
     unfreeze: str | None = attrs.field(
         default=None,
         converter=_unfreeze,
-        validator=Text("PATTERNS", optional=True),
+        validator=Text("PATTERNS", optional=True, several=True),
         metadata=described(
             "Frozen parameters that are trained from an epoch on: `PATTERN@EPOCH`, separated by commas.",
             default="none",

@@ -98,6 +98,10 @@ class Check:
         """
         raise AssertionError("each kind of setting has a check of its own")
 
+    def schema(self) -> dict[str, Any]:
+        """The values other than None that a person may write, as JSON Schema: those that a converter takes as well."""
+        return {}
+
 
 @attrs.frozen
 class Whole(Check):
@@ -118,6 +122,11 @@ class Whole(Check):
             upto = f" and at most {self.highest}" if self.highest else ""
             raise ConfigError(f"{name} is a whole number of at least {self.lowest}{upto}, not {shown(value)}")
 
+    def schema(self) -> dict[str, Any]:
+        """Type and bounds."""
+        highest = {} if self.highest is None else {"maximum": self.highest}
+        return {"type": "integer", "minimum": self.lowest, **highest}
+
 
 @attrs.frozen
 class Positive(Check):
@@ -133,6 +142,10 @@ class Positive(Check):
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if value is not None and not (is_number and 0 < value <= sys.float_info.max):  # a whole number can be greater
             raise ConfigError(f"{name} is a finite number greater than 0, not {shown(value)}")
+
+    def schema(self) -> dict[str, Any]:
+        """Type and sign."""
+        return {"type": "number", "exclusiveMinimum": 0}
 
 
 @attrs.frozen
@@ -152,6 +165,10 @@ class OneOf(Check):
             *first, last = map(repr, self.choices)
             raise ConfigError(f"{name} is {', '.join(first)} or {last}, not {shown(value)}")
 
+    def schema(self) -> dict[str, Any]:
+        """The words; one of digits may be a number as well."""
+        return {"enum": [*self.choices, *(int(word) for word in self.choices if word.isdigit())]}
+
 
 @attrs.frozen
 class Switch(Check):
@@ -164,20 +181,40 @@ class Switch(Check):
         if not isinstance(value, bool):
             raise ConfigError(f"{name} is true or false, not {shown(value)}")
 
+    def schema(self) -> dict[str, Any]:
+        """The type."""
+        return {"type": "boolean"}
+
 
 @attrs.frozen
 class Text(Check):
-    """Any text."""
+    """Any text; `several` says that its converter makes one of a list, too."""
 
     kind: ClassVar[Kind] = "text"
 
     metavar: str | None
     optional: bool = False
+    several: bool = False
 
     def check(self, name: str, value: Any) -> None:
         """Checks the type."""
         if not isinstance(value, str) and not (self.optional and value is None):
             raise ConfigError(f"{name} is text, not {shown(value)}")
+
+    def schema(self) -> dict[str, Any]:
+        """The type."""
+        text = {"type": "string"}
+        return {"anyOf": [text, {"type": "array", "items": text}]} if self.several else text
+
+
+def any_case(word: str) -> str:
+    """A pattern that fits a word in any case, for regular expressions that have no flags.
+
+    Example:
+        >>> any_case("10m")
+        '10[mM]'
+    """
+    return "".join(f"[{sign}{sign.upper()}]" if sign.isalpha() else sign for sign in word.lower())
 
 
 def plain_or_none(value: object) -> Any:

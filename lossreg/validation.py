@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import attrs
 
 from lossreg.errors import ConfigError
-from lossreg.settings import Check, Kind
+from lossreg.settings import Check, Kind, any_case
 from lossreg.values import plain, shown
 
 MAX_FOLDS = 100
@@ -90,6 +90,16 @@ class Validate(Check):
                 f"not {shown(value)}"
             )
 
+    def schema(self) -> dict[str, Any]:
+        """A share as a number or in text, or a fold."""
+        text = rf"^\s*(?:{any_case('fold')}\(\s*\d+\s*/\s*\d+\s*\)|\d*\.?\d+(?:[eE][-+]?\d+)?)\s*$"
+        return {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+                {"type": "string", "pattern": text},
+            ]
+        }
+
 
 @attrs.frozen
 class Target:
@@ -155,6 +165,10 @@ class TargetText(Check):
                 f"{name} is METRIC>=VALUE or METRIC<=VALUE, such as 'validation_accuracy>=0.99', not {shown(value)}"
             )
 
+    def schema(self) -> dict[str, Any]:
+        """A name, a sign and a number."""
+        return {"type": "string", "pattern": r"^\s*[A-Za-z_]\w*\s*(?:>=|<=)\s*\S+\s*$"}
+
 
 def _is_finite_number(text: str) -> bool:
     try:
@@ -176,3 +190,7 @@ class MetricName(Check):
         """Checks the type."""
         if value is not None and not (isinstance(value, str) and value.strip()):
             raise ConfigError(f"{name} is the name of a metric, such as validation_loss, not {shown(value)}")
+
+    def schema(self) -> dict[str, Any]:
+        """A text that is not empty."""
+        return {"type": "string", "pattern": r"\S"}

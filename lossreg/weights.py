@@ -138,3 +138,13 @@ class WeightsText(Check):
 
     def check(self, name: str, value: Any) -> None:
         """Its converter has checked it."""
+
+    def schema(self) -> dict[str, Any]:
+        """The words, two of which may have a number behind them."""
+        averages = r"(?:ema|swa)\s*(?:\(\s*(?:[a-z]+\s*=\s*)?[^\s=()]*\s*\))?"
+        return {
+            "anyOf": [
+                {"enum": ["auto", "raw", "optimizer", f"ema({DECAY})", f"swa(start={START})"]},
+                {"type": "string", "pattern": rf"^\s*(?:(?:auto|raw|optimizer)\s*(?:\(\s*\))?|{averages})\s*$"},
+            ]
+        }

@@ -25,8 +25,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")}
 OWN_PACKAGES = (
     (ROOT, "lossreg"),
-    (ROOT / "plugins", "lossreg_builtin"),
-    (ROOT / "plugins", "lossreg_observers"),
+    *((ROOT / "plugins", package.name) for package in sorted((ROOT / "plugins").glob("lossreg_*"))),
 )
 REFERENCE = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "reference").glob("*.rst")}
 MARKDOWN = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

@@ -15,8 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 OWN_PACKAGES = (
     (ROOT, "lossreg"),
-    (ROOT / "plugins", "lossreg_builtin"),
-    (ROOT / "plugins", "lossreg_observers"),
+    *((ROOT / "plugins", package.name) for package in sorted((ROOT / "plugins").glob("lossreg_*"))),
 )
 
 

@@ -138,9 +138,11 @@ def complete_spec(kind: str, incomplete: str) -> list[CompletionItem[str]]:
     name, opened, inside = incomplete.partition("(")
     if not opened:
         # click's script for fish splits at commas.
+        default.load()
+        named = {registry.short_name(entry): entry for entry in registry.entries}
         return [
-            CompletionItem(name, help=registry[name].component.summary.replace(",", ""))
-            for name in registry.names()
+            CompletionItem(name, help=named[name].summary.replace(",", ""))
+            for name in sorted(named)
             if name.startswith(normalize(incomplete))
         ]
     if name not in registry:

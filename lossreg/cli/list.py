@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import fnmatch
-import json
+import math
+import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from click.shell_completion import CompletionItem
 
-from lossreg.cli.output import columns, component_json
+from lossreg.cli.output import columns, component_json, json_text
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.components import KINDS
 from lossreg.errors import ConfigError
 from lossreg.names import canonical, normalize, with_article
 from lossreg.registry.entry import RegistryEntry
-from lossreg.registry.registry import PLURALS
+from lossreg.registry.registry import PLURALS, Registry
 from lossreg.suggestions import did_you_mean
 from lossreg.values import printable, shown
 
@@ -54,6 +56,16 @@ def check_kind(word: str) -> str:
     return kind
 
 
+def _kind(word: str, search: str | None) -> str:
+    """The kind for a word, or an error that says how to search."""
+    try:
+        return check_kind(word)
+    except ConfigError as error:
+        meant = word if search is None else f"{search} {word}"
+        error.message += f"; lossreg list --search {shlex.quote(meant)} looks for a text"
+        raise
+
+
 def kinds_of(name: str) -> list[str]:
     """The kinds that have a component of this name."""
     from lossreg.registry.registries import default
@@ -78,15 +90,25 @@ def _known_as(name: str) -> str:
     help="Only what this plugin (or distribution) offers.",
 )
 @click.option("--where", multiple=True, metavar="FIELD=VALUE", help="Only with this in the contract: target=index.")
+@click.option("--search", metavar="TEXT", help="Only what this text fits: names, aliases and summaries, best first.")
+@click.option("--all", "everything", is_flag=True, help="Also each of what only its number is shown of.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 @plugin_options
 def list_command(
-    kind: str | None, pattern: str | None, plugin: str | None, where: tuple[str, ...], as_json: bool
+    kind: str | None,
+    pattern: str | None,
+    plugin: str | None,
+    where: tuple[str, ...],
+    search: str | None,
+    everything: bool,
+    as_json: bool,
 ) -> None:
     """List components: all of them, those of a KIND, or those whose name fits a PATTERN.
 
     KIND is loss, optimizer, scheduler, model, dataset, metric or observer (or losses, opt, ...). PATTERN may have * and
-    ?, and is compared with the name and the full id.
+    ?, and is compared with the name and the full id. Of plugins that bring in the hundreds of components of another
+    package the number is shown, unless a PATTERN, --of, --where or --all asks for them. --search takes words in any
+    order, and what is nearly a name.
 
     \b
     Examples:
@@ -96,43 +118,91 @@ def list_command(
       lossreg list dataset "*mnist*" --json
       lossreg list loss --where target=index
       lossreg list --of builtin
+      lossreg list model --all
+      lossreg list --search focal
+      lossreg list optimizer --search "schedule free" --json
     """
     from lossreg.registry.registries import default
 
     if kind is not None and pattern is None and any(sign in kind for sign in "*?["):
         kind, pattern = None, kind
-    kind = kind and check_kind(kind)
+    kind = kind and _kind(kind, search)
     kinds = KINDS if kind is None else (kind,)
     tests = [_test(text, kinds) for text in where]
     if plugin is not None:
         _check_plugin(plugin)
     default.load()
-    found = {}
-    for each in kinds:
-        registry = default.of(each)
-        wanted = normalize(pattern or "*")
-        chosen = [entry for entry in registry.entries if _fits(entry, wanted)]
-        rows = [component_json(registry, entry) for entry in chosen]
-        found[each] = [row for row in rows if _is_of(row, plugin) and all(_has(row, test) for test in tests)]
+    found = {
+        each: [one for one in default.of(each).entries if _fits(one, pattern, plugin) and _has(one, tests)]
+        for each in kinds
+    }
+    if search is not None:
+        from lossreg.cli.search import show_found  # most lists do without
+
+        entries = [entry for one in found.values() for entry in one]
+        absent = plugin is None and pattern is None and not tests
+        show_found(search, entries, kinds, everything=everything, as_json=as_json, absent=absent)
+        return
     if as_json:
-        click.echo(json.dumps([row for rows in found.values() for row in rows], default=repr))
+        rows = [component_json(default.of(each), entry) for each, entries in found.items() for entry in entries]
+        click.echo(json_text(rows))
         return
     if not any(found.values()):
         what = kind or "component"
         asked = f" {shown(pattern)}" if pattern else ""
         click.echo(f"no {what} fits{asked} (lossreg list{f' {kind}' if kind else ''})", err=True)
-    blocks = []
-    for each, rows in found.items():
-        if rows:
-            lines = columns([(row["name"], row["plugin"], row["summary"]) for row in rows], indent="  ")
-            blocks.append("\n".join([PLURALS[each], *lines]))
-    if blocks:
-        click.echo(printable("\n\n".join(blocks)))
+        return
+    longest = math.inf if everything or pattern or plugin or tests else 0 if kind is None else FEW
+    blocks = [_block(default.of(each), entries, longest) for each, entries in found.items() if entries]
+    if any(block.is_short for block in blocks):
+        blocks.append(_Block(_HINT.format(kind=kind or "KIND"), is_short=False))
+    click.echo(printable("\n\n".join(block.text for block in blocks)))
 
 
-def _fits(entry: RegistryEntry[Any], pattern: str) -> bool:
-    names = (entry.name, entry.id, *entry.component.aliases)
-    return any(fnmatch.fnmatchcase(name, pattern) for name in names)
+#: How many components of a table are listed with others of the kind; of more than these the number is.
+FEW = 60
+
+_HINT = "lossreg list {kind} --of PLUGIN lists those of a plugin, --all those of all, and a PATTERN those that it fits."
+
+
+class _Block(NamedTuple):
+    """The lines of one kind.
+
+    Attributes:
+        text: The lines.
+        is_short: Whether there are components of which it has the number alone.
+    """
+
+    text: str
+    is_short: bool
+
+
+def _block(registry: Registry[Any, Any], entries: Sequence[RegistryEntry[Any]], longest: float) -> _Block:
+    """The components of one kind: how many each plugin has, if that is not seen, and the rows.
+
+    Args:
+        registry: The registry of the kind.
+        entries: What is to be listed.
+        longest: How many of a table are rows.
+    """
+    counts = Counter(entry.provenance.plugin for entry in entries)
+    rows = [one for one in entries if not one.from_table or counts[one.provenance.plugin] <= longest]
+    is_short = len(rows) < len(entries)
+    each = ", ".join(f"{plugin} {count:,}" for plugin, count in counts.items())
+    heading = f"{PLURALS[registry.kind]}: {each}" if is_short else PLURALS[registry.kind]
+    cells = [(registry.short_name(one), one.provenance.plugin, one.summary) for one in rows]
+    return _Block("\n".join([heading, *columns(cells, indent="  ")]), is_short)
+
+
+def _fits(entry: RegistryEntry[Any], pattern: str | None, plugin: str | None) -> bool:
+    """Whether an entry is asked for by its name and its plugin."""
+    whose = entry.provenance
+    if plugin is not None and canonical(plugin) not in (canonical(whose.plugin), canonical(whose.distribution or "")):
+        return False
+    if pattern is None:
+        return True
+    wanted = normalize(pattern)
+    return any(fnmatch.fnmatchcase(name, wanted) for name in (entry.id, *entry.words))
 
 
 def _test(text: str, kinds: Sequence[str]) -> tuple[str, str]:
@@ -146,13 +216,10 @@ def _test(text: str, kinds: Sequence[str]) -> tuple[str, str]:
     return normalize(field), value.strip().lower()
 
 
-def _has(row: dict[str, Any], test: tuple[str, str]) -> bool:
-    field, value = test
-    return field in row["contract"] and str(row["contract"][field]).lower() == value
-
-
-def _is_of(row: dict[str, Any], plugin: str | None) -> bool:
-    return plugin is None or canonical(plugin) in (canonical(row["plugin"]), canonical(row["distribution"] or ""))
+def _has(entry: RegistryEntry[Any], tests: Sequence[tuple[str, str]]) -> bool:
+    """Whether the contract of an entry has these values; the record of a row is made for that alone."""
+    contract = entry.component.contract() if tests else {}
+    return all(field in contract and str(contract[field]).lower() == value for field, value in tests)
 
 
 def _check_plugin(plugin: str) -> None:

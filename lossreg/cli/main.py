@@ -48,6 +48,7 @@ COMMANDS = {
     "list": "List what can be named.",
     "show": "Show one component: parameters, contract, origin.",
     "plugins": "List plugins and how loading them went.",
+    "schema": "Print a JSON Schema for files of settings.",
     "new": "Write a distribution of your own to begin with.",
 }
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import math
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lossreg.components import Component
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.registry import Registry
 
@@ -25,12 +28,48 @@ def component_json(registry: Registry[Any, Any], entry: RegistryEntry[Any]) -> d
         "deprecated": component.deprecated,
         "summary": component.summary,
         "factory": component.factory if isinstance(component.factory, str) else repr(component.factory),
+        "parameters": _declared(component),
         "defaults": dict(component.defaults),
         "required": list(component.required),
         "runtime_args": dict(component.runtime_args),
+        "nested": component.nested,
         "contract": component.contract(),
         **entry.provenance.to_json(),
     }
+
+
+def _declared(component: Component) -> list[dict[str, Any]]:
+    """The declared parameters; one without a default has to be given, unless the runner supplies it."""
+    defaults, supplied = component.defaults, component.runtime_args
+    return [
+        {
+            "name": name,
+            "supplied_by_runner": supplied.get(name),
+            **({"default": defaults[name]} if name in defaults else {}),
+        }
+        for name in dict.fromkeys(component.known_parameters)
+    ]
+
+
+def json_text(value: object) -> str:
+    """A value as JSON: objects as what Python shows of them, and numbers without end as texts, `"inf"`.
+
+    Example:
+        >>> json_text({"limit": float("inf"), "factor": 0.5})
+        '{"limit": "inf", "factor": 0.5}'
+    """
+    try:
+        return json.dumps(value, default=repr, allow_nan=False)
+    except ValueError:  # there is one, which JSON has no word for
+        return json.dumps(_finite(value), default=repr, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def resume_command(directory: Path) -> str:

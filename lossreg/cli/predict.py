@@ -57,14 +57,15 @@ def predict_command(
       lossreg predict runs/third photo.jpg --out mask.png
     """
     from lossreg.trained.loading import load_run
-    from lossreg.trained.predicting import check_top, predict_files, scaling_note
+    from lossreg.trained.predicting import check_options, check_top, predict_files, scaling_note
     from lossreg.trained.prediction_files import predictions_place, write_predictions
     from lossreg.training.stops import signals_as_exits
 
     with StdoutToStderr(), signals_as_exits():
+        check_options(inputs, resize=resize, as_is=as_is, as_json=as_json, out=out)
         run = load_run(**options)
         told = check_top(run, top)
-        place = None if out is None else predictions_place(out, run.data.task)
+        place = None if out is None else predictions_place(out, run.data.task, inputs)
         scaling_note(run, inputs)
         found = predict_files(run, inputs, resize=resize, as_is=as_is, batch_size=batch_size)
         if place is not None:

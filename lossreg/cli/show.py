@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from lossreg.cli.list import WORDS, check_kind, complete_kind, kinds_of
-from lossreg.cli.output import columns, component_json
+from lossreg.cli.output import columns, component_json, json_text
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.components import KINDS
 from lossreg.errors import ConfigError
@@ -76,11 +75,11 @@ def show_command(kind: str, name: str | None, as_json: bool, plot: str | None) -
         "parameters": _parameters(entry, texts_of(resolved.spec.params)),
         "differs": differing_defaults(entry),
         "doc": inspect.getdoc(entry.factory),
-        "same_name": [f"{other.id} ({other.provenance})" for other in registry.rivals(entry)],
+        "same_name": [f"{other.id} ({other.provenance})" for other in registry.same_name(entry)],
     }
     if target is not None:
         _draw(resolved, target)
-    click.echo(json.dumps(facts, default=repr) if as_json else printable(_text(facts, target)))
+    click.echo(json_text(facts) if as_json else printable(_text(facts, target)))
 
 
 def _picture(kind: str, name: str | None) -> Path | None:

@@ -8,13 +8,15 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from lossreg import hookspecs
+from lossreg.component_table import ComponentTable
 from lossreg.components import Component
 from lossreg.errors import PluginError
 from lossreg.hookspecs import COMPONENT_HOOKS, PREFIX, PROJECT
 from lossreg.suggestions import did_you_mean
+from lossreg.values import shown
 
 #: Hook -> its arguments.
 HOOKS: Mapping[str, tuple[str, ...]] = {
@@ -24,8 +26,15 @@ HOOKS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def collect(plugin: object, name: str) -> tuple[Component, ...]:
-    """Checks the hooks of a plugin and collects what it offers; all of it or nothing.
+class Offered(NamedTuple):
+    """What the hooks of a plugin return: records, and tables of further ones."""
+
+    components: tuple[Component, ...] = ()
+    tables: tuple[ComponentTable, ...] = ()
+
+
+def collect(plugin: object, name: str) -> Offered:
+    """Checks the hooks of a plugin and collects what it offers; all of it or nothing. A table is not read.
 
     Raises:
         PluginError: If a hook is misspelt, unmarked or has wrong arguments, a hook returns anything but components of
@@ -38,10 +47,13 @@ def collect(plugin: object, name: str) -> tuple[Component, ...]:
     if not hooks:
         raise PluginError("it offers nothing: no function is marked with @lossreg.hookimpl", plugin=name)
     # A hook is called alone, not through a manager, so that the answer has an owner.
-    components = tuple(_components(plugin, name, [hook for hook in hooks if hook in COMPONENT_HOOKS]))
-    if not components and all(hook in COMPONENT_HOOKS for hook in hooks):
+    offers = tuple(_components(plugin, name, [hook for hook in hooks if hook in COMPONENT_HOOKS]))
+    if not offers and all(hook in COMPONENT_HOOKS for hook in hooks):
         raise PluginError("it offers nothing: its hooks returned no component", plugin=name)
-    return components
+    return Offered(
+        tuple(one for one in offers if isinstance(one, Component)),
+        tuple(one for one in offers if isinstance(one, ComponentTable)),
+    )
 
 
 def hooks_of(plugin: object) -> list[str]:
@@ -75,10 +87,14 @@ def check_hook(hook: str, function: Callable[..., Any], plugin: str) -> None:
         )
 
 
-def _components(plugin: object, name: str, hooks: Iterable[str]) -> Iterator[Component]:
+def _components(plugin: object, name: str, hooks: Iterable[str]) -> Iterator[Component | ComponentTable]:
     seen: set[tuple[str, str]] = set()
     for hook in hooks:
         answer = getattr(plugin, hook)()
+        if isinstance(answer, ComponentTable):
+            _check_table(answer, hook, name)
+            yield answer
+            continue
         if not isinstance(answer, Iterable):
             raise PluginError(f"{hook} returned {answer!r}; it returns a list of components", plugin=name)
         for component in answer:
@@ -88,6 +104,16 @@ def _components(plugin: object, name: str, hooks: Iterable[str]) -> Iterator[Com
                     raise PluginError(f"it offers the {component.kind} {word!r} twice", plugin=name)
                 seen.add((component.kind, word))
             yield component
+
+
+def _check_table(table: ComponentTable, hook: str, plugin: str) -> None:
+    expected = COMPONENT_HOOKS[hook]
+    if table.component_type is not expected:
+        raise PluginError(
+            f"{hook} returned a table of {getattr(table.component_type, '__name__', shown(table.component_type))} "
+            f"components; it returns lossreg.{expected.__name__} components",
+            plugin=plugin,
+        )
 
 
 def _check_component(component: object, hook: str, plugin: str) -> None:

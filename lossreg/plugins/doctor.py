@@ -15,7 +15,7 @@ from lossreg.components import Component, Dataset
 from lossreg.errors import ConfigError, LossregError, describe_error
 from lossreg.names import canonical
 from lossreg.plugins.checks import check_hook, collect, hooks_of
-from lossreg.plugins.entry_points import EntryPoint, entry_points
+from lossreg.plugins.entry_points import EntryPoint, scan
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.plugins.loader import Installed, reason_not_to_load
 from lossreg.plugins.plugin_settings import PluginSettings
@@ -67,7 +67,9 @@ def examine(point: EntryPoint, attempt: Callable[[Entry], list[str]]) -> dict[st
     if any(hook["problem"] for hook in findings["hooks"]):
         return findings
     try:
-        components = collect(plugin, point.name)
+        offered = collect(plugin, point.name)
+        version = point.provenance.version
+        components = [*offered.components, *(one for table in offered.tables for one in table.components(version))]
     except LossregError as error:
         return {**findings, "problem": error.message}
     except BaseException as error:
@@ -137,11 +139,13 @@ def named(name: str) -> list[EntryPoint]:
     Raises:
         ConfigError: If there is none.
     """
-    points = entry_points()
+    points = [point for some in scan() for point in some]
     wanted = canonical(name)
-    found = [point for point in points if wanted in (canonical(point.name), canonical(point.distribution))]
+    found = [
+        point for point in points if wanted in (canonical(point.name), canonical(point.provenance.distribution or ""))
+    ]
     if not found:
-        known = sorted({word for point in points for word in (point.name, point.distribution)})
+        known = sorted({word for point in points for word in (point.name, point.provenance.distribution) if word})
         raise ConfigError(f"there is no plugin {name!r}.{did_you_mean(name, known)} Plugins: lossreg plugins")
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import re
 from collections.abc import Iterator
 
 import attrs
@@ -13,7 +14,11 @@ from lossreg.plugins.provenance import Provenance
 from lossreg.plugins.requirements import concerns_lossreg
 
 GROUP = "lossreg"
+#: Our bridges to other packages: `name = module`, where `name` is an extra of ours whose first requirement is the
+#: distribution of the package.
+BRIDGES = "lossreg.bridges"
 OWN_DISTRIBUTION = "lossreg"  # its plugins are the built-ins
+_OF_EXTRA = re.compile(r"""(?P<name>[\w.-]+).*;.*\bextra == ["'](?P<extra>[\w.-]+)["']""")
 _UNKNOWN = "?"  # in place of what damaged metadata do not tell
 
 
@@ -27,6 +32,8 @@ class EntryPoint:
         distribution: The distribution's name.
         version: The distribution's version.
         requirements: What the distribution requires of lossreg.
+        bridged: Of a bridge, the distribution whose components it offers; else None.
+        bridged_version: The installed version of that; None if it is not installed.
     """
 
     name: str
@@ -34,6 +41,8 @@ class EntryPoint:
     distribution: str
     version: str
     requirements: tuple[str, ...] = ()
+    bridged: str | None = None
+    bridged_version: str | None = None
 
     @property
     def module(self) -> str:
@@ -42,12 +51,14 @@ class EntryPoint:
 
     @property
     def is_own(self) -> bool:
-        """Whether it belongs to lossreg itself."""
-        return canonical(self.distribution) == OWN_DISTRIBUTION
+        """Whether it belongs to lossreg itself, and is not a bridge."""
+        return canonical(self.distribution) == OWN_DISTRIBUTION and self.bridged is None
 
     @property
     def provenance(self) -> Provenance:
-        """What its components are recorded with."""
+        """What its components are recorded with: those of a bridge with the distribution that they are in."""
+        if self.bridged is not None:
+            return Provenance(self.name, self.bridged, self.bridged_version)
         return Provenance(self.name, self.distribution, self.version)
 
     def load(self) -> object:
@@ -57,35 +68,50 @@ class EntryPoint:
 
 
 def entry_points() -> list[EntryPoint]:
-    """The entry points of the group `lossreg`, our own first, the others by (distribution, name).
+    """The entry points of the group `lossreg`, our own first, the others by (distribution, name)."""
+    return scan()[0]
+
+
+def scan() -> tuple[list[EntryPoint], list[EntryPoint]]:
+    """The entry points of the group `lossreg`, and our bridges, to installed packages and to others, by name.
 
     Reads each distribution's metadata once. Of two installations of one distribution on `sys.path`, Python imports the
     first, and so only the first counts.
     """
     found: list[EntryPoint] = []
-    seen: set[str] = set()
+    bridges: list[EntryPoint] = []
+    seen: dict[str, str] = {}  # of which distribution which version is the first
     for distribution in importlib.metadata.distributions():
         text = _read(distribution, "entry_points.txt")
         if text is None or f"[{GROUP}]" not in text:
             # The distribution may hide a later installation of itself; its metadata would cost a parse for each.
-            name, _ = _folder_identity(distribution)
-            seen.update([canonical(name)] if name else [])
+            name, version = _folder_identity(distribution)
+            if name:
+                seen.setdefault(canonical(name), version)
             continue
-        name, version, requirements = _identity(distribution)
+        name, version, requirements, extras = _identity(distribution)
         if canonical(name) in seen:
             continue
         if name != _UNKNOWN:  # two of which nothing tells the name are two
-            seen.add(canonical(name))
-        found += [EntryPoint(point, value, name, version, requirements) for point, value in _section(text)]
-    return sorted(found, key=lambda point: (not point.is_own, point.distribution, point.name))
+            seen[canonical(name)] = version
+        found += [EntryPoint(point, value, name, version, requirements) for point, value in _section(text, GROUP)]
+        if canonical(name) == OWN_DISTRIBUTION:
+            bridges += [
+                EntryPoint(point, value, name, version, bridged=extras[canonical(point)])
+                for point, value in _section(text, BRIDGES)
+                if canonical(point) in extras
+            ]
+    bridges = [attrs.evolve(one, bridged_version=seen.get(canonical(one.bridged or ""))) for one in bridges]
+    found.sort(key=lambda point: (not point.is_own, point.distribution, point.name))
+    return found, sorted(bridges, key=lambda point: point.name)
 
 
-def _section(text: str) -> Iterator[tuple[str, str]]:
-    """The names and values in the section of our group; `Distribution.entry_points` would read the file again."""
+def _section(text: str, group: str) -> Iterator[tuple[str, str]]:
+    """The names and values in the section of a group; `Distribution.entry_points` would read the file again."""
     inside = False
     for line in map(str.strip, text.splitlines()):
         if line.startswith("["):
-            inside = line == f"[{GROUP}]"
+            inside = line == f"[{group}]"
         elif inside and line and not line.startswith(("#", ";")):
             name, _, value = line.partition("=")
             yield name.strip(), value.strip()
@@ -111,8 +137,8 @@ def _folder_identity(distribution: importlib.metadata.Distribution) -> tuple[str
     return name, version.partition("-")[0]
 
 
-def _identity(distribution: importlib.metadata.Distribution) -> tuple[str, str, tuple[str, ...]]:
-    """Name, version and requirements of lossreg.
+def _identity(distribution: importlib.metadata.Distribution) -> tuple[str, str, tuple[str, ...], dict[str, str]]:
+    """Name, version, requirements of lossreg, and for each extra the distribution that is first in it.
 
     `Distribution.name` parses all of the metadata as an e-mail, which costs more than importing a small plugin, so only
     the head is read here.
@@ -133,4 +159,7 @@ def _identity(distribution: importlib.metadata.Distribution) -> tuple[str, str, 
             version = value.strip()
         elif field == "Requires-Dist":
             required.append(value.strip())
-    return name or _UNKNOWN, version or _UNKNOWN, tuple(dict.fromkeys(filter(concerns_lossreg, required)))
+    extras: dict[str, str] = {}
+    for match in filter(None, map(_OF_EXTRA.match, required)) if canonical(name) == OWN_DISTRIBUTION else ():
+        extras.setdefault(canonical(match["extra"]), match["name"])
+    return name or _UNKNOWN, version or _UNKNOWN, tuple(dict.fromkeys(filter(concerns_lossreg, required))), extras

@@ -15,8 +15,9 @@ import attrs
 
 from lossreg.errors import ConfigError, InstallationError, describe_error
 from lossreg.names import canonical, check_name
+from lossreg.plugins.bridges import pip_command
 from lossreg.plugins.checks import collect
-from lossreg.plugins.entry_points import OWN_DISTRIBUTION, EntryPoint, entry_points
+from lossreg.plugins.entry_points import OWN_DISTRIBUTION, EntryPoint, scan
 from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
 from lossreg.plugins.plugin_settings import PluginSettings
 from lossreg.plugins.provenance import LOCAL, PluginReport, State
@@ -33,10 +34,12 @@ class Installed:
     Attributes:
         own: Those of lossreg itself; at least one.
         others: All others.
+        bridges: Those of lossreg to other packages that are installed.
     """
 
     own: tuple[EntryPoint, ...]
     others: tuple[EntryPoint, ...]
+    bridges: tuple[EntryPoint, ...] = ()
 
     @classmethod
     def scan(cls) -> Installed:
@@ -45,14 +48,15 @@ class Installed:
         Raises:
             InstallationError: If the built-in plugin is missing.
         """
-        points = entry_points()
+        points, bridges = scan()
         own = tuple(point for point in points if point.is_own)
         if not own:
             raise InstallationError(
                 "the installation of lossreg is broken: its own entry points are missing. "
                 "Install it again (pip install --force-reinstall --no-deps lossreg)"
             )
-        return cls(own, tuple(point for point in points if not point.is_own))
+        others = tuple(point for point in points if not point.is_own)
+        return cls(own, others, tuple(point for point in bridges if point.bridged_version is not None))
 
     @property
     def version(self) -> str:
@@ -91,6 +95,9 @@ def load_plugins(settings: PluginSettings) -> Iterator[PluginReport]:
         if report.state == "failed":
             raise InstallationError(f"the installation of lossreg is broken: {report.warning}")
         yield report
+    for point in installed.bridges if settings.bridges else ():
+        reason = reason_not_to_load(point, installed, settings)
+        yield _load(point) if reason is None else _refused(point, reason)
     owners: dict[int, str] = {}
     for point in installed.others:
         reason = reason_not_to_load(point, installed, settings)
@@ -102,15 +109,35 @@ def load_plugins(settings: PluginSettings) -> Iterator[PluginReport]:
 
 
 def reason_not_to_load(point: EntryPoint, installed: Installed, settings: PluginSettings) -> Reason | None:
-    """The first reason not to import an entry point of another distribution, or None."""
-    return next(filter(None, (check(point, installed, settings) for check in _REASONS)), None)
+    """The first reason not to import an entry point of another distribution, or of a bridge; or None."""
+    checks = _REASONS if point.bridged is None else _REASONS_OF_BRIDGES
+    return next(filter(None, (check(point, installed, settings) for check in checks)), None)
 
 
 def _is_blocked(point: EntryPoint, installed: Installed, settings: PluginSettings) -> Reason | None:
     del installed
-    if settings.permits(point.name, point.distribution):
+    if settings.permits(point.name, point.provenance.distribution or ""):
         return None
     return Reason("blocked", "by a flag, the environment or the project's file")
+
+
+def _has_nothing_to_offer(point: EntryPoint, installed: Installed, settings: PluginSettings) -> Reason | None:
+    del installed, settings
+    if point.bridged_version is not None:
+        return None
+    return Reason("failed", f"{point.bridged} is not installed; {pip_command([point])}")
+
+
+def _gives_way(point: EntryPoint, installed: Installed, settings: PluginSettings) -> Reason | None:
+    """A bridge stands in for what the package, or another distribution, does not offer itself."""
+    rivals = [
+        f"{other.distribution} {other.version}"
+        for other in installed.by_name.get(canonical(point.name), ())
+        if settings.permits(other.name, other.distribution)
+    ]
+    if not rivals:
+        return None
+    return Reason("aside", f"{' and '.join(rivals)} offers a plugin of the same name")
 
 
 def _has_a_reserved_name(point: EntryPoint, installed: Installed, settings: PluginSettings) -> Reason | None:
@@ -122,7 +149,7 @@ def _has_a_reserved_name(point: EntryPoint, installed: Installed, settings: Plug
 
 def _has_a_reserved_module(point: EntryPoint, installed: Installed, settings: PluginSettings) -> Reason | None:
     del settings
-    if point.module not in {own.module for own in installed.own}:
+    if point.module not in {own.module for own in (*installed.own, *installed.bridges)}:
         return None
     return Reason("failed", f"the module {point.value} belongs to lossreg itself")
 
@@ -157,6 +184,7 @@ _REASONS: tuple[Callable[[EntryPoint, Installed, PluginSettings], Reason | None]
     _has_rivals,
     _is_incompatible,
 )
+_REASONS_OF_BRIDGES = (_is_blocked, _has_nothing_to_offer, _gives_way)
 
 
 def _refused(point: EntryPoint, reason: Reason) -> PluginReport:
@@ -174,7 +202,7 @@ def _load(point: EntryPoint) -> PluginReport:
         with StdoutToStderr():
             plugin = point.load()
             imported = time.perf_counter() - started
-            components = collect(plugin, point.name)
+            offered = collect(plugin, point.name)
     except BaseException as error:  # whatever a plugin does, the others go on
         if is_from_outside(error):
             raise
@@ -182,7 +210,7 @@ def _load(point: EntryPoint) -> PluginReport:
     problem = None
     if imported > SLOW_IMPORT:
         problem = f"its import took {imported:.1f} s, which delays every start of lossreg"
-    return PluginReport(point.provenance, "loaded", components, milliseconds(), problem, plugin)
+    return PluginReport(point.provenance, "loaded", offered.components, milliseconds(), problem, plugin, offered.tables)
 
 
 def check_settings(settings: PluginSettings, reports: Collection[PluginReport]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from lossreg.components import Component
 from lossreg.errors import LossregError, PluginError, describe_error
-from lossreg.plugins.checks import collect, hooks_of
+from lossreg.plugins.checks import Offered, collect, hooks_of
 from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
 from lossreg.plugins.provenance import LOCAL, PluginReport, Provenance
 
@@ -34,7 +34,7 @@ def load_local(source: str) -> PluginReport:
     try:
         with StdoutToStderr():
             module = _import_file(Path(source)) if is_file else importlib.import_module(source)
-            components = collect(module, LOCAL) if hooks_of(module) else ()
+            offered = collect(module, LOCAL) if hooks_of(module) else Offered()
     except BaseException as error:
         if is_from_outside(error):
             raise
@@ -42,7 +42,8 @@ def load_local(source: str) -> PluginReport:
         raise PluginError(f"-p {source}: {problem}", plugin=source) from error
     file = getattr(module, "__file__", None)
     provenance = Provenance(LOCAL, file=file, sha256=file_hash(file) if file else None)
-    return PluginReport(provenance, "loaded", components, (time.perf_counter() - started) * 1e3, plugin=module)
+    milliseconds = (time.perf_counter() - started) * 1e3
+    return PluginReport(provenance, "loaded", offered.components, milliseconds, plugin=module, tables=offered.tables)
 
 
 def _is_file(source: str) -> bool:

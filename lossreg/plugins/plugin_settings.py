@@ -18,8 +18,9 @@ from lossreg.values import shown
 
 PLUGINS_VARIABLE = "LOSSREG_PLUGINS"
 STRICT_VARIABLE = "LOSSREG_STRICT"
+BRIDGES_VARIABLE = "LOSSREG_BRIDGES"
 PROJECT_KEYS = ("plugins", "block", "strict")
-_ON, _OFF = ("1", "true", "yes"), ("0", "false", "no")  # the words of LOSSREG_STRICT; an empty one is off, too
+_ON, _OFF = ("1", "true", "yes"), ("0", "false", "no")  # the words of a switch; an empty one is off, too
 
 
 def _names(names: Iterable[str]) -> frozenset[str]:
@@ -40,6 +41,7 @@ class PluginSettings:
         strict: Whether a plugin that fails, or is odd, is an error instead of a warning.
         local: Further Python files and modules to load, whose components are `local.<name>`.
         required_block: Those of the blocked names that must be installed, because a flag names them.
+        bridges: Whether bridges to other packages may load.
     """
 
     allow: frozenset[str] | None = attrs.field(default=None, converter=_optional_names)
@@ -47,6 +49,7 @@ class PluginSettings:
     strict: bool = False
     local: tuple[str, ...] = ()
     required_block: frozenset[str] = attrs.field(default=(), converter=_names)
+    bridges: bool = True
 
     def permits(self, plugin: str, distribution: str) -> bool:
         """Whether a plugin may load."""
@@ -58,9 +61,9 @@ def load_settings(environment: Mapping[str, str] | None = None, directory: Path 
     """The settings of the environment, and where it says nothing, of the nearest project file.
 
     `LOSSREG_PLUGINS="a,b"` allows only these plugins, an empty value the built-ins alone; `LOSSREG_STRICT=1` is
-    strict. The project file is the first `lossreg.toml`, or `pyproject.toml` with a table `[tool.lossreg]`, found
-    upward from the directory, with the keys `plugins` (the only ones to load), `block` and `strict`. It can never name
-    code to load.
+    strict; `LOSSREG_BRIDGES=0` loads no bridge to another package. The project file is the first `lossreg.toml`, or
+    `pyproject.toml` with a table `[tool.lossreg]`, found upward from the directory, with the keys `plugins` (the only
+    ones to load), `block` and `strict`. It can never name code to load.
 
     Args:
         environment: None is the process's own.
@@ -78,8 +81,9 @@ def load_settings(environment: Mapping[str, str] | None = None, directory: Path 
     if not isinstance(strict, bool):
         raise ConfigError(f"{file}: strict is true or false, not {strict!r}")
     if STRICT_VARIABLE in environment:
-        strict = _switch(environment[STRICT_VARIABLE])
-    return PluginSettings(allow, _listed(project, "block", file) or (), strict)
+        strict = _switch(STRICT_VARIABLE, environment[STRICT_VARIABLE], "strict")
+    bridges = _switch(BRIDGES_VARIABLE, environment.get(BRIDGES_VARIABLE, "1"), "with bridges")
+    return PluginSettings(allow, _listed(project, "block", file) or (), strict, bridges=bridges)
 
 
 def _project_table_here() -> tuple[dict[str, Any], Path | None]:
@@ -89,14 +93,18 @@ def _project_table_here() -> tuple[dict[str, Any], Path | None]:
         return {}, None
 
 
-def _switch(text: str) -> bool:
+def _switch(variable: str, text: str, meaning: str) -> bool:
     word = text.strip().lower()
     if word not in (*_ON, *_OFF, ""):
         raise ConfigError(
-            f"the environment variable {STRICT_VARIABLE} is one of {', '.join(_ON)} (strict) or {', '.join(_OFF)} (not "
-            f"strict), not {shown(text)}"
+            f"the environment variable {variable} is one of {', '.join(_ON)} ({meaning}) or {', '.join(_OFF)} "
+            f"({_negated(meaning)}), not {shown(text)}"
         )
     return word in _ON
+
+
+def _negated(meaning: str) -> str:
+    return meaning.replace("with ", "without ") if meaning.startswith("with ") else f"not {meaning}"
 
 
 def _listed(table: Mapping[str, Any], key: str, file: Path | None) -> list[str] | None:

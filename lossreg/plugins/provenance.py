@@ -7,16 +7,18 @@ from typing import Literal
 
 import attrs
 
+from lossreg.component_table import ComponentTable
 from lossreg.components import KINDS, Component
 
 LOCAL = "local"  # the namespace of what is registered without a distribution
 
-State = Literal["loaded", "failed", "blocked", "incompatible"]
+State = Literal["loaded", "failed", "blocked", "incompatible", "aside"]
 
 _VERBS: Mapping[str, str] = {
     "failed": " failed to load",
     "incompatible": " is incompatible",
     "blocked": " is blocked",
+    "aside": " steps aside",
 }
 
 
@@ -53,12 +55,14 @@ class PluginReport:
 
     Attributes:
         provenance: The plugin and its distribution.
-        state: `"loaded"`, `"failed"`, `"blocked"` (not imported, because a setting blocks it) or `"incompatible"` (not
-            imported, because it needs another lossreg).
+        state: `"loaded"`, `"failed"`, `"blocked"` (not imported, because a setting blocks it), `"incompatible"` (not
+            imported, because it needs another lossreg) or `"aside"` (a bridge, not imported, because another
+            distribution offers a plugin of its name).
         components: What it offers.
         milliseconds: How long the import and the hooks took.
         problem: Why it failed, or what is odd about it; one line.
         plugin: The module or object itself, if it is loaded.
+        tables: Further components that it offers, which are read when they are needed.
     """
 
     provenance: Provenance
@@ -67,11 +71,12 @@ class PluginReport:
     milliseconds: float = 0.0
     problem: str | None = None
     plugin: object = attrs.field(default=None, repr=False, eq=False)
+    tables: tuple[ComponentTable, ...] = attrs.field(default=(), repr=False, eq=False)
 
     @property
     def warning(self) -> str | None:
         """The line to warn with, or None."""
-        return None if self.problem is None or self.state == "blocked" else self.explanation
+        return None if self.problem is None or self.state in ("blocked", "aside") else self.explanation
 
     @property
     def explanation(self) -> str:

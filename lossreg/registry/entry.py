@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
+from lossreg.component_table import Row
 from lossreg.components import Component
 from lossreg.errors import BuildError, LossregError, ParameterError, UnknownParameterError, describe_error
 from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
@@ -27,22 +28,46 @@ class RegistryEntry(Generic[C]):
     """A component as a registry holds it.
 
     Attributes:
-        component: What the plugin declares.
+        declared: The record, or the row of a table from which it is made when it is first asked for.
         provenance: The plugin, its distribution and version.
+        from_table: Whether it is one of many in a table.
     """
 
-    component: C
+    declared: C | Row
     provenance: Provenance
+    from_table: bool = False
+
+    @property
+    def component(self) -> C:
+        """What the plugin declares.
+
+        Raises:
+            ComponentError: If a table has a row that is not a record.
+        """
+        declared = self.declared
+        if isinstance(declared, Row):
+            declared = self.declared = declared.make()  # type: ignore[assignment]  # a table has records of its kind
+        return declared  # type: ignore[return-value]  # it is no row any more
 
     @property
     def id(self) -> str:
         """The full id, `plugin.name`."""
-        return f"{self.provenance.plugin}.{self.component.name}"
+        return f"{self.provenance.plugin}.{self.declared.name}"
 
     @property
     def name(self) -> str:
         """The short name."""
-        return self.component.name
+        return self.declared.name
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The short name and the aliases."""
+        return (self.declared.name, *self.declared.aliases)
+
+    @property
+    def summary(self) -> str:
+        """One line that says what it is."""
+        return self.declared.summary
 
     def __repr__(self) -> str:
         return f"<{self.component.kind} {self.id}>"

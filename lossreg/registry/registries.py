@@ -82,6 +82,14 @@ class Registries:
         registry: Registry[Any, Any] = getattr(self, PLURALS[kind])
         return registry
 
+    def offered(self, kind: str, name: str) -> str | None:
+        """What would have a name if it was installed, as a sentence; or None."""
+        if not self.settings.bridges:
+            return None
+        from lossreg.plugins.bridges import offered_if_installed  # only errors need it
+
+        return offered_if_installed(kind, name)
+
     @property
     def reports(self) -> list[PluginReport]:
         """How the loading of each plugin went, in the order of loading."""
@@ -190,6 +198,8 @@ class Registries:
         self._reports.append(report)
         for component in report.components:
             self.of(component.kind).add(component, report.provenance)
+        for table in report.tables:
+            self.of(table.kind).add_table(table, report.provenance)
 
     def registering(self) -> Registries:
         """The set that `register` adds to: this one, or the one that a file is being loaded for."""
@@ -202,7 +212,7 @@ class Registries:
         return _restored, (self.settings, [(entry.component, entry.provenance) for entry in self._local()])
 
     def _local(self) -> list[RegistryEntry[Any]]:
-        return [e for kind in KINDS for e in self.of(kind).entries if e.provenance.plugin == LOCAL]
+        return [e for kind in KINDS for e in self.of(kind).declared if e.provenance.plugin == LOCAL]
 
 
 def _the_default() -> Registries:
@@ -217,7 +227,12 @@ def _restored(settings: PluginSettings, local: list[tuple[Component, Provenance]
 
 
 def load_registries(
-    *, allow: Iterable[str] | None = None, block: Iterable[str] = (), strict: bool = False, local: Iterable[str] = ()
+    *,
+    allow: Iterable[str] | None = None,
+    block: Iterable[str] = (),
+    strict: bool = False,
+    local: Iterable[str] = (),
+    bridges: bool = True,
 ) -> Registries:
     """A set of registries of its own, scanned afresh: for embedding, tests and notebooks.
 
@@ -228,6 +243,7 @@ def load_registries(
         block: Plugins (or distributions) not to load; they are not imported.
         strict: Whether a plugin that fails is an error instead of a warning.
         local: Further Python files and modules to load; their components are `local.<name>`.
+        bridges: Whether bridges to other packages load, as far as `allow` and `block` let them.
 
     Raises:
         ConfigError: If an argument has a wrong type, or names a plugin that is not installed.
@@ -236,12 +252,13 @@ def load_registries(
 
     Example:
         >>> builtins = load_registries(allow=[])
-        >>> builtins.losses.names()
-        ['cross_entropy', 'dice', 'l1', 'mse']
+        >>> "dice" in builtins.losses.names()
+        True
     """
     importlib.invalidate_caches()  # a notebook sees what was just installed
-    if not isinstance(strict, bool):
-        raise ConfigError(f"strict is True or False, not {shown(strict)}")
+    for argument, value in (("strict", strict), ("bridges", bridges)):
+        if not isinstance(value, bool):
+            raise ConfigError(f"{argument} is True or False, not {shown(value)}")
     blocked = _names(block, "block", str)
     settings = PluginSettings(
         None if allow is None else _names(allow, "allow", str),
@@ -249,6 +266,7 @@ def load_registries(
         strict,
         tuple(map(str, _names(local, "local", str | os.PathLike))),
         required_block=blocked,
+        bridges=bridges,
     )
     registries = Registries(settings)
     registries.load()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
 
 import attrs
 
+from lossreg.component_table import ComponentTable
 from lossreg.components import KINDS, Component
-from lossreg.errors import AmbiguousNameError, ComponentError, UnknownNameError
-from lossreg.names import normalize, snake_case, with_article
+from lossreg.errors import ComponentError, UnknownNameError, describe_error
+from lossreg.names import normalize, plural, snake_case, with_article
 from lossreg.plugins.local import is_same, local_provenance
 from lossreg.plugins.provenance import PluginReport, Provenance
 from lossreg.registry.entry import RegistryEntry
-from lossreg.suggestions import close_matches, did_you_mean
+from lossreg.suggestions import did_you_mean
 from lossreg.values import shown
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 BUILTIN = "builtin"  # its components win over a plugin's of the same short name
 
-PLURALS: Mapping[str, str] = {kind: f"{kind}es" if kind.endswith("s") else f"{kind}s" for kind in KINDS}
+PLURALS: Mapping[str, str] = {kind: plural(kind) for kind in KINDS}
 
 C = TypeVar("C", bound=Component)
 T = TypeVar("T")
@@ -39,6 +41,9 @@ class Owner(Protocol):
 
     def registering(self) -> Owner:
         """The set that a component is registered into: this one, or the one that a file is being loaded for."""
+
+    def offered(self, kind: str, name: str) -> str | None:
+        """What would have a name if it was installed, as a sentence; or None."""
 
     @property
     def reports(self) -> list[PluginReport]:
@@ -69,6 +74,8 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
         self._owner = owner
         self._by_id: dict[str, RegistryEntry[C]] = {}
         self._by_name: dict[str, list[RegistryEntry[C]]] = {}
+        self._tables: list[tuple[ComponentTable, Provenance]] = []  # those that are not read yet
+        self._lock = threading.RLock()
         self._warned: set[str] = set()
 
     def names(self) -> list[str]:
@@ -78,9 +85,16 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
 
     def short_name(self, entry: RegistryEntry[C]) -> str:
         """The shortest name that resolves to this component."""
-        candidates = self._named(entry.name)
-        wins = len(candidates) == 1 or entry.provenance.plugin == BUILTIN
-        return entry.name if wins else entry.id
+        if entry.provenance.plugin == BUILTIN:
+            return entry.name
+        self._read_tables()
+        return entry.name if len(self._named(entry.name)) == 1 else entry.id
+
+    def resolves(self, word: str, entry: RegistryEntry[C]) -> bool:
+        """Whether a short name or an alias leads to this component, without the name of its plugin."""
+        self._read_tables()
+        found = self._named(word)
+        return found[:1] == [entry] and (len(found) == 1 or entry.provenance.plugin == BUILTIN)
 
     def build(self, spec: str | ComponentSpec, /, *args: Any, **params: Any) -> T:
         """Builds a component.
@@ -194,8 +208,7 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
                 )
         self._remove(entry.id)
         for word in words:
-            candidates = [*self._by_name.get(word, []), entry]
-            self._by_name[word] = sorted(candidates, key=lambda one: (one.provenance.plugin != BUILTIN, one.id))
+            self._by_name[word] = _ordered([*self._by_name.get(word, []), entry])
             self._by_id[f"{provenance.plugin}.{word}"] = entry
         return entry
 
@@ -204,14 +217,54 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
         old = self._by_id.get(full_id)
         if old is None:
             return
-        for word in (old.name, *old.component.aliases):
+        for word in old.words:
             del self._by_id[f"{old.provenance.plugin}.{word}"]
             self._by_name[word].remove(old)
 
+    def add_table(self, table: ComponentTable, provenance: Provenance) -> None:
+        """Adds the components of a table, which is read when it is needed."""
+        self._tables.append((table, provenance))
+
+    def _read_tables(self) -> None:
+        """Reads the tables that were not needed so far."""
+        if not self._tables:
+            return
+        with self._lock:
+            while self._tables:
+                table, provenance = self._tables[0]
+                try:
+                    for row in table.rows(provenance.version).values():
+                        self._add_row(RegistryEntry(row, provenance, from_table=True))
+                except Exception as error:  # whatever a plugin does, the others go on
+                    import logging
+
+                    what = f"plugin {provenance.plugin!r} ({provenance}): its table of {PLURALS[self.kind]}"
+                    logging.getLogger("lossreg").warning("%s cannot be read: %s", what, describe_error(error))
+                del self._tables[0]
+
+    def _add_row(self, entry: RegistryEntry[C]) -> None:
+        """Adds a component of a table; of two with one word the first has it."""
+        for word in entry.words:
+            full_id = f"{entry.provenance.plugin}.{word}"
+            if full_id in self._by_id:
+                continue
+            self._by_id[full_id] = entry
+            known = self._by_name.get(word)
+            self._by_name[word] = [entry] if known is None else _ordered([*known, entry])
+
     @property
     def entries(self) -> list[RegistryEntry[C]]:
-        """All components so far, each once, by full id; loads nothing."""
+        """All components so far, each once, by full id; loads no plugin."""
+        self._read_tables()
         return sorted({entry.id: entry for entry in self._by_id.values()}.values(), key=lambda entry: entry.id)
+
+    @property
+    def declared(self) -> list[RegistryEntry[C]]:
+        """The same without those of tables; reads none."""
+        return sorted(
+            {entry.id: entry for entry in self._by_id.values() if not entry.from_table}.values(),
+            key=lambda entry: entry.id,
+        )
 
     def __getitem__(self, name: str) -> RegistryEntry[C]:
         if not isinstance(name, str):
@@ -222,7 +275,11 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
             if found[0].component.deprecated is not None:
                 self._warn_of_deprecation(found[0])
             return found[0]
-        raise self._ambiguous(name, found) if found else self._unknown(name)
+        if not found:
+            raise self._unknown(name)
+        from lossreg.registry.unknown import ambiguous  # only errors need it
+
+        raise ambiguous(self.kind, name, found)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and len(self._candidates(name)) == 1
@@ -231,10 +288,15 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
         """What a name can mean: one component, none, or several plugins' where no built-in has the name."""
         self._owner.load()
         key = normalize(name)
-        if key in self._by_id:
-            return [self._by_id[key]]
-        found = self._named(key)
-        return found[:1] if found and found[0].provenance.plugin == BUILTIN else found
+        for reads in (False, True):  # a table is not read for what is found without it
+            if reads:
+                self._read_tables()
+            if key in self._by_id:
+                return [self._by_id[key]]
+            found = self._named(key)
+            if found and found[0].provenance.plugin == BUILTIN:
+                return found[:1]
+        return found
 
     def __iter__(self) -> Iterator[str]:
         self._owner.load()
@@ -245,7 +307,8 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
         return len(self.entries)
 
     def __repr__(self) -> str:
-        return f"<registry of {PLURALS[self.kind]}: {', '.join(entry.id for entry in self.entries) or 'empty'}>"
+        known = [entry.id for entry in self.declared] + [f"the table of {whose.plugin}" for _, whose in self._tables]
+        return f"<registry of {PLURALS[self.kind]}: {', '.join(known) or 'empty'}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return getattr, (self._owner, PLURALS[self.kind])
@@ -259,7 +322,12 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
             logging.getLogger("lossreg").warning("%s", text)
 
     def rivals(self, entry: RegistryEntry[C]) -> list[RegistryEntry[C]]:
-        """The other components of the same short name."""
+        """The other components of the same short name, without those of tables."""
+        return [other for other in self._named(entry.name) if other is not entry and not other.from_table]
+
+    def same_name(self, entry: RegistryEntry[C]) -> list[RegistryEntry[C]]:
+        """All other components of the same short name."""
+        self._read_tables()
         return [other for other in self._named(entry.name) if other is not entry]
 
     def _named(self, name: str) -> list[RegistryEntry[C]]:
@@ -269,39 +337,16 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
             return [entry for entry in found if entry.name == name] or found
         return found
 
-    def _ambiguous(self, name: str, candidates: list[RegistryEntry[C]]) -> AmbiguousNameError:
-        offers = " and ".join(f"{c.id} ({c.provenance})" for c in candidates)
-        return AmbiguousNameError(
-            f"{shown(name)} is offered by {offers}. Write the full id.",
-            kind=self.kind,
-            name=name,
-            candidates=tuple(c.id for c in candidates),
-        )
-
     def _unknown(self, name: str) -> UnknownNameError:
-        from lossreg.spec_hints import registering_hint  # only errors need it
+        from lossreg.registry.unknown import Known, unknown  # only errors need it
 
-        names = self.names()
-        known = {*names, *self._by_id}
-        aliases = (word for word, entries in self._by_name.items() if entries and word not in known)
-        written = normalize(name)
-        meant = did_you_mean(written, sorted(known)) or did_you_mean(written, sorted(aliases))
-        listed = names if len(names) <= 20 else [*names[:20], f"... {len(names) - 20} more"]
-        lines = [
-            f"no {self.kind} named {shown(name)}.{meant} "
-            f"{PLURALS[self.kind].capitalize()}: {', '.join(listed) or 'none'} (lossreg list {self.kind})"
-        ]
-        hint = registering_hint(name)
-        lines += [hint.replace(". ", "  ", 1)] if hint else []
-        lines += [
-            f"  {kind} {shown(name)} exists; it is not {with_article(self.kind)}"
-            for kind in KINDS
-            if kind != self.kind and name in self._owner.of(kind)
-        ]
-        lines += [f"  {report.explanation}" for report in self._owner.reports if report.state != "loaded"]
-        return UnknownNameError(
-            "\n".join(lines),
-            kind=self.kind,
-            name=name,
-            suggestions=close_matches(normalize(name), sorted(known)),
-        )
+        listed = sorted(map(self.short_name, self.declared))
+        words = {*self._by_id, *filter(self._by_name.get, self._by_name)}
+        known = Known(self.kind, self.names(), listed, words)
+        other_kinds = [kind for kind in KINDS if kind != self.kind and name in self._owner.of(kind)]
+        return unknown(known, name, other_kinds, self._owner.reports, self._owner.offered(self.kind, name))
+
+
+def _ordered(candidates: list[RegistryEntry[C]]) -> list[RegistryEntry[C]]:
+    """Those of one word: a built-in first."""
+    return sorted(candidates, key=lambda one: (one.provenance.plugin != BUILTIN, one.id))

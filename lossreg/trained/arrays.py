@@ -90,6 +90,10 @@ def read_csv(data: bytes) -> np.ndarray[Any, Any]:
         lines = [line for line in csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True) if line]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"it is not CSV: {error}") from error
+    other = next((one for one in (";", "\t") if lines and any(one in cell for cell in lines[-1])), None)
+    if other is not None:
+        what = "semicolons" if other == ";" else "tabs"
+        raise DataError(f"it has {what} between its cells; a table has commas between them, and points in numbers")
     names = bool(lines) and not any(_is_number(cell) for cell in lines[0])
     rows = lines[1:] if names else lines
     if not rows:

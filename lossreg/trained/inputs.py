@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lossreg.checkpoints.weights_file import read_weights
 from lossreg.data import Scaling
-from lossreg.errors import DataError, LossregError
+from lossreg.errors import DataError, LossregError, describe_error
 from lossreg.inputs.pictures import MODES, open_picture, pixels_of
 from lossreg.inputs.pictures import SUFFIXES as PICTURES
 from lossreg.inputs.rows import read_rows
@@ -26,7 +26,6 @@ logger = logging.getLogger("lossreg")
 
 TABLES = (".csv", ".parquet")
 SUFFIXES = (*PICTURES, ".npy", ".npz", *TABLES, ".safetensors")
-SHOWN = 5  # files in a message
 
 
 @attrs.frozen(eq=False)
@@ -66,10 +65,9 @@ def read_inputs(files: Sequence[str | Path], facts: DataFacts, *, resize: bool =
             says_where = error.message.startswith(tuple(f"{file}{end}" for end in (" has", ",", ":")))
             wrong.append(one_line(error.message if says_where else f"{file}: {error.message}"))
     if wrong:
-        more = f"\n  and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         count = f"{len(wrong)} of {len(files)} inputs cannot be used; nothing was predicted"
         head = "" if len(files) == 1 else f"{count}:\n  "
-        raise DataError(head + "\n  ".join(wrong[:SHOWN]) + more)
+        raise DataError(head + "\n  ".join(wrong))
     return read
 
 
@@ -156,6 +154,37 @@ def _picture(name: str, data: bytes, facts: DataFacts, *, resize: bool) -> Sampl
         )  # fmt: skip
     pixels, greatest = pixels_of(picture, channels, (width, height))
     return Samples((name,), pixels.reshape(1, *facts.in_shape), is_raw=True, greatest=greatest)
+
+
+def to_batch(inputs: object, facts: DataFacts, dtype: torch.dtype) -> Tensor:
+    """Inputs that a program has at hand, as `lossreg predict` takes an array.
+
+    Args:
+        inputs: A tensor, an array, or lists of numbers: one input, or several along the first dimension.
+        facts: Of the data set.
+        dtype: Of the model's inputs.
+
+    Returns:
+        `(N, *in_shape)`; a tensor of numbers of `dtype` as it is, whatever its shape: a model may take others, too.
+
+    Raises:
+        DataError: If it is nothing of the kind.
+    """
+    if isinstance(inputs, Tensor):
+        if inputs.dtype == dtype:
+            return inputs[None] if inputs.shape == facts.in_shape else inputs
+        values: Any = inputs.detach().cpu()
+        values = (values.float() if values.dtype in (torch.bfloat16, torch.float16) else values).numpy()
+    else:
+        try:
+            values = np.asarray(inputs)
+        except Exception as error:  # lists that are not equally long, or an object that fails as an array
+            raise DataError(f"inputs cannot be read as an array: {describe_error(error)}") from error
+    try:
+        return to_tensor(_array("inputs", values, facts), facts, dtype)
+    except DataError as error:
+        error.message = f"inputs: {error.message.removeprefix('inputs: ')}"
+        raise
 
 
 def to_tensor(samples: Samples, facts: DataFacts, dtype: torch.dtype, *, as_is: bool = False) -> Tensor:

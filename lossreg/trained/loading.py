@@ -13,11 +13,13 @@ import torch
 
 from lossreg.components import Loss
 from lossreg.data import Data
-from lossreg.errors import ConfigError, LossregError
+from lossreg.errors import ConfigError, ContractError, LossregError, describe_error
 from lossreg.past_runs.origins import check_origin, warn_of_other_params
+from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.registries import Registries, default
 from lossreg.run_spec import RunSpec
 from lossreg.trained.facts import DataFacts
+from lossreg.trained.inputs import to_batch
 from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.data.splits import ResidentSplit
 from lossreg.training.hardware.device import resolve_device
@@ -33,6 +35,8 @@ from lossreg.training.state_dicts import load_state
 from lossreg.values import one_line, shown
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from lossreg.spec import ComponentSpec
     from lossreg.trained.evaluating import EvaluatedRun, EvaluatedSplit
     from lossreg.training.loss.adapter import Criterion
@@ -100,17 +104,31 @@ class LoadedRun:
             raise self._no_loss
 
     @torch.inference_mode()
-    def predict(self, inputs: torch.Tensor) -> torch.Tensor:
+    def predict(self, inputs: torch.Tensor | npt.ArrayLike) -> torch.Tensor:
         """The model's output for a batch, computed in the precision of the run.
 
         Args:
-            inputs: `(N, *in_shape)`, as the data set has them.
+            inputs: `(N, *in_shape)` or one of `in_shape`, as the data set has them: a tensor, an array or lists of
+                numbers. Of 8 bits without sign they are the pixels of pictures, and scaled as the data set scaled them.
 
         Returns:
             `(N, outputs, *)`, in float32 where the model computes in 16 bits.
+
+        Raises:
+            DataError: If they are no such numbers.
+            ContractError: If the model fails on them.
         """
         self.objective.eval()
-        return self.objective.predict(inputs.to(self.device))
+        batch = to_batch(inputs, self.data, self.in_dtype)
+        try:
+            return self.objective.predict(batch.to(self.device))
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
+            raise ContractError(
+                f"the model of {one_line(str(self.directory))} failed on a batch of shape {tuple(batch.shape)} (an "
+                f"input has {self.data.in_shape}): {describe_error(error)}"
+            ) from error
 
     def evaluate(
         self,

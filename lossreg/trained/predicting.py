@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from lossreg.data import task_text
-from lossreg.errors import ConfigError, ContractError, describe_error
+from lossreg.errors import ConfigError, ContractError
 from lossreg.inputs.pictures import SUFFIXES as PICTURES
-from lossreg.plugins.isolation import is_from_outside
 from lossreg.trained.inputs import read_inputs, to_tensor
 from lossreg.trained.loading import LoadedRun
 from lossreg.values import one_line
@@ -123,14 +122,7 @@ def predict_files(
 def _output(run: LoadedRun, inputs: Tensor) -> Tensor:
     """What the model gives for a batch, on the CPU."""
     place = one_line(str(run.directory))
-    try:
-        output: Any = run.predict(inputs)
-    except BaseException as error:
-        if is_from_outside(error):
-            raise
-        raise ContractError(
-            f"the model of {place} failed on a batch of shape {tuple(inputs.shape)}: {describe_error(error)}"
-        ) from error
+    output: Any = run.predict(inputs)
     if not isinstance(output, Tensor) or output.shape[:1] != inputs.shape[:1]:
         what = f"the shape {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
         raise ContractError(f"the model of {place} gives {what} for {len(inputs)} inputs")
@@ -193,6 +185,21 @@ def scaling_note(run: LoadedRun, files: Sequence[str | Path]) -> None:
                 "pictures are read as values from 0 to 1, and tables as they are"
             ),
         )
+
+
+def check_options(files: Sequence[str], *, resize: bool, as_is: bool, as_json: bool, out: str | None) -> None:
+    """Checks that each option of `lossreg predict` has an effect.
+
+    Raises:
+        ConfigError: If one has none.
+    """
+    suffixes = {Path(file).suffix.lower() for file in files}
+    if resize and not suffixes & {*PICTURES}:
+        raise ConfigError(f"--resize has no effect: no input is a picture ({', '.join(PICTURES)})")
+    if as_is and ".csv" not in suffixes:
+        raise ConfigError("--as-is has no effect: no input is a table (.csv)")
+    if as_json and out is not None:
+        raise ConfigError("--json has no effect with --out, whose suffix decides what is written (.jsonl)")
 
 
 def check_top(run: LoadedRun, top: int | None) -> int:

@@ -19,17 +19,18 @@ from lossreg.values import shown
 Writer = Callable[[Sequence[Prediction], int], bytes]
 
 
-def predictions_place(name: str, task: Task) -> Path:
+def predictions_place(name: str, task: Task, inputs: Sequence[str]) -> Path:
     """Where a file of predictions goes, checked before anything is predicted.
 
     Args:
         name: As it was written.
         task: Of the run.
+        inputs: Files that are predicted for.
 
     Raises:
-        ConfigError: If no file can be there, or its suffix is of no form that predictions have.
+        ConfigError: If no file can be there, it is an input, or its suffix is of no form that predictions have.
     """
-    place = output_file(name, "--out")
+    place = output_file(name, "--out", inputs)
     if place.suffix.lower() not in _WRITERS:
         forms = ", ".join(_WRITERS)
         raise ConfigError(f"--out {shown(name)}: its name ends in one of {forms}, which decides its form")

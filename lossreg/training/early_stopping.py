@@ -33,9 +33,23 @@ class EarlyStopping:
         Args:
             row: The metrics of the epoch.
         """
-        monitor, target = self._choices.monitor, self._choices.target
+        monitor = self._choices.monitor
         if monitor is not None:
             self._compare(monitor, row)
+        self._end_at_target(row)
+
+    def go_on(self, row: Mapping[str, Any]) -> None:
+        """Requests the stop that was due when the run was broken off.
+
+        Args:
+            row: The metrics of the last epoch, which it has seen.
+        """
+        if self._choices.monitor is not None:
+            self._end_if_waited(self._choices.monitor)
+        self._end_at_target(row)
+
+    def _end_at_target(self, row: Mapping[str, Any]) -> None:
+        target = self._choices.target
         if target is not None:
             value = self._run.parts.processes.broadcast_object(row[target.metric])
             if target.is_reached(value):
@@ -53,7 +67,12 @@ class EarlyStopping:
             self._waited = 0
             return
         self._waited += 1
+        self._end_if_waited(monitor)
+
+    def _end_if_waited(self, monitor: str) -> None:
+        run = self._run
         if self._waited >= (run.spec.patience or math.inf):
+            best = worst(monitor, run.best.value if run.best else None)
             best_of = f"the best is {best:.6g}, of epoch {run.kept_epoch}"
             known = best_of if run.best else "it was never finite"
             self._request(f"no better {monitor} for {_epochs(self._waited)}; {known}", PATIENCE)

@@ -57,10 +57,11 @@ def train(session: Session, hooks: RunHooks, saver: Saver, agenda: Agenda) -> li
     run, parts = session.run, session.run.parts
     step = session.watch.step = training_step(parts, session.watch.guard())
     limits = Limits(run)
-    if session.phase == "recorded" and run.epoch + 1 < parts.spec.epochs:
+    is_over = _is_over(session, limits)
+    if session.phase == "recorded" and not is_over:
         parts.optimization.schedule.after_epoch(run.epoch, session.row)
         session.begin_epoch(run.epoch + 1)
-    for epoch in range(session.epochs_done, parts.spec.epochs):
+    for epoch in () if is_over else range(session.epochs_done, parts.spec.epochs):
         parts.freezing.begin_epoch(parts.objective, epoch)
         if session.phase == "training":
             parts.weights.begin_epoch()
@@ -85,6 +86,17 @@ def train(session: Session, hooks: RunHooks, saver: Saver, agenda: Agenda) -> li
     run.tested = _tested(session, kept, agenda)
     _warn_of_overflow(parts, kept)
     return session.rows
+
+
+def _is_over(session: Session, limits: Limits) -> bool:
+    """Whether a run that goes on after an epoch was broken off as it ended."""
+    run = session.run
+    if session.phase != "recorded":
+        return False
+    if not session.is_lengthened:
+        session.stopping.go_on(session.row)
+    limits.reached()
+    return _stops(run) or run.epoch + 1 >= run.spec.epochs
 
 
 def _evaluated(session: Session, saver: Saver, agenda: Agenda) -> dict[str, Any]:
@@ -199,7 +211,8 @@ def train_epoch(
     is_first, stops = session.done == 0, False
     started = time.perf_counter()
     # Steps that log nothing do nothing but train: no hook, no copy to the CPU, nothing that waits for the device.
-    for step_plan in plan.after(session.done):
+    steps = () if session.done and is_over is not None and is_over() else plan.after(session.done)
+    for step_plan in steps:
         if counts_steps and not is_first:
             schedule.between_steps()
         is_first = False

@@ -2,12 +2,12 @@
 
 | What is drawn | Stream |
 |---|---|
-| initial weights, and what a data set draws when it is built | torch's generators, set to `seed` before each |
+| initial weights, and what a data set draws when it is built | those of Python, numpy and torch, set before each |
 | the validation split | a hash of each sample with `seed` as its key (`data/validation.py`) |
 | order of samples in an epoch | `numpy.random.default_rng([seed, epoch])` |
 | what random transforms make of a sample | a seed for each sample from `numpy.random.default_rng([seed, epoch, 1])` |
-| dropout, and what else the model draws in training | torch's generators as building left them; in rank > 0 set anew |
-| the same in a pass that makes statistics of batch normalisation | torch's generators, set for it and put back |
+| dropout, and what else the model draws in training | these as building left them; in rank > 0 set anew |
+| the same in a pass that makes statistics of batch normalisation | these, set for it and put back |
 """
 
 from __future__ import annotations
@@ -26,21 +26,40 @@ EVALUATION_EPOCH = 0  # the samples of a test split are read with the same seeds
 
 def seed_construction(seed: int) -> None:
     """Before the data set is built, and again before model and loss: what the data set draws must not change them."""
+    _seed_all(seed)
+
+
+def _seed_all(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # it takes 32 bits
     torch.manual_seed(seed)
 
 
 def seed_process(seed: int, rank: int) -> None:
     """Before training: every process but the first draws numbers of its own, or all would drop the same units."""
     if rank:
-        torch.manual_seed(int(np.random.SeedSequence([seed, rank]).generate_state(1)[0]))
+        _seed_all(int(np.random.SeedSequence([seed, rank]).generate_state(1)[0]))
+
+
+@contextlib.contextmanager
+def forked_generators(device: torch.device | None = None) -> Iterator[None]:
+    """Puts all generators back after the block: Python's, numpy's, and torch's of the CPU and the accelerators.
+
+    Args:
+        device: Where the block computes; None are all devices.
+    """
+    devices = None if device is None else range(torch.cuda.device_count() if device.type == "cuda" else 0)
+    with kept_generators(), torch.random.fork_rng(devices):
+        yield
 
 
 @contextlib.contextmanager
 def seeded_statistics(seed: int, rank: int, device: torch.device) -> Iterator[None]:
     """For a pass over the training split that is no training: what the model draws in it changes nothing after it."""
     of_device = [device.index or 0] if device.type not in ("cpu", "mps") else []
-    with torch.random.fork_rng(of_device, device_type="cuda" if device.type == "cpu" else device.type):
-        torch.manual_seed(int(np.random.SeedSequence([seed, rank, 1]).generate_state(1)[0]))
+    kind = "cuda" if device.type == "cpu" else device.type
+    with kept_generators(), torch.random.fork_rng(of_device, device_type=kind):
+        _seed_all(int(np.random.SeedSequence([seed, rank, 1]).generate_state(1)[0]))
         yield
 
 

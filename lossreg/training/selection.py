@@ -254,7 +254,7 @@ def select_loss(selection: Selection, task: Task, registries: Registries) -> Cho
 def declaration_of(criterion: object, registries: Registries) -> Loss | None:
     """What a built-in loss declares whose class this object has, such as `torch.nn.CrossEntropyLoss()`; else None."""
     kind = type(criterion)
-    for entry in registries.losses.entries:
+    for entry in registries.losses.declared:
         if entry.provenance.plugin != BUILTIN or not str(entry.component.factory).endswith(f":{kind.__name__}"):
             continue
         if entry.factory is kind:

@@ -67,7 +67,7 @@ from lossreg.training.optim.schedules import (
 from lossreg.training.optim.support import check_support, needs_warnings, why_contiguous
 from lossreg.training.optim.trial_step import try_step
 from lossreg.training.parts import Evaluation, Fit, Optimization, Parts, Samples
-from lossreg.training.seeds import seed_construction
+from lossreg.training.seeds import forked_generators, seed_construction
 from lossreg.training.selection import (
     Choice,
     Request,
@@ -174,7 +174,7 @@ def rebuild(
     Raises:
         LossregError: If one of them cannot be built.
     """
-    with torch.random.fork_rng(range(torch.cuda.device_count() if device.type == "cuda" else 0)):
+    with forked_generators(device):
         return _build_objective(chosen, spec, device, samples, runtime, of, closure=False)
 
 
@@ -202,7 +202,7 @@ def set_up_evaluation(
         LossregError: If the data set cannot be loaded, or does not fit.
     """
     processes = Processes()
-    with torch.random.fork_rng(range(torch.cuda.device_count() if device.type == "cuda" else 0)):
+    with forked_generators(device):
         samples = _load_samples(chosen["data"], spec, device, processes, quiet=True, adapted=adapted)
         mismatch = mismatch_of({field: choice.label for field, choice in chosen.items()})
         declared, data, splits = chosen["loss"].component, samples.data, samples.splits

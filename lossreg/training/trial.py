@@ -43,6 +43,8 @@ from lossreg.training.selection import check_metric
 Batch = tuple[Tensor, Tensor]
 
 _CLASSES = 3
+_SIZES = ((32, 32), (16, 16, 16))  # of pictures and volumes
+_FAILED = "it failed on"
 _EPOCHS = 4
 _CUTS = ([8], [5, 1, 2], [8])  # of the samples on which a metric is tried
 _RUNTIME = {
@@ -174,6 +176,10 @@ def _loss_problems(entry: RegistryEntry[Component]) -> Iterator[str]:
     if problem is not None and component.target == "any":
         batch = _batch("regression")
         problem = _value_problem(loss, batch)
+    if problem is not None and problem.startswith(_FAILED):  # it may be for pictures or volumes alone
+        further = (_batch(task, size) for size in _SIZES)
+        batch = next((one for one in further if _value_problem(loss, one) is None), batch)
+        problem = _value_problem(loss, batch)
     if problem is not None:
         yield problem
         return
@@ -183,13 +189,13 @@ def _loss_problems(entry: RegistryEntry[Component]) -> Iterator[str]:
     yield from _reduction_problems(entry, component, task, batch)
 
 
-def _batch(task: Task) -> Batch:
-    """Eight samples of random numbers: logits and class indices, or numbers and numbers."""
+def _batch(task: Task, size: tuple[int, ...] = ()) -> Batch:
+    """Eight samples of random numbers: logits and class indices, or numbers and numbers; for each pixel one of each."""
     generator = torch.Generator().manual_seed(0)
-    output = torch.randn(8, _CLASSES, generator=generator)
+    output = torch.randn(8, _CLASSES, *size, generator=generator)
     if task == "regression":
-        return output, torch.randn(8, _CLASSES, generator=generator)
-    return output, torch.arange(8) % _CLASSES
+        return output, torch.randn(8, _CLASSES, *size, generator=generator)
+    return output, torch.arange(8 * math.prod(size)).reshape(8, *size) % _CLASSES
 
 
 @torch.no_grad()
@@ -203,7 +209,7 @@ def _value_problem(loss: LossAdapter, batch: Batch) -> str | None:
     try:
         value: Any = _value(loss, *batch)
     except Exception as error:
-        return f"it failed on {shapes}: {describe_error(error)}"
+        return f"{_FAILED} {shapes}: {describe_error(error)}"
     if not isinstance(value, Tensor) or value.ndim != 0:
         got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
         return f"it gives {got} for {shapes}; a 0-d tensor is needed"

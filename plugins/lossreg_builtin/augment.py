@@ -17,45 +17,12 @@ from lossreg.spec_hints import MAX_LENGTH
 from lossreg.spec_text import parse_value
 from lossreg.suggestions import did_you_mean
 from lossreg.values import shown
+from lossreg_builtin.transform_names import REFUSED, transforms_by_name
 
 if TYPE_CHECKING:
     from torchvision.transforms.v2 import Transform
 
 MAX_DEPTH = 20  # of texts in texts, as in random_apply([...])
-
-_ONE_PICTURE = "it does not make one picture of one"
-_CHANGES_TYPE = "it changes the type of the numbers, which the data set does itself"
-_NO_BOXES = "it is for boxes or points, which no data set here has"
-_NEEDS_OBJECTS = "a text cannot say what it takes"
-
-#: What v2 has and a text does not reach: the name -> why.
-REFUSED: Mapping[str, str] = {
-    "clamp_bounding_boxes": _NO_BOXES,
-    "clamp_key_points": _NO_BOXES,
-    "compose": "a list of texts is one",
-    "convert_bounding_box_format": _NO_BOXES,
-    "convert_image_dtype": _CHANGES_TYPE,
-    "cut_mix": "it mixes the samples of a batch, and their targets",
-    "five_crop": _ONE_PICTURE,
-    "jpeg": "torchvision is giving up its coder of JPEG",
-    "lambda": _NEEDS_OBJECTS,
-    "linear_transformation": _NEEDS_OBJECTS,
-    "mix_up": "it mixes the samples of a batch, and their targets",
-    "normalize": "the test split needs it, too: write normalize=True or normalize=[mean, std] beside augment",
-    "pil_to_tensor": _CHANGES_TYPE,
-    "random_io_u_crop": _NO_BOXES,
-    "sanitize_bounding_boxes": _NO_BOXES,
-    "sanitize_key_points": _NO_BOXES,
-    "set_clamping_mode": _NO_BOXES,
-    "ten_crop": _ONE_PICTURE,
-    "to_dtype": _CHANGES_TYPE,
-    "to_image": _CHANGES_TYPE,
-    "to_pil_image": _CHANGES_TYPE,
-    "to_pure_tensor": _CHANGES_TYPE,
-    "to_tensor": _CHANGES_TYPE,
-    "transform": "it is the class that all are made of",
-    "uniform_temporal_subsample": "it is for videos",
-}
 
 #: What sees the whole picture, before it is brought to the data set's size, where it stands first.
 WHOLE_PICTURE = "random_resized_crop"
@@ -90,11 +57,11 @@ class Augmentation:
         Raises:
             DataError: If a transform fails, with its text.
         """
-        from torchvision import tv_tensors
-
-        sample: tuple[Any, ...] = (tv_tensors.Image(picture),)
+        sample: tuple[Any, ...] = (picture,)  # a plain tensor is a picture to them, and quicker
         if mask is not None:
-            sample = (*sample, tv_tensors.Mask(mask))
+            from torchvision import tv_tensors
+
+            sample = (tv_tensors.Image(picture), tv_tensors.Mask(mask))
         for text, transform in zip(self.texts, self.transforms, strict=True):
             try:
                 result = transform(*sample)
@@ -124,12 +91,14 @@ class Augmentation:
         channels, height, width = shape
         if changed.shape[0] != channels:
             raise DataError(
-                f"augment: {', '.join(self.texts)} makes {changed.shape[0]} channels of {channels}, which test "
-                f"pictures keep; grayscale({channels}) gives that many"
+                f"augment: {', '.join(self.texts)} gives pictures with {changed.shape[0]} channel"
+                f"{'s' * (changed.shape[0] > 1)}, and test pictures have {channels}; grayscale({channels}) gives that "
+                "many"
             )
         raise DataError(
-            f"augment: {', '.join(self.texts)} makes pictures of {_size(changed)} of such of {_size(picture)}, and "
-            f"test pictures have {height}x{width} (height x width); end with resize([{height}, {width}]), or set size"
+            f"augment: {', '.join(self.texts)} turns {_size(picture)} pixels (height x width) into "
+            f"{_size(changed)}, and test pictures have {height}x{width}; end with resize([{height}, {width}]), "
+            "or set size"
         )
 
 
@@ -141,8 +110,9 @@ def parse_augment(texts: str | Sequence[str] | None, *, ignored: int | None = No
     """Builds the transforms that texts name; nothing is read for that.
 
     Args:
-        texts: One text or several: the name of a transform of torchvision.transforms.v2 in snake_case, with parameters
-            by name or by place. None and no texts are no augmentation.
+        texts: One text or several, or a text that is a list of them: the name of a transform of
+            torchvision.transforms.v2 in snake_case, with parameters by name or by place. None and no texts are no
+            augmentation.
         ignored: What fills the mask of a segmentation where a transform leaves a gap; None is what fills the picture.
 
     Raises:
@@ -154,7 +124,7 @@ def parse_augment(texts: str | Sequence[str] | None, *, ignored: int | None = No
     """
     if not isinstance(texts, str | Sequence | None):
         raise DataError(f"augment={shown(texts)} is not a text such as 'random_crop(32, padding=4)', or a list of such")
-    written = (texts,) if isinstance(texts, str) else tuple(texts or ())
+    written = _listed(texts) if isinstance(texts, str) else tuple(texts or ())
     if not written:
         return None
     known = transforms_by_name()
@@ -165,21 +135,19 @@ def parse_augment(texts: str | Sequence[str] | None, *, ignored: int | None = No
     )
 
 
-def transforms_by_name() -> dict[str, type[Transform]]:
-    """Name -> class, of all transforms that the installed torchvision has."""
-    from torchvision.transforms import v2
+def _listed(text: str) -> tuple[str, ...]:
+    """The texts of a list, `[random_crop(32), 'random_invert']`; any other text is one."""
+    node = _parsed(text)
+    if not isinstance(node, ast.List | ast.Tuple):
+        return (text,)
+    return tuple(
+        one.value if isinstance(one, ast.Constant) and isinstance(one.value, str) else _source(one, text)
+        for one in node.elts
+    )
 
-    classes = (getattr(v2, name) for name in sorted(vars(v2)))
-    return {
-        _snake_case(each.__name__): each
-        for each in classes
-        if isinstance(each, type) and issubclass(each, torch.nn.Module) and each.__module__.startswith(v2.__name__)
-    }
 
-
-def _snake_case(name: str) -> str:
-    """`JPEG` as `jpeg`, `RandomResizedCrop` as `random_resized_crop`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+def _source(node: ast.expr, text: str) -> str:
+    return ast.get_source_segment(text.strip(), node) or text
 
 
 def _plain(name: str) -> str:

@@ -6,6 +6,7 @@ read, and `picture_data` makes a `lossreg.Data` of pictures.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -208,8 +209,15 @@ def to_inputs(images: Tensor, scaling: Scaling) -> Tensor:
     """
     if scaling == Scaling():
         return images.float().div_(255)
-    mean, std = (torch.tensor(one, dtype=torch.float64)[:, None, None] for one in (scaling.mean, scaling.std))
+    mean, std = _tensors(scaling)
     return images.double().div_(255).sub_(mean).div_(std).float()  # rounded once, as for predictions
+
+
+@functools.lru_cache
+def _tensors(scaling: Scaling) -> tuple[Tensor, Tensor]:
+    """Mean and deviation, `(C, 1, 1)` each."""
+    mean, std = (torch.tensor(one, dtype=torch.float64)[:, None, None] for one in (scaling.mean, scaling.std))
+    return mean, std
 
 
 def to_targets(masks: Tensor, ignored: int | None) -> Tensor:

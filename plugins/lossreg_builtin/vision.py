@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lossreg.errors import BuildError, describe_error
 from lossreg.suggestions import did_you_mean
-from lossreg.values import shown
+from lossreg.values import shortened, shown
 from lossreg_builtin.downloads import patient
 from lossreg_builtin.vision_models import LEAST_SIDE, MODELS, SEGMENTATION
 
@@ -205,15 +205,18 @@ def _load(name: str, model: nn.Module, weights: Any, in_shape: _SHAPE) -> None:
             f"its weights {weights.name} are not in {torch.hub.get_dir()}/checkpoints and cannot be downloaded from "
             f"{weights.url}, or the file is damaged ({describe_error(error)}); weights=None draws new ones",
         ) from error
-    state = {_OLD_DENSE.sub(r"\1\2", key): value for key, value in state.items() if not key.startswith(_AUXILIARY)}
+    for key in list(state):  # in place: a file of MNASNet says in an attribute which version it is
+        value = state.pop(key)
+        if not key.startswith(_AUXILIARY):
+            state[_OLD_DENSE.sub(r"\1\2", key)] = value
     if name.startswith("vit_") and in_shape is not None:
         from torchvision.models.vision_transformer import interpolate_embeddings
 
         state = interpolate_embeddings(in_shape[1], _step(name), state)
     try:
         model.load_state_dict(state)
-    except RuntimeError as error:
-        raise _wrong(name, f"its weights {weights.name} do not fit: {describe_error(error)}") from error
+    except (RuntimeError, ValueError) as error:
+        raise _wrong(name, f"its weights {weights.name} do not fit: {shortened(describe_error(error))}") from error
     if name in _TRANSFORMS_INPUT:
         given: Any = model
         given.transform_input = True  # as torchvision does with these weights

@@ -112,6 +112,7 @@ def load_with() -> Iterator[LoadWith]:
     def load(*folders: Path, **settings: Any) -> lossreg.Registries:
         forget()
         sys.path[:0] = map(str, folders)
+        settings.setdefault("bridges", False)  # which there are depends on what else is installed
         return lossreg.load_registries(**settings)
 
     yield load

@@ -9,7 +9,8 @@ import torch
 from torchvision.transforms import v2
 
 from lossreg.errors import DataError
-from lossreg_builtin.augment import REFUSED, Augmentation, parse_augment, transforms_by_name
+from lossreg_builtin.augment import Augmentation, parse_augment
+from lossreg_builtin.transform_names import REFUSED, transforms_by_name
 
 #: Those that change no masks: torchvision refuses or warns.
 WITHOUT_MASKS = {"aug_mix", "auto_augment", "rand_augment", "random_erasing", "trivial_augment_wide"}
@@ -63,6 +64,14 @@ def parsed(*texts: str, **settings: Any) -> Augmentation:
 def test_a_text_is_the_transform_that_it_names(text: str, peer: v2.Transform) -> None:
     """Values by place and by name, words and nested transforms arrive as torchvision takes them."""
     assert repr(parsed(text).transforms[0]) == repr(peer)
+
+
+def test_a_text_may_be_a_list() -> None:
+    """As it is written behind an option: with and without quotes."""
+    found = parse_augment("[random_crop(32, padding=4), 'random_invert(p=1.0)', random_vertical_flip]")
+    assert found is not None
+    assert found.texts == ("random_crop(32, padding=4)", "random_invert(p=1.0)", "random_vertical_flip")
+    assert parse_augment("[]") is None
 
 
 @pytest.mark.parametrize("name", [name for name in transforms_by_name() if name not in REFUSED])
@@ -152,9 +161,9 @@ def test_a_text_that_is_wrong(text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("random_crop(24)", r"makes pictures of 24x24 of such of 32x32.*end with resize\(\[32, 32\]\)"),
+        ("random_crop(24)", r"turns 32x32 pixels \(height x width\) into 24x24, and.*end with resize\(\[32, 32\]\)"),
         ("random_crop(40)", "fails on a picture of 32x32: ValueError"),
-        ("grayscale", r"makes 1 channels of 3.*grayscale\(3\)"),
+        ("grayscale", r"with 1 channel, and test pictures have 3; grayscale\(3\)"),
     ],
 )
 def test_a_transform_that_does_not_fit(text: str, said: str) -> None:

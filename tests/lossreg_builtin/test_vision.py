@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import socket
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,6 @@ def test_the_first_convolution_is_made_for_the_channels(name: str, channels: int
     [
         (SMALL, "classification", 1, 17),
         ("mobilenet_v3_small", "classification", 3, 8),
-        ("shufflenet_v2_x0_5", "classification", 2, 8),
         ("lraspp_mobilenet_v3_large", "segmentation", 1, 16),
     ],
 )
@@ -149,9 +149,27 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     torch.manual_seed(1)
-    model = models.squeezenet1_1()
+    model: nn.Module = models.squeezenet1_1()
     torch.save(model.state_dict(), folder / models.SqueezeNet1_1_Weights.IMAGENET1K_V1.url.rpartition("/")[2])
     return model.eval()
+
+
+@pytest.mark.parametrize("name", ["densenet121", "googlenet", "mnasnet0_5"])
+def test_files_as_torchvision_s_are(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may have old names (DenseNet), parts for the training alone (GoogLeNet), or a version (MNASNet)."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    arguments = {"aux_logits": True, "init_weights": False, "transform_input": True} if name == "googlenet" else {}
+    peer = models.get_model(name, weights=None, **arguments)
+    state = peer.state_dict()
+    if name == "densenet121":
+        state = OrderedDict(  # as torch 0.3 wrote it
+            (key.replace(".norm1.", ".norm.1."), value) for key, value in state.items() if "num_batches" not in key
+        )
+    url = next(iter(models.get_model_weights(name))).url
+    torch.save(state, tmp_path / "hub" / "checkpoints" / url.rpartition("/")[2])
+    inputs = torch.rand(1, 3, 32, 32)
+    assert torch.equal(built(name, 3, 32, 32, classes=1000, weights="DEFAULT").eval()(inputs), peer.eval()(inputs))
 
 
 def test_weights_of_as_many_classes_are_taken_whole(trained: nn.Module) -> None:

@@ -18,6 +18,7 @@ from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.loss.blame import check_own_parameters
 from lossreg.training.loss.fitting import is_for, misfit
 from lossreg.training.loss.gradients import SparseGradient, sparse_gradients
+from lossreg.training.seeds import forked_generators
 
 if TYPE_CHECKING:
     from lossreg.components import Loss
@@ -97,7 +98,7 @@ def check_contract(
     if objective.adapter.target == "one_hot" and getattr(objective.adapter.criterion, "log_target", False):
         raise mismatch("the loss takes logarithms (log_target=True), which the zeros of one-hot targets do not have")
     inputs, targets = splits["train"].head(plan.largest)
-    with torch.random.fork_rng(), torch.enable_grad():
+    with forked_generators(), torch.enable_grad():
         probe, is_copy = _copy(objective)
         output = _forward(probe, inputs, mismatch)
         _check_shapes(output, targets, data, mismatch)
@@ -162,7 +163,7 @@ def _of_several(probe: Objective, output: Tensor, targets: Tensor, split: Split)
 
 def _fitting(data: Data, losses: Registry[Loss, Any], failed: Loss | None) -> str:
     """A sentence on the losses for a task, but the one that it is said of."""
-    usable = [entry for entry in losses.entries if entry.component.deprecated is None]
+    usable = [entry for entry in losses.declared if entry.component.deprecated is None]
     known = [entry for entry in usable if entry.component is not failed and is_for(entry.component, data.task)]
     return f"Losses that fit: {', '.join(sorted(map(losses.short_name, known)))}"
 

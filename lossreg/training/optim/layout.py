@@ -15,6 +15,7 @@ from lossreg.training.optim.modes import set_training_mode
 from lossreg.training.optim.needs import set_gradients, take_step
 from lossreg.training.optim.optimizer import OptimizerPlan
 from lossreg.training.optim.stand_ins import copy_optimizer
+from lossreg.training.seeds import forked_generators
 
 STEPS = 2  # some look at the weights only when they have a state
 
@@ -51,7 +52,7 @@ def _step(plan: OptimizerPlan, memory_format: torch.memory_format) -> BaseExcept
         return chosen
 
     try:
-        with torch.random.fork_rng(), warnings.catch_warnings():
+        with forked_generators(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the optimizer of the run gives them
             optimizer = plan.build(replace)
             held = [parameter for group in optimizer.param_groups for parameter in group["params"]]

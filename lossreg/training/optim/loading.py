@@ -15,6 +15,7 @@ from torch import Tensor
 from lossreg.checkpoints.tree import decode, encode, why_not_plain
 from lossreg.errors import StateError, describe_error
 from lossreg.plugins.isolation import is_from_outside
+from lossreg.training.seeds import forked_generators
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -51,7 +52,7 @@ def why_not_kept(optimizer: Optimizer, fresh: Callable[[], Optimizer]) -> str | 
             raise
         return f"its state_dict() fails: {describe_error(error)}"
     try:
-        with torch.random.fork_rng(), warnings.catch_warnings():
+        with forked_generators(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the optimizer of the run gives them
             other = fresh()
             load_state(other, decode(*encode(state), like=other.state_dict()))

@@ -121,13 +121,14 @@ class Backward(Protocol):
         """
 
 
-def take_step(optimizer: Optimizer, needs: Needs, backward: Backward) -> int:
+def take_step(optimizer: Optimizer, needs: Needs, backward: Backward, *, tells_loss: bool = False) -> int:
     """One step as the loop takes it.
 
     Args:
         optimizer: The optimizer.
         needs: What its step needs.
         backward: Gives the weights new gradients.
+        tells_loss: Whether a step without a closure is given one that computes nothing, and returns the loss.
 
     Returns:
         How often gradients were computed.
@@ -140,11 +141,12 @@ def take_step(optimizer: Optimizer, needs: Needs, backward: Backward) -> int:
         with torch.enable_grad():  # AliG calls it without
             return backward(create_graph=needs.create_graph)
 
-    if not needs.closure or needs.gradients:
-        closure()
+    loss = closure() if not needs.closure or needs.gradients else None
     if needs.closure:
         # torch annotates closures to return a float; the loop's returns a tensor.
         optimizer.step(closure)  # type: ignore[arg-type]  # see above
+    elif tells_loss:
+        optimizer.step(lambda: loss)  # type: ignore[arg-type, return-value]  # see above
     else:
         optimizer.step()
     return passes

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -27,6 +27,7 @@ from lossreg.training.optim.optimizer import OptimizerPlan
 from lossreg.training.optim.param_groups import OptimizerGroup
 from lossreg.training.optim.stand_ins import as_sparse, copy_optimizer, stand_ins_of
 from lossreg.training.optim.trial_step import cannot_step
+from lossreg.training.seeds import forked_generators, seed_construction
 from lossreg.training.selection import Choice
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Trial:
         weights: The throw-away weights after the steps.
         moved: Whether they changed.
         passes: How often each step computed gradients; None if that differs.
+        elsewhere: Whether a closure was called at other weights than those before the step.
         error: What went wrong, or None.
     """
 
@@ -61,6 +63,7 @@ class Trial:
     weights: tuple[Parameter, ...]
     moved: bool
     passes: int | None
+    elsewhere: bool = False
     error: BaseException | None = None
 
     def is_like(self, other: Trial) -> bool:
@@ -84,6 +87,27 @@ class Subject:
             return loss + 10.0 * (step % 4)
 
         return backward
+
+
+class Watched:
+    """Computes gradients, and sees where: at the weights before the step, or elsewhere.
+
+    Args:
+        backward: Computes them.
+        weights: All weights.
+    """
+
+    def __init__(self, backward: Backward, weights: Sequence[Parameter]) -> None:
+        self._backward = backward
+        self._weights = weights
+        self._before = [one.detach().clone() for one in weights]
+        self.elsewhere = False
+
+    def __call__(self, *, create_graph: bool = False) -> Tensor:
+        """Computes them."""
+        pairs = zip(self._weights, self._before, strict=True)
+        self.elsewhere = self.elsewhere or any(not torch.equal(one, old) for one, old in pairs)
+        return self._backward(create_graph=create_graph)
 
 
 def make_once(plan: OptimizerPlan) -> OptimizerPlan:
@@ -237,7 +261,7 @@ def _groups_out(plan: OptimizerPlan, device: torch.device, failure: BaseExceptio
         return ""
     grouped = attrs.evolve(plan, has_patterns=True)
     try:
-        with torch.random.fork_rng(), warnings.catch_warnings():
+        with forked_generators(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             grouped.build(stand_ins_of(grouped, device))
     except LossregError as error:
@@ -271,27 +295,45 @@ def _trials(needs: Needs, unsaid: tuple[str, ...], make: Callable[[], Subject]) 
 
 
 def _best(trials: list[Trial]) -> Trial | None:
-    """The first way that moves the weights; with a closure, or gradients before it, where these make a difference.
-
-    A closure does where the loss itself decides on the step, as for EmoNavi, which steps without, too.
-    """
+    """The first way that moves the weights; with a closure, or gradients before it, where the optimizer uses these."""
     worked = [trial for trial in trials if trial.error is None and trial.passes != 0]  # 0: it ignores closures
     moving = [trial for trial in worked if trial.moved] or worked
     if not moving:
         return None
     best = moving[0]
     for other in moving[1:]:
-        if (other.needs.gradients <= best.needs.closure) and not other.is_like(best):
+        if (other.needs.gradients <= best.needs.closure) and not other.is_like(best) and _uses(other, best):
             best = other
     return best
 
 
-def _try(needs: Needs, make: Callable[[], Subject]) -> Trial:
-    """Takes the steps; the gradients of a step are there in the next, as in the loop."""
+def _uses(other: Trial, best: Trial) -> bool:
+    """Whether what a way has in addition is used: a closure in a step elsewhere, or its loss, as by EmoNavi.
+
+    It is not where the closure merely computes the gradients again, which undoes what the optimizer has done to them
+    before (`p.grad.sub_(...)`, then `super().step(closure)`), or where the optimizer does not do the same twice.
+    """
+    if best.needs.closure or other.elsewhere:
+        return True
+    if not _try(best.needs, best.make).is_like(best):
+        return False
+    told = _try(best.needs, best.make, tells_loss=True)
+    return told.error is None and not told.is_like(best)
+
+
+def _try(needs: Needs, make: Callable[[], Subject], *, tells_loss: bool = False) -> Trial:
+    """Takes the steps; the gradients of a step are there in the next, as in the loop.
+
+    Args:
+        needs: The way.
+        make: Makes what steps.
+        tells_loss: Whether a step without a closure is given the loss all the same, by one that computes nothing.
+    """
     passes = set()
-    with torch.random.fork_rng(), torch.enable_grad(), warnings.catch_warnings():
+    elsewhere = False
+    with forked_generators(), torch.enable_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the optimizer of the run gives them
-        torch.manual_seed(0)
+        seed_construction(0)
         try:
             subject = make()
             optimizer = subject.optimizer
@@ -299,7 +341,9 @@ def _try(needs: Needs, make: Callable[[], Subject]) -> Trial:
             set_training_mode(optimizer)
             before = [one.detach().clone() for one in weights]
             for step in range(STEPS):
-                passes.add(take_step(optimizer, needs, subject.backward_of(step)))
+                watched = Watched(subject.backward_of(step), weights)
+                passes.add(take_step(optimizer, needs, watched, tells_loss=tells_loss))
+                elsewhere = elsewhere or watched.elsewhere
                 if not all(one.isfinite().all() for one in weights):  # so small a problem can be too simple (Shampoo)
                     break
         except BaseException as error:
@@ -309,7 +353,7 @@ def _try(needs: Needs, make: Callable[[], Subject]) -> Trial:
         finally:
             _drop_gradients(locals().get("weights", ()))
     moved = any(not torch.equal(one, old) for one, old in zip(weights, before, strict=True))
-    return Trial(needs, make, optimizer, weights, moved, passes.pop() if len(passes) == 1 else None)
+    return Trial(needs, make, optimizer, weights, moved, passes.pop() if len(passes) == 1 else None, elsewhere)
 
 
 def _drop_gradients(weights: tuple[Parameter, ...]) -> None:
@@ -332,7 +376,7 @@ def _maker(plan: OptimizerPlan, device: torch.device) -> Callable[[], Subject] |
         stand_ins = stand_ins_of(plan, device)
         return Subject(plan.build(stand_ins), stand_ins.backward)
 
-    with torch.random.fork_rng(), warnings.catch_warnings():
+    with forked_generators(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the optimizer of the run gives them
         make()
     return make

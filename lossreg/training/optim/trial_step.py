@@ -15,6 +15,7 @@ from lossreg.training.optim.modes import set_training_mode
 from lossreg.training.optim.needs import asks_for, take_step
 from lossreg.training.optim.optimizer import OptimizerPlan, check_step
 from lossreg.training.optim.stand_ins import stand_ins_of
+from lossreg.training.seeds import forked_generators
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -111,7 +112,7 @@ def _step(plan: OptimizerPlan, device: torch.device) -> Optimizer | BaseExceptio
             return None
     set_training_mode(optimizer)
     try:
-        with torch.random.fork_rng(), torch.enable_grad():
+        with forked_generators(), torch.enable_grad():
             take_step(optimizer, plan.needs, stand_ins.backward)
     except BaseException as error:
         if is_from_outside(error):

@@ -31,12 +31,12 @@ def named_state(optimizer: Optimizer, parameters: Mapping[str, Parameter]) -> St
         parameters: All parameters by name.
 
     Returns:
-        `state`, with names and shapes; the shapes tell a state that fits from one that does not.
+        `state`, with names, shapes and classes; these tell a state that fits from one that does not.
     """
     names = _names(optimizer, parameters)
     state = optimizer.state_dict()
     shapes = {name: list(parameters[name].shape) for name in _flat(names) if name in parameters}
-    return {"state": _renamed(state, names, _by_name), "shapes": shapes}
+    return {"state": _renamed(state, names, _by_name), "shapes": shapes, "classes": _classes(optimizer)}
 
 
 def load_named_state(
@@ -54,22 +54,56 @@ def load_named_state(
         The differences that were passed over.
 
     Raises:
-        ConfigError: If it is the state of other parameters, shapes or groups.
+        ConfigError: If it is the state of another optimizer, of other parameters, shapes or groups.
     """
     names = _names(optimizer, parameters)
-    differences = _differences(saved, names, parameters)
+    other = _other_classes(saved, optimizer)
+    if other and partly:
+        return other
+    differences = other or _differences(saved, names, parameters)
     if differences and not partly:
         more = f" and {len(differences) - MAX_SHOWN} more" if len(differences) > MAX_SHOWN else ""
         raise ConfigError(
             f"the state of the optimizer does not fit: {'; '.join(differences[:MAX_SHOWN])}{more}; --override takes "
             "what fits, and the rest begins anew"
         )
-    state = saved["state"]
+    state, options = saved["state"], [dict(group) for group in optimizer.param_groups]
     if differences:
         state = _fitting(state, named_state(optimizer, parameters)["state"], saved["shapes"], parameters)
     load_state(optimizer, _renamed(state, names, _by_number))
     _restore_types(optimizer, state, parameters)
-    return differences
+    return differences + _restore_options(optimizer, options, partly=partly)
+
+
+def _classes(optimizer: Optimizer) -> list[str]:
+    members = optimizer.members if isinstance(optimizer, JointOptimizer) else (optimizer,)
+    return [type(one).__name__ for one in members]  # a class may have moved to another module since
+
+
+def _other_classes(saved: Mapping[str, Any], optimizer: Optimizer) -> list[str]:
+    """How the classes of the optimizers differ; a checkpoint of before does not tell them."""
+    then, now = saved.get("classes"), _classes(optimizer)
+    if then is None or then == now:
+        return []
+    return [f"it is that of {' and '.join(map(str, then))}, and the optimizer is {' and '.join(now)} here"]
+
+
+def _restore_options(optimizer: Optimizer, options: Sequence[Mapping[str, Any]], *, partly: bool) -> list[str]:
+    """Looks whether all options are there that the groups of the optimizer had: without one, its step would fail.
+
+    Raises:
+        ConfigError: If one is not, unless those of the optimizer itself are to be taken then.
+    """
+    missing: dict[str, None] = {}
+    for group, fresh in zip(optimizer.param_groups, options, strict=False):
+        for key in fresh.keys() - group.keys():
+            missing[key] = group[key] = fresh[key]
+    if missing and not partly:
+        raise ConfigError(
+            f"the state of the optimizer does not fit: its groups have no {', '.join(sorted(missing))}, which "
+            f"{' and '.join(_classes(optimizer))} needs; give the optimizer that the run began with"
+        )
+    return [f"the groups have no {name} in the checkpoint" for name in sorted(missing)]
 
 
 Names = list[Any]  # of an optimizer in the order of its groups; of several, a list of such lists

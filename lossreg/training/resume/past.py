@@ -12,16 +12,25 @@ import attrs
 
 from lossreg.checkpoints.folder import Checkpoint, CheckpointFolder
 from lossreg.checkpoints.manifest import MANIFEST
+from lossreg.durations import seconds_of
 from lossreg.errors import ConfigError
 from lossreg.run_spec import CHANGEABLE, RunSpec
 from lossreg.training.hardware.launcher import launch_id
 from lossreg.training.record.differences import other_facts, other_files, other_samples, other_versions
 from lossreg.training.record.directory import CHECKPOINTS, RunDirectory, absolute_path
-from lossreg.training.record.files import to_count
+from lossreg.training.record.files import to_count, to_number
 from lossreg.training.record.metrics_file import METRICS, read_rows
 from lossreg.training.record.reading import read_content
 from lossreg.training.record.recorder import Resumed, now
-from lossreg.training.record.run_json import ENDS_ITSELF, NAME, RunRecord, read_run_record
+from lossreg.training.record.run_json import (
+    MAX_STEPS,
+    MAX_TIME,
+    NAME,
+    PATIENCE,
+    TARGET,
+    RunRecord,
+    read_run_record,
+)
 from lossreg.values import shown
 
 MAX_SHOWN = 10  # settings in a message
@@ -112,7 +121,8 @@ def open_past_run(path: Path, *, begins_anew: bool = False) -> Resumption:
             return Resumption(directory, content, record, None, [])
         if not folder.path.is_dir():
             raise ConfigError(
-                f"the run in {path} has written no checkpoint; lossreg run -c {directory.path / NAME} begins it anew"
+                f"the run in {path} has no checkpoint to go on from; lossreg run -c {directory.path / NAME} begins it "
+                "anew"
             )
         checkpoint = folder.newest()
         rows = read_rows(directory.path, _metrics_bytes(checkpoint))
@@ -148,7 +158,12 @@ def check_settings(past: Resumption, spec: RunSpec, facts: Mapping[str, Any], *,
     Raises:
         ConfigError: With each difference.
     """
-    differences = _differences(past.record, spec) + _other_data(past.content, facts)
+    differences = _differences(past.record, spec)
+    differences += [one for one in _since(past.record, past.checkpoint, spec) if one not in differences]
+    differences += _other_classes(past.record, spec, facts["objects"])
+    differences += _other_data(past.content, facts)
+    if past.checkpoint is not None and (override or not differences):
+        _check_unfinished(past, past.checkpoint, spec)
     if differences:
         listed = "; ".join(differences[:MAX_SHOWN])
         more = f"; and {len(differences) - MAX_SHOWN} more" if len(differences) > MAX_SHOWN else ""
@@ -158,10 +173,16 @@ def check_settings(past: Resumption, spec: RunSpec, facts: Mapping[str, Any], *,
                 "take them all the same (--override), or begin a new run"
             )
         logger.warning("the run goes on with other settings: %s%s", listed, more)
-    if past.checkpoint is not None:
-        _check_unfinished(past, past.checkpoint, spec)
     for line in _other_machine(past.content, facts):
         logger.warning("%s", line)
+
+
+def _since(record: RunRecord, checkpoint: Checkpoint | None, spec: RunSpec) -> list[str]:
+    """What is not as the checkpoint says; a run.json that was edited by hand is not what the run began with."""
+    written = None if checkpoint is None else checkpoint.facts.get("spec")
+    if not isinstance(written, dict):  # one of before does not tell
+        return []
+    return _differences(attrs.evolve(record, spec=written), spec)
 
 
 def _differences(record: RunRecord, spec: RunSpec) -> list[str]:
@@ -171,6 +192,16 @@ def _differences(record: RunRecord, spec: RunSpec) -> list[str]:
     for key, was in then.items():
         if key not in CHANGEABLE and was != now_[key] and key not in record.objects:
             found.append(f"{key} was {_text(was)} and is {_text(now_[key])}")
+    return found
+
+
+def _other_classes(record: RunRecord, spec: RunSpec, objects: Mapping[str, str]) -> list[str]:
+    """Where a Python object has made place for one of another class; the checkpoint knows those that have a state."""
+    found = []
+    for key in ("loss", "model"):
+        was, is_ = record.objects.get(key), objects.get(key) or _text(getattr(spec, key))
+        if was is not None and was.rpartition(".")[2] != is_.rpartition(".")[2]:  # its module may have another name
+            found.append(f"{key} was {was} and is {is_}")
     return found
 
 
@@ -208,26 +239,34 @@ def _other_machine(content: Mapping[str, Any], facts: Mapping[str, Any]) -> Iter
 
 def _check_unfinished(past: Resumption, checkpoint: Checkpoint, spec: RunSpec) -> None:
     """Checks that something is left to do."""
-    ended = past.content.get("status")
-    if ended not in ("finished", "stopped"):
-        return
-    by = past.content.get("stopped_by")
+    has_ended = past.content.get("status") in ("finished", "stopped")
     where = past.directory.path
-    if by in ("max_steps", "max_time"):
-        was = past.record.spec.get(by)
-        if getattr(spec, by) == was:
-            raise ConfigError(
-                f"the run in {where} has come to its end ({past.content.get('reason')}); with a greater {by} "
-                f"(--{by.replace('_', '-')}) it goes on"
-            )
-        return
-    if by in ENDS_ITSELF:
-        raise ConfigError(f"the run in {where} has come to its end: {past.content.get('reason')}")
-    if checkpoint.facts["epochs_done"] >= spec.epochs:
+    step, epochs = checkpoint.facts["step"], checkpoint.facts["epochs_done"]
+    by = past.content.get("stopped_by") if has_ended else None
+    if by in (MAX_STEPS, MAX_TIME) and getattr(spec, by) == past.record.spec.get(by):
         raise ConfigError(
-            f"the run in {where} has come to its end: all of its {spec.epochs} epochs are done; with more epochs "
-            "(--epochs) it goes on"
+            f"the run in {where} has come to its end ({past.content.get('reason')}); with a greater {by} "
+            f"(--{by.replace('_', '-')}) it goes on"
         )
+    if by in (PATIENCE, TARGET):
+        raise ConfigError(f"the run in {where} has come to its end: {past.content.get('reason')}")
+    # One that was killed as it ended, before its weights were written, has as many as it is to have.
+    if spec.max_steps is not None and step + has_ended > spec.max_steps:
+        raise ConfigError(_done_already(past, f"{step:,} steps", f"max_steps is {spec.max_steps:,} (--max-steps)"))
+    seconds = to_number(past.content.get("seconds"))
+    if by == MAX_TIME and spec.max_time is not None and seconds is not None and seconds >= seconds_of(spec.max_time):
+        raise ConfigError(_done_already(past, f"{seconds:g} seconds", f"max_time is {spec.max_time} (--max-time)"))
+    if epochs + has_ended > spec.epochs:
+        if epochs == spec.epochs == past.record.spec.get("epochs", spec.epochs):
+            raise ConfigError(
+                f"the run in {where} has come to its end: all of its {epochs} epochs are done; with more epochs "
+                "(--epochs) it goes on"
+            )
+        raise ConfigError(_done_already(past, f"{epochs:,} epochs", f"epochs is {spec.epochs:,} (--epochs)"))
+
+
+def _done_already(past: Resumption, done: str, limit: str) -> str:
+    return f"the run in {past.directory.path} cannot go on: {limit}, but {done} are done already; give a greater one"
 
 
 def find_restarted(runs: Path) -> Path | None:

@@ -201,6 +201,7 @@ class Saver:
             "phase": session.phase,
             "weights": run.parts.weights.held,
             "metrics_bytes": self._synchronise(),
+            "spec": {**dict(run.spec.items()), **dict.fromkeys(run.parts.objects)},
             **best,
         }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -26,9 +26,11 @@ def schedules_of(schedule: Schedule | JointSchedule) -> tuple[Schedule, ...]:
 
 
 def schedule_state(schedule: Schedule | JointSchedule) -> list[dict[str, Any] | None]:
-    """The `state_dict()` of each scheduler and the rates that it was to give; None for a constant rate."""
+    """The `state_dict()` of each scheduler, its class and the rates that it was to give; None for a constant rate."""
     return [
-        None if one.scheduler is None else {"state": one.scheduler.state_dict(), "rates": _rates(one)}
+        None
+        if one.scheduler is None
+        else {"state": one.scheduler.state_dict(), "class": type(one.scheduler).__name__, "rates": _rates(one)}
         for one in schedules_of(schedule)
     ]
 
@@ -65,27 +67,46 @@ class ScheduleState:
         saved: What `schedule_state` gave.
         position: How far the run is.
         epochs: The epochs that it is to have now.
+
+    Attributes:
+        others: How the classes of the schedulers differ.
     """
 
     optimization: Optimization
     saved: Sequence[dict[str, Any] | None]
     position: Position
     epochs: int
+    others: list[str] = attrs.field(init=False)
     _moved: list[tuple[Schedule, list[dict[str, Any]]]] = attrs.field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        here = schedules_of(self.optimization.schedule)
+        known = zip(here, self.saved, strict=False)
+        self.others = [words for one, state in known if (words := _other_class(one, state)) is not None]
+        if len(here) != len(self.saved):
+            self.others.append(f"the checkpoint has {len(self.saved)} schedules, and the run has {len(here)}")
 
     def step_anew(self) -> None:
         """Before the optimizer has its state: a schedule multiplies the rates that it began with."""
-        if self.epochs == self.position.spanned:
+        if self.epochs == self.position.spanned and not self.others:
             return
-        for one, state in zip(schedules_of(self.optimization.schedule), self.saved, strict=True):
-            if one.scheduler is None or state is None or not self._goes_by_length(one, state["rates"]):
+        for one, state in self._pairs():
+            if one.scheduler is None:
+                continue
+            is_same = state is not None and _other_class(one, state) is None
+            if is_same and (self.epochs == self.position.spanned or not self._goes_by_length(one, state["rates"])):
                 continue
             self._note_steps(one.scheduler)
             groups = one.scheduler.optimizer.param_groups
             before = [dict(group) for group in groups]
-            for _ in range(self._steps(one)):
+            for _ in range(self._steps(one) if one.stepping.monitor is None else 0):
                 one.between_steps()
             self._moved.append((one, [_changed(old, new) for old, new in zip(before, groups, strict=True)]))
+
+    def _pairs(self) -> Iterator[tuple[Schedule, Any]]:
+        """Each schedule, with what was saved of it, or None."""
+        here = schedules_of(self.optimization.schedule)
+        return zip(here, [*self.saved, *[None] * len(here)], strict=False)
 
     def _note_steps(self, scheduler: Any) -> None:
         """Keeps torch from warning of a scheduler that steps before its optimizer: that did, in another process."""
@@ -110,9 +131,9 @@ class ScheduleState:
     def load(self) -> None:
         """After the optimizer has its state."""
         moved = {id(one): options for one, options in self._moved}
-        for one, state in zip(schedules_of(self.optimization.schedule), self.saved, strict=True):
+        for one, state in self._pairs():
             scheduler = one.scheduler
-            if scheduler is None or state is None:
+            if scheduler is None:
                 continue
             self._note_steps(scheduler)
             if id(one) not in moved:
@@ -121,11 +142,20 @@ class ScheduleState:
             was = learning_rate(scheduler.optimizer)
             for group, options in zip(scheduler.optimizer.param_groups, moved[id(one)], strict=True):
                 group.update(options)
+            if state is None or _other_class(one, state) is not None:
+                continue  # which a warning says already
             logger.warning(
                 "the schedule %s was made for %d epochs and is now one for %d: its rate goes on at %g instead of %g, "
                 "and the run is not the one that it would have been with %d epochs from its start",
                 one.label, self.position.spanned, self.epochs, learning_rate(scheduler.optimizer), was, self.epochs,
             )  # fmt: skip
+
+
+def _other_class(schedule: Schedule, state: Any) -> str | None:
+    """How a scheduler is another one than the one that was saved; a checkpoint of before does not tell its class."""
+    here = None if schedule.scheduler is None else type(schedule.scheduler).__name__
+    then = None if state is None else state.get("class", here or "another one")
+    return None if here == then else f"the scheduler was {then or 'none'} and is {here or 'none'}"
 
 
 def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

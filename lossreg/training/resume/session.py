@@ -88,6 +88,7 @@ class Session:
         evaluations: Split -> how often it was evaluated before the evaluation under way.
         generators: The states of the generators before the evaluation under way, or None between steps.
         best: The value of the best epoch by the setting `best`, or None.
+        is_lengthened: Whether the run goes on with another number of epochs.
     """
 
     run: Run
@@ -102,6 +103,7 @@ class Session:
     evaluations: Counter[str] = attrs.field(factory=Counter)
     generators: dict[str, Any] | None = None
     best: float | None = None
+    is_lengthened: bool = False
 
     def __attrs_post_init__(self) -> None:
         self.mean = RunningMean(self.run.device)
@@ -201,8 +203,13 @@ class Session:
         optimization = parts.optimization
         position = Position(state["epoch"], state["done"], state["spanned"])
         schedule = ScheduleState(optimization, state["schedule"], position, run.spec.epochs)
+        if schedule.others and not partly:
+            raise ConfigError(
+                f"the state of the scheduler does not fit: {'; '.join(schedule.others)}; give the one that the run "
+                "began with; --override begins the other one at this place"
+            )
         schedule.step_anew()
-        differences = self._load_weights(weights, partly=partly)
+        differences = schedule.others + self._load_weights(weights, partly=partly)
         differences += load_named_state(
             optimization.optimizer, state["optimizer"], parts.objective.named(), partly=partly
         )
@@ -213,6 +220,7 @@ class Session:
         self.stopping.load_state_dict(state["stopping"])
         run.epoch, run.step, run.seconds_before = state["epoch"], state["step"], state["seconds"]
         self.phase, self.done, self.row = state["phase"], state["done"], dict(state["row"])
+        self.is_lengthened = state["spanned"] != run.spec.epochs
         parts.samples.evaluations.update(state["evaluations"])
         self._restore_own(own)
         self.watch.go_on()

@@ -341,9 +341,9 @@ def test_files_of_numbers_and_masks(run: Run, tmp_path: Path, lossreg_command: C
     pixels = np.arange(42, dtype=np.uint8).reshape(6, 7) * 6
     np.save(tmp_path / "x.npy", np.stack([pixels, pixels[::-1]])[:, None])
     found = predict_files(loaded, [tmp_path / "x.npy"])
-    write_predictions(predictions_place(str(tmp_path / "m.npy"), "segmentation"), found, 1)
+    write_predictions(predictions_place(str(tmp_path / "m.npy"), "segmentation", ()), found, 1)
     np.testing.assert_array_equal(np.load(tmp_path / "m.npy"), np.stack([pixels, pixels[::-1]]) > 127)
-    picture = predictions_place(str(tmp_path / "m.png"), "segmentation")
+    picture = predictions_place(str(tmp_path / "m.png"), "segmentation", ())
     write_predictions(picture, found[:1], 1)
     np.testing.assert_array_equal(np.asarray(Image.open(picture)), pixels > 127)
     with pytest.raises(lossreg.ConfigError, match="a picture holds one mask"):

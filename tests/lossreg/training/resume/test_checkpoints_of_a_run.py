@@ -68,5 +68,5 @@ def test_a_directory_is_one_process_at_a_time(finish: Finish, break_off: BreakOf
 def test_a_run_without_checkpoints_cannot_go_on(finish: Finish) -> None:
     """The error says what begins it anew."""
     ended = finish(checkpoint_every=None)
-    with pytest.raises(lossreg.ConfigError, match="has written no checkpoint"):
+    with pytest.raises(lossreg.ConfigError, match="has no checkpoint to go on from"):
         finish(resume=ended.result.directory, epochs=4)

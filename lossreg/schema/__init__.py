@@ -1,0 +1,1 @@
+"""JSON Schema of a file of settings: what an editor completes and checks `run.toml` with."""

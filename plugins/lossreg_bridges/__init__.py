@@ -1,0 +1,1 @@
+"""What the bridges to other packages have in common: their indexes, and how these are made."""

@@ -1,0 +1,1 @@
+"""The losses of kornia, by name."""

@@ -1,0 +1,1 @@
+"""The losses and networks of MONAI, by name."""

@@ -1,0 +1,1 @@
+"""The optimizers, schedulers and losses of pytorch_optimizer, by name."""

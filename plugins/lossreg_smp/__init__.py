@@ -1,0 +1,1 @@
+"""The losses and architectures of segmentation_models_pytorch, by name."""

@@ -1,0 +1,1 @@
+"""The losses, optimizers and models of timm (PyTorch Image Models), by name."""

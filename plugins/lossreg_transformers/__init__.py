@@ -1,0 +1,1 @@
+"""The learning-rate schedules of transformers, by name."""
