@@ -34,6 +34,11 @@ class Counted:
     schedule: Schedule
     every: int
     span: int | None
+    _later: Schedule = attrs.field(init=False)
+
+    @_later.default
+    def _without_looking_away(self) -> Schedule:
+        return attrs.evolve(self.schedule, may_skip=False)
 
     def steps_after(self, calls: int) -> int:
         """How often it has stepped after so many calls: never after the last epoch or step, as in a run."""
@@ -42,14 +47,18 @@ class Counted:
 
     def step(self, calls: int, metric: Any) -> None:
         """The last of so many calls."""
-        done = self.steps_after(calls)
-        if done == self.steps_after(calls - 1):
+        if calls % self.every:
             return
-        monitor = self.schedule.stepping.monitor
+        done = calls // self.every
+        if self.span is not None and done >= self.span:
+            return
+        # Torch looks once whether the optimizer has stepped, and that may be skipped; looking away costs microseconds.
+        schedule = self.schedule if done == 1 else self._later
+        monitor = schedule.stepping.monitor
         if monitor is None:
-            self.schedule.between_steps()
+            schedule.between_steps()
         else:
-            self.schedule.after_epoch(-2, {monitor: metric})  # no last one: which that is was seen above
+            schedule.after_epoch(-2, {monitor: metric})  # no last one: which that is was seen above
 
 
 class HostScheduler(LRScheduler):
