@@ -85,7 +85,7 @@ class EveryText(Check):
         if found is None or not 1 <= int(found[1]) <= MAX_COUNT:
             raise ConfigError(
                 f"{name} is a number of epochs (1), of steps ('500 steps', or 500s: s is for steps, not seconds), of "
-                f"minutes ('10 minutes', or 10m), or none, not {shown(value)}"
+                f"minutes ('10 minutes', or 10m), or none, from 1 to {MAX_COUNT:,}, not {shown(value)}"
             )
 
     def schema(self) -> dict[str, Any]:

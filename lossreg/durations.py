@@ -81,8 +81,8 @@ class Duration(Check):
         is_written = isinstance(value, str) and bool(value) and _DURATION.fullmatch(value) is not None
         if not is_written or not _LEAST <= seconds_of(value) <= _GREATEST:
             raise ConfigError(
-                f"{name} is a time such as '90s', '30m' or '1h30m', or a number of seconds, greater than 0, "
-                f"not {shown(value)}"
+                f"{name} is a time such as '90s', '30m' or '1h30m', or a number of seconds without an exponent, from "
+                f"{_LEAST} to {_GREATEST:.0f} seconds, not {shown(value)}"
             )
 
     def schema(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from lossreg.settings import (
     Check,
     Kind,
     OneOf,
+    PathText,
     Positive,
     Setting,
     Switch,
@@ -63,6 +64,8 @@ LISTED_FIELDS: Mapping[str, str] = {METRICS: "metric", OBSERVE: "observer"}
 
 #: What a resumed run may set anew: it changes neither the steps that are left nor the rows of past ones.
 CHANGEABLE = ("epochs", "max_steps", "max_time", "checkpoint_every", "keep", "best", "nan", "observe")
+
+KEEP = 2  # checkpoints that are kept
 
 #: What decides which checkpoints are written and kept, and nothing of the run itself.
 CHECKPOINTING = ("checkpoint_every", "keep", "best")
@@ -332,7 +335,7 @@ class RunSpec:
     init_from: str | None = attrs.field(
         default=None,
         converter=_path,
-        validator=Text("DIR", optional=True),
+        validator=PathText("DIR", optional=True),
         metadata=described(
             "Start from the model's weights of a past run, or of a .safetensors file, in place of new ones.",
             default="none",
@@ -500,10 +503,12 @@ class RunSpec:
         ),
     )
     keep: int = attrs.field(
-        default=2,
+        default=KEEP,
         converter=plain,
         validator=Whole(1, 1000),
-        metadata=described("How many checkpoints are kept, the newest ones; that of `best` is kept in addition."),
+        metadata=described(
+            "How many checkpoints are kept, the newest ones, at most 1000; that of `best` is kept in addition."
+        ),
     )
     best: str | None = attrs.field(
         default=None,

@@ -88,7 +88,14 @@ class Check:
 
     def __call__(self, instance: Any, attribute: Any, value: Any) -> None:
         """As attrs calls a validator."""
-        self.check(attribute.name, value)
+        name = attribute.name
+        try:
+            self.check(name, value)
+        except ConfigError as error:
+            if error.message.startswith(f"{name} is "):  # with the option, by which the command line knows it
+                flag = next(iter(attribute.metadata[_KEY][1]), f"--{name.replace('_', '-')}")
+                error.message = f"{name} ({flag}){error.message.removeprefix(name)}"
+            raise
 
     def check(self, name: str, value: Any) -> None:
         """Checks a value of the setting of this name.
@@ -215,6 +222,17 @@ def any_case(word: str) -> str:
         '10[mM]'
     """
     return "".join(f"[{sign}{sign.upper()}]" if sign.isalpha() else sign for sign in word.lower())
+
+
+@attrs.frozen
+class PathText(Text):
+    """A path, which is not empty: an empty one would stand for the working directory."""
+
+    def check(self, name: str, value: Any) -> None:
+        """Checks type and content."""
+        super().check(name, value)
+        if value == "":
+            raise ConfigError(f"{name} is empty; name a path, or leave it out")
 
 
 def plain_or_none(value: object) -> Any:

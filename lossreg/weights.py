@@ -84,10 +84,8 @@ class WeightsChoice:
         """
         if isinstance(self.start, int):
             if self.start >= epochs:
-                raise ConfigError(
-                    f"weights: {self.text} starts in epoch {self.start}, but the {epochs} epochs of the run are 0 to "
-                    f"{epochs - 1}"
-                )
+                last = "the only epoch of the run is 0" if epochs == 1 else f"the last epoch of the run is {epochs - 1}"
+                raise ConfigError(f"weights: {self.text} starts in epoch {self.start}, but {last}")
             return self.start
         # 0.29 of 100 is 29, where floats say 28.999999999999996; and at least the last epoch is averaged.
         return min(math.floor(round(self.start * epochs, 6)), epochs - 1)

@@ -167,10 +167,24 @@ class Registries:
         for entry in added:
             if entry.provenance.file is None:  # a factory in text, whose module is not this file
                 entry.provenance = report.provenance
+        if added and report.provenance.file is not None:
+            _registered[report.provenance.file] = [entry.component for entry in added]
+        added = added or self._again(report)
         if not added and not hooks_of(report.plugin):
             problem = f"{nothing_in(report.plugin, source)}{self._if_installed(source)}"
             raise PluginError(f"-p {source}: {problem}", plugin=source)
         self._reports[-1] = attrs.evolve(report, components=tuple(entry.component for entry in added))
+
+    def _again(self, report: PluginReport) -> list[RegistryEntry[Any]]:
+        """What a file registered for another set, as a file that was imported before does not run again."""
+        file = report.provenance.file
+        if file is None:
+            return []
+        if self is not default:
+            of_default = [entry.component for entry in default._local() if entry.provenance.file == file]
+            for component in _registered.get(file) or of_default:
+                self.of(component.kind).add(component, report.provenance)
+        return [entry for entry in self._local() if entry.provenance.file == file]
 
     def _if_installed(self, source: str) -> str:
         """That a word is the name of an installed plugin, as the end of a message, or nothing."""
@@ -282,6 +296,9 @@ def _names(names: object, argument: str, kinds: Any) -> list[Any]:
         raise ConfigError(f"{argument} is a list of texts, not {shown(names)}{write}")
     return listed
 
+
+#: File -> what it registered when it was loaded, in this process.
+_registered: dict[str, list[Component]] = {}
 
 default = Registries()
 losses = default.losses

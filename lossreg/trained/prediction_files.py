@@ -19,7 +19,7 @@ from lossreg.values import shown
 Writer = Callable[[Sequence[Prediction], int], bytes]
 
 
-def predictions_place(name: str, task: Task, inputs: Sequence[str]) -> Path:
+def predictions_place(name: str, task: Task, inputs: Sequence[str] = ()) -> Path:
     """Where a file of predictions goes, checked before anything is predicted.
 
     Args:

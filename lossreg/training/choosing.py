@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from lossreg.errors import ConfigError
-from lossreg.run_spec import RunSpec
+from lossreg.run_spec import KEEP, RunSpec
 from lossreg.suggestions import did_you_mean
 from lossreg.validation import Target
 from lossreg.values import shown
@@ -178,6 +178,10 @@ def choose(
         _check_metric("best", spec.best, metrics)
         check_direction("best (--best)", spec.best, directions, "best")
         deciders["best"] = spec.best
+    if spec.checkpoint_every is None and spec.keep != KEEP:
+        raise ConfigError(
+            "keep (--keep) has no effect: the run writes no checkpoints (--checkpoint-every none)", setting="keep"
+        )
     return Choices(monitor, target, deciders, directions)
 
 

@@ -41,7 +41,7 @@ def test_a_duration_has_one_form(written: object, text: str | None, seconds: flo
 )  # fmt: skip
 def test_what_is_no_duration_is_refused(written: object) -> None:
     """Anything else is an error that says what a time is."""
-    with pytest.raises(lossreg.ConfigError, match="max_time is a time such as '90s', '30m' or '1h30m'"):
+    with pytest.raises(lossreg.ConfigError, match=r"max_time \(--max-time\) is a time such as '90s', '30m' or '1h30m'"):
         lossreg.RunSpec(max_time=written)
 
 

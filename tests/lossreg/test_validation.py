@@ -50,7 +50,9 @@ def test_validate_has_one_form(written: Any, value: Any) -> None:
 )
 def test_what_is_no_share_and_no_fold_is_refused(written: Any) -> None:
     """The error shows both forms, and what was written."""
-    with pytest.raises(ConfigError, match=r"validate is a share .* 0\.1, or a fold, such as fold\(2/5\), not "):
+    with pytest.raises(
+        ConfigError, match=r"validate \(--validate\) is a share .* 0\.1, or a fold, such as fold\(2/5\), not "
+    ):
         RunSpec(validate=written)
 
 
@@ -83,7 +85,7 @@ def test_a_target_has_one_form(written: str) -> None:
 )  # fmt: skip
 def test_what_is_no_target_is_refused(written: Any) -> None:
     """The error shows the form, and what was written."""
-    with pytest.raises(ConfigError, match=r"target is METRIC>=VALUE or METRIC<=VALUE, .*, not "):
+    with pytest.raises(ConfigError, match=r"target \(--target\) is METRIC>=VALUE or METRIC<=VALUE, .*, not "):
         RunSpec(target=written)
 
 
@@ -96,14 +98,14 @@ def test_a_target_is_reached_with_equality(value: float | None, reached: bool) -
 @for_each("value", [0, -1, 1.5, True, "3"], ids=repr)
 def test_patience_is_a_whole_number_of_epochs(value: Any) -> None:
     """It is at least 1."""
-    with pytest.raises(ConfigError, match="patience is a whole number of at least 1"):
+    with pytest.raises(ConfigError, match=r"patience \(--patience\) is a whole number of at least 1"):
         RunSpec(patience=value)
 
 
 @for_each("value", ["", " ", 3, ["test_loss"]], ids=repr)
 def test_a_monitor_is_a_name(value: Any) -> None:
     """What is no text, or an empty one, is refused."""
-    with pytest.raises(ConfigError, match="monitor is the name of a metric"):
+    with pytest.raises(ConfigError, match=r"monitor \(--monitor\) is the name of a metric"):
         RunSpec(monitor=value)
 
 

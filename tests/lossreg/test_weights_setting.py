@@ -98,7 +98,7 @@ def test_a_start_behind_the_run_is_refused() -> None:
     """Nothing would be averaged; the message has the epochs that there are."""
     with pytest.raises(ConfigError) as caught:
         lossreg.plan(weights="swa(start=3)", epochs=3, model="mlp")
-    assert str(caught.value) == ("weights: swa(start=3) starts in epoch 3, but the 3 epochs of the run are 0 to 2")
+    assert str(caught.value) == ("weights: swa(start=3) starts in epoch 3, but the last epoch of the run is 2")
 
 
 @pytest.mark.parametrize(

@@ -136,18 +136,22 @@ def plan_freezing(spec: RunSpec, objective: Objective, model: str) -> Freezing:
 
 
 def _epochs(spec: RunSpec, frozen: dict[str, Any]) -> dict[str, int]:
-    """The epoch of each parameter that is unfrozen; the earliest, if several patterns match it."""
+    """The epoch of each parameter that is unfrozen; several patterns may match it if they agree."""
     found: dict[str, int] = {}
     try:
         for one in parse_freezing(spec.unfreeze, "unfreeze") if spec.unfreeze is not None else ():
             assert one.epoch is not None  # noqa: S101  # patterns of this setting have one
             if one.epoch >= spec.epochs:
+                count = "1 epoch" if spec.epochs == 1 else f"{spec.epochs} epochs"
                 raise ConfigError(
-                    f"unfreeze: {one.text!r} has no effect: the run has {spec.epochs} epochs, the last is "
-                    f"{spec.epochs - 1}"
+                    f"unfreeze: {one.text!r} has no effect: the run has {count}, the last is {spec.epochs - 1}"
                 )
             for name in matching(one.pattern.text, frozen, "unfreeze", f"parameter that {spec.freeze!r} freezes"):
-                found[name] = min(one.epoch, found.get(name, one.epoch))
+                if found.setdefault(name, one.epoch) != one.epoch:
+                    raise ConfigError(
+                        f"unfreeze: {one.text!r} trains {name} from epoch {one.epoch} on, and another pattern from "
+                        f"epoch {found[name]} on; leave it out of one of them, as by '& !{name}'"
+                    )
     except LossregError as error:
         raise _about("unfreeze", error) from None
     return found

@@ -107,7 +107,7 @@ class RunDirectory:
         if not directory.path.is_dir():
             raise _unusable(path, "does not exist" if not directory.path.exists() else "is not a directory")
         try:
-            directory._lock = _locked(directory.path, "a process still works on it")
+            directory._lock = _locked(directory.path, "is in use: a process still works on it")
             sweep_partials(directory.path)
         except RunDirectoryError:  # an OSError, too
             raise

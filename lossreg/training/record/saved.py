@@ -24,6 +24,10 @@ MODEL, LOSS = "model.safetensors", "loss.safetensors"
 OLD: Mapping[str, str] = {MODEL: "model.pt", LOSS: "loss.pt"}  # as runs of before wrote them, with torch.save
 CHECKPOINTS = "checkpoints"  # the folder in a run directory
 LAST, BEST = "last", "best"
+_NO_WEIGHTS = (
+    "it is no file of torch.save, and is not named .safetensors; name a run directory, a checkpoint's directory, or a "
+    "file of weights"
+)
 
 
 @attrs.frozen(eq=False)
@@ -62,11 +66,17 @@ def read_saved(file: Path) -> SavedWeights:
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a file of unknown origin makes of torch's reader
-        first = describe_error(error).partition(". ")[0]
+        first = describe_error(error).partition(". ")[0] if _is_of_torch(file) else _NO_WEIGHTS
         raise ConfigError(f"{one_line(str(file))} cannot be read as weights: {first}") from error
     if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
         raise ConfigError(f"{one_line(str(file))} holds a {type(state).__name__}, not a state_dict()")
     return SavedWeights(state, file)
+
+
+def _is_of_torch(file: Path) -> bool:
+    """Whether a file begins as those of torch.save do: it is an archive, or a pickle of before torch 1.6."""
+    with file.open("rb") as stream:
+        return stream.read(2) in (b"PK", b"\x80\x02")
 
 
 def _check_packing(file: Path) -> None:

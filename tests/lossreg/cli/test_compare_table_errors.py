@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     ("table", "said"),
     [
         ("loss = []", "loss is an empty list, so there is no cell to run; name a value, or leave it out"),
-        ('loss = ["dice", 3]', "loss is a spec text such as 'name(key=value)', not 3"),
-        ('epochs = [1, "many"]', "epochs is a whole number"),
+        ('loss = ["dice", 3]', "loss (--loss) is a spec text such as 'name(key=value)', not 3"),
+        ('epochs = [1, "many"]', "epochs (--epochs) is a whole number"),
         ('loss = ["dice(", "l1"]', "'dice(' is not a spec"),
         ('"optimizer.lr" = []', "optimizer.lr is an empty list, so there is no cell to run"),
         ("optimizer.lr = [0.1, 0.2]", 'optimizer.lr is a parameter, whose key is in quotes: "optimizer.lr" = ...'),
-        ('seed = [1, "x"]', "seed is a whole number"),
+        ('seed = [1, "x"]', "seed (--seed) is a whole number"),
     ],
 )
 def test_an_error_in_the_table_names_the_file(

@@ -178,7 +178,10 @@ def test_a_wrong_option_is_refused(
     [
         ("observe = ['tensorbord']", "run.toml: no observer named 'tensorbord'"),
         ("observe = 5", "run.toml: observe is a list of spec texts such as 'name(key=value)', not 5"),
-        ("observe = [5]", "run.toml: observe is a list of spec texts such as 'name(key=value)'; 5 is not a spec text"),
+        (
+            "observe = [5]",
+            "observe (--observe) is a list of spec texts such as 'name(key=value)'; 5 is not a spec text",
+        ),
         ("[observe]\na = 1", "run.toml: observe is a list of spec texts such as 'name(key=value)', not {'a': 1}"),
         ("loggers = ['mlflow']", "run.toml: there is no key 'loggers'. Did you mean 'observe'?"),
     ],

@@ -365,10 +365,10 @@ def test_the_state_of_early_stopping_comes_back() -> None:
         (["--target", "test_loss>=1"], "write 'test_loss<=1'"),
         (["--target", "test_accuracy<=0.5"], "write 'test_accuracy>=0.5'"),
         (["--target", "speed>=1"], "target (--target) names the metric 'speed'"),
-        (["--target", "fast"], "target is METRIC>=VALUE"),
+        (["--target", "fast"], "target (--target) is METRIC>=VALUE"),
         (["--validate", "fold(6/5)"], "K is 1 to N"),
         (["--validate", "0.00001"], "leaves none of its 1442 samples"),
-        (["--patience", "0"], "patience is a whole number of at least 1"),
+        (["--patience", "0"], "patience (--patience) is a whole number of at least 1"),
     ],
 )  # fmt: skip
 def test_wrong_use_is_one_line(lossreg_command: Command, flags: list[str], says: str) -> None:

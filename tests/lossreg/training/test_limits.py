@@ -156,7 +156,7 @@ def test_the_command_line_takes_both(lossreg_command: Command) -> None:
     spec = json.loads(outcome.out)["spec"]
     assert (spec["max_steps"], spec["max_time"]) == (3, "1m30s")
     outcome = lossreg_command("run", "--max-time", "soon")
-    assert (outcome.code, "max_time is a time such as" in outcome.err) == (2, True)
+    assert (outcome.code, "max_time (--max-time) is a time such as" in outcome.err) == (2, True)
     outcome = lossreg_command("run", "--max-iters", "3")
     assert (outcome.code, "Did you mean '--max-steps'?" in outcome.err) == (2, True)
 

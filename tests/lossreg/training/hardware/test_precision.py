@@ -130,5 +130,5 @@ def test_float16_with_a_closure_is_refused(run: Run) -> None:
 def test_a_whole_number_is_a_precision() -> None:
     """TOML's `precision = 32` is the word 32; other numbers are refused."""
     assert lossreg.RunSpec(precision=32).precision == "32"
-    with pytest.raises(lossreg.ConfigError, match="precision is 'auto', '32', 'bf16' or '16'"):
+    with pytest.raises(lossreg.ConfigError, match=r"precision \(--precision\) is 'auto', '32', 'bf16' or '16'"):
         lossreg.RunSpec(precision=64)
