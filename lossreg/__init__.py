@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from lossreg.component_table import ComponentTable
     from lossreg.components import Dataset, Loss, Metric, Model, Observer, Optimizer, Scheduler
     from lossreg.data import Column, Data, Scaling
+    from lossreg.embedding.api import parts
+    from lossreg.embedding.host_parts import HostParts
     from lossreg.errors import (
         AmbiguousNameError,
         BuildError,
@@ -86,6 +88,7 @@ __all__ = [
     "EvaluatedRun",
     "Expression",
     "ExpressionError",
+    "HostParts",
     "InstallationError",
     "LoadedRun",
     "Loss",
@@ -124,6 +127,7 @@ __all__ = [
     "models",
     "observers",
     "optimizers",
+    "parts",
     "plan",
     "run",
     "schedulers",
@@ -136,6 +140,8 @@ _MODULES = {
     "component_table": ("ComponentTable",),
     "components": ("Dataset", "Loss", "Metric", "Model", "Observer", "Optimizer", "Scheduler"),
     "data": ("Column", "Data", "Scaling"),
+    "embedding.api": ("parts",),
+    "embedding.host_parts": ("HostParts",),
     "errors": tuple(name for name in __all__ if name.endswith("Error")),
     "expression": ("Expression",),
     "hookspecs": ("hookimpl",),

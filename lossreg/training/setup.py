@@ -15,6 +15,7 @@ from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import METRICS, RunSpec
 from lossreg.spec import ComponentSpec
+from lossreg.training.adapting import adapted, build_criterion
 from lossreg.training.batch_statistics import BatchStatistics
 from lossreg.training.choosing import Measure, choose
 from lossreg.training.data.batch_plan import BatchPlan
@@ -29,11 +30,10 @@ from lossreg.training.hardware.distributed import Processes, set_current_device
 from lossreg.training.hardware.memory_format import Layout, apply_layout, choose_layout
 from lossreg.training.hardware.precision import choose_precision
 from lossreg.training.initial_weights import start_from
-from lossreg.training.loss.adapter import Criterion, LossAdapter, adapt
+from lossreg.training.loss.adapter import LossAdapter
 from lossreg.training.loss.contract import Mismatch, ProbeResult, check_contract, mismatch_of
 from lossreg.training.loss.data_values import with_data_values
 from lossreg.training.loss.finite import check_first_loss
-from lossreg.training.loss.fitting import check_fed
 from lossreg.training.loss.objective import Objective
 from lossreg.training.loss.reduction import Reduction, reduction_of
 from lossreg.training.metrics.named import (
@@ -74,7 +74,6 @@ from lossreg.training.selection import (
     Selection,
     check_effects,
     class_name,
-    declaration_of,
     select,
     select_loss,
     select_metrics,
@@ -401,22 +400,14 @@ def _build_objective(
     # Again, whatever the data set drew: the seed decides the weights of model and loss, in this order.
     seed_construction(spec.seed)
     model = _build_model(chosen["model"], runtime).to(device)
-    criterion = _build_criterion(chosen["loss"], runtime)
+    criterion = build_criterion(chosen["loss"], runtime)
     if isinstance(criterion, torch.nn.Module):
         criterion = criterion.to(device)
     # A module that was given in evaluation mode, such as batch normalisation with fixed statistics, stays in it.
     frozen = [module for module in model.modules() if not module.training] if model.training else []
     _initialise_lazy(model, samples.splits["train"])
     precision = choose_precision(spec.precision, device, model, closure=closure)
-    adapter = adapt(criterion, chosen["loss"].component, samples.data.task)
-    known = None if chosen["loss"].component is not None else declaration_of(criterion, registries)
-    if known is not None:
-        check_fed(known, chosen["loss"].label)
-        # Nothing is done to the output: what such a loss takes is what the model gives.
-        threshold = 0.5 if known.input == "label_probabilities" else 0.0
-        adapter = attrs.evolve(
-            adapter, averages=known.averages, takes_index=known.target == "index", threshold=threshold
-        )
+    adapter = adapted(criterion, chosen["loss"], samples.data.task, registries)
     return Objective(model, adapter, precision, frozen)
 
 
@@ -490,15 +481,6 @@ def _build_model(choice: Choice, runtime: Runtime) -> torch.nn.Module:
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ConfigError(f"the model {choice.label} has no weight that can be trained")
     return model
-
-
-def _build_criterion(choice: Choice, runtime: Runtime) -> Criterion:
-    criterion: Criterion = choice.build(runtime=runtime)
-    if isinstance(criterion, type):
-        raise ConfigError(f"the loss {choice.label} is a class; give an instance of it")
-    if not callable(criterion):
-        raise ConfigError(f"the loss {criterion!r} cannot be called")
-    return criterion
 
 
 def _initialise_lazy(model: torch.nn.Module, split: Split) -> None:

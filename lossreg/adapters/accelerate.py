@@ -1,0 +1,60 @@
+"""Accelerate: model, optimizer, schedule and data loaders, prepared together. Tried with accelerate 1.15."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from accelerate.scheduler import AcceleratedScheduler
+
+from lossreg.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.utils.data import DataLoader
+
+    from lossreg.embedding.host_parts import HostParts
+
+
+def prepare(
+    accelerator: Any, parts: HostParts, model: nn.Module, loader: DataLoader[Any], *, epochs: int, fused: bool = False
+) -> tuple[Any, Any, Any, Any]:
+    """What `accelerator.prepare` gives, with optimizer and schedule of the parts.
+
+    The loop calls `scheduler.step()` after each `optimizer.step()`, as all loops with Accelerate do. It steps once for
+    each step of the optimizer, whatever the number of processes and of accumulated batches, and a schedule that counts
+    epochs counts them. A schedule that follows a metric is given it after each epoch: `scheduler.step(value)`.
+
+    Args:
+        accelerator: An `accelerate.Accelerator`.
+        parts: Of `lossreg.parts`; its loss is moved to the device.
+        model: The model.
+        loader: Of the training split.
+        epochs: How many epochs the loop has.
+        fused: As for `HostParts.optimizer`; not together with mixed precision `fp16`.
+
+    Returns:
+        Model, optimizer, loader and scheduler, which is None for a constant rate.
+
+    Raises:
+        LossregError: If a part cannot be built.
+    """
+    if parts.has_loss:
+        if accelerator.num_processes > 1 and any(True for _ in parts.loss.parameters()):
+            raise ConfigError(
+                f"the loss {parts.texts['loss']} has weights of its own, which would differ from process to process; "
+                "make them part of the model"
+            )
+        parts.loss.to(accelerator.device)
+    optimizer = parts.optimizer(model, fused=fused)
+    prepared_model, prepared_optimizer, prepared_loader = accelerator.prepare(model, optimizer, loader)
+    steps = math.ceil(len(prepared_loader) / accelerator.gradient_accumulation_steps)
+    told = parts.for_loop(epochs=epochs, steps_per_epoch=steps)
+    follows = told.monitor is not None
+    scheduler = told.scheduler(optimizer, each="epoch" if follows else "step")
+    if scheduler is None:
+        return prepared_model, prepared_optimizer, prepared_loader, None
+    # With split_batches=False Accelerate steps a schedule once for each process: it was made for one process.
+    wrapped = AcceleratedScheduler(scheduler, prepared_optimizer, step_with_optimizer=not follows, split_batches=True)
+    wrapped._is_accelerate_prepared = True
+    return prepared_model, prepared_optimizer, prepared_loader, accelerator.prepare_scheduler(wrapped)

@@ -1,0 +1,111 @@
+"""Ignite: a schedule by name as a handler of a trainer. Tried with pytorch-ignite 0.5."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ignite.engine import Events
+
+from lossreg.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+    from lossreg.embedding.host_parts import HostParts
+    from lossreg.embedding.host_scheduler import HostScheduler
+
+
+class PartsScheduler:
+    """Steps the schedule of the parts between the epochs or iterations of a trainer, whose numbers it knows.
+
+    It steps before the next epoch or iteration, when all metrics of the last are known.
+
+    Args:
+        parts: Of `lossreg.parts`.
+        optimizer: What `parts.optimizer` gave.
+        accumulate: How many iterations make a step of the optimizer (`gradient_accumulation_steps`).
+        evaluator: The engine that has the metric that the schedule follows, where it follows one.
+
+    Attributes:
+        scheduler: The schedule, from the start of the trainer on; None for a constant rate.
+    """
+
+    scheduler: HostScheduler | None = None
+
+    def __init__(self, parts: HostParts, optimizer: Optimizer, *, accumulate: int = 1, evaluator: Any = None) -> None:
+        if parts.monitor is not None and evaluator is None:
+            raise ConfigError(
+                f"the scheduler {parts.texts['scheduler']} follows {parts.monitor}: write PartsScheduler(..., "
+                "evaluator=ENGINE), the engine that has this metric"
+            )
+        self._parts, self._optimizer, self._accumulate, self._evaluator = parts, optimizer, accumulate, evaluator
+        self._saved: dict[str, Any] | None = None
+
+    def attach(self, trainer: Any) -> None:
+        """Has a trainer call it.
+
+        Args:
+            trainer: An engine of Ignite.
+        """
+        trainer.add_event_handler(Events.STARTED, self._start)
+        trainer.add_event_handler(Events.EPOCH_STARTED, self._before_epoch)
+        trainer.add_event_handler(Events.ITERATION_STARTED, self._before_iteration)
+
+    def _start(self, trainer: Any) -> None:
+        """Builds the schedule for the length of this run, where an earlier one or a checkpoint left it."""
+        if not self._parts.schedules_rates:
+            return
+        saved = self._saved if self.scheduler is None else self.scheduler.state_dict()
+        groups = self._optimizer.param_groups
+        now = [group.get("lr") for group in groups]
+        for group in groups:
+            if "initial_lr" in group:
+                group["lr"] = group["initial_lr"]
+        self.scheduler = self._parts.for_loop(**self._loop_of(trainer)).scheduler(self._optimizer)
+        if self.scheduler is not None and saved is not None:
+            for group, lr in zip(groups, now, strict=True):
+                group["lr"] = lr
+            self.scheduler.load_state_dict(saved)
+        self._saved = None
+
+    def _loop_of(self, trainer: Any) -> dict[str, int]:
+        length, epochs = trainer.state.epoch_length, trainer.state.max_epochs
+        told = {} if epochs is None else {"epochs": int(epochs)}
+        if length is None:
+            return told
+        if length % self._accumulate and self._parts.interval == "step":
+            raise ConfigError(
+                f"an epoch of {length} iterations is no whole number of steps of {self._accumulate} accumulated ones, "
+                "which a schedule that counts steps needs; write lossreg.parts(..., scheduler_interval='epoch')"
+            )
+        return {**told, "steps_per_epoch": max(length // self._accumulate, 1)}
+
+    def _before_epoch(self, trainer: Any) -> None:
+        if self.scheduler is None or self.scheduler.interval != "epoch" or trainer.state.epoch == 1:
+            return
+        if self.scheduler.monitor is None:
+            self.scheduler.step()
+            return
+        metrics = self._evaluator.state.metrics
+        if self.scheduler.monitor not in metrics:
+            raise ConfigError(
+                f"the evaluator has no metric {self.scheduler.monitor!r}, which the schedule follows; it has "
+                f"{', '.join(metrics) or 'none'}"
+            )
+        self.scheduler.step(metrics[self.scheduler.monitor])
+
+    def _before_iteration(self, trainer: Any) -> None:
+        done = trainer.state.iteration - 1
+        if self.scheduler is None or self.scheduler.interval != "step" or not done or done % self._accumulate:
+            return
+        self.scheduler.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """For `ignite.handlers.Checkpoint`."""
+        if self.scheduler is not None:
+            return self.scheduler.state_dict()
+        return self._saved or {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from a state when the trainer starts."""
+        self._saved, self.scheduler = state_dict or None, None

@@ -1,0 +1,160 @@
+"""Hugging Face: a Trainer whose loss, optimizer and schedule are picked by name. Tried with transformers 5.24."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+from typing import TYPE_CHECKING, Any
+
+from transformers import Trainer
+
+from lossreg.embedding.needs import check_needs
+from lossreg.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+
+    from lossreg.embedding.host_loss import HostLoss
+    from lossreg.embedding.host_parts import HostParts
+
+HOST = "the Trainer of Hugging Face"
+
+IGNORED = -100  # the label that does not count, for all of transformers
+
+#: Fields of TrainingArguments that the parts stand for -> what is written in their place.
+_INSTEAD = {
+    "learning_rate": "lr in the text of the optimizer",
+    "weight_decay": "weight_decay in the text of the optimizer, and param_groups={'no_decay': True}",
+    "adam_beta1": "betas in the text of the optimizer",
+    "adam_beta2": "betas in the text of the optimizer",
+    "adam_epsilon": "eps in the text of the optimizer",
+    "optim": "the optimizer",
+    "optim_args": "the text of the optimizer",
+    "lr_scheduler_type": "the scheduler",
+    "lr_scheduler_kwargs": "the text of the scheduler",
+    "warmup_steps": "warmup(..., length=N) as the scheduler",
+    "label_smoothing_factor": "label_smoothing in the text of the loss",
+}
+
+
+class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missing where types are checked
+    """A Trainer with the parts of `lossreg.parts`.
+
+    Schedules that count epochs count them, although the Trainer steps its scheduler after each step of the optimizer.
+    The loss of a step is right under gradient accumulation: the mean over all labels of the step that count.
+
+    Args:
+        parts: Loss, optimizer and schedule; without a loss the model's own is taken.
+        fused: As for `HostParts.optimizer`.
+        settings: As for `transformers.Trainer`.
+
+    Raises:
+        ConfigError: If the arguments name what the parts stand for, or the optimizer needs what the Trainer does not
+            do.
+    """
+
+    optimizer: Any
+    lr_scheduler: Any
+    label_names: Any
+
+    def __init__(self, *, parts: HostParts, fused: bool = False, **settings: Any) -> None:
+        _check_settings(settings)
+        check_needs(parts, HOST, closures=False, modes=True)
+        if parts.has_loss:
+            if any(True for _ in parts.loss.parameters()):
+                raise ConfigError(
+                    f"the loss {parts.texts['loss']} has weights of its own, which {HOST} does not save; make them "
+                    "part of the model"
+                )
+            settings["compute_loss_func"] = self._loss_of
+        self.parts, self.fused = parts, fused
+        super().__init__(**settings)
+        if parts.has_loss:
+            # Of a model that does not take them the Trainer leaves labels out.
+            self.label_names = self.label_names or ["labels"]
+            parts.loss.to(self.args.device)
+            self._summed = _summed(parts.loss)
+
+    def _loss_of(self, outputs: Any, labels: Tensor | None, num_items_in_batch: Tensor | int | None = None) -> Tensor:
+        """The loss of a micro-batch, as its share of the step."""
+        if labels is None:
+            raise ConfigError("the batch has no labels, which the loss needs; the data set gives them as 'labels'")
+        if isinstance(outputs, dict):
+            logits = outputs["logits"]
+        else:
+            logits = outputs[0] if isinstance(outputs, tuple) else outputs
+        if getattr(self, "_loss_shifts_labels", False):  # of causal language models: each token is the next one's label
+            logits, labels = logits[..., :-1, :], labels[..., 1:]
+        if labels.ndim > 1 and logits.ndim == labels.ndim + 1:
+            logits = logits.movedim(-1, 1)  # transformers has classes last, torch's losses behind the batch
+        if num_items_in_batch is not None:
+            if self._summed is not None:
+                value: Tensor = self._summed(logits, labels)
+                return value / num_items_in_batch
+            value = self.parts.loss(logits, labels)
+            return value * (labels.ne(IGNORED).sum() / num_items_in_batch)
+        value = self.parts.loss(logits, labels)
+        if self.model.training:
+            value = value / self.current_gradient_accumulation_steps
+        return value
+
+    def set_initial_training_values(self, args: Any, dataloader: Any) -> Any:
+        """What the Trainer finds of its loop is told to the parts."""
+        values = super().set_initial_training_values(args, dataloader)
+        epochs, per_epoch, *_, steps = values
+        known = epochs not in (None, sys.maxsize) and per_epoch is not None
+        told = (
+            {"epochs": math.ceil(epochs), "steps_per_epoch": int(per_epoch)} if known else {"total_steps": int(steps)}
+        )
+        self.parts = self.parts.for_loop(**told)
+        return values
+
+    def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
+        """The optimizer of the parts."""
+        if self.optimizer is None:
+            self.optimizer = self.parts.optimizer(self.model if model is None else model, fused=self.fused)
+        built: Optimizer = self.optimizer
+        return built
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> Any:  # noqa: ARG002  # the Trainer gives it
+        """The schedule of the parts; a constant rate without one."""
+        if self.lr_scheduler is None:
+            given = self.optimizer if optimizer is None else optimizer
+            # Accelerate has put its own around it.
+            self.lr_scheduler = self.parts.scheduler(getattr(given, "optimizer", given), each="step")
+            if self.lr_scheduler is None:
+                from transformers import get_constant_schedule
+
+                self.lr_scheduler = get_constant_schedule(given)
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+
+def _check_settings(settings: dict[str, Any]) -> None:
+    """Checks that nothing is named twice."""
+    for name in ("optimizers", "optimizer_cls_and_kwargs", "compute_loss_func"):
+        if settings.get(name) not in (None, (None, None)):
+            raise ConfigError(
+                f"{name} has no effect on a PartsTrainer, whose parts give optimizer and loss; leave it out"
+            )
+    args = settings.get("args")
+    for field in dataclasses.fields(args) if dataclasses.is_dataclass(args) else ():
+        if field.name not in _INSTEAD or field.default is dataclasses.MISSING:
+            continue
+        value = getattr(args, field.name)
+        if value != field.default and value:
+            raise ConfigError(
+                f"{field.name}={value!r} of TrainingArguments has no effect on a PartsTrainer; write "
+                f"{_INSTEAD[field.name]}"
+            )
+
+
+def _summed(loss: HostLoss) -> HostLoss | None:
+    """The loss as a sum, where its mean is over the labels that count, which transformers counts for a step."""
+    adapter = loss.adapter
+    weighted = getattr(adapter.criterion, "weight", None) is not None
+    if adapter.averages != "sample" or adapter.ignore_index != IGNORED or weighted:
+        return None
+    return loss.summed()

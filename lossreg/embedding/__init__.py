@@ -1,0 +1,1 @@
+"""Loss, optimizer, parameter groups and schedule for other trainers: `lossreg.parts`."""

@@ -1,0 +1,114 @@
+"""`lossreg.parts`: loss, optimizer, parameter groups and schedule by name, without the runner."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from lossreg.embedding.host_loss import check_task
+from lossreg.embedding.host_parts import HostParts
+from lossreg.embedding.loop_facts import LoopFacts
+from lossreg.embedding.sources import PART_KEYS, read_source
+from lossreg.errors import ConfigError
+from lossreg.registry.registries import Registries, default
+from lossreg.run_spec import RUN_KEYS, FrozenMode, Interval, RunSpec
+from lossreg.training.arguments import check_call, split_arguments
+from lossreg.training.selection import Request
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
+
+    from lossreg.components import Loss
+    from lossreg.data import Task
+    from lossreg.spec import ComponentSpec
+
+
+def parts(
+    source: str | os.PathLike[str] | Mapping[str, Any] | RunSpec | None = None,
+    /,
+    *,
+    loss: str | ComponentSpec | Loss | nn.Module | Callable[[Tensor, Tensor], Tensor] | None = None,
+    optimizer: str | ComponentSpec | Optimizer | Callable[[Iterable[nn.Parameter]], Optimizer] | None = None,
+    scheduler: str | ComponentSpec | LRScheduler | Callable[[Optimizer], LRScheduler] | None = None,
+    param_groups: Mapping[str, str | bool | Mapping[str, Any]] | None = None,
+    freeze: str | Iterable[str] | None = None,
+    frozen_mode: FrozenMode | None = None,
+    scheduler_interval: Interval | None = None,
+    task: Task | None = None,
+    epochs: int | None = None,
+    steps_per_epoch: int | None = None,
+    total_steps: int | None = None,
+    num_samples: int | None = None,
+    num_classes: int | None = None,
+    registries: Registries | None = None,
+    **unknown: Any,
+) -> HostParts:
+    """Loss, optimizer, parameter groups and schedule by name, for a training loop that is not lossreg's.
+
+    The texts mean what they mean in `lossreg.run`, which builds its parts by the same functions.
+
+    Args:
+        source: Where texts come from that are no arguments: a TOML file of settings, a run directory, a mapping or a
+            RunSpec. Settings of the loop in it are not obeyed; `describe()["left_to_the_loop"]` names them.
+        loss: As for `lossreg.run`; None is the loss of the task, if one is named.
+        optimizer: As for `lossreg.run`; `sgd` if none is named.
+        scheduler: As for `lossreg.run`.
+        param_groups: As for `lossreg.run`.
+        freeze: As for `lossreg.run`.
+        frozen_mode: As for `lossreg.run`.
+        scheduler_interval: As for `lossreg.run`.
+        task: What the targets are: `classification`, `segmentation`, `multilabel` or `regression`. Needed where what is
+            done to output and target depends on it.
+        epochs: How many epochs the loop has; a schedule that ends needs it.
+        steps_per_epoch: Steps of the optimizer in each epoch.
+        total_steps: All steps, where there are no epochs.
+        num_samples: Of the training split.
+        num_classes: How many classes there are.
+        registries: Where names are looked up; None is `lossreg.losses` and its siblings.
+        unknown: Refused.
+
+    Raises:
+        LossregError: If a name, a parameter or a setting is wrong.
+
+    Example:
+        >>> import lossreg, torch
+        >>> parts = lossreg.parts(loss="dice", optimizer="adamw(lr=0.01)", scheduler="cosine", epochs=2)
+        >>> model = torch.nn.Linear(4, 3)
+        >>> optimizer = parts.optimizer(model)
+        >>> scheduler = parts.scheduler(optimizer)
+        >>> for epoch in range(2):
+        ...     parts.loss(model(torch.ones(2, 4)), torch.tensor([0, 2])).backward()
+        ...     optimizer.step()
+        ...     scheduler.step()
+        >>> scheduler.interval, parts.monitor
+        ('epoch', None)
+    """
+    check_call(registries)
+    check_task(task)
+    for name in unknown:
+        if name in RUN_KEYS and name not in PART_KEYS:
+            raise ConfigError(f"parts has no argument {name!r}: what it sets is the business of your own loop")
+    arguments = {
+        "loss": loss,
+        "optimizer": optimizer,
+        "scheduler": scheduler,
+        "param_groups": param_groups,
+        "freeze": freeze,
+        "frozen_mode": frozen_mode,
+        "scheduler_interval": scheduler_interval,
+    }
+    given = {**{name: value for name, value in arguments.items() if value is not None}, **unknown}
+    texts = read_source(source, given)
+    chosen = default if registries is None else registries
+    spec, objects = split_arguments({**texts.settings, **given}, "parts", chosen)
+    facts = LoopFacts(
+        epochs=epochs if epochs is not None or total_steps is not None else texts.epochs,
+        steps_per_epoch=steps_per_epoch,
+        total_steps=total_steps,
+        num_samples=num_samples,
+        num_classes=num_classes,
+    )
+    return HostParts(task or texts.task, facts, texts.left, Request(spec, objects, chosen))  # type: ignore[arg-type]  # of a record it is checked next

@@ -1,0 +1,108 @@
+"""A loss for the loop of a host: a module that is given the model's output and the data set's target."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from torch import Tensor, nn
+
+from lossreg.data import TASKS, Task
+from lossreg.errors import ConfigError
+from lossreg.training.loss.adapter import LossAdapter, adapt
+from lossreg.training.loss.fitting import misfit
+from lossreg.training.selection import Choice
+from lossreg.values import shown
+
+_TARGETS = {
+    "classification": "class indices (N,)",
+    "segmentation": "class indices (N, *)",
+    "multilabel": "a 0 or 1 for each class (N, classes)",
+    "regression": "numbers (N, *)",
+}
+
+
+class HostLoss(nn.Module):
+    """A loss with what its record has done to output and target: softmax, one-hot vectors and the like.
+
+    Args:
+        adapter: The loss, and what is done before it.
+        takes: What the loss declares that it takes of the output, such as `"logits"`; `"any"` is whatever the model
+            gives.
+
+    Shape:
+        - output: `(N, C, *)`, or `(N, *)` for numbers; what the model gives.
+        - target: as the data set has it.
+        - returns: 0-d, unless the loss is built with `reduction='none'`.
+
+    Example:
+        >>> import lossreg, torch
+        >>> l1 = lossreg.parts(loss="l1", task="classification").loss
+        >>> l1(torch.tensor([[0.0, 1.0, 0.0]]), torch.tensor([1]))
+        tensor(0.)
+    """
+
+    def __init__(self, adapter: LossAdapter, takes: str = "any") -> None:
+        super().__init__()
+        self.takes = takes
+        self.adapter = adapter
+        if isinstance(adapter.criterion, nn.Module):
+            self.criterion = adapter.criterion  # a child, so that its weights and its mode are this module's
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        """The loss of a batch."""
+        return self.adapter(output, target)
+
+    def summed(self) -> HostLoss | None:
+        """The same loss as a sum in place of a mean, with the same weights; None if it has no mean to replace."""
+        summed = self.adapter.summed()
+        return None if summed is None else HostLoss(summed, self.takes)
+
+    def extra_repr(self) -> str:
+        """What is done before the loss."""
+        return f"input={self.adapter.input}, target={self.adapter.target}"
+
+
+def task_of(choice: Choice, given: Task | None) -> Task:
+    """The task that a loss is adapted to; of a loss that takes all of its tasks alike, any of them.
+
+    Args:
+        choice: The loss.
+        given: The task that the host names, or None.
+
+    Raises:
+        ConfigError: If the loss does not fit the task, or what is done to output and target depends on the task.
+    """
+    component = choice.component
+    if given is not None:
+        unfit = None if component is None else misfit(component, given)
+        if unfit is not None:
+            raise ConfigError(f"the loss {choice.label} does not fit a {given}: {unfit}", setting="loss")
+        return given
+    if component is None:
+        return "classification"
+    tasks: tuple[Task, ...] = get_args(Task)
+    fits = [task for task in tasks if misfit(component, task) is None]
+    adapters = [adapt(_nothing, component, task) for task in fits]
+    done = {(one.input, one.target, one.target != "unchanged" and one.from_indices) for one in adapters}
+    if len(done) == 1:
+        return fits[0]
+    meant = "; ".join(f"task={task!r} for targets that are {_TARGETS[task]}" for task in fits)
+    raise ConfigError(
+        f"the loss {choice.label} is adapted to what the targets are: write lossreg.parts(..., task=...): {meant}",
+        setting="task",
+    )
+
+
+def check_task(task: object) -> None:
+    """Checks the name of a task.
+
+    Raises:
+        ConfigError: If there is none of this name.
+    """
+    if task is not None and task not in TASKS:
+        raise ConfigError(f"task is one of {', '.join(TASKS)}, not {shown(task)}", setting="task")
+
+
+def _nothing(output: Tensor, target: Tensor) -> Tensor:
+    del target
+    return output

@@ -1,0 +1,340 @@
+"""What `lossreg.parts` returns: loss, optimizer and schedule by name, for a loop that is not lossreg's."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import torch
+from torch import Tensor, nn
+
+import lossreg
+from lossreg.embedding.freezing import keep_evaluated, plan_frozen
+from lossreg.embedding.host_loss import HostLoss, task_of
+from lossreg.embedding.host_scheduler import HostScheduler
+from lossreg.embedding.loop_facts import LoopFacts
+from lossreg.embedding.scheduling import Scheduling, optimizers_of
+from lossreg.errors import ConfigError, LossregError
+from lossreg.run_spec import Interval
+from lossreg.training.adapting import adapted, build_criterion
+from lossreg.training.hardware.precision import Precision
+from lossreg.training.loss.adapter import LossAdapter
+from lossreg.training.loss.objective import Objective
+from lossreg.training.optim.needs import Needs, declared_needs, union
+from lossreg.training.optim.optimizer import OptimizerPlan, build_optimizer, makes
+from lossreg.training.optim.param_groups import OptimizerGroup
+from lossreg.training.optim.probe import find_needs, make_once, plan_alone
+from lossreg.training.optim.routing import plan_optimizer, rest_warning
+from lossreg.training.optim.support import needs_warnings
+from lossreg.training.optim.trial_step import try_step
+from lossreg.training.selection import Choice, Request, Selection, select, select_loss
+from lossreg.values import shown
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+    from lossreg.data import Task
+
+logger = logging.getLogger("lossreg")
+
+FLOAT32 = Precision("32", "the loop of the host decides", "cpu")
+
+
+def no_loss(output: Tensor, target: Tensor) -> Tensor:
+    """Stands for a loss where none is named, so that an optimizer can be built for the model alone."""
+    del target
+    return output
+
+
+class _Shared:
+    """What all copies of the parts have in common: the loss, and from what each optimizer was built."""
+
+    def __init__(self, loss: HostLoss | None = None) -> None:
+        self.loss = loss
+        self.plans: weakref.WeakKeyDictionary[Optimizer, OptimizerPlan] = weakref.WeakKeyDictionary()
+        self.lock = threading.RLock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Shared, (self.loss,)  # optimizers belong to the process that built them
+
+
+@attrs.frozen(eq=False, repr=False)
+class HostParts:
+    """Loss, optimizer and schedule by name for a loop that is not lossreg's; `lossreg.parts` makes it.
+
+    It can be pickled, and used by several threads.
+
+    Attributes:
+        task: What the loss is adapted to, or None where no loss is named.
+        loop: What the host says about its loop.
+        left: Settings of a file or a past run that the loop of the host has to heed, such as clip_grad_norm.
+    """
+
+    task: Task | None
+    loop: LoopFacts
+    left: Mapping[str, Any]
+    _request: Request
+    _shared: _Shared = attrs.field(factory=_Shared)
+    _selection: Selection = attrs.field(init=False)
+    _loss: Choice | None = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        selection = select(self._request)
+        loss = selection.loss
+        if loss is None and self.task is not None:
+            loss = select_loss(selection, self.task, self._request.registries)
+        object.__setattr__(self, "_selection", selection)
+        object.__setattr__(self, "_loss", loss)
+        object.__setattr__(self, "task", None if loss is None else task_of(loss, self.task))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return HostParts, (self.task, self.loop, self.left, self._request, self._shared)
+
+    def __repr__(self) -> str:
+        return f"lossreg.parts({', '.join(f'{field}={text!r}' for field, text in self.texts.items())})"
+
+    def for_loop(self, **facts: Any) -> HostParts:
+        """The same parts, with the same loss, for a loop of which more is known.
+
+        Args:
+            facts: `epochs`, `steps_per_epoch`, `total_steps`, `num_samples`, `num_classes`.
+
+        Raises:
+            ConfigError: If a fact is unknown, or no count.
+
+        Example:
+            >>> import lossreg
+            >>> lossreg.parts(scheduler="cosine").for_loop(epochs=5).loop.epochs
+            5
+        """
+        for name in facts:
+            if name not in attrs.fields_dict(LoopFacts):
+                raise ConfigError(f"a loop has {', '.join(attrs.fields_dict(LoopFacts))}, not {shown(name)}")
+        old = attrs.asdict(self.loop)
+        if facts.keys() & {"epochs", "steps_per_epoch"} and "total_steps" not in facts:
+            old["total_steps"] = None  # it follows from the others
+        return HostParts(self.task, LoopFacts(**{**old, **facts}), self.left, self._request, self._shared)
+
+    @property
+    def loss(self) -> HostLoss:
+        """The loss, called as `loss(output, target)` with the targets of the data set; always the same module.
+
+        Raises:
+            LossregError: If it cannot be built, or none is named.
+        """
+        with self._shared.lock:
+            if self._shared.loss is None:
+                choice = self._loss
+                if choice is None:
+                    raise ConfigError(
+                        "no loss is named; write lossreg.parts(loss=...), or task=... for the loss of a task"
+                    )
+                declared = choice.component
+                self._shared.loss = HostLoss(self._adapter(choice), "any" if declared is None else declared.input)
+            return self._shared.loss
+
+    def _adapter(self, choice: Choice) -> LossAdapter:
+        assert self.task is not None  # noqa: S101  # a loss has one
+        self.loop.check_known(choice.resolved, "epoch")
+        criterion = build_criterion(choice, self.loop.runtime("epoch"))
+        return adapted(criterion, choice, self.task, self._request.registries)
+
+    def optimizer(self, model: nn.Module, *, fused: bool = False) -> Optimizer:
+        """Builds the optimizer of a model, and of the loss where that has weights of its own.
+
+        Parameters that `freeze` names are frozen. Optimizers for several groups of parameters are one object, which
+        steps them all.
+
+        Args:
+            model: The model; patterns are those of its own names, also below DistributedDataParallel and torch.compile.
+            fused: Whether an optimizer that can is fused, as in a run of lossreg: faster, but not for a loop with a
+                gradient scaler. A step with throw-away weights shows whether it can.
+
+        Raises:
+            LossregError: If it cannot be built for this model.
+        """
+        objective, label = self._objective(model)
+        plan_frozen(self._request.spec, objective, label)
+        keep_evaluated(objective)
+        plan = self._plan(objective, label)
+        device = _device_of(plan)
+        plan = find_needs(make_once(plan), device)
+        if fused:
+            plan = try_step(plan, device, unfused=False)
+        optimizer, warning = build_optimizer(plan)
+        for sentence in filter(None, (warning, *needs_warnings(plan), rest_warning(self._selection.optimizer, plan))):
+            logger.warning("%s", sentence)
+        self._shared.plans[optimizer] = plan
+        return optimizer
+
+    def _objective(self, model: nn.Module) -> tuple[Objective, str]:
+        """Model and loss as one module, and the model in an error message."""
+        if not isinstance(model, nn.Module):
+            raise ConfigError(
+                f"an optimizer is built for a model, a torch.nn.Module, whose parameters have names, not for "
+                f"{shown(model)}"
+            )
+        own = _unwrapped(model)
+        loss = LossAdapter(no_loss) if self._loss is None else self.loss.adapter
+        return Objective(own, loss, FLOAT32), type(own).__name__
+
+    def _plan(self, objective: Objective, label: str) -> OptimizerPlan:
+        """What the optimizers are built from."""
+        for choice in optimizers_of(self._selection):
+            self.loop.check_known(choice.resolved, self.interval)
+        runtime = {**self.loop.runtime(self.interval), "model": objective.model}
+        groups, chosen = self._request.spec.param_groups, self._selection
+        return plan_optimizer(chosen.optimizer, groups, chosen.group_optimizers, objective, label, runtime)
+
+    @property
+    def interval(self) -> Interval:
+        """What the scheduler counts: `"epoch"` or `"step"`."""
+        return self._scheduling.stepping(self._selection.scheduler).interval
+
+    @property
+    def monitor(self) -> str | None:
+        """The metric that the scheduler follows, or None."""
+        return self._scheduling.stepping(self._selection.scheduler).monitor
+
+    @property
+    def _scheduling(self) -> Scheduling:
+        return Scheduling(self._selection, self._request.spec.scheduler_interval, self.loop)
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether a loss is named, or the task of which one is taken."""
+        return self._loss is not None
+
+    @property
+    def schedules_rates(self) -> bool:
+        """Whether there is a scheduler: that of the parts, or one that an optimizer has of its own."""
+        chosen = self._selection
+        return chosen.scheduler is not None or any(one.scheduler for one in optimizers_of(chosen))
+
+    def scheduler(self, optimizer: Optimizer, *, each: Interval | None = None) -> HostScheduler | None:
+        """Builds the scheduler of an optimizer; None for a constant rate.
+
+        Args:
+            optimizer: What `optimizer` gave.
+            each: After what the loop calls `scheduler.step()`: each `"epoch"`, or each `"step"` of the optimizer. None
+                is what the scheduler counts, which its `interval` says.
+
+        Raises:
+            LossregError: If it cannot be built, or the loop has not said what it needs.
+        """
+        return self._scheduling.build(optimizer, self._shared.plans.get(optimizer), each)
+
+    @property
+    def needs(self) -> Needs:
+        """What the optimizer's step needs of the loop: a closure, modes, gradients of gradients."""
+        runtime = self.loop.runtime(self.interval)
+        return union([_needs_of(choice, runtime) for choice in optimizers_of(self._selection)])
+
+    def check(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> None:
+        """Sends one batch through copies of model and loss and back, and takes a step with throw-away weights.
+
+        Neither weights nor random generators change.
+
+        Args:
+            model: The model.
+            batch: Inputs and targets.
+
+        Raises:
+            LossregError: That says what does not fit.
+        """
+        from lossreg.embedding.probing import probe  # most training scripts do not ask
+
+        if self._loss is None:
+            raise ConfigError("no loss is named, so nothing can be checked; write lossreg.parts(loss=...)")
+        objective, label = self._objective(model)
+        freezing = plan_frozen(self._request.spec, objective, label)
+        try:
+            plan = self._plan(objective, label)
+            device = _device_of(plan)
+            found = probe(objective, self._loss, self.task or "classification", batch, self._request.registries)
+            plan = make_once(plan.with_sparse(found, objective.trainable()))
+            try_step(find_needs(plan, device), device, unfused=True)
+        finally:
+            freezing.end(objective)
+
+    @property
+    def texts(self) -> dict[str, Any]:
+        """The canonical texts, with full ids; an object has its class."""
+        spec, chosen = self._request.spec, self._selection
+        named = {"loss": self._loss, "optimizer": chosen.optimizer, "scheduler": chosen.scheduler}
+        texts: dict[str, Any] = {
+            field: choice.label if choice.spec is None else choice.spec.text
+            for field, choice in named.items()
+            if choice is not None
+        }
+        if spec.param_groups:
+            texts["param_groups"] = {group.pattern: group.value for group in spec.param_groups}
+        for name in ("freeze", "scheduler_interval"):
+            if getattr(spec, name) is not None:
+                texts[name] = getattr(spec, name)
+        return texts
+
+    def describe(self) -> dict[str, Any]:
+        """The parts as plain data for the log of a host: texts, all parameters, provenance, contract, versions.
+
+        A parameter that the loop has not told yet is the name of what it will be, such as `"<span>"`.
+        """
+        chosen = self._selection
+        first, *others = optimizers_of(chosen)
+        named = {"loss": self._loss, "optimizer": first, "scheduler": chosen.scheduler}
+        named |= {f"optimizer.{number}": one for number, one in enumerate(others, start=2)}
+        adapter = None if self._loss is None else self.loss.adapter
+        return {
+            "spec": self.texts,
+            "objects": [field for field, choice in named.items() if choice is not None and choice.spec is None],
+            "components": {
+                field: choice.facts(self.loop.described(self.interval))
+                for field, choice in named.items()
+                if choice is not None and choice.spec is not None
+            },
+            "task": self.task,
+            "loop": self.loop.known(),
+            "contract": {
+                "input": adapter and adapter.input,
+                "target": adapter and adapter.target,
+                "interval": self.interval,
+                "monitor": self.monitor,
+            },
+            "optimizer_needs": self.needs.to_json(),
+            "left_to_the_loop": dict(self.left),
+            "versions": {"lossreg": lossreg.__version__, "torch": str(torch.__version__)},
+        }
+
+
+def _needs_of(choice: Choice, runtime: Mapping[str, Any]) -> Needs:
+    """What an optimizer declares, and what a trial finds of the rest; one that is built declares nothing."""
+    if choice.resolved is not None:
+        plan = plan_alone(choice.resolved, runtime)
+    elif makes(choice.given, torch.optim.Optimizer):
+        group = OptimizerGroup({}, [*nn.Linear(3, 2, bias=False).parameters()], ("weight",))
+        plan = OptimizerPlan(choice, [group], False, {})
+    else:
+        return declared_needs(None)
+    try:
+        return find_needs(plan, torch.device("cpu")).needs
+    except LossregError:
+        return plan.needs  # it cannot step on the weights of the trial; the model's show more
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    """The model itself, below DistributedDataParallel and torch.compile, whose names have prefixes."""
+    while True:
+        if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
+            model = model.module
+        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+            model = inner
+        else:
+            return model
+
+
+def _device_of(plan: OptimizerPlan) -> torch.device:
+    return next((parameter.device for parameter in plan.parameters), torch.device("cpu"))

@@ -1,0 +1,140 @@
+"""What only the loop of a host knows, such as its epochs, and what asks for it. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from lossreg.errors import ConfigError
+from lossreg.registry.build import ResolvedComponent
+from lossreg.run_spec import Interval
+from lossreg.values import shown
+
+#: What a host has to say for a runtime name; `span` is epochs or steps, whichever a schedule counts.
+_SAYS = {
+    "epochs": "epochs=N",
+    "steps_per_epoch": "steps_per_epoch=N",
+    "total_steps": "epochs=N, steps_per_epoch=N",
+    "num_samples": "num_samples=N",
+    "num_classes": "num_classes=N",
+}
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+@attrs.frozen(kw_only=True)
+class LoopFacts:
+    """What a host says about its loop; None where it has not.
+
+    Attributes:
+        epochs: How many epochs there are.
+        steps_per_epoch: Steps of the optimizer in each: batches divided by those that are accumulated.
+        total_steps: All of them.
+        num_samples: Of the training split.
+        num_classes: How many classes there are.
+
+    Raises:
+        ConfigError: If one is no count, or they contradict each other.
+
+    Example:
+        >>> LoopFacts(epochs=3, steps_per_epoch=10).total_steps
+        30
+    """
+
+    epochs: int | None = None
+    steps_per_epoch: int | None = None
+    total_steps: int | None = None
+    num_samples: int | None = None
+    num_classes: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        for name, value in attrs.asdict(self).items():
+            if value is not None and not _is_count(value):
+                raise ConfigError(f"{name} is a whole number of at least 1, or None, not {shown(value)}")
+        if self.epochs is None or self.steps_per_epoch is None:
+            return
+        total = self.epochs * self.steps_per_epoch
+        if self.total_steps not in (None, total):
+            raise ConfigError(
+                f"total_steps={self.total_steps} is not epochs={self.epochs} times steps_per_epoch="
+                f"{self.steps_per_epoch}, which is {total}; leave one of them out"
+            )
+        object.__setattr__(self, "total_steps", total)
+
+    def known(self) -> dict[str, int]:
+        """What the host has said, by name."""
+        return {name: value for name, value in attrs.asdict(self).items() if value is not None}
+
+    def described(self, interval: Interval) -> dict[str, Any]:
+        """The same for a description: what is not known is there as its name, such as `"<span>"`."""
+        names = (*attrs.fields_dict(LoopFacts), "span", "params", "named_params", "optimizer", "model")
+        return {**{name: f"<{name}>" for name in names}, **self.runtime(interval)}
+
+    def runtime(self, interval: Interval) -> dict[str, Any]:
+        """Runtime name -> value of what is known, for parts whose schedule counts epochs or steps."""
+        span = self.epochs if interval == "epoch" else self.total_steps
+        return {**self.known(), "interval": interval, **({} if span is None else {"span": span})}
+
+    def check_known(self, resolved: ResolvedComponent[Any] | None, interval: Interval) -> None:
+        """Checks that all is known that a component goes by.
+
+        Raises:
+            ConfigError: That says what to write.
+        """
+        known = self.runtime(interval)
+        for component, parameter, name in [] if resolved is None else asked_by(resolved):
+            if name not in known:
+                raise ConfigError(f"{component} needs {parameter}, which only your loop knows: {says(name, interval)}")
+
+
+def untold(facts: LoopFacts, resolved: Any, interval: Interval) -> str:
+    """What else components may be told, as the end of a message of their own; or nothing."""
+    known = facts.runtime(interval)
+    asked = asked_by(resolved, optional=True)
+    missing = dict.fromkeys(says(name, interval) for _, _, name in asked if name not in known)
+    return f"; what only your loop knows is told with the parts: {' or '.join(missing)}" if missing else ""
+
+
+def says(name: str, interval: Interval) -> str:
+    """How a host says what a runtime name stands for.
+
+    Example:
+        >>> says("span", "step")
+        'write lossreg.parts(..., epochs=N, steps_per_epoch=N)'
+    """
+    if name == "span":
+        name = "epochs" if interval == "epoch" else "total_steps"
+    return f"write lossreg.parts(..., {_SAYS[name]})" if name in _SAYS else f"write its value for {name} into the text"
+
+
+#: What a component is given with the parameters, not told by a loop.
+_GIVEN = ("params", "named_params", "optimizer", "model", "interval", "fused")
+
+
+def asked_by(value: Any, *, optional: bool = False) -> Iterator[tuple[str, str, str]]:
+    """The component, its parameter and the runtime name of all that has to be told.
+
+    A parameter that the factory takes as None while it is not known may be missing: the component says itself where it
+    cannot do without.
+
+    Args:
+        value: A component with those that are nested in it, or several.
+        optional: Whether such parameters count, too.
+    """
+    if isinstance(value, tuple):
+        for item in value:
+            yield from asked_by(item, optional=optional)
+    if not isinstance(value, ResolvedComponent):
+        return
+    component = value.entry.component
+    for parameter, name in component.runtime_args.items():
+        if name in _GIVEN or parameter in value.written:
+            continue
+        signature = value.entry.signature.parameters.get(parameter)
+        if optional or signature is None or signature.required or signature.default is not None:
+            yield component.name, parameter, name
+    yield from asked_by(tuple(value.params.values()), optional=optional)

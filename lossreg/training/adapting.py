@@ -1,0 +1,58 @@
+"""From the choice of a loss to what stands between model and loss, in a run and in other trainers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from lossreg.errors import ConfigError
+from lossreg.training.loss.adapter import Criterion, LossAdapter, adapt
+from lossreg.training.loss.fitting import check_fed
+from lossreg.training.selection import declaration_of
+
+if TYPE_CHECKING:
+    from lossreg.data import Task
+    from lossreg.registry.registries import Registries
+    from lossreg.training.selection import Choice
+
+
+def build_criterion(choice: Choice, runtime: Mapping[str, Any]) -> Criterion:
+    """Builds a loss, or takes the object.
+
+    Args:
+        choice: The loss.
+        runtime: Runtime name -> value.
+
+    Raises:
+        LossregError: If it cannot be built, or an object is none that can be called with output and target.
+    """
+    criterion: Criterion = choice.build(runtime=runtime)
+    if isinstance(criterion, type):
+        raise ConfigError(f"the loss {choice.label} is a class; give an instance of it")
+    if not callable(criterion):
+        raise ConfigError(f"the loss {criterion!r} cannot be called")
+    return criterion
+
+
+def adapted(criterion: Criterion, choice: Choice, task: Task, registries: Registries) -> LossAdapter:
+    """A loss with what is done to output and target before they reach it.
+
+    Args:
+        criterion: The loss, built.
+        choice: What it was built from; an object declares nothing, but for the classes of the built-in losses.
+        task: The task of the data set.
+        registries: Where names are looked up.
+
+    Raises:
+        ConfigError: If the loss takes more than output and target.
+    """
+    adapter = adapt(criterion, choice.component, task)
+    known = None if choice.component is not None else declaration_of(criterion, registries)
+    if known is None:
+        return adapter
+    check_fed(known, choice.label)
+    # Nothing is done to the output: what such a loss takes is what the model gives.
+    threshold = 0.5 if known.input == "label_probabilities" else 0.0
+    return attrs.evolve(adapter, averages=known.averages, takes_index=known.target == "index", threshold=threshold)

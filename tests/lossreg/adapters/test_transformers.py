@@ -1,0 +1,241 @@
+"""The Trainer of Hugging Face with parts by name: rates, accumulation, resuming, and the bits of a run."""
+
+from __future__ import annotations
+
+import math
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import Dataset, Sampler
+
+import lossreg
+
+transformers: Any = pytest.importorskip(
+    "transformers", reason="transformers is not installed (pip install 'lossreg[hosts]')"
+)
+pytest.importorskip("accelerate", reason="accelerate is not installed (pip install 'lossreg[hosts]')")
+
+from lossreg.adapters.transformers import PartsTrainer  # noqa: E402  # behind the check that transformers is there
+
+ROOT = Path(__file__).parents[3]
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning:torch"),
+]
+
+
+class Wrapped(torch.nn.Module):
+    """A module with inputs and outputs as the models of transformers have them."""
+
+    def __init__(self, inner: torch.nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """The logits."""
+        return {"logits": self.inner(x)}
+
+
+class Samples(Dataset[dict[str, Tensor]]):
+    """Pairs, as the Trainer takes samples."""
+
+    def __init__(self, inputs: Tensor, targets: Tensor) -> None:
+        self.inputs, self.targets = inputs, targets
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {"x": self.inputs[index], "labels": self.targets[index]}
+
+
+class Order(Sampler[int]):
+    """The samples of each epoch in the order of a run."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count, self.seed, self.epoch = count, seed, -1
+
+    def __iter__(self) -> Iterator[int]:
+        self.epoch += 1
+        return iter(numpy.random.default_rng([self.seed, self.epoch]).permutation(self.count).tolist())
+
+    def __len__(self) -> int:
+        return self.count
+
+
+class Noting(PartsTrainer):
+    """A trainer that notes the rate of each step, with samples in order unless it is given another."""
+
+    order: Sampler[int] | None = None
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.rates: list[float] = []
+
+    def _get_train_sampler(self, *arguments: Any) -> Any:
+        return self.order or torch.utils.data.SequentialSampler(self.train_dataset)
+
+    def training_step(self, *arguments: Any, **named: Any) -> Any:
+        """One micro-batch."""
+        self.rates.append(self.optimizer.param_groups[0]["lr"])
+        return super().training_step(*arguments, **named)
+
+
+def random_samples(count: int = 32) -> Samples:
+    """Random numbers of 3 classes."""
+    generator = torch.Generator().manual_seed(0)
+    return Samples(torch.randn(count, 4, generator=generator), torch.randint(3, (count,), generator=generator))
+
+
+def linear() -> Wrapped:
+    """Always the same one."""
+    torch.manual_seed(1)
+    return Wrapped(torch.nn.Linear(4, 3))
+
+
+def trainer(
+    folder: Path, model: torch.nn.Module, texts: dict[str, Any], samples: Samples | None = None, **arguments: Any
+) -> Noting:
+    """A trainer of 8 samples a batch."""
+    given = {"num_train_epochs": 2, "per_device_train_batch_size": 8, "save_strategy": "no", **arguments}
+    args = transformers.TrainingArguments(str(folder), use_cpu=True, report_to="none", disable_tqdm=True, **given)
+    data = samples or random_samples()
+    return Noting(parts=lossreg.parts(**texts), model=model, args=args, train_dataset=data)
+
+
+def test_a_run_and_the_trainer_have_the_same_bits(tmp_path: Path) -> None:
+    """The same texts with the same seed, data and order lead to the same weights, with groups and a schedule."""
+    texts: dict[str, Any] = {
+        "loss": "l1", "optimizer": "adamw(lr=0.01)", "param_groups": {"*.bias": "weight_decay=0"},
+        "scheduler": "warmup(cosine, length=3)", "scheduler_interval": "step",
+    }  # fmt: skip
+    result = lossreg.run(
+        **texts, model="mlp", epochs=2, seed=3, limit_train=256, limit_test=64, device="cpu", precision="32",
+        checkpoint_every="none", out=tmp_path / "run", quiet=True,
+    )  # fmt: skip
+    split = lossreg.datasets.build("digits").train
+    assert isinstance(split, tuple)
+    samples = Samples(split[0][:256], split[1][:256])
+    torch.manual_seed(3)
+    model = Wrapped(lossreg.models.build("mlp", in_features=samples[0]["x"].numel(), out_features=10))
+    given = {"per_device_train_batch_size": 64, "max_grad_norm": 0.0}
+    made = trainer(tmp_path / "hf", model, {**texts, "task": "classification"}, samples, **given)
+    made.order, made.fused = Order(256, 3), True
+    made.train()
+    own = model.inner.state_dict()
+    assert all(torch.equal(own[name], value) for name, value in result.model.state_dict().items())
+
+
+def test_an_epoch_schedule_counts_epochs(tmp_path: Path) -> None:
+    """Half a cosine over 3 epochs, of 4 batches each, although the Trainer steps it after each."""
+    made = trainer(
+        tmp_path, linear(), {"loss": "dice", "optimizer": "sgd(lr=1.0)", "scheduler": "cosine"}, num_train_epochs=3
+    )
+    made.train()
+    cosine = [0.5 * (1 + math.cos(math.pi * epoch / 3)) for epoch in range(3)]
+    assert made.rates == pytest.approx([rate for rate in cosine for _ in range(4)])
+
+
+def test_a_step_schedule_counts_accumulated_steps(tmp_path: Path) -> None:
+    """4 batches of which 2 are accumulated are 2 steps: half a cosine over 4 steps in 2 epochs."""
+    texts = {"loss": "dice", "optimizer": "sgd(lr=1.0)", "scheduler": "cosine", "scheduler_interval": "step"}
+    made = trainer(tmp_path, linear(), texts, gradient_accumulation_steps=2)
+    made.train()
+    cosine = [0.5 * (1 + math.cos(math.pi * step / 4)) for step in range(4)]
+    assert made.rates == pytest.approx([rate for rate in cosine for _ in range(2)])
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy(label_smoothing=0.1)", "mse"])
+def test_accumulated_batches_are_one_large_batch(loss: str, tmp_path: Path) -> None:
+    """Labels that are ignored count nothing: one step of SGD is that of the whole batch, in float64."""
+    samples = random_samples(24)
+    if loss != "mse":
+        samples.targets[:7] = -100
+    texts = {"loss": loss, "optimizer": "sgd(lr=0.5, momentum=0)", "task": "classification"}
+    made = trainer(
+        tmp_path, linear(), texts, samples, gradient_accumulation_steps=3, num_train_epochs=1, max_grad_norm=0.0
+    )
+    expected = linear().double()
+    logits = expected(samples.inputs.double())["logits"]
+    if loss == "mse":
+        value = (logits - functional.one_hot(samples.targets, 3)).square().mean()
+    else:
+        value = functional.cross_entropy(logits, samples.targets, label_smoothing=0.1)
+    value.backward()
+    made.train()
+    for parameter, own in zip(expected.parameters(), made.model.parameters(), strict=True):
+        assert parameter.grad is not None
+        torch.testing.assert_close(own.double(), parameter - 0.5 * parameter.grad, atol=1e-6, rtol=0)
+
+
+def test_resuming_from_a_checkpoint_of_the_trainer(tmp_path: Path) -> None:
+    """Going on gives the weights and the rates of a straight run, with several optimizers."""
+    texts = {"loss": "dice", "optimizer": "muon(rest=adamw(lr=0.01))", "scheduler": "cosine"}
+
+    def network() -> Wrapped:
+        torch.manual_seed(1)
+        return Wrapped(torch.nn.Sequential(*(torch.nn.Linear(4, size) for size in (4, 4, 3))))
+
+    straight = trainer(tmp_path, network(), texts, num_train_epochs=3, save_strategy="epoch")
+    straight.train()
+    resumed = trainer(tmp_path, network(), texts, num_train_epochs=3)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-8"))
+    assert resumed.rates == straight.rates[8:]
+    pairs = zip(straight.model.parameters(), resumed.model.parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+@pytest.mark.parametrize(
+    ("texts", "arguments", "wanted"),
+    [
+        (
+            {"loss": "dice"},
+            {"learning_rate": 0.1},
+            r"learning_rate=0\.1 of TrainingArguments has no effect.*write lr in",
+        ),
+        (
+            {"loss": "dice"},
+            {"label_smoothing_factor": 0.1},
+            r"label_smoothing_factor.*label_smoothing in the text of the",
+        ),
+        ({"loss": "dice", "optimizer": "lbfgs"}, {}, r"lbfgs.*closure.*which the Trainer of Hugging Face does not do"),
+        ({"loss": torch.nn.PReLU()}, {}, "weights of its own"),
+        ({"loss": "dise"}, {}, "no loss named 'dise'. Did you mean 'dice'"),
+    ],
+)
+def test_what_the_trainer_cannot_do_is_refused(
+    texts: dict[str, Any], arguments: dict[str, Any], wanted: str, tmp_path: Path
+) -> None:
+    """The message is that of lossreg, before anything is trained."""
+    with pytest.raises(lossreg.LossregError, match=wanted):
+        trainer(tmp_path, linear(), texts, **arguments)
+
+
+def test_a_schedule_that_follows_a_metric_is_refused(tmp_path: Path) -> None:
+    """The Trainer gives metrics to torch's class alone."""
+    made = trainer(tmp_path, linear(), {"loss": "dice", "scheduler": "reduce_lr_on_plateau"})
+    with pytest.raises(lossreg.ConfigError, match="follows test_loss, which there is once an epoch"):
+        made.train()
+
+
+def test_classes_of_tokens_stand_last(tmp_path: Path) -> None:
+    """The loss of logits (N, length, classes) is the mean over all tokens."""
+    made = trainer(tmp_path, linear(), {"loss": "cross_entropy"})
+    logits, labels = torch.randn(2, 5, 3), torch.randint(3, (2, 5))
+    expected = functional.cross_entropy(logits.reshape(10, 3), labels.reshape(10))
+    torch.testing.assert_close(made._loss_of({"logits": logits}, labels, num_items_in_batch=10), expected)
+
+
+def test_the_example_runs() -> None:
+    """It is a script that trains."""
+    namespace = runpy.run_path(str(ROOT / "docs" / "examples" / "transformers_digits.py"))
+    assert namespace["main"](epochs=1, samples=64).state.global_step == 1
