@@ -227,5 +227,10 @@ def _check_plugin(plugin: str) -> None:
 
     known = {name for r in default.reports for name in (r.provenance.plugin, r.provenance.distribution) if name}
     if canonical(plugin) not in map(canonical, known):
+        from lossreg.plugins.bridges import absent_bridges, pip_command  # only errors need it
+
+        absent = [point for point in absent_bridges() if canonical(point.name) == canonical(plugin)]
+        if absent and default.settings.bridges:
+            raise ConfigError(f"{absent[0].name} is not installed: {pip_command(absent)}")
         hint = did_you_mean(canonical(plugin), sorted(known))
         raise ConfigError(f"there is no plugin {shown(plugin)}.{hint} Plugins: lossreg plugins")

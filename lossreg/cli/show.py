@@ -121,10 +121,18 @@ def _meant(kind: str, name: str | None) -> tuple[str, ComponentSpec]:
     if len(kinds) == 1:
         return kinds[0], spec
     if not kinds:
-        raise ConfigError(f"nothing is named {shown(spec.name)}.{_close(spec.name)} Names: lossreg list")
+        unknown = f"nothing is named {shown(spec.name)}.{_close(spec.name)} Names: lossreg list"
+        raise ConfigError(_offered(spec.name) or unknown)
     raise ConfigError(
         f"{spec.name} is {' and '.join(map(with_article, kinds))}; say which: show {kinds[0]} {spec.name}"
     )
+
+
+def _offered(name: str) -> str | None:
+    """What would have a name, of whatever kind, if its package was installed."""
+    from lossreg.registry.registries import default
+
+    return next((said for kind in KINDS if (said := default.offered(kind, name)) is not None), None)
 
 
 def _close(name: str) -> str:

@@ -105,7 +105,7 @@ def test_what_run_json_does_not_tell_is_not_known(run: Callable[..., Outcome], m
         (("--metric", "rmse", "--metric", "root_mean_squared_error"), "is given twice"),
         (("--metric", "f1"), "f1 and data set diabetes do not fit: the metric takes class indices"),
         (("--metric.k", "5"), '--metric.k: there may be several metrics; write --metric "NAME(k=...)"'),
-        (("--metrics", "rmse"), "No such option '--metrics'. Did you mean '--metric'?"),
+        (("--metrics", "rmse"), "No such option '--metrics'. Did you mean '--metric'"),
         (("--metric", "rmse(bins=3)"), "has no parameter 'bins'"),
     ],
 )

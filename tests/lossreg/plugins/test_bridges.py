@@ -148,6 +148,18 @@ def test_the_list_of_plugins_says_what_is_not_installed(
     assert last == "not installed: farm, zoo (pip install 'lossreg[farm,zoo]')"
 
 
+def test_looking_for_what_is_not_installed_says_what_installs_it(
+    tmp_path: Path, load_with: LoadWith, lossreg_command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`show NAME` and `list --of PLUGIN` of a package that is absent."""
+    found = load_with(write_bridges(tmp_path, "toy"), bridges=True)
+    monkeypatch.setattr("lossreg.registry.registries.default", found)
+    shown, listed = lossreg_command("show", "lion"), lossreg_command("list", "--of", "toy")
+    assert (shown.code, listed.code) == (2, 2)
+    assert "no optimizer named 'lion' is installed; toy has one: pip install 'lossreg[toy]'" in shown.err
+    assert "toy is not installed: pip install 'lossreg[toy]'" in listed.err
+
+
 def test_the_environment_may_leave_bridges_out() -> None:
     """`LOSSREG_BRIDGES` is on unless it says no, and any other word is an error."""
     assert load_settings({}).bridges
