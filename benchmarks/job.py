@@ -157,6 +157,7 @@ def lossreg_epochs(job: Job, epochs: int, *, quiet: bool = True) -> list[float]:
             device=job.device,
             precision="32",
             out=out,
+            checkpoint_every=None,  # the peers write none either; checkpoints.py measures what they cost
             quiet=quiet,
         )
     return [row["seconds"] for row in result.metrics]
