@@ -11,7 +11,7 @@ from lossreg.values import shown
 
 LARGEST = 2**14  # pixels of a side
 MOST = 2**26  # pixels of a picture; pillow takes files of up to 1.3 times as many
-ROOM = 16  # pictures that the free memory has to hold: a batch has several, and the layers of a model more numbers
+ROOM = 64  # times a picture that the free memory holds: small_cnn keeps 30 times its numbers, and a batch has several
 
 Size = int | Sequence[int] | None
 
@@ -49,7 +49,7 @@ def sides_of(size: Any, channels: int, memory: int | None = None) -> tuple[int, 
     free = available_memory() if memory is None else memory
     if ROOM * needed > free:
         raise DataError(
-            f"size={shown(size)} makes pictures that take {needed / 1e6:,.0f} MB each, and a batch holds several: "
+            f"size={shown(size)} makes pictures that take {needed / 1e6:,.0f} MB each, and training many times that: "
             f"{free / 1e6:,.0f} MB of memory are free, {free / needed:.1f} times as much, not {ROOM} times; write a "
             "smaller size"
         )

@@ -41,14 +41,14 @@ def test_a_size_that_cannot_be_is_refused_before_reading(tmp_path: Path, size: A
 
 
 def test_a_size_takes_less_than_the_memory() -> None:
-    """Sixteen pictures of float32 have to fit: 1000x1000 with 3 channels are 12 MB each, and 192 MB in all."""
-    assert sides_of(1000, 3, 192 * MB) == (1000, 1000)
+    """Sixty-four pictures of float32 have to fit: 1000x1000 with 3 channels are 12 MB each, and 768 MB in all."""
+    assert sides_of(1000, 3, 768 * MB) == (1000, 1000)
     with pytest.raises(DataError) as caught:
-        sides_of(1000, 3, 192 * MB - 1)
+        sides_of(1000, 3, 768 * MB - 1)
     assert str(caught.value).startswith(
-        "size=1000 makes pictures that take 12 MB each, and a batch holds several: 192 MB"
+        "size=1000 makes pictures that take 12 MB each, and training many times that: 768 MB"
     )
-    assert sides_of((1000, 1000), 1, 64 * MB) == (1000, 1000)
+    assert sides_of((1000, 1000), 1, 256 * MB) == (1000, 1000)
 
 
 def test_a_limit_of_the_process_counts_as_memory() -> None:

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 import lossreg
+from lossreg.data import Scaling
 from lossreg.errors import DataError
 from lossreg.inputs.tables import listed
+from lossreg.trained.facts import DataFacts
+from lossreg.trained.inputs import read_inputs
 from lossreg.values import counted
 from lossreg_builtin.picture_data import PictureOptions
 from lossreg_builtin.vision_data import _remove_empty
@@ -98,3 +101,19 @@ def test_a_folder_that_a_failed_download_made_is_removed(tmp_path: Path) -> None
     (tmp_path / "data" / "new").mkdir(parents=True)
     _remove_empty(tmp_path / "data" / "new" / "cifar", tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_table_for_a_model_of_pictures(tmp_path: Path) -> None:
+    """What is wrong with the table is not all: the model takes pictures."""
+    (tmp_path / "a.csv").write_text("city,price\nBerlin,1\n")
+    facts = DataFacts("classification", (3, 8, 8), 2, "float32", Scaling(), None, {})
+    with pytest.raises(DataError, match=r"an input of the model has the shape \(3, 8, 8\), as pictures have$"):
+        read_inputs([tmp_path / "a.csv"], facts)
+
+
+def test_the_categories_that_there_are_are_listed(tmp_path: Path) -> None:
+    """Beside the one that is not."""
+    (tmp_path / "a.csv").write_text("c,y\nu,p\nv,q\n")
+    (tmp_path / "b.csv").write_text("c,y\nzzz,p\n")
+    message = refused("csv", path=str(tmp_path / "a.csv"), target="y", test_path=str(tmp_path / "b.csv"))
+    assert message.endswith("'zzz' is not one of the categories of the training. Categories: u, v")
