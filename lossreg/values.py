@@ -46,6 +46,16 @@ def finite(row: Mapping[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things, of which one is told from several.
+
+    Example:
+        >>> counted(1, "row"), counted(2000, "row")
+        ('1 row', '2,000 rows')
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def decimal_comma_hint(text: str) -> str:
     """How a number with a decimal comma is written, as the end of a message; nothing for any other text.
 

@@ -11,7 +11,7 @@ import numpy as np
 from lossreg.data import Column
 from lossreg.errors import DataError
 from lossreg.inputs.table_files import open_table
-from lossreg.inputs.tables import Cells, Numbers, Table, Texts, check_finite, not_a_number
+from lossreg.inputs.tables import Cells, Numbers, Table, Texts, check_finite, listed, not_a_number
 from lossreg.suggestions import did_you_mean
 from lossreg.values import shown
 
@@ -65,7 +65,7 @@ def known_cells(table: Table, column: Column) -> Cells:
             word = cells.words[cells.codes[row]]
             raise DataError(
                 f"{table.where(column.name, row)}: {shown(word)} is not one of the categories of the training."
-                f"{did_you_mean(word, column.categories)}"
+                f"{did_you_mean(word, column.categories)} Categories: {listed(column.categories)}"
             )
         cells = Texts(codes, list(column.categories))
     if not column.optional and cells.has_missing and cells.missing.any():

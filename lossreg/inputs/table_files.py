@@ -204,11 +204,12 @@ def check_file(path: Path, label: str) -> None:
     """
     try:
         mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            raise DataError(f"{label} is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}, not a file")
-        with path.open("rb"):
-            pass
+        if stat.S_ISREG(mode):
+            with path.open("rb"):
+                pass
     except FileNotFoundError:
         raise DataError(f"{label} does not exist") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{label} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if not stat.S_ISREG(mode):
+        raise DataError(f"{label} is {'a folder, not a file' if stat.S_ISDIR(mode) else 'not a regular file'}")

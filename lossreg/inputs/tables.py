@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from lossreg.suggestions import did_you_mean
 from lossreg.values import decimal_comma_hint, one_line, shown
 
 SHOWN = 12  # names of columns in a message
+_WITH_COMMA = re.compile(r"[+-]?(?:\d*|\d{1,3}(?:[.' \xa0\u202f]\d{3})+),\d+(?:[eE][+-]?\d+)?")
 
 
 @attrs.frozen(eq=False)
@@ -180,9 +182,9 @@ class TableFile:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names in a message."""
+    """Names in a message; quoted where blanks around one would not be seen."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return one_line(", ".join(names[:SHOWN])) + more
+    return one_line(", ".join(name if name == name.strip() else shown(name) for name in names[:SHOWN])) + more
 
 
 def not_a_number(table: Table, name: str, cells: Texts, advice: str) -> DataError:
@@ -207,6 +209,16 @@ def is_number(text: str) -> bool:
     except ValueError:
         return False
     return "_" not in text  # which Python takes between digits
+
+
+def has_decimal_comma(text: str) -> bool:
+    """Whether a text is a number as it is written where the decimals follow a comma.
+
+    Example:
+        >>> [has_decimal_comma(text) for text in ("2,5", "-1.234,5", "2.5", "1,2,3", "a, 5")]
+        [True, True, False, False, False]
+    """
+    return "," in text and _WITH_COMMA.fullmatch(text.strip()) is not None
 
 
 def check_finite(table: Table, name: str, cells: Numbers) -> None:

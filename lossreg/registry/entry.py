@@ -183,7 +183,9 @@ class RegistryEntry(Generic[C]):
         """
         try:
             return self.factory(*positional, **arguments)
-        except LossregError:
+        except LossregError as error:
+            if error.message.partition("=")[0] in arguments:  # a factory does not know by what name it is called
+                error.message = f"{self.name}: {error.message}"
             raise
         except BaseException as error:
             if is_from_outside(error):

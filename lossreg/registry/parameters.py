@@ -119,8 +119,9 @@ class Parameter:
         if not fits or (isinstance(value, tuple | list) and self._is_one_number):
             raise self._does_not_fit(value, component)
         if isinstance(value, str) and not value.strip() and takes_path(self.accepted):
+            otherwise = "" if self.required else f", or leave {self.name} out"
             raise ParameterError(
-                f"{component}: {self.name}={value!r} is empty; name a file or folder, or leave {self.name} out",
+                f"{component}: {self.name}={value!r} is empty; name a file or folder{otherwise}",
                 component=component,
                 parameter=self.name,
             )
@@ -150,7 +151,9 @@ class Parameter:
         )
 
     def _quoting(self, value: object) -> str:
-        """What to write where a bare word was meant as text, as the end of a message, or nothing."""
+        """What to write where a bare word was meant as text, or one text instead of a list, as the end of a message."""
+        if isinstance(value, str) and self.fits([value]):
+            return f"; a list belongs there: {self.name}={_written((value,))}"
         text = _as_text(value)
         if text == value or not self.fits(text):
             return ""

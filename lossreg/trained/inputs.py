@@ -91,7 +91,12 @@ def _read(file: Path, facts: DataFacts, *, resize: bool) -> Iterator[Samples]:
     elif suffix == ".parquet":
         raise DataError("its columns have names, and the data set of the run tells none (columns of lossreg.Data)")
     elif suffix == ".csv":
-        values = read_csv(data)
+        try:
+            values = read_csv(data)
+        except DataError as error:
+            if len(facts.in_shape) > 1:  # a table with a line of names is none of these
+                error.message += f"; an input of the model has the shape {facts.in_shape}, as pictures have"
+            raise
         if values.shape[1] != facts.in_features:
             raise DataError(
                 f"its rows have {values.shape[1]} numbers, and an input of the model has {facts.in_features}"

@@ -77,7 +77,8 @@ class Accuracy(ClassCounts):
         ignore_index: Positions of this target do not count; None is no such target.
 
     Shape:
-        As for `ClassCounts`.
+        - input: `(N, *)`, int64, predicted classes in `[0, num_classes)`.
+        - target: `(N, *)`, int64, classes in `[0, num_classes)`, or `ignore_index`.
 
     Example:
         >>> metric = Accuracy(num_classes=2)
@@ -110,7 +111,8 @@ class F1(ClassCounts):
         ignore_index: Positions of this target do not count; None is no such target.
 
     Shape:
-        As for `ClassCounts`.
+        - input: `(N, *)`, int64, predicted classes in `[0, num_classes)`.
+        - target: `(N, *)`, int64, classes in `[0, num_classes)`, or `ignore_index`.
 
     Source:
         van Rijsbergen, "Information retrieval", 1979, chapter 7 (1 - E for equal weights).
@@ -211,7 +213,8 @@ class MeanDice(_Overlap):
         ignore_index: Positions of this target do not count; None is no such target.
 
     Shape:
-        As for `ClassCounts`.
+        - input: `(N, *)`, int64, predicted classes in `[0, num_classes)`.
+        - target: `(N, *)`, int64, classes in `[0, num_classes)`, or `ignore_index`.
 
     Source:
         Dice, "Measures of the amount of ecologic association between species", 1945.
@@ -236,7 +239,8 @@ class MeanIoU(_Overlap):
         ignore_index: Positions of this target do not count; None is no such target.
 
     Shape:
-        As for `ClassCounts`.
+        - input: `(N, *)`, int64, predicted classes in `[0, num_classes)`.
+        - target: `(N, *)`, int64, classes in `[0, num_classes)`, or `ignore_index`.
 
     Source:
         Jaccard, "Étude comparative de la distribution florale", 1901.

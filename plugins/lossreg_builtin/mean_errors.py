@@ -46,7 +46,8 @@ class MeanAbsoluteError(MeanError):
     Equals the loss `l1` over the whole split.
 
     Shape:
-        As for `MeanError`.
+        - input: `(N, *)`, floating point.
+        - target: of the same shape.
 
     Example:
         >>> metric = MeanAbsoluteError()
@@ -66,7 +67,8 @@ class MeanSquaredError(MeanError):
     Equals the loss `mse` over the whole split.
 
     Shape:
-        As for `MeanError`.
+        - input: `(N, *)`, floating point.
+        - target: of the same shape.
     """
 
     def of_elements(self, difference: Tensor) -> Tensor:
@@ -81,7 +83,8 @@ class RootMeanSquaredError(MeanSquaredError):
     of the columns' roots.
 
     Shape:
-        As for `MeanError`.
+        - input: `(N, *)`, floating point.
+        - target: of the same shape.
     """
 
     def compute(self) -> float:

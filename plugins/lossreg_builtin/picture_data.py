@@ -20,6 +20,7 @@ from lossreg.data import Data, Scaling
 from lossreg.errors import DataError
 from lossreg.values import shown
 from lossreg_builtin.augment import Augmentation, parse_augment
+from lossreg_builtin.picture_size import Size, sides_of
 from lossreg_builtin.pictures import Fitted, Pictures, StoredPictures
 
 if TYPE_CHECKING:
@@ -30,10 +31,8 @@ if TYPE_CHECKING:
 WHOLE_SPLIT = 2**30
 
 CONVERTED_AT_ONCE = 2**24  # numbers
-LARGEST = 2**14  # pixels of a side
 IGNORED = -100  # the ignore_index of torch's losses unless it is set
 
-Size = int | Sequence[int] | None
 Normalize = bool | Sequence[float | Sequence[float]] | None
 Augment = str | Sequence[str] | None
 
@@ -79,21 +78,12 @@ class PictureOptions:
             DataError: If something is wrong.
         """
         return cls(
-            channels, _sides(size), parse_augment(augment, ignored=ignored), _scaling(normalize, channels), ignored
+            channels,
+            sides_of(size, channels),
+            parse_augment(augment, ignored=ignored),
+            _scaling(normalize, channels),
+            ignored,
         )
-
-
-def _sides(size: Size) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    sides = tuple(size) if isinstance(size, Sequence) and not isinstance(size, str) else (size, size)
-    if len(sides) != 2 or not all(
-        isinstance(side, int) and not isinstance(side, bool) and 1 <= side <= LARGEST for side in sides
-    ):
-        raise DataError(
-            f"size={shown(size)} is not a number of pixels such as 64, or [height, width], each of 1 to {LARGEST}"
-        )
-    return int(sides[0]), int(sides[1])
 
 
 def _scaling(normalize: Normalize, channels: int) -> Scaling | bool:
@@ -107,9 +97,10 @@ def _scaling(normalize: Normalize, channels: int) -> Scaling | bool:
         )
     try:
         scaling = Scaling(*pair)
-    except DataError as error:
+    except DataError:
         raise DataError(
-            f"normalize={shown(normalize)}: {error.message}; write [mean, std], such as {example}"
+            f"normalize={shown(normalize)}: each mean is a finite number, and each std a number above 0; write "
+            f"[mean, std], such as {example}"
         ) from None
     if not scaling.fits(channels):
         raise DataError(
@@ -147,7 +138,7 @@ def picture_data(
     if not train.count or not test.count:
         raise DataError(f"there is no picture to {'test' if train.count else 'train'} on")
     channels, augmentation = options.channels, options.augmentation
-    sides = options.size or _sides_of(Fitted(train, channels, None).image(0))
+    sides = options.size or _first_sides(Fitted(train, channels, None).image(0))
     fitted = Fitted(train, channels, sides, resizes=options.size is not None)
     takes_whole = augmentation is not None and augmentation.wants_whole and options.size is not None
     if not takes_whole:
@@ -172,7 +163,7 @@ def picture_data(
     )
 
 
-def _sides_of(image: Tensor) -> tuple[int, int]:
+def _first_sides(image: Tensor) -> tuple[int, int]:
     height, width = image.shape[-2:]
     return height, width
 

@@ -23,7 +23,8 @@ from lossreg.data import Data
 from lossreg.errors import DataError, describe_error
 from lossreg_builtin.downloads import patient, safe_archives
 from lossreg_builtin.own_data.splitting import check_share, facts_of, test_samples
-from lossreg_builtin.picture_data import Augment, Normalize, PictureOptions, Size, picture_data
+from lossreg_builtin.picture_data import Augment, Normalize, PictureOptions, picture_data
+from lossreg_builtin.picture_size import Size
 from lossreg_builtin.pictures import Pictures
 from lossreg_builtin.vision_datasets import ROWS, SEGMENTATION, Row, defaults_of
 
@@ -139,7 +140,7 @@ def _read_from(row: Row, folder: Path) -> Iterator[None]:
         for place in {*_found(row, folder), *(folder / place for place in row.places)} - before:
             _remove_empty(place, there)
         places = ", ".join(str(folder / place) for place in row.places)
-        missing = "and could not be downloaded" if row.downloads else "from where alone it is read"
+        missing = "and could not be downloaded" if row.downloads else "(it is not downloaded)"
         rest = ", or use --data digits, which needs no download" if row.downloads else ""
         raise DataError(
             f"{row.source} is not in {places} {missing}, or its files are damaged ({describe_error(error)}). Point "
@@ -158,6 +159,8 @@ def _remove_empty(place: Path, keep: Path) -> None:
             return
         path.rmdir()
     for path in (place, *place.parents):
+        if path != keep and not path.exists():
+            continue  # a download that failed has made the folder above it alone
         if path == keep or not path.is_dir() or path.is_symlink() or any(path.iterdir()):
             return
         path.rmdir()

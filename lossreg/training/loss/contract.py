@@ -180,6 +180,11 @@ def _forward(probe: Objective, inputs: Tensor, mismatch: Mismatch, when: str = "
             raise
         weights = next((one.dtype for one in probe.model.parameters() if one.is_floating_point()), inputs.dtype)
         hint = f"; its weights are {weights}, so the inputs may have to be so, too" if weights != inputs.dtype else ""
+        if inputs.ndim < 4 and any(isinstance(one, torch.nn.Conv2d) for one in probe.model.modules()):
+            hint += (
+                "; it has convolutions over pictures (channels, height, width): without --model the data set's own "
+                "model is trained"
+            )
         raise mismatch(
             f"the model failed{when} on a batch of shape {_shape(inputs)} and {inputs.dtype}: "
             f"{describe_error(error)}{hint}"

@@ -19,11 +19,12 @@ from lossreg.suggestions import did_you_mean
 from lossreg.trained.arrays import read_npy
 from lossreg.values import one_line, shown
 from lossreg_builtin.own_data.hashing import hashing
-from lossreg_builtin.own_data.splitting import check_share, facts_of, test_samples
+from lossreg_builtin.own_data.splitting import check_share, check_unused, facts_of, test_samples, untested
 from lossreg_builtin.own_data.targets import (
     Array,
     Target,
     check_task,
+    constant,
     names_of,
     numbered,
     standardised,
@@ -69,7 +70,7 @@ def load(
         seed: Decides which samples these are.
 
     Raises:
-        DataError: If an array is missing or of no use.
+        DataError: If an array is missing or of no use, or a parameter has no effect.
     """
     check_task(task)
     check_share(test, seed)
@@ -82,6 +83,7 @@ def load(
     target = _target(found["y"], names["y"], f"{label}, {names['y']}", task)
     notes.append(f"{label}: {target.reason}; {', '.join(f'{key} is {name}' for key, name in names.items())}")
     if "x_test" in names:
+        check_unused(test, seed, f"those of {names['x_test']}")
         held = _held(found["y_test"], target, f"{label}, {names['y_test']}")
         inputs, test_inputs, targets, test_targets = found["x"], found["x_test"], target.values, held
         split: dict[str, Any] = {"by": "arrays"}
@@ -93,8 +95,10 @@ def load(
         targets, test_targets = target.values[~is_test], target.values[is_test]
         split = facts_of(test, seed, stratified=target.classes is not None)
         notes.append(f"{len(inputs):,} samples to train on and {len(test_inputs):,} for testing, drawn by seed {seed}")
+        notes += untested(target.classes, target.class_names)
     target_scaling = None
     if target.task == "regression":
+        notes += constant(targets, names["y"])
         targets, test_targets, target_scaling = standardised(targets, test_targets)
     return Data(
         train=(_scaled(inputs), torch.from_numpy(targets)),
@@ -184,8 +188,10 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> Arra
         values = read_npy(archive.read(member))
     except DataError as error:
         raise DataError(f"{where}: {error.message}") from error
-    if not values.ndim or not len(values):
+    if not values.ndim:
         raise DataError(f"{where} has the shape {values.shape}; a dimension for the samples comes first")
+    if not len(values):
+        raise DataError(f"{where} has the shape {values.shape}: it holds no sample")
     return values
 
 

@@ -10,8 +10,19 @@ import numpy as np
 from lossreg.data import Column
 from lossreg.errors import DataError
 from lossreg.inputs.rows import as_texts, codes_in
-from lossreg.inputs.tables import Cells, Numbers, Table, TableFile, Texts, check_finite, is_number, listed, not_a_number
-from lossreg.values import shown
+from lossreg.inputs.tables import (
+    Cells,
+    Numbers,
+    Table,
+    TableFile,
+    Texts,
+    check_finite,
+    has_decimal_comma,
+    is_number,
+    listed,
+    not_a_number,
+)
+from lossreg.values import counted, shown
 
 Missing = Literal["error", "drop", "mean"]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -33,6 +44,7 @@ def feature_names(
         names = [name for name in file.names if name != target]
     else:
         file.check_names(features, "one of the features")
+        _check_different(file, features, "features")
         if target in features:
             raise DataError(f"{file.label}: {shown(target)} is the target, and cannot be one of the features too")
         names = [name for name in file.names if name in features]
@@ -41,10 +53,22 @@ def feature_names(
             f"{file.label}: no column is left to predict {shown(target)} from; Columns: {listed(file.names)}"
         )
     file.check_names(list(categorical), "one of categorical")
+    _check_different(file, list(categorical), "categorical")
     other = next((name for name in categorical if name not in names), None)
     if other is not None:
         raise DataError(f"{file.label}: {shown(other)} is categorical, but not one of the features")
     return names
+
+
+def _check_different(file: TableFile, names: Sequence[str], what: str) -> None:
+    """Checks that a column is named once.
+
+    Raises:
+        DataError: If one is named twice.
+    """
+    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if twice is not None:
+        raise DataError(f"{file.label}: {what} names the column {shown(twice)} twice")
 
 
 def column_of(table: Table, name: str, *, is_category: bool, optional: bool) -> tuple[Column, Cells]:
@@ -74,7 +98,7 @@ def column_of(table: Table, name: str, *, is_category: bool, optional: bool) -> 
 
 
 def check_not_numbers(table: Table, name: str, cells: Texts, advice: str) -> None:
-    """Checks that a text is not a mistake in a column of numbers.
+    """Checks that a text is not a mistake in a column of numbers, nor these written with a decimal comma.
 
     Raises:
         DataError: That names the first text, if most cells are numbers.
@@ -83,6 +107,15 @@ def check_not_numbers(table: Table, name: str, cells: Texts, advice: str) -> Non
     numbers = sum(int(count) for word, count in zip(cells.words, counts, strict=True) if is_number(word))
     if 0 < numbers < counts.sum() and numbers >= MOSTLY * counts.sum():
         raise not_a_number(table, name, cells, f", as most of the column are; {advice}")
+    commas = np.array([has_decimal_comma(word) for word in cells.words], dtype=bool)
+    count = int(counts[commas].sum())
+    if count and numbers + count >= MOSTLY * counts.sum():
+        row = int(np.argmax((cells.codes >= 0) & commas[cells.codes]))
+        raise DataError(
+            f"{table.where(name, row)}: {shown(cells.words[cells.codes[row]])} is a number with a comma, as in "
+            f"{count:,} of {int(counts.sum()):,} cells; write a point before decimals, and nothing between "
+            f"thousands (pandas: read_csv(..., decimal=',').to_csv(..., index=False)); {advice}"
+        )
 
 
 def kept(cells: Sequence[Cells], rows: Mask) -> list[Cells]:
@@ -113,11 +146,12 @@ def complete_rows(
     if not gaps:
         return None
     label = table.file.label
+    holed = f"{int(np.logical_or.reduce(list(gaps.values())).sum()):,} of {len(table):,}"
     counts = listed([f"{name} {int(gap.sum()):,}" for name, gap in gaps.items()])
     if missing == "error":
         name, gap = next(iter(gaps.items()))
         raise DataError(
-            f"{label} has missing values in {len(table):,} rows: {counts}; the first of {shown(name)} is in "
+            f"{label} has missing values in {holed} rows: {counts}; the first of {shown(name)} is in "
             f"{table.file.place(int(np.argmax(gap)))}. missing='drop' leaves such rows out, missing='mean' lets the "
             "mean of the column stand for them"
         )
@@ -129,10 +163,9 @@ def complete_rows(
     if missing == "mean" and set(gaps) != {target}:
         said.append("the mean of its column stands for a number, none of the categories for a text")
     if dropped.any():
-        said.append(
-            f"{int(dropped.sum()):,} rows {'with one' if missing == 'drop' else 'without a target'} are left out"
-        )
-    notes.append(f"missing values in the {len(table):,} rows of {label}: {counts}; {'; '.join(said)}")
+        what, count = "with one" if missing == "drop" else "without a target", int(dropped.sum())
+        said.append(f"{counted(count, 'row')} {what} {'is' if count == 1 else 'are'} left out")
+    notes.append(f"missing values in {holed} rows of {label}: {counts}; {'; '.join(said)}")
     if dropped.all():
         raise DataError(f"{label}: no row is left without a missing value: {counts} of {len(table):,} rows")
     return ~dropped if dropped.any() else None

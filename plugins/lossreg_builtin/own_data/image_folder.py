@@ -17,12 +17,13 @@ from lossreg.data import Data, Scaling
 from lossreg.errors import DataError
 from lossreg.inputs.pictures import look_at, open_picture, pixels_of
 from lossreg.machine import available_memory
-from lossreg.values import one_line, shown
+from lossreg.values import one_line
 from lossreg_builtin.augment import parse_augment
 from lossreg_builtin.own_data.picture_files import find_pictures
-from lossreg_builtin.own_data.splitting import check_share, facts_of, test_samples
+from lossreg_builtin.own_data.splitting import check_share, check_unused, facts_of, test_samples, untested
 from lossreg_builtin.own_data.threads import in_threads
 from lossreg_builtin.picture_data import Augment, Normalize, PictureOptions, picture_data
+from lossreg_builtin.picture_size import sides_of
 from lossreg_builtin.pictures import Pictures
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 SHARE = 0.25  # of the memory that is free, which pictures may take; the model and its gradients need more
 SHOWN = 5  # pictures in a message
+NO_MEMORY = "no memory is left for it; a smaller size= takes less"
 
 _CONTENTS = "names and contents"  # what is hashed
 
@@ -64,19 +66,22 @@ def load(
 
     Raises:
         DataError: If a picture cannot be read, or has another size than the first; if a folder is empty; if a transform
-            does not exist or does not fit.
+            does not exist or does not fit; if pictures of a size take too much memory; if a parameter has no effect.
     """
     check_share(test, seed)
     parse_augment(augment)  # before anything is read
     root = Path(root)
     label = one_line(str(root))
-    target_size = _checked_size(size)
+    target_size = sides_of(size, 1)  # of grey ones at first: files are not looked at yet
     found = find_pictures(root)
+    if found.test is not None:
+        check_unused(test, seed, f"in a folder of their own, {found.held}")
     notes = [
         f"{label}: {len(found.train) + len(found.test or ()):,} pictures of {len(found.classes)} classes",
         *found.notes,
     ]
     shape = _shape([*found.train, *(found.test or ())], target_size, label, notes)
+    sides_of(size, shape[0])
     if found.test is None:
         classes = np.array([index for _, index in found.train])
         is_test = test_samples(len(classes), test, seed, classes)
@@ -88,16 +93,17 @@ def load(
         held_out = [one for one, held in zip(found.train, is_test, strict=True) if held]
         split = facts_of(test, seed, stratified=True)
         notes.append(f"{len(train):,} pictures to train on and {len(held_out):,} for testing, drawn by seed {seed}")
+        notes += untested(classes, found.classes)
     else:
         train, held_out, split = list(found.train), found.test, {"by": "folders"}
     if augment or normalize:
-        options = PictureOptions.parse(channels=shape[0], size=shape[1:], augment=augment, normalize=normalize)
+        options = PictureOptions.parse(channels=shape[0], augment=augment, normalize=normalize)
         paths = [path for labelled in (train, held_out) for path, _ in labelled]
         files = _hashed(root, paths, _each(_digest, paths), _CONTENTS)
         made = picture_data(
             _as_read(train),
             _as_read(held_out),
-            options,
+            attrs.evolve(options, size=shape[1:]),
             num_classes=len(found.classes),
             class_names=found.classes,
             source={"files": [files], "split": split, "notes": notes},
@@ -115,14 +121,6 @@ def load(
         resized=target_size is not None,
         source={"files": [files], "split": split, "notes": notes},
     )
-
-
-def _checked_size(size: Any) -> tuple[int, int] | None:
-    """Height and width."""
-    sizes = (size, size) if isinstance(size, int) else size
-    if sizes is not None and (len(sizes) != 2 or min(sizes) < 1):
-        raise DataError(f"size={shown(size)} is not a number of pixels of at least 1, or (height, width)")
-    return None if sizes is None else (sizes[0], sizes[1])
 
 
 def _shape(pictures: Labelled, size: tuple[int, int] | None, label: str, notes: list[str]) -> tuple[int, int, int]:
@@ -169,6 +167,8 @@ def _each(work: Callable[[Path], T], paths: Sequence[Path]) -> list[T]:
             return work(path)
         except DataError as error:
             wrong.append(f"{one_line(str(path))}: {error.message}")
+        except MemoryError:
+            wrong.append(f"{one_line(str(path))}: {NO_MEMORY}")
         except OSError as error:
             wrong.append(f"{one_line(str(path))}: it cannot be read: {error.strerror}")
         return None
@@ -299,4 +299,6 @@ class PictureFiles(Dataset[tuple[Tensor, int]]):
             pixels = _decoded(Path(self.files[index]).read_bytes(), self.shape)
         except DataError as error:
             raise DataError(f"{one_line(self.files[index])}: {error.message}") from error
+        except MemoryError as error:
+            raise DataError(f"{one_line(self.files[index])}: {NO_MEMORY}") from error
         return torch.from_numpy(np.array(pixels)) / 255, self.targets[index]

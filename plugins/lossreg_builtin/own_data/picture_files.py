@@ -11,7 +11,7 @@ from lossreg.errors import DataError
 from lossreg.inputs.pictures import SUFFIXES
 from lossreg.inputs.tables import listed
 from lossreg.suggestions import did_you_mean
-from lossreg.values import one_line
+from lossreg.values import counted, one_line
 
 TRAIN = "train"
 HELD = ("test", "val", "valid", "validation")  # of several, the first is for testing
@@ -26,6 +26,7 @@ class Found:
         classes: The names of their folders, sorted.
         train: Pictures with the class index of each.
         test: The same for testing; None where no folder is for that.
+        held: Their folder, in a message; empty where there is none.
         notes: Sentences on what was left out.
     """
 
@@ -33,6 +34,7 @@ class Found:
     train: list[tuple[Path, int]]
     test: list[tuple[Path, int]] | None
     notes: list[str]
+    held: str = ""
 
 
 def find_pictures(root: Path) -> Found:
@@ -69,7 +71,7 @@ def find_pictures(root: Path) -> Found:
         notes.append(f"{where} is for testing: there is no folder test")
     if len(held) > 1:
         notes.append(f"not read: {listed(held[1:])}; --validate holds out some of the training pictures")
-    return Found(classes, train, test, notes)
+    return Found(classes, train, test, notes, where)
 
 
 def _classes(root: Path, label: str, notes: list[str]) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
@@ -77,11 +79,12 @@ def _classes(root: Path, label: str, notes: list[str]) -> tuple[tuple[str, ...],
     classes = _folders(root, label)
     beside = [name for name in _names(root, label) if name not in classes and name.lower().endswith(SUFFIXES)]
     if not classes:
-        found = f" (it holds {len(beside)} pictures, such as {one_line(beside[0])})" if beside else ""
+        found = f" (it holds {counted(len(beside), 'picture')}, such as {one_line(beside[0])})" if beside else ""
         raise DataError(f"{label} has no folder for each class, such as {label}/cat and {label}/dog{found}")
     if beside:
         notes.append(
-            f"not read: {len(beside)} pictures beside the folders of the classes, such as {one_line(beside[0])}"
+            f"not read: {counted(len(beside), 'picture')} beside the folders of the classes, "
+            f"such as {one_line(beside[0])}"
         )
     found_pictures = []
     for index, name in enumerate(classes):
@@ -120,7 +123,10 @@ def _pictures(folder: Path, notes: list[str]) -> list[Path]:
     found = list(_walk(folder, (), others))
     if others:
         label = one_line(str(folder))
-        notes.append(f"{label}: {len(others)} files are no pictures by their names, such as {one_line(others[0])}")
+        notes.append(
+            f"{label}: not read: {counted(len(others), 'file')} without the name of a picture, "
+            f"such as {one_line(others[0])}"
+        )
     return found
 
 

@@ -23,7 +23,7 @@ from lossreg_builtin.own_data.columns import (
     feature_names,
     kept,
 )
-from lossreg_builtin.own_data.splitting import check_share, test_samples
+from lossreg_builtin.own_data.splitting import check_share, check_unused, test_samples, untested
 from lossreg_builtin.own_data.targets import (
     Array,
     Target,
@@ -59,10 +59,12 @@ class Wanted:
         """Checks what does not depend on the table.
 
         Raises:
-            DataError: If a value is out of range.
+            DataError: If a value is out of range, or has no effect.
         """
         check_task(self.task)
         check_share(self.test, self.seed)
+        if self.test_path:
+            check_unused(self.test, self.seed, f"those of test_path, {one_line(str(self.test_path))}")
         if self.missing not in ("error", "drop", "mean"):
             raise DataError(f"missing={shown(self.missing)} is not one of error, drop and mean")
 
@@ -146,6 +148,7 @@ def drawn(rows: Rows, target: Target, wanted: Wanted, label: str, notes: list[st
     notes.append(
         f"{len(is_test) - held:,} rows to train on and {held:,} for testing, drawn by seed {wanted.seed}{by_class}"
     )
+    notes += untested(target.classes, target.class_names)
     return is_test
 
 

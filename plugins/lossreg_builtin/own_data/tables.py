@@ -23,7 +23,7 @@ from lossreg_builtin.own_data.table_rows import (
     training_rows,
     training_table,
 )
-from lossreg_builtin.own_data.targets import Target, standardised
+from lossreg_builtin.own_data.targets import Target, constant, standardised
 
 
 def load_csv(
@@ -53,11 +53,11 @@ def load_csv(
             for a missing number and no category for a missing text (`"mean"`). A row without a target is left out by
             both.
         test: The share of the rows that is for testing, of each class.
-        test_path: A file of rows for testing, of which no share is taken then.
+        test_path: A file of rows for testing, of which no share is taken then: `test` and `seed` are left out.
         seed: Decides which rows are for testing.
 
     Raises:
-        DataError: If a file or a cell is of no use; it is named with its line and column.
+        DataError: If a file or a cell is of no use, or a parameter has no effect; it is named with its line and column.
         MissingLibraryError: If pyarrow is not installed.
     """
     wanted = Wanted(target, features, categorical, task, missing, test, test_path, seed)
@@ -85,11 +85,11 @@ def load_parquet(
         task: `"classification"` or `"regression"`; None is told from the target.
         missing: `"error"`, `"drop"` or `"mean"`.
         test: The share of the rows that is for testing, of each class.
-        test_path: A file of rows for testing, of which no share is taken then.
+        test_path: A file of rows for testing, of which no share is taken then: `test` and `seed` are left out.
         seed: Decides which rows are for testing.
 
     Raises:
-        DataError: If a file or a cell is of no use; it is named with its row and column.
+        DataError: If a file or a cell is of no use, or a parameter has no effect; it is named with its row and column.
         MissingLibraryError: If pyarrow is not installed.
     """
     wanted = Wanted(target, features, categorical, task, missing, test, test_path, seed)
@@ -118,6 +118,7 @@ def _load(path: Path, wanted: Wanted, *, parquet: bool) -> Data:
         targets, test_targets = rows.target[~is_test], rows.target[is_test]
     target_scaling = None
     if target.task == "regression":
+        notes += constant(targets, wanted.target)
         targets, test_targets, target_scaling = standardised(targets, test_targets)
     return Data(
         train=(torch.from_numpy(inputs), torch.from_numpy(targets)),

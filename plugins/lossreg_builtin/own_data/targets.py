@@ -11,7 +11,7 @@ import numpy as np
 from lossreg.data import Scaling
 from lossreg.errors import DataError
 from lossreg.inputs.tables import Texts
-from lossreg.values import shown
+from lossreg.values import one_line, shown
 
 Task = Literal["classification", "regression"]
 FEW = 20  # different whole numbers that are taken for classes
@@ -151,3 +151,16 @@ def standardised(train: Array, test: Array) -> tuple[Array, Array, Scaling]:
     mean, std = train.mean(axis=0), train.std(axis=0)
     std = np.where(std > 0, std, 1.0)
     return ((train - mean) / std).astype(np.float32), ((test - mean) / std).astype(np.float32), Scaling(mean, std)
+
+
+def constant(train: Array, name: str) -> list[str]:
+    """A sentence if the numbers to be predicted are one and the same.
+
+    Args:
+        train: Those of the training split, `(N,)` or `(N, numbers)`.
+        name: What holds them.
+    """
+    if (train != train[0]).any():
+        return []
+    value = ", ".join(f"{one:g}" for one in train[0].reshape(-1)[:3])
+    return [f"{one_line(name)} is {value} in all training samples: there is nothing to learn"]

@@ -66,9 +66,13 @@ FAULTS: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "missing cells": (
         "a,b,y\n1,2,p\n,NA,q\n3,4,p\n5,,q\n",
         {},
-        " has missing values in 4 rows: a 1, b 2; the first of 'a' is in line 3. missing='drop' leaves such",
+        " has missing values in 2 of 4 rows: a 1, b 2; the first of 'a' is in line 3. missing='drop' leaves such",
     ),
-    "a missing target": ("a,y\n1,p\n2,\n", {}, " has missing values in 2 rows: y 1; the first of 'y' is in line 3."),
+    "a missing target": (
+        "a,y\n1,p\n2,\n",
+        {},
+        " has missing values in 1 of 2 rows: y 1; the first of 'y' is in line 3.",
+    ),
     "nothing without a missing cell": (
         "a,b,y\n1,,p\n,2,q\n",
         {"missing": "drop"},
@@ -115,8 +119,12 @@ FAULTS: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "Latin-1 among the names": ("é,y\n1,p\n".encode("latin-1"), {}, ": line 1: byte 0xe9 is not UTF-8"),
     "UTF-16": (GOOD.encode("utf-16"), {}, ": line 1: byte 0xff is not UTF-8"),
     "too few rows": ("a,y\n1,p\n2,q\n", {}, " has too few rows for a test split: 2; name a file of rows: test_path"),
-    "a share of all": (GOOD, {"test": 1.0}, "test=1.0 is not a share of the samples above 0 and below 1, such as 0.2"),
-    "a seed below 0": (GOOD, {"seed": -1}, "seed=-1 is below 0"),
+    "a share of all": (
+        GOOD,
+        {"test": 1.0},
+        "csv: test=1.0 is not a share of the samples above 0 and below 1, such as 0.2",
+    ),
+    "a seed below 0": (GOOD, {"seed": -1}, "csv: seed=-1 is below 0"),
 }
 
 
@@ -143,7 +151,7 @@ TEST_FAULTS = {
     ),
     "a missing column": ("a,y\n1,p\n", " has no column 'c', which is a column of the training table."),
     "a text among numbers": ("a,c,y\nz,u,p\n", ", line 2, column 'a': 'z' is not a number"),
-    "a missing cell": ("a,c,y\n,u,p\n", " has missing values in 1 rows: a 1; the first of 'a' is in line 2."),
+    "a missing cell": ("a,c,y\n,u,p\n", " has missing values in 1 of 1 rows: a 1; the first of 'a' is in line 2."),
 }
 
 

@@ -132,7 +132,9 @@ def test_folders_below_a_class_and_links_count(make: Make, tmp_path: Path) -> No
     (tmp_path / "p" / "b" / "notes.txt").write_text("no picture")
     data = load(tmp_path)
     assert data.source["notes"][0].endswith("5 pictures of 2 classes")
-    assert any("1 files are no pictures by their names, such as notes.txt" in note for note in data.source["notes"])
+    assert any(
+        "not read: 1 file without the name of a picture, such as notes.txt" in note for note in data.source["notes"]
+    )
 
 
 def test_what_does_not_fit_is_read_each_time(make: Make, tmp_path: Path) -> None:
@@ -204,7 +206,7 @@ def test_a_class_for_testing_alone(make: Make, tmp_path: Path) -> None:
 def test_pictures_without_classes(make: Make, tmp_path: Path) -> None:
     """Pictures that lie in the folder itself have no class, which is said with an example."""
     make("1.png")
-    with pytest.raises(DataError, match=r"p has no folder for each class, such as .* \(it holds 1 pictures"):
+    with pytest.raises(DataError, match=r"p has no folder for each class, such as .* \(it holds 1 picture,"):
         load(tmp_path)
 
 
