@@ -6,7 +6,7 @@ import re
 
 from lossreg.errors import SpecError
 from lossreg.names import EXPRESSION_WORDS
-from lossreg.values import decimal_comma_hint, shown
+from lossreg.values import decimal_comma_hint, one_line, shown
 
 MAX_LENGTH = 100_000  # characters of a spec text; the weights of 1,000 classes take 12,000
 _WRITTEN = 10_000  # characters of a text that a person may have written, and that is worth a guess
@@ -25,8 +25,9 @@ def not_a_spec(text: str, why: str) -> SpecError:
 
     Args:
         text: The text.
-        why: What is wrong with it, or nothing.
+        why: What is wrong with it, or nothing; it may quote a part that has several lines.
     """
+    why = one_line(why)
     return SpecError(
         f"{shown(text)} is not a spec{why and f': {why}'}; write name or name(key=value, ...), such as dice(smooth=1)"
         f"{_guess(text)}",

@@ -10,6 +10,7 @@ import pickle
 import random
 import string
 import time
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -18,7 +19,7 @@ import pytest
 from lossreg.errors import ConfigError, SpecError
 from lossreg.run_spec import RunSpec
 from lossreg.spec import ComponentSpec, Value
-from lossreg.spec_text import parse_value
+from lossreg.spec_text import parse_params, parse_value
 from tests.table import for_each
 
 Spec = ComponentSpec
@@ -910,3 +911,12 @@ def test_a_run_survives_pickling(spec: RunSpec) -> None:
 def test_equal_runs_have_one_hash() -> None:
     """Equal RunSpecs are one key of a set."""
     assert len({RunSpec(epochs=3), RunSpec(epochs=3), RunSpec(epochs=4)}) == 2
+
+
+@pytest.mark.parametrize("read", [parse_params, lambda text: ComponentSpec.parse(f"dice({text})")])
+def test_a_part_of_several_lines_is_quoted_in_one(read: Callable[[str], object]) -> None:
+    """What stands without a name may have line breaks; the message has none."""
+    with pytest.raises(SpecError) as raised:
+        read("a\n[null]")
+    assert "stands without a name" in str(raised.value)
+    assert "\n" not in str(raised.value)
