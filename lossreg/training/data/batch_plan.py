@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_BLOCK = 256  # batches that an order is split into at a time: a slice for each would cost ten times as much
 
 
 class StepPlan(NamedTuple):
@@ -114,6 +119,16 @@ class BatchPlan:
         for first in range(0, count, size):
             begin, end = self._share(min(size, count - first))
             yield (first + begin, first + end) if end > begin else (first, min(first + size, count))
+
+    def batches(self, order: Tensor, skipped: int = 0) -> Iterator[Tensor]:
+        """The part of an order `(count,)` that each micro-batch takes, the first `skipped` left out."""
+        if self.world_size == 1:
+            block = _BLOCK * self.batch_size
+            for first in range(skipped * self.batch_size, self.count, block):
+                yield from order[first : min(first + block, self.count)].split(self.batch_size)
+            return
+        for first, last in itertools.islice(self.ranges(), skipped, None):
+            yield order[first:last]
 
     def describe_cut(self) -> str:
         """What a step is cut into, in words."""

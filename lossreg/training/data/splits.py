@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import itertools
 import multiprocessing
 import os
 import pickle
@@ -178,8 +177,7 @@ class ResidentSplit:
             order = order.pin_memory().to(targets.device, non_blocking=True)  # a plain copy would wait for the device
         else:
             order = order.to(targets.device)
-        for first, last in itertools.islice(plan.ranges(), skipped, None):
-            chosen = order[first:last]
+        for chosen in plan.batches(order, skipped):
             gathered = inputs.index_select(0, chosen)
             yield self._shaped(gathered) if self._channels_last else gathered, targets.index_select(0, chosen)
 
@@ -245,8 +243,7 @@ class StreamedSplit:
     def epoch(self, plan: BatchPlan, seed: int, epoch: int, skipped: int = 0) -> Iterator[Batch]:
         """Reads the batches of an epoch."""
         order, seeds = sample_order(seed, epoch, len(self)), sample_seeds(seed, epoch, len(self))
-        ranges = itertools.islice(plan.ranges(), skipped, None)
-        return self._read((order[first:last] for first, last in ranges), seeds)
+        return self._read(plan.batches(order, skipped), seeds)
 
     def batch(self, indices: Tensor, seed: int, epoch: int) -> Batch:
         """Reads samples, in this process."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 
+import torch
+
 from lossreg.training.data.batch_plan import BatchPlan
 from tests.table import for_each
 
@@ -42,6 +44,24 @@ def test_the_largest_and_the_smallest_part(count: int, batch_size: int, accumula
     cuts = [BatchPlan(count, batch_size, accumulate, rank, processes) for rank in range(processes)]
     sizes = [samples for one in cuts for step in one for samples in step.micro_batches if samples]
     assert (cuts[0].smallest, cuts[0].largest) == (min(sizes), max(sizes))
+
+
+@for_each(("count", "batch_size", "accumulate", "processes"), SIZES)
+def test_batches_are_cut_from_the_order(count: int, batch_size: int, accumulate: int, processes: int) -> None:
+    """Each process gets the parts of an order that its ranges name, from any batch on, and none after the last."""
+    order = torch.arange(count).flip(0)
+    for rank in range(processes):
+        cuts = BatchPlan(count, batch_size, accumulate, rank, processes)
+        expected = [order[first:last].tolist() for first, last in cuts.ranges()]
+        for skipped in {0, 1, len(expected) - 1, len(expected)}:
+            assert [part.tolist() for part in cuts.batches(order, skipped)] == expected[skipped:]
+
+
+def test_many_batches_are_cut_in_blocks() -> None:
+    """More batches than are split at a time are all there, in order."""
+    order = torch.arange(1001)
+    parts = list(BatchPlan(1001, 1).batches(order, skipped=3))
+    assert [part.tolist() for part in parts] == [[index] for index in range(3, 1001)]
 
 
 def test_batches_are_those_of_one_process() -> None:
