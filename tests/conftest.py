@@ -17,6 +17,7 @@ import pytest
 from filelock import FileLock
 
 from lossreg.cli.main import main
+from lossreg.registry.registries import default
 from tests import temporary, warm_ask
 from tests.warm import held, start
 
@@ -46,8 +47,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than there are cores: each waits for children, sockets and clocks for a part of its time."""
-    return (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) + 1
+    """As many workers as this process may use cores, whatever of them shares one."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @pytest.hookimpl(trylast=True)
@@ -142,6 +143,19 @@ def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 start(address)
                 assert until_the_end.enter_context(held(address))
         yield str(executable)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def names_end_with_their_module() -> Iterator[None]:
+    """What tests register in this process is unknown to the tests of other files."""
+
+    def registered() -> set[tuple[str, str]]:
+        return {(entry.component.kind, entry.id) for entry in default._local()}
+
+    before = registered()
+    yield
+    for kind, full_id in registered() - before:
+        default.of(kind)._remove(full_id)
 
 
 Once = Callable[[str, Callable[[Path], object]], Path]

@@ -1,9 +1,9 @@
 """Child processes that need not import torch, which takes seconds: each is a fork of a process that has imported it.
 
 The fixture `warm_python` is a command that stands for `sys.executable`. It runs warm_ask.py, which hands its arguments,
-environment, working directory and open files to a server, this file; the server has imported torch and nothing of
-lossreg, and forks. All workers of xdist share one server, which ends after the last of them. Tests of how Python
-starts, of what is imported, or of process ids use `sys.executable` itself.
+environment, working directory and open files to a server, this file; the server has imported torch and lossreg, has
+loaded no plugin, and forks. All workers of xdist share one server, which ends after the last of them. Tests of how
+Python starts, of what is imported, or of process ids use `sys.executable` itself.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import gc
 import importlib
 import multiprocessing
 import os
+import pkgutil
 import runpy
 import selectors
 import signal
@@ -173,6 +174,13 @@ class Server:
             connection.sendall(number.to_bytes(4, sys.byteorder, signed=True))
 
 
+def import_all(package: types.ModuleType) -> None:
+    """Imports the modules of a package, without what needs another trainer or runs when it is imported."""
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if not module.name.startswith("lossreg.adapters.") and not module.name.endswith(".__main__"):
+            importlib.import_module(module.name)
+
+
 def serve(address: str) -> dict[str, Any] | None:
     """Imports what takes long, and has a child that belongs to no terminal go on as the server.
 
@@ -181,6 +189,7 @@ def serve(address: str) -> dict[str, Any] | None:
     """
     importlib.import_module("torch._dynamo")  # by what an optimizer imports, after torch itself
     importlib.import_module("matplotlib.backends.backend_agg")  # by what a run of the command line draws at its end
+    import_all(importlib.import_module("lossreg"))
     gc.collect()
     gc.freeze()  # a child that collects garbage would copy all memory of torch
     server = Server(address)

@@ -136,14 +136,14 @@ def test_warnings_stand_above_the_display(on_terminal: Callable[..., str]) -> No
     assert "mind the gap\r\n" in on_terminal(observers=[Warns()])
 
 
-def test_rich_is_imported_for_a_terminal_alone(warm_python: str, tmp_path: Path) -> None:
+def test_rich_is_imported_for_a_terminal_alone(tmp_path: Path) -> None:
     """A run whose stderr is a pipe does not import it."""
     code = (
         "import sys, lossreg; had = 'rich' in sys.modules\n"
         "lossreg.run(epochs=1, limit_train=64, limit_test=64, out=sys.argv[1])\n"
         "print(had, 'rich' in sys.modules)"
     )
-    command = [warm_python, "-c", code, str(tmp_path / "out")]
+    command = [sys.executable, "-c", code, str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"
     assert "epoch 0" in done.stderr
