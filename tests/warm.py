@@ -190,6 +190,7 @@ def serve(address: str) -> dict[str, Any] | None:
     importlib.import_module("torch._dynamo")  # by what an optimizer imports, after torch itself
     importlib.import_module("matplotlib.backends.backend_agg")  # by what a run of the command line draws at its end
     import_all(importlib.import_module("lossreg"))
+    importlib.import_module("lossreg_builtin.digits").load()  # which keeps what it reads
     gc.collect()
     gc.freeze()  # a child that collects garbage would copy all memory of torch
     server = Server(address)

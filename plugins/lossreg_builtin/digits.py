@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional
 
 from lossreg.data import Data, Scaling
@@ -24,10 +28,7 @@ def load() -> Data:
         >>> data.train[0].shape, data.test[0].shape
         (torch.Size([1442, 1, 28, 28]), torch.Size([355, 1, 28, 28]))
     """
-    table = read_table("digits.csv.gz")
-    labels = table[:, -1].astype(np.int64)
-    scans = torch.from_numpy(table[:, :-1].reshape(-1, 1, 8, 8) / 16)  # grey values 0 to 16
-    images = functional.interpolate(scans, size=(28, 28), mode="bilinear")
+    images, labels = _read()
     rank = np.zeros_like(labels)  # position within its class
     for digit in range(10):
         mine = labels == digit
@@ -35,10 +36,18 @@ def load() -> Data:
     test = torch.from_numpy(rank % 5 == 4)
     targets = torch.from_numpy(labels)
     return Data(
-        train=(images[~test], targets[~test]),
+        train=(images[~test], targets[~test]),  # copies, so that who changes them changes no later run
         test=(images[test], targets[test]),
         task="classification",
         in_shape=(1, 28, 28),
         num_classes=10,
         input_scaling=Scaling(),
     )
+
+
+@functools.cache
+def _read() -> tuple[Tensor, NDArray[np.int64]]:
+    """Images and labels. They are kept: to read and to resize them takes as long as a short run on them."""
+    table = read_table("digits.csv.gz")
+    scans = torch.from_numpy(table[:, :-1].reshape(-1, 1, 8, 8) / 16)  # grey values 0 to 16
+    return functional.interpolate(scans, size=(28, 28), mode="bilinear"), table[:, -1].astype(np.int64)

@@ -45,6 +45,13 @@ def test_digits_are_28_by_28_between_0_and_1() -> None:
     assert 0 <= inputs.min() <= inputs.max() <= 1
 
 
+def test_digits_that_are_changed_change_no_others() -> None:
+    """What is read once is not shared: the tensors of each `load()` are its own."""
+    for tensor in tensors(lossreg.datasets.build("digits")):
+        tensor.zero_()
+    assert all(tensor.any() for tensor in tensors(lossreg.datasets.build("digits")))
+
+
 def test_the_split_of_digits_is_stratified() -> None:
     """Each class has a fifth of its samples, rounded, in the test split."""
     _, targets, _, test_targets = tensors(lossreg.datasets.build("digits"))
