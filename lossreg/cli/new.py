@@ -27,9 +27,8 @@ from lossreg.components import KINDS
 from lossreg.errors import AmbiguousNameError, ComponentError, ConfigError, UnknownNameError
 from lossreg.names import canonical, check_name, with_article
 from lossreg.plugins.entry_points import entry_points
-from lossreg.plugins.provenance import LOCAL
+from lossreg.plugins.provenance import BUILTIN, LOCAL
 from lossreg.registry.registries import default
-from lossreg.registry.registry import BUILTIN
 from lossreg.run_spec import LISTED_FIELDS
 
 logger = logging.getLogger("lossreg")

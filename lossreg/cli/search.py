@@ -10,8 +10,8 @@ import click
 
 from lossreg.cli.output import columns, component_json, json_text
 from lossreg.errors import ConfigError
+from lossreg.plugins.provenance import BUILTIN
 from lossreg.registry.entry import RegistryEntry
-from lossreg.registry.registry import BUILTIN
 from lossreg.registry.search import Query, Rank, Searched, order
 from lossreg.values import printable, shown
 

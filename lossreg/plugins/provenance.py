@@ -10,6 +10,7 @@ import attrs
 from lossreg.component_table import ComponentTable
 from lossreg.components import KINDS, Component
 
+BUILTIN = "builtin"  # its components win over a plugin's of the same short name
 LOCAL = "local"  # the namespace of what is registered without a distribution
 
 State = Literal["loaded", "failed", "blocked", "incompatible", "aside"]

@@ -13,7 +13,7 @@ from lossreg.component_table import Row
 from lossreg.components import Component
 from lossreg.errors import BuildError, LossregError, ParameterError, UnknownParameterError, describe_error
 from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
-from lossreg.plugins.provenance import Provenance
+from lossreg.plugins.provenance import BUILTIN, Provenance
 from lossreg.registry.from_data import balanced_hint, from_data
 from lossreg.values import shown
 
@@ -157,7 +157,7 @@ class RegistryEntry(Generic[C]):
             UnknownParameterError: If a required parameter is missing.
         """
         component = self.component
-        values = dict(component.defaults)
+        values = {name: value for name, value in component.defaults.items() if self._has(name)}
         if runtime:
             values |= {key: runtime[value] for key, value in component.runtime_args.items() if value in runtime}
         values |= params
@@ -169,6 +169,10 @@ class RegistryEntry(Generic[C]):
                 error.message += f"; {nested} may stand first, without its name: {component.name}(NAME(...), ...)"
             raise
         return values
+
+    def _has(self, parameter: str) -> bool:
+        """Whether the factory has a parameter of the row: those of torch have gained some since the oldest version."""
+        return self.provenance.plugin != BUILTIN or self.signature.open or parameter in self.signature.parameters
 
     def expanded(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters as a build with these arguments has them, the factory's own defaults included."""

@@ -13,15 +13,13 @@ from lossreg.components import KINDS, Component
 from lossreg.errors import ComponentError, UnknownNameError, describe_error
 from lossreg.names import normalize, plural, snake_case, with_article
 from lossreg.plugins.local import is_same, local_provenance
-from lossreg.plugins.provenance import PluginReport, Provenance
+from lossreg.plugins.provenance import BUILTIN, PluginReport, Provenance
 from lossreg.registry.entry import RegistryEntry
 from lossreg.suggestions import did_you_mean
 from lossreg.values import shown
 
 if TYPE_CHECKING:
     from lossreg.spec import ComponentSpec
-
-BUILTIN = "builtin"  # its components win over a plugin's of the same short name
 
 PLURALS: Mapping[str, str] = {kind: plural(kind) for kind in KINDS}
 

@@ -14,13 +14,12 @@ from lossreg.components import Component, Loss, Metric
 from lossreg.data import Task
 from lossreg.errors import ConfigError, LossregError, UnknownParameterError
 from lossreg.groups import REST, SCHEDULER, ParamGroup
-from lossreg.plugins.provenance import LOCAL, Provenance
+from lossreg.plugins.provenance import BUILTIN, LOCAL, Provenance
 from lossreg.registry.annotations import takes_path
 from lossreg.registry.build import ResolvedComponent, resolve, resolve_params
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.levels import Routed, levels_of, routed
 from lossreg.registry.registries import Registries
-from lossreg.registry.registry import BUILTIN
 from lossreg.run_spec import COMPONENT_FIELDS, LISTED_FIELDS, METRICS, OBSERVE, RunSpec
 from lossreg.spec import ComponentSpec
 from lossreg.training.loss.fitting import check_fed

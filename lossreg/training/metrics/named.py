@@ -13,7 +13,7 @@ import torch
 from lossreg.errors import ConfigError, ContractError, LossregError, describe_error
 from lossreg.names import snake_case
 from lossreg.plugins.isolation import is_from_outside
-from lossreg.registry.registry import BUILTIN
+from lossreg.plugins.provenance import BUILTIN
 from lossreg.run_spec import METRICS
 from lossreg.training.choosing import Measure
 from lossreg.training.metrics.adapter import Batch, MetricAdapter, adapt, why_not

@@ -12,6 +12,8 @@ import torch
 
 import lossreg
 from lossreg.components import KINDS
+from lossreg.plugins.provenance import Provenance
+from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.registries import default
 
 
@@ -30,6 +32,24 @@ def test_registering_the_same_name_again_replaces_it() -> None:
         registries.models.register("tiny", summary=f"{size}")(torch.nn.Identity)
     assert registries.models["tiny"].component.summary == "2"
     assert registries.models["local.tiny"].id == "local.tiny"
+
+
+def test_a_row_may_have_what_an_older_torch_has_not() -> None:
+    """A parameter of a built-in row that the class has not yet is left to it; of a plugin it is a mistake."""
+
+    class Older(torch.optim.SGD):
+        def __init__(self, params: Any, lr: float = 0.1) -> None:
+            super().__init__(params, lr=lr)
+
+    row = lossreg.Optimizer("older", Older, defaults={"lr": 0.5, "maximize": False})
+    weights = [torch.nn.Parameter(torch.zeros(1))]
+    built = RegistryEntry(row, Provenance("builtin"))
+    assert built.construct((weights,), built.arguments({}, {})).param_groups[0]["lr"] == 0.5
+    with pytest.raises(lossreg.UnknownParameterError, match="maximize"):
+        built.checked({"maximize": True})
+    theirs = RegistryEntry(row, Provenance("theirs"))
+    with pytest.raises(lossreg.BuildError, match="maximize"):
+        theirs.construct((weights,), theirs.arguments({}, {}))
 
 
 def test_a_set_of_registries_is_independent() -> None:
