@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -53,23 +53,21 @@ class KnownModels:
             fused: What it depends on in addition.
         """
         of_model = self._known.setdefault(objective.model, {})
-        seen = _seen(objective)
+        named = objective.named()
+        seen = _seen(objective, named)
         known = of_model.get(fused)
         if known is not None and known.seen == seen:
-            plan = known.found.plan.with_parameters(objective.trainable(), objective.model)
-            return attrs.evolve(known.found, plan=plan)
+            plan = known.found.plan.with_parameters(named, objective.model)
+            return Found(plan, known.found.sentences)
         found = find()
         # Without the parameters, which would keep the model.
-        of_model[fused] = _Known(seen, attrs.evolve(found, plan=found.plan.with_parameters(None, None)))
+        of_model[fused] = _Known(seen, Found(found.plan.with_parameters(None, None), found.sentences))
         return found
 
 
-def _seen(objective: Objective) -> tuple[Any, ...]:
+def _seen(objective: Objective, named: Mapping[str, nn.Parameter]) -> tuple[Any, ...]:
     """What patterns and trials go by."""
     return (
         *((name, type(module)) for name, module in objective.named_modules()),
-        *(
-            (name, one.requires_grad, one.shape, one.stride(), one.dtype, one.device)
-            for name, one in objective.named().items()
-        ),
+        *((name, one.requires_grad, one.shape, one.stride(), one.dtype, one.device) for name, one in named.items()),
     )

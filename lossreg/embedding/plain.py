@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from lossreg.registry.build import ResolvedComponent
 from lossreg.registry.levels import nested_in
-from lossreg.training.optim.needs import PROBED, asks_for
+from lossreg.training.optim.needs import PROBED
 from lossreg.training.optim.optimizer import not_an_optimizer
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _says_all(resolved: ResolvedComponent[Any]) -> bool:
         return False
     if any(getattr(component, field) is None for field in PROBED):
         return False
-    return not any(asks_for(resolved, name) for name in ("model", "named_params"))
+    return {"model", "named_params"}.isdisjoint(component.runtime_args.values())
 
 
 def _is_bare(module: nn.Module) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import sys
 import warnings
+import weakref
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -120,6 +122,39 @@ def test_an_optimizer_that_says_nothing_is_tried_on_each_model() -> None:
     assert isinstance(parts.optimizer(nn.LayerNorm(3)), Flat)
     with pytest.raises(lossreg.BuildError, match="vectors alone"):
         parts.optimizer(network())
+
+
+def test_a_trial_is_made_once_for_a_model() -> None:
+    """A later optimizer of the model is the only one that is built; that of the model in float64 is tried anew."""
+    own, built = lossreg.load_registries(allow=[], bridges=False), [0]
+
+    @own.optimizers.register
+    class Counting(torch.optim.SGD):
+        def __init__(self, params: Any, lr: float = 0.1) -> None:
+            super().__init__(params, lr=lr)
+            built[0] += 1
+
+    model, parts = network(), lossreg.parts(optimizer="counting", registries=own)
+    for dtype, is_tried in (
+        (torch.float32, True),
+        (torch.float32, False),
+        (torch.float64, True),
+        (torch.float64, False),
+    ):
+        model.to(dtype)
+        built[0] = 0
+        assert held(parts.optimizer(model)) == [id(one) for one in model.parameters()]
+        assert (built[0] > 1) is is_tried
+
+
+def test_models_are_not_kept() -> None:
+    """What was found of a model goes with it."""
+    model, parts = network(), lossreg.parts(optimizer="adamw", param_groups={"*.bias": "weight_decay=0"})
+    parts.optimizer(model)
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
 
 
 @for_each(
