@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import torch
 from torch import nn
 
 if TYPE_CHECKING:
@@ -69,5 +70,9 @@ def _seen(objective: Objective, named: Mapping[str, nn.Parameter]) -> tuple[Any,
     """What patterns and trials go by."""
     return (
         *((name, type(module)) for name, module in objective.named_modules()),
-        *((name, one.requires_grad, one.shape, one.stride(), one.dtype, one.device) for name, one in named.items()),
+        *((name, one.requires_grad, one.shape, _stride(one), one.dtype, one.device) for name, one in named.items()),
     )
+
+
+def _stride(parameter: nn.Parameter) -> tuple[int, ...] | None:
+    return parameter.stride() if parameter.layout is torch.strided else None  # sparse ones have none
