@@ -88,9 +88,7 @@ def parts(
     """
     check_call(registries)
     check_task(task)
-    for name in unknown:
-        if name in RUN_KEYS and name not in PART_KEYS:
-            raise ConfigError(f"parts has no argument {name!r}: what it sets is the business of your own loop")
+    _check_unknown(unknown)
     arguments = {
         "loss": loss,
         "optimizer": optimizer,
@@ -102,8 +100,6 @@ def parts(
     }
     given = {**{name: value for name, value in arguments.items() if value is not None}, **unknown}
     texts = read_source(source, given)
-    chosen = default if registries is None else registries
-    spec, objects = split_arguments({**texts.settings, **given}, "parts", chosen)
     facts = LoopFacts(
         epochs=epochs if epochs is not None or total_steps is not None else texts.epochs,
         steps_per_epoch=steps_per_epoch,
@@ -111,4 +107,18 @@ def parts(
         num_samples=num_samples,
         num_classes=num_classes,
     )
-    return HostParts(task or texts.task, facts, texts.left, Request(spec, objects, chosen))  # type: ignore[arg-type]  # of a record it is checked next
+    return HostParts(task or texts.task, facts, texts.left, _request({**texts.settings, **given}, registries))  # type: ignore[arg-type]  # of a record it is checked next
+
+
+def _check_unknown(unknown: Iterable[str]) -> None:
+    """Checks that no keyword is a setting of a run that is not a part; what else is unknown is refused with those."""
+    for name in unknown:
+        if name in RUN_KEYS and name not in PART_KEYS:
+            raise ConfigError(f"parts has no argument {name!r}: what it sets is the business of your own loop")
+
+
+def _request(settings: dict[str, Any], registries: Registries | None) -> Request:
+    """The settings as a run would be asked for with them."""
+    chosen = default if registries is None else registries
+    spec, objects = split_arguments(settings, "parts", chosen)
+    return Request(spec, objects, chosen)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import weakref
 from collections.abc import Mapping
@@ -13,23 +12,20 @@ import torch
 from torch import Tensor, nn
 
 import lossreg
-from lossreg.embedding.freezing import keep_evaluated, plan_frozen
+from lossreg.embedding.freezing import plan_frozen
 from lossreg.embedding.host_loss import HostLoss, task_of
 from lossreg.embedding.host_scheduler import HostScheduler
 from lossreg.embedding.loop_facts import LoopFacts
+from lossreg.embedding.needs import needs_of
+from lossreg.embedding.optimizing import Optimizing, device_of
 from lossreg.embedding.scheduling import Scheduling, optimizers_of
-from lossreg.errors import ConfigError, LossregError
+from lossreg.errors import ConfigError
 from lossreg.run_spec import Interval
 from lossreg.training.adapting import adapted, build_criterion
-from lossreg.training.hardware.precision import Precision
 from lossreg.training.loss.adapter import LossAdapter
-from lossreg.training.loss.objective import Objective
-from lossreg.training.optim.needs import Needs, declared_needs, union
-from lossreg.training.optim.optimizer import OptimizerPlan, build_optimizer, makes
-from lossreg.training.optim.param_groups import OptimizerGroup
-from lossreg.training.optim.probe import find_needs, make_once, plan_alone
-from lossreg.training.optim.routing import plan_optimizer, rest_warning
-from lossreg.training.optim.support import needs_warnings
+from lossreg.training.optim.needs import Needs, union
+from lossreg.training.optim.optimizer import OptimizerPlan
+from lossreg.training.optim.probe import find_needs, make_once
 from lossreg.training.optim.trial_step import try_step
 from lossreg.training.selection import Choice, Request, Selection, select, select_loss
 from lossreg.values import shown
@@ -38,16 +34,6 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from lossreg.data import Task
-
-logger = logging.getLogger("lossreg")
-
-FLOAT32 = Precision("32", "the loop of the host decides", "cpu")
-
-
-def no_loss(output: Tensor, target: Tensor) -> Tensor:
-    """Stands for a loss where none is named, so that an optimizer can be built for the model alone."""
-    del target
-    return output
 
 
 class _Shared:
@@ -81,6 +67,8 @@ class HostParts:
     _shared: _Shared = attrs.field(factory=_Shared)
     _selection: Selection = attrs.field(init=False)
     _loss: Choice | None = attrs.field(init=False)
+    _scheduling: Scheduling = attrs.field(init=False)
+    _optimizing: Optimizing = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         selection = select(self._request)
@@ -89,6 +77,9 @@ class HostParts:
             loss = select_loss(selection, self.task, self._request.registries)
         object.__setattr__(self, "_selection", selection)
         object.__setattr__(self, "_loss", loss)
+        scheduling = Scheduling(selection, self._request.spec.scheduler_interval, self.loop)
+        object.__setattr__(self, "_scheduling", scheduling)
+        object.__setattr__(self, "_optimizing", Optimizing(self._request.spec, selection, scheduling))
         object.__setattr__(self, "task", None if loss is None else task_of(loss, self.task))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -126,6 +117,9 @@ class HostParts:
         Raises:
             LossregError: If it cannot be built, or none is named.
         """
+        built = self._shared.loss
+        if built is not None:
+            return built
         with self._shared.lock:
             if self._shared.loss is None:
                 choice = self._loss
@@ -134,10 +128,10 @@ class HostParts:
                         "no loss is named; write lossreg.parts(loss=...), or task=... for the loss of a task"
                     )
                 declared = choice.component
-                self._shared.loss = HostLoss(self._adapter(choice), "any" if declared is None else declared.input)
+                self._shared.loss = HostLoss(self._adapted(choice), "any" if declared is None else declared.input)
             return self._shared.loss
 
-    def _adapter(self, choice: Choice) -> LossAdapter:
+    def _adapted(self, choice: Choice) -> LossAdapter:
         assert self.task is not None  # noqa: S101  # a loss has one
         self.loop.check_known(choice.resolved, "epoch")
         criterion = build_criterion(choice, self.loop.runtime("epoch"))
@@ -157,52 +151,24 @@ class HostParts:
         Raises:
             LossregError: If it cannot be built for this model.
         """
-        objective, label = self._objective(model)
-        plan_frozen(self._request.spec, objective, label)
-        keep_evaluated(objective)
-        plan = self._plan(objective, label)
-        device = _device_of(plan)
-        plan = find_needs(make_once(plan), device)
-        if fused:
-            plan = try_step(plan, device, unfused=False)
-        optimizer, warning = build_optimizer(plan)
-        for sentence in filter(None, (warning, *needs_warnings(plan), rest_warning(self._selection.optimizer, plan))):
-            logger.warning("%s", sentence)
-        self._shared.plans[optimizer] = plan
+        optimizer, plan = self._optimizing.build(model, self._adapter, fused=fused)
+        if plan is not None:
+            self._shared.plans[optimizer] = plan
         return optimizer
 
-    def _objective(self, model: nn.Module) -> tuple[Objective, str]:
-        """Model and loss as one module, and the model in an error message."""
-        if not isinstance(model, nn.Module):
-            raise ConfigError(
-                f"an optimizer is built for a model, a torch.nn.Module, whose parameters have names, not for "
-                f"{shown(model)}"
-            )
-        own = _unwrapped(model)
-        loss = LossAdapter(no_loss) if self._loss is None else self.loss.adapter
-        return Objective(own, loss, FLOAT32), type(own).__name__
-
-    def _plan(self, objective: Objective, label: str) -> OptimizerPlan:
-        """What the optimizers are built from."""
-        for choice in optimizers_of(self._selection):
-            self.loop.check_known(choice.resolved, self.interval)
-        runtime = {**self.loop.runtime(self.interval), "model": objective.model}
-        groups, chosen = self._request.spec.param_groups, self._selection
-        return plan_optimizer(chosen.optimizer, groups, chosen.group_optimizers, objective, label, runtime)
+    @property
+    def _adapter(self) -> LossAdapter | None:
+        return None if self._loss is None else self.loss.adapter
 
     @property
     def interval(self) -> Interval:
         """What the scheduler counts: `"epoch"` or `"step"`."""
-        return self._scheduling.stepping(self._selection.scheduler).interval
+        return self._scheduling.stepping.interval
 
     @property
     def monitor(self) -> str | None:
         """The metric that the scheduler follows, or None."""
-        return self._scheduling.stepping(self._selection.scheduler).monitor
-
-    @property
-    def _scheduling(self) -> Scheduling:
-        return Scheduling(self._selection, self._request.spec.scheduler_interval, self.loop)
+        return self._scheduling.stepping.monitor
 
     @property
     def has_loss(self) -> bool:
@@ -212,8 +178,7 @@ class HostParts:
     @property
     def schedules_rates(self) -> bool:
         """Whether there is a scheduler: that of the parts, or one that an optimizer has of its own."""
-        chosen = self._selection
-        return chosen.scheduler is not None or any(one.scheduler for one in optimizers_of(chosen))
+        return self._selection.scheduler is not None or self._scheduling.has_own
 
     def scheduler(self, optimizer: Optimizer, *, each: Interval | None = None) -> HostScheduler | None:
         """Builds the scheduler of an optimizer; None for a constant rate.
@@ -232,7 +197,7 @@ class HostParts:
     def needs(self) -> Needs:
         """What the optimizer's step needs of the loop: a closure, modes, gradients of gradients."""
         runtime = self.loop.runtime(self.interval)
-        return union([_needs_of(choice, runtime) for choice in optimizers_of(self._selection)])
+        return union([needs_of(choice, runtime) for choice in optimizers_of(self._selection)])
 
     def check(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> None:
         """Sends one batch through copies of model and loss and back, and takes a step with throw-away weights.
@@ -250,11 +215,11 @@ class HostParts:
 
         if self._loss is None:
             raise ConfigError("no loss is named, so nothing can be checked; write lossreg.parts(loss=...)")
-        objective, label = self._objective(model)
+        objective, label = self._optimizing.objective(model, self._adapter)
         freezing = plan_frozen(self._request.spec, objective, label)
         try:
-            plan = self._plan(objective, label)
-            device = _device_of(plan)
+            plan = self._optimizing.plan(objective, label)
+            device = device_of(plan)
             found = probe(objective, self._loss, self.task or "classification", batch, self._request.registries)
             plan = make_once(plan.with_sparse(found, objective.trainable()))
             try_step(find_needs(plan, device), device, unfused=True)
@@ -308,33 +273,3 @@ class HostParts:
             "left_to_the_loop": dict(self.left),
             "versions": {"lossreg": lossreg.__version__, "torch": str(torch.__version__)},
         }
-
-
-def _needs_of(choice: Choice, runtime: Mapping[str, Any]) -> Needs:
-    """What an optimizer declares, and what a trial finds of the rest; one that is built declares nothing."""
-    if choice.resolved is not None:
-        plan = plan_alone(choice.resolved, runtime)
-    elif makes(choice.given, torch.optim.Optimizer):
-        group = OptimizerGroup({}, [*nn.Linear(3, 2, bias=False).parameters()], ("weight",))
-        plan = OptimizerPlan(choice, [group], False, {})
-    else:
-        return declared_needs(None)
-    try:
-        return find_needs(plan, torch.device("cpu")).needs
-    except LossregError:
-        return plan.needs  # it cannot step on the weights of the trial; the model's show more
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    """The model itself, below DistributedDataParallel and torch.compile, whose names have prefixes."""
-    while True:
-        if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
-            model = model.module
-        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
-            model = inner
-        else:
-            return model
-
-
-def _device_of(plan: OptimizerPlan) -> torch.device:
-    return next((parameter.device for parameter in plan.parameters), torch.device("cpu"))

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger("lossreg")
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Counted:
     """A schedule in the loop of a host.
 
     Attributes:
-        schedule: The schedule.
+        schedule: The schedule; in its first step torch looks whether the optimizer has stepped, which may be skipped.
         every: After how many calls of the host it steps once.
         span: How many epochs or steps, whichever it counts, the host has in all; None if that is not known.
     """
@@ -34,11 +34,6 @@ class Counted:
     schedule: Schedule
     every: int
     span: int | None
-    _later: Schedule = attrs.field(init=False)
-
-    @_later.default
-    def _without_looking_away(self) -> Schedule:
-        return attrs.evolve(self.schedule, may_skip=False)
 
     def steps_after(self, calls: int) -> int:
         """How often it has stepped after so many calls: never after the last epoch or step, as in a run."""
@@ -52,13 +47,14 @@ class Counted:
         done = calls // self.every
         if self.span is not None and done >= self.span:
             return
-        # Torch looks once whether the optimizer has stepped, and that may be skipped; looking away costs microseconds.
-        schedule = self.schedule if done == 1 else self._later
+        schedule = self.schedule
         monitor = schedule.stepping.monitor
         if monitor is None:
             schedule.between_steps()
         else:
             schedule.after_epoch(-2, {monitor: metric})  # no last one: which that is was seen above
+        if schedule.may_skip:  # looking away from what torch sees costs microseconds
+            self.schedule = attrs.evolve(schedule, may_skip=False)
 
 
 class HostScheduler(LRScheduler):

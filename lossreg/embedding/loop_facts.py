@@ -67,7 +67,7 @@ class LoopFacts:
 
     def known(self) -> dict[str, int]:
         """What the host has said, by name."""
-        return {name: value for name, value in attrs.asdict(self).items() if value is not None}
+        return {name: value for name in _FACTS if (value := getattr(self, name)) is not None}
 
     def described(self, interval: Interval) -> dict[str, Any]:
         """The same for a description: what is not known is there as its name, such as `"<span>"`."""
@@ -89,6 +89,9 @@ class LoopFacts:
         for component, parameter, name in [] if resolved is None else asked_by(resolved):
             if name not in known:
                 raise ConfigError(f"{component} needs {parameter}, which only your loop knows: {says(name, interval)}")
+
+
+_FACTS = tuple(attrs.fields_dict(LoopFacts))
 
 
 def untold(facts: LoopFacts, resolved: Any, interval: Interval) -> str:

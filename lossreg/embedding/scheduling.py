@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import attrs
@@ -13,20 +15,71 @@ from lossreg.groups import SCHEDULER
 from lossreg.registry.nested import monitor_of
 from lossreg.run_spec import Interval
 from lossreg.training.optim.optimizer import OptimizerPlan
-from lossreg.training.optim.scheduler import Schedule, Stepping, build_scheduler, choose_stepping, takes_length
+from lossreg.training.optim.scheduler import Schedule, Stepping, choose_stepping, scheduler_builder, takes_length
 from lossreg.training.optim.schedules import PlannedSchedule, build_schedules, plan_schedules
 from lossreg.training.selection import Choice, Selection
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
 
-#: Schedules, and what the optimizer was built from whose rates each moves, where that has to be known.
-Planned = list[tuple[PlannedSchedule, OptimizerPlan | None]]
+
+@attrs.frozen
+class Calls:
+    """What the calls of a host come to.
+
+    Attributes:
+        interval: After what it calls `step`.
+        monitor: The metric that it gives, or None.
+        counts: Of each schedule, after how many calls it steps once, and how many epochs or steps it counts in all.
+    """
+
+    interval: Interval
+    monitor: str | None
+    counts: tuple[tuple[int, int | None], ...]
+
+
+@attrs.frozen(eq=False)
+class SharedSchedule:
+    """The scheduler of the parts, where it moves the rates of all optimizers: checked, to be built for one and another.
+
+    Attributes:
+        label: How a person would write it.
+        stepping: When it steps.
+        calls: How the host steps it.
+        takes_length: Whether it is told how long the training is.
+        make: Builds it for an optimizer.
+        more: What else it could be told, as the end of an error.
+    """
+
+    label: str
+    stepping: Stepping
+    calls: Calls
+    takes_length: bool
+    make: Callable[[Optimizer], LRScheduler]
+    more: str
+
+    def build(self, optimizer: Optimizer) -> HostScheduler:
+        """Builds it.
+
+        Raises:
+            LossregError: If it cannot be built.
+        """
+        try:
+            scheduler = self.make(optimizer)
+        except LossregError as error:
+            error.message += self.more
+            raise
+        schedule = Schedule(scheduler, self.stepping, self.label, may_skip=True, takes_length=self.takes_length)
+        calls = self.calls
+        return HostScheduler(optimizer, (Counted(schedule, *calls.counts[0]),), calls.interval, calls.monitor)
 
 
 @attrs.frozen(eq=False)
 class Scheduling:
     """What schedulers are built from.
+
+    What goes by texts and by what the loop has said is found and checked once, not for each optimizer.
 
     Attributes:
         chosen: What is named or given.
@@ -37,17 +90,18 @@ class Scheduling:
     chosen: Selection
     requested: Interval | None
     loop: LoopFacts
+    _shared: dict[Interval | None, SharedSchedule] = attrs.field(factory=dict, init=False)
 
-    def stepping(self, choice: Choice | None) -> Stepping:
-        """When a scheduler steps."""
-        loop = self.loop
-        return choose_stepping(
-            choice,
-            self.requested,
-            _followed(choice),
-            loop.epochs or 0,
-            loop.steps_per_epoch or 0,
-        )
+    @functools.cached_property
+    def stepping(self) -> Stepping:
+        """When the scheduler of the parts steps."""
+        choice, loop = self.chosen.scheduler, self.loop
+        return choose_stepping(choice, self.requested, _followed(choice), loop.epochs or 0, loop.steps_per_epoch or 0)
+
+    @functools.cached_property
+    def has_own(self) -> bool:
+        """Whether an optimizer has a scheduler of its own."""
+        return any(one.scheduler for one in optimizers_of(self.chosen))
 
     def build(self, optimizer: Optimizer, plan: OptimizerPlan | None, each: Interval | None) -> HostScheduler | None:
         """Builds the scheduler of an optimizer; None for a constant rate.
@@ -60,41 +114,71 @@ class Scheduling:
         Raises:
             LossregError: If it cannot be built.
         """
-        planned = self._planned(optimizer, plan)
-        if not planned:
-            return None
-        monitors = {one.stepping.monitor for one, _ in planned}
-        counts = {one.stepping.interval for one, _ in planned}
-        interval: Interval = each or ("step" if "step" in counts else "epoch")
-        self._check_interval([one for one, _ in planned], interval, monitors)
-        for one, _ in planned:
-            self.loop.check_known(None if one.choice is None else one.choice.resolved, one.stepping.interval)
-        try:
-            built = self._built(optimizer, planned)
-        except LossregError as error:
-            resolved = tuple(one.choice.resolved for one, _ in planned if one.choice is not None)
-            error.message += untold(self.loop, resolved, planned[0][0].stepping.interval)
-            raise
-        return HostScheduler(optimizer, [self._counted(one, interval) for one in built], interval, monitors.pop())
-
-    def _planned(
-        self, optimizer: Optimizer, plan: OptimizerPlan | None
-    ) -> list[tuple[PlannedSchedule, OptimizerPlan | None]]:
-        """The schedules that move something, and what the optimizer was built from, where that has to be known."""
+        if self.has_own:
+            return self._own(optimizer, plan, each)
         choice = self.chosen.scheduler
-        if not any(one.scheduler for one in optimizers_of(self.chosen)):
-            return [] if choice is None else [(PlannedSchedule(choice, self.stepping(choice), (0,)), None)]
+        if choice is None:
+            return None
+        shared = self._shared.get(each)
+        if shared is None:
+            shared = self._shared[each] = self._prepared(choice, each)
+        return shared.build(optimizer)
+
+    def _prepared(self, choice: Choice, each: Interval | None) -> SharedSchedule:
+        """The scheduler of the parts, checked for a host that steps it so."""
+        stepping = self.stepping
+        calls = self._checked([PlannedSchedule(choice, stepping, (0,))], each)
+        more = untold(self.loop, (choice.resolved,), stepping.interval)
+        try:
+            make = scheduler_builder(choice, self.loop.runtime(stepping.interval))
+        except LossregError as error:
+            error.message += more
+            raise
+        return SharedSchedule(choice.label, stepping, calls, takes_length(choice.resolved), make, more)
+
+    def _own(self, optimizer: Optimizer, plan: OptimizerPlan | None, each: Interval | None) -> HostScheduler | None:
+        """Builds schedulers where optimizers have some of their own."""
         if plan is None:
             raise ConfigError(
                 f"an optimizer has a scheduler of its own ({SCHEDULER}=): parts.scheduler takes what parts.optimizer "
                 f"gave in this process, not {type(optimizer).__name__}"
             )
+        planned = self._planned(plan)
+        if not planned:
+            return None
+        calls = self._checked(planned, each)
+        built = []
+        try:
+            for one in planned:
+                own = attrs.evolve(plan, runtime={**plan.runtime, **self.loop.runtime(one.stepping.interval)})
+                made = build_schedules([one], own, optimizer, [None], may_skip=True)
+                assert isinstance(made, Schedule)  # noqa: S101  # of one there is one
+                built.append(made)
+        except LossregError as error:
+            resolved = tuple(one.choice.resolved for one in planned if one.choice is not None)
+            error.message += untold(self.loop, resolved, planned[0].stepping.interval)
+            raise
+        counted = [Counted(one, *counts) for one, counts in zip(built, calls.counts, strict=True)]
+        return HostScheduler(optimizer, counted, calls.interval, calls.monitor)
+
+    def _planned(self, plan: OptimizerPlan) -> list[PlannedSchedule]:
+        """The schedules that move something, of optimizers that were built from a plan."""
+        choice = self.chosen.scheduler
         metrics = [
             name for one in (choice, *(own.scheduler for own in optimizers_of(self.chosen))) for name in _followed(one)
         ]
-        stepping = self.stepping(choice)
-        planned = plan_schedules(plan, choice, stepping, self.requested, metrics)
-        return [(one, plan) for one in planned if one.members and one.choice is not None]
+        planned = plan_schedules(plan, choice, self.stepping, self.requested, metrics)
+        return [one for one in planned if one.members and one.choice is not None]
+
+    def _checked(self, planned: list[PlannedSchedule], each: Interval | None) -> Calls:
+        """Checks that the schedules can be stepped as the host steps them, and that they are told what they go by."""
+        monitors = {one.stepping.monitor for one in planned}
+        counts = {one.stepping.interval for one in planned}
+        interval: Interval = each or ("step" if "step" in counts else "epoch")
+        self._check_interval(planned, interval, monitors)
+        for one in planned:
+            self.loop.check_known(None if one.choice is None else one.choice.resolved, one.stepping.interval)
+        return Calls(interval, monitors.pop(), tuple(self._counts(one.stepping.interval, interval) for one in planned))
 
     def _check_interval(self, planned: list[PlannedSchedule], interval: Interval, monitors: set[str | None]) -> None:
         labels = " and ".join(one.label for one in planned)
@@ -119,27 +203,10 @@ class Scheduling:
                 f"{says('steps_per_epoch', 'epoch')}"
             )
 
-    def _built(self, optimizer: Optimizer, planned: Planned) -> list[Schedule]:
-        (first, plan), *_ = planned
-        schedules = [one for one, _ in planned]
-        if plan is None:
-            scheduler = build_scheduler(first.choice, optimizer, self.loop.runtime(first.stepping.interval))
-            is_told = first.choice is not None and takes_length(first.choice.resolved)
-            return [Schedule(scheduler, first.stepping, first.label, may_skip=True, takes_length=is_told)]
-        spans = [self.loop.runtime(one.stepping.interval) for one in schedules]
-        plans = [attrs.evolve(plan, runtime={**plan.runtime, **span}) for span in spans]
-        built = []
-        for one, own in zip(schedules, plans, strict=True):
-            made = build_schedules([one], own, optimizer, [None], may_skip=True)
-            assert isinstance(made, Schedule)  # noqa: S101  # of one there is one
-            built.append(made)
-        return built
-
-    def _counted(self, schedule: Schedule, interval: Interval) -> Counted:
-        own = schedule.stepping.interval
+    def _counts(self, own: Interval, interval: Interval) -> tuple[int, int | None]:
         every = 1 if own == interval else self.loop.steps_per_epoch
         assert every is not None  # noqa: S101  # it was checked
-        return Counted(schedule, every, self.loop.epochs if own == "epoch" else self.loop.total_steps)
+        return every, self.loop.epochs if own == "epoch" else self.loop.total_steps
 
 
 def optimizers_of(chosen: Selection) -> list[Choice]:

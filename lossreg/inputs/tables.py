@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import functools
 import math
 import re
@@ -132,7 +133,7 @@ class Table:
 
 
 @attrs.frozen(eq=False)
-class TableFile:
+class TableFile(abc.ABC):
     """A table in a file, of which the names of the columns are known.
 
     Attributes:
@@ -143,6 +144,7 @@ class TableFile:
     label: str
     names: list[str]
 
+    @abc.abstractmethod
     def read(self, columns: Sequence[str], texts: Collection[str] = ()) -> Table:
         """Reads some columns.
 
@@ -153,7 +155,6 @@ class TableFile:
         Raises:
             DataError: If the file is damaged, or has no rows.
         """
-        raise NotImplementedError
 
     def place(self, row: int) -> str:
         """A row in a message."""

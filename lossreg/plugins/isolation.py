@@ -6,6 +6,8 @@ import io
 import os
 import signal
 import sys
+import threading
+from typing import ClassVar
 
 _STDOUT, _STDERR = 1, 2
 
@@ -32,13 +34,30 @@ def is_from_outside(error: BaseException) -> bool:
 
 
 class StdoutToStderr:
-    """Within the block, what is printed goes to stderr: stdout is for the results of a command."""
+    """Within the block, what is printed goes to stderr: stdout is for the results of a command.
+
+    Blocks of several threads may overlap: stdout comes back at the end of the last of them.
+    """
+
+    _lock = threading.Lock()
+    _open: ClassVar[list[StdoutToStderr]] = []
 
     def __enter__(self) -> None:
-        self._stdout, sys.stdout = sys.stdout, sys.stderr
+        with self._lock:
+            self._gives_back = sys.stdout is not sys.stderr  # else a block around this one does
+            self._stdout, sys.stdout = sys.stdout, sys.stderr
+            self._open.append(self)
 
     def __exit__(self, *error: object) -> None:
-        sys.stdout = self._stdout
+        with self._lock:
+            place = self._open.index(self)
+            del self._open[place]
+            if not self._gives_back:
+                return
+            if place == len(self._open):
+                sys.stdout = self._stdout
+            elif not (later := self._open[place])._gives_back:  # of another thread, which began after this one
+                later._gives_back, later._stdout = True, self._stdout
 
 
 def keep_stdout() -> None:

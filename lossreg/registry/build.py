@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
@@ -78,7 +78,7 @@ class ResolvedComponent(Generic[C]):
             value = arguments[key]
             if isinstance(value, FromData):
                 raise value.refused()
-            if not isinstance(value, ResolvedComponent | tuple):
+            if not isinstance(value, _MAY_NEST):
                 continue
             its_runtime = dict(zip(runtime, for_wrapped(tuple(runtime.values())), strict=True))
             if isinstance(value, ResolvedComponent) and self.entry.takes_maker(key):
@@ -87,6 +87,23 @@ class ResolvedComponent(Generic[C]):
             else:
                 arguments[key] = _built(value, for_wrapped(positional), its_runtime, composes=composes)
         return self.entry.construct(first, arguments)
+
+    def builder(self, runtime: Mapping[str, Any]) -> Callable[..., Any]:
+        """What builds the component again and again, called with what the kind's factory takes first.
+
+        The arguments are found once, unless components are nested among them, which are built anew each time.
+
+        Args:
+            runtime: Runtime name -> value.
+
+        Raises:
+            UnknownParameterError: If a required parameter is missing.
+        """
+        if any(isinstance(value, FromData) or _is_resolved(value) for value in self.params.values()):
+            return functools.partial(self.build, runtime=runtime)
+        arguments, construct = self.arguments(runtime), self.entry.construct
+        first_arguments = self.entry.component.first_arguments
+        return lambda *positional: construct(first_arguments(positional, runtime), arguments)
 
     def make(self, runtime: Mapping[str, Any], /, *positional: Any, **params: Any) -> Any:
         """Builds the component for a factory that wraps it and calls it as a class, with parameters that this one sets.
@@ -102,6 +119,9 @@ class ResolvedComponent(Generic[C]):
     def expanded(self, runtime: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters that a build with this runtime has, the factory's own defaults included."""
         return {key: _as_spec(value) for key, value in self.entry.expanded(self.arguments(runtime)).items()}
+
+
+_MAY_NEST = (ResolvedComponent, tuple)
 
 
 def build(registry: Lookup, spec: str | ComponentSpec, positional: tuple[Any, ...], params: dict[str, Any]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import pkgutil
+import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from lossreg.registry.parameters import Signature
 
 C = TypeVar("C", bound=Component)
+
+_MAKING = threading.RLock()  # so that threads which ask at once get the same record
 
 
 @attrs.define(eq=False, repr=False)
@@ -44,10 +47,11 @@ class RegistryEntry(Generic[C]):
         Raises:
             ComponentError: If a table has a row that is not a record.
         """
-        declared = self.declared
-        if isinstance(declared, Row):
-            declared = self.declared = declared.make()  # type: ignore[assignment]  # a table has records of its kind
-        return declared  # type: ignore[return-value]  # it is no row any more
+        if isinstance(self.declared, Row):
+            with _MAKING:
+                if isinstance(self.declared, Row):
+                    self.declared = self.declared.make()  # type: ignore[assignment]  # a table has records of its kind
+        return self.declared  # type: ignore[return-value]  # it is no row any more
 
     @property
     def id(self) -> str:

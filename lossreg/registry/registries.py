@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import functools
 import importlib
 import os
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +21,7 @@ from lossreg.plugins.manager import manager_of
 from lossreg.plugins.plugin_settings import PluginSettings, load_settings
 from lossreg.plugins.provenance import LOCAL, PluginReport, Provenance
 from lossreg.registry.entry import RegistryEntry
+from lossreg.registry.loading_lock import LoadingLock
 from lossreg.registry.registry import PLURALS, Registry
 from lossreg.values import shown
 
@@ -65,10 +64,11 @@ class Registries:
 
     def __init__(self, settings: PluginSettings | None = None) -> None:
         self._settings = settings
-        self._lock = threading.RLock()
+        self._lock = LoadingLock()
         self._loaded = False
         self._loading = False
         self._reports: list[PluginReport] = []
+        self._manager: pluggy.PluginManager | None = None
         self.losses: Registry[Loss, torch.nn.Module] = Registry(Loss, self)
         self.optimizers: Registry[Optimizer, torch.optim.Optimizer] = Registry(Optimizer, self)
         self.schedulers: Registry[Scheduler, torch.optim.lr_scheduler.LRScheduler] = Registry(Scheduler, self)
@@ -96,10 +96,12 @@ class Registries:
         self.load()
         return self._reports
 
-    @functools.cached_property
+    @property
     def manager(self) -> pluggy.PluginManager:
         """The pluggy manager that holds the plugins, for their run hooks."""
-        return manager_of(self.reports)
+        if self._manager is None:
+            self._manager = manager_of(self.reports)
+        return self._manager
 
     @property
     def settings(self) -> PluginSettings:
@@ -131,9 +133,9 @@ class Registries:
         """
         if self._loaded:
             return
-        with self._lock:
-            # A plugin that looks something up while it is imported sees what is there so far.
-            if self._loaded or self._loading:
+        with self._lock as is_held:
+            # A plugin that looks something up while it is imported sees what is there so far, in whichever thread.
+            if self._loaded or self._loading or not is_held:
                 return
             self._loading = True
             try:
@@ -220,10 +222,13 @@ class Registries:
         return _destination.get() or self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A spawned process has its own installation to look into; what this one registered goes along.
+        # A spawned process has its own installation to look into, and loads the same files; the rest of what this one
+        # registered goes along. A file that came with it would be imported too early, for the default set.
         if self is default:
             return _the_default, ()
-        return _restored, (self.settings, [(entry.component, entry.provenance) for entry in self._local()])
+        loaded = {report.provenance.file for report in self._reports if report.provenance.plugin == LOCAL} - {None}
+        along = [entry for entry in self._local() if entry.provenance.file not in loaded]
+        return _restored, (self.settings, [(entry.component, entry.provenance) for entry in along])
 
     def _local(self) -> list[RegistryEntry[Any]]:
         return [e for kind in KINDS for e in self.of(kind).declared if e.provenance.plugin == LOCAL]

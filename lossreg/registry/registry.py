@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
 
 import attrs
@@ -73,7 +73,8 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
         self._by_id: dict[str, RegistryEntry[C]] = {}
         self._by_name: dict[str, list[RegistryEntry[C]]] = {}
         self._tables: list[tuple[ComponentTable, Provenance]] = []  # those that are not read yet
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # under which tables are read, which may import modules
+        self._changing = threading.RLock()  # under which nothing of others runs
         self._warned: set[str] = set()
 
     def names(self) -> list[str]:
@@ -197,27 +198,35 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
             raise ComponentError(f"{component!r} is not a lossreg.{self.component_type.__name__}")
         entry = RegistryEntry(component, provenance)
         words = (component.name, *component.aliases)
-        for word in words:
-            known = self._by_id.get(f"{provenance.plugin}.{word}")
-            if known is not None and not (known.id == entry.id and is_same(known.component, component)):
-                raise ComponentError(
-                    f"{provenance.plugin}.{word} is registered already ({known.provenance}); give this {self.kind} "
-                    f"another {'name' if word == component.name else 'alias'}"
-                )
-        self._remove(entry.id)
-        for word in words:
-            self._by_name[word] = _ordered([*self._by_name.get(word, []), entry])
-            self._by_id[f"{provenance.plugin}.{word}"] = entry
+        with self._changing:
+            for word in words:
+                known = self._by_id.get(f"{provenance.plugin}.{word}")
+                if known is not None and not (known.id == entry.id and is_same(known.component, component)):
+                    raise ComponentError(
+                        f"{provenance.plugin}.{word} is registered already ({known.provenance}); give this {self.kind} "
+                        f"another {'name' if word == component.name else 'alias'}"
+                    )
+            replaced = self._by_id.get(entry.id)
+            for word in words:
+                others = [one for one in self._by_name.get(word, []) if one is not replaced]
+                self._by_name[word] = _ordered([*others, entry])
+                self._by_id[f"{provenance.plugin}.{word}"] = entry
+            self._forget(replaced, but=words)
         return entry
 
     def _remove(self, full_id: str) -> None:
-        """Takes a component away that is about to be replaced, with its aliases."""
-        old = self._by_id.get(full_id)
+        """Takes a component away, with its aliases."""
+        with self._changing:
+            self._forget(self._by_id.get(full_id), but=())
+
+    def _forget(self, old: RegistryEntry[C] | None, but: Sequence[str]) -> None:
+        """Has words lead no more to a component, but for some, which lead to another one by now."""
         if old is None:
             return
         for word in old.words:
-            del self._by_id[f"{old.provenance.plugin}.{word}"]
-            self._by_name[word].remove(old)
+            if word not in but and self._by_id.get(full_id := f"{old.provenance.plugin}.{word}") is old:
+                del self._by_id[full_id]
+                self._by_name[word] = [one for one in self._by_name[word] if one is not old]
 
     def add_table(self, table: ComponentTable, provenance: Provenance) -> None:
         """Adds the components of a table, which is read when it is needed."""
@@ -231,8 +240,10 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
             while self._tables:
                 table, provenance = self._tables[0]
                 try:
-                    for row in table.rows(provenance.version).values():
-                        self._add_row(RegistryEntry(row, provenance, from_table=True))
+                    rows = table.rows(provenance.version).values()
+                    with self._changing:
+                        for row in rows:
+                            self._add_row(RegistryEntry(row, provenance, from_table=True))
                 except Exception as error:  # whatever a plugin does, the others go on
                     import logging
 
@@ -254,15 +265,17 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
     def entries(self) -> list[RegistryEntry[C]]:
         """All components so far, each once, by full id; loads no plugin."""
         self._read_tables()
-        return sorted({entry.id: entry for entry in self._by_id.values()}.values(), key=lambda entry: entry.id)
+        return self._sorted(lambda _: True)
 
     @property
     def declared(self) -> list[RegistryEntry[C]]:
         """The same without those of tables; reads none."""
-        return sorted(
-            {entry.id: entry for entry in self._by_id.values() if not entry.from_table}.values(),
-            key=lambda entry: entry.id,
-        )
+        return self._sorted(lambda entry: not entry.from_table)
+
+    def _sorted(self, wanted: Callable[[RegistryEntry[C]], bool]) -> list[RegistryEntry[C]]:
+        with self._changing:  # a dictionary must not change while it is walked
+            found = {entry.id: entry for entry in self._by_id.values() if wanted(entry)}
+        return sorted(found.values(), key=lambda entry: entry.id)
 
     def __getitem__(self, name: str) -> RegistryEntry[C]:
         if not isinstance(name, str):

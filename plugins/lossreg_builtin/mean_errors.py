@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import math
 
 import torch
@@ -25,9 +26,9 @@ class MeanError(SummedMetric):
             "elements": torch.zeros((), dtype=torch.int64, device=self.device),
         }
 
+    @abc.abstractmethod
     def of_elements(self, difference: Tensor) -> Tensor:
         """The error of each element, from what was predicted too much."""
-        raise NotImplementedError
 
     def update(self, input: Tensor, target: Tensor) -> None:  # noqa: A002  # torch's word
         """Adds a batch."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import abc
 from typing import Self
 
 import torch
 from torch import Tensor
 
 
-class SummedMetric:
+class SummedMetric(abc.ABC):
     """A metric whose state is sums.
 
     Attributes:
@@ -20,9 +21,9 @@ class SummedMetric:
         self.device = torch.device("cpu")
         self.reset()
 
+    @abc.abstractmethod
     def zeros(self) -> dict[str, Tensor]:
         """The sums before the first batch, on the device."""
-        raise NotImplementedError
 
     def reset(self) -> None:
         """Begins anew."""

@@ -93,6 +93,8 @@ class Objective(nn.Module):
         return any(parameter.requires_grad for _, parameter in self._own_of_loss())
 
     def _own_of_loss(self) -> Iterator[tuple[str, nn.Parameter]]:
+        if next(self.loss.parameters(), None) is None:
+            return iter(())
         of_model = {id(parameter) for parameter in self.model.parameters()}
         return ((name, one) for name, one in self.loss.named_parameters() if id(one) not in of_model)
 

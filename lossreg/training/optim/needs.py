@@ -178,5 +178,7 @@ def asks_for(resolved: Any, name: str) -> bool:
     if entry is None:
         return False
     component = entry.component
-    asked = name in component.runtime_args.values() or (name in NEEDS and name in (component.needs or ()))
+    asked = name in component.runtime_args.values() or (
+        name in NEEDS and name in (getattr(component, "needs", None) or ())
+    )
     return asked or asks_for(tuple(resolved.params.values()), name)

@@ -23,6 +23,7 @@ from lossreg.training.selection import ROUTED
 from lossreg.values import shown
 
 if TYPE_CHECKING:
+    from torch.nn import Module
     from torch.optim import Optimizer
 
     from lossreg.training.selection import Choice
@@ -59,6 +60,20 @@ class OptimizerPlan:
         sparse = {id(parameters[gradient.name]): gradient for gradient in found}
         others = tuple(attrs.evolve(other, sparse=sparse) for other in self.others)
         return attrs.evolve(self, sparse=sparse, others=others)
+
+    def with_parameters(self, named: Mapping[str, Parameter] | None, model: Module | None) -> OptimizerPlan:
+        """The plan for a model whose parameters have the same names.
+
+        Args:
+            named: Name -> parameter; None leaves the parameters out.
+            model: The model, or None.
+        """
+        groups = [
+            group._replace(parameters=[] if named is None else [named[name] for name in group.names])
+            for group in self.groups
+        ]
+        others = tuple(other.with_parameters(named, model) for other in self.others)
+        return attrs.evolve(self, groups=groups, others=others, runtime={**self.runtime, "model": model})
 
     @property
     def members(self) -> list[OptimizerPlan]:
@@ -120,7 +135,7 @@ class OptimizerPlan:
         if self.choice.given is not None and makes(built, torch.optim.Optimizer):
             built = make(built, params, self.choice.label, "optimizer", "parameters")
         if not isinstance(built, torch.optim.Optimizer):
-            raise ConfigError(f"the optimizer {shown(built)} is neither a torch.optim.Optimizer nor makes one")
+            raise not_an_optimizer(built)
         return built
 
     def _not_for_these(self) -> str:
@@ -195,6 +210,11 @@ def _left_out(optimizer: Optimizer, plan: OptimizerPlan) -> str | None:
         return None
     count = f"{left_out} of the {len(plan.parameters)} weight tensors of model and loss"
     return f"the optimizer {plan.choice.label} leaves {count} unchanged"
+
+
+def not_an_optimizer(built: object) -> ConfigError:
+    """The error of what was built in the place of an optimizer."""
+    return ConfigError(f"the optimizer {shown(built)} is neither a torch.optim.Optimizer nor makes one")
 
 
 def makes(given: object, made: type) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -16,6 +16,7 @@ from lossreg.registry.build import ResolvedComponent
 from lossreg.registry.nested import interval_of, monitor_of
 from lossreg.training.choosing import BY_NAME, Directions, check_direction, gets_greater, instead_of, watched
 from lossreg.training.optim.given import make
+from lossreg.training.optim.needs import asks_for
 from lossreg.training.optim.optimizer import OptimizerPlan, check_step
 from lossreg.training.optim.stand_ins import stand_ins_of
 
@@ -199,6 +200,27 @@ def build_scheduler(choice: Choice | None, optimizer: Optimizer, runtime: Mappin
         if not hasattr(scheduler, "step"):
             raise ConfigError(f"the scheduler {scheduler!r} has no step(), and makes nothing that has")
         check_step(scheduler, choice.label, "monitor=")
+    return _checked(scheduler, optimizer, choice)
+
+
+def scheduler_builder(choice: Choice, runtime: Mapping[str, Any]) -> Callable[[Optimizer], LRScheduler]:
+    """What builds the schedulers of one optimizer after another; what goes by texts is done once.
+
+    Args:
+        choice: The scheduler.
+        runtime: Runtime name -> value, without the optimizer.
+
+    Raises:
+        LossregError: If it cannot be built.
+    """
+    resolved = choice.resolved
+    if resolved is None or choice.given is not None or asks_for(resolved, "optimizer"):
+        return lambda optimizer: build_scheduler(choice, optimizer, runtime)  # type: ignore[return-value]  # a choice makes one
+    build = resolved.builder(runtime)
+    return lambda optimizer: _checked(build(optimizer), optimizer, choice)
+
+
+def _checked(scheduler: Any, optimizer: Optimizer, choice: Choice) -> LRScheduler:
     if getattr(scheduler, "optimizer", optimizer) is not optimizer:
         raise ConfigError(f"the scheduler {choice.label} belongs to another optimizer")
     return scheduler  # type: ignore[no-any-return]  # it has what the loop calls

@@ -1,0 +1,168 @@
+"""The optimizers of a host: what each is built from, checked and tried, and building them."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import torch
+from torch import Tensor, nn
+
+from lossreg.embedding.freezing import keep_evaluated, plan_frozen
+from lossreg.embedding.known_models import Found, KnownModels
+from lossreg.embedding.plain import PlainOptimizer
+from lossreg.embedding.scheduling import Scheduling, optimizers_of
+from lossreg.errors import ConfigError
+from lossreg.training.hardware.precision import Precision
+from lossreg.training.loss.adapter import LossAdapter
+from lossreg.training.loss.objective import Objective
+from lossreg.training.optim.optimizer import OptimizerPlan, build_optimizer
+from lossreg.training.optim.probe import find_needs, make_once
+from lossreg.training.optim.routing import plan_optimizer, rest_warning
+from lossreg.training.optim.support import needs_warnings
+from lossreg.training.optim.trial_step import try_step
+from lossreg.values import shown
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+    from lossreg.run_spec import RunSpec
+    from lossreg.training.selection import Selection
+
+logger = logging.getLogger("lossreg")
+
+FLOAT32 = Precision("32", "the loop of the host decides", "cpu")
+_WRAPPERS = (nn.parallel.DistributedDataParallel, nn.DataParallel)
+
+
+@attrs.frozen(eq=False)
+class Optimizing:
+    """What optimizers are built from.
+
+    What goes by texts and by what the loop has said is checked once; what goes by a model, once for each model.
+
+    Attributes:
+        spec: The settings.
+        chosen: What is named or given.
+        scheduling: When schedulers step.
+    """
+
+    spec: RunSpec
+    chosen: Selection
+    scheduling: Scheduling
+    _known: KnownModels = attrs.field(init=False, factory=KnownModels)
+
+    def build(
+        self, model: nn.Module, loss: LossAdapter | None, *, fused: bool
+    ) -> tuple[Optimizer, OptimizerPlan | None]:
+        """Builds the optimizer of a model and of the loss.
+
+        Args:
+            model: The model.
+            loss: The loss, or None.
+            fused: Whether one that can is fused.
+
+        Returns:
+            The optimizer, and what it was built from; None where no scheduler has to know.
+
+        Raises:
+            LossregError: If it cannot be built.
+        """
+        if self._plain is not None and not fused:
+            return self._plain.build(_own(model), None if loss is None else loss.criterion), None
+        objective, label = self.objective(model, loss)
+        find = functools.partial(self._found, objective, label, fused=fused)
+        found = find() if self._changes_the_model else self._known.find(objective, find, fused=fused)
+        optimizer, warning = build_optimizer(found.plan)
+        for sentence in filter(None, (warning, *found.sentences)):
+            logger.warning("%s", sentence)
+        return optimizer, found.plan
+
+    @functools.cached_property
+    def _plain(self) -> PlainOptimizer | None:
+        """The optimizer, if nothing is asked of a model but its parameters."""
+        self._check_known()
+        return PlainOptimizer.of(self.spec, self.chosen, self._runtime)
+
+    @property
+    def _runtime(self) -> dict[str, Any]:
+        return self.scheduling.loop.runtime(self.scheduling.stepping.interval)
+
+    @property
+    def _changes_the_model(self) -> bool:
+        """Whether a model is frozen, or an object is used up, so that the second time is not like the first."""
+        return self.spec.freeze is not None or any(one.resolved is None for one in optimizers_of(self.chosen))
+
+    def _check_known(self) -> None:
+        for choice in optimizers_of(self.chosen):
+            self.scheduling.loop.check_known(choice.resolved, self.scheduling.stepping.interval)
+
+    def _found(self, objective: Objective, label: str, *, fused: bool) -> Found:
+        """What the optimizer of a model is built from, checked and tried."""
+        plan_frozen(self.spec, objective, label)
+        keep_evaluated(objective)
+        plan = self.plan(objective, label)
+        device = device_of(plan)
+        plan = find_needs(make_once(plan), device)
+        if fused:
+            plan = try_step(plan, device, unfused=False)
+        sentences = (*needs_warnings(plan), rest_warning(self.chosen.optimizer, plan))
+        return Found(plan, tuple(filter(None, sentences)))
+
+    def objective(self, model: nn.Module, loss: LossAdapter | None) -> tuple[Objective, str]:
+        """Model and loss as one module, and the model in an error message.
+
+        Raises:
+            ConfigError: If the model is not a module.
+        """
+        own = _own(model)
+        return Objective(own, LossAdapter(no_loss) if loss is None else loss, FLOAT32), type(own).__name__
+
+    def plan(self, objective: Objective, label: str) -> OptimizerPlan:
+        """What the optimizers are built from, before any trial.
+
+        Args:
+            objective: Model and loss.
+            label: The model in an error message.
+
+        Raises:
+            LossregError: If a pattern or its options are wrong, or the loop has not said what is asked for.
+        """
+        self._check_known()
+        runtime = {**self._runtime, "model": objective.model}
+        chosen = self.chosen
+        return plan_optimizer(
+            chosen.optimizer, self.spec.param_groups, chosen.group_optimizers, objective, label, runtime
+        )
+
+
+def no_loss(output: Tensor, target: Tensor) -> Tensor:
+    """Stands for a loss where none is named, so that an optimizer can be built for the model alone."""
+    del target
+    return output
+
+
+def device_of(plan: OptimizerPlan) -> torch.device:
+    """Where the parameters are."""
+    return next((parameter.device for parameter in plan.parameters), torch.device("cpu"))
+
+
+def _own(model: nn.Module) -> nn.Module:
+    """The model itself, below DistributedDataParallel and torch.compile, whose names have prefixes.
+
+    Raises:
+        ConfigError: If it is not a module.
+    """
+    if not isinstance(model, nn.Module):
+        raise ConfigError(
+            f"an optimizer is built for a model, a torch.nn.Module, whose parameters have names, not for {shown(model)}"
+        )
+    while True:
+        if isinstance(model, _WRAPPERS):
+            model = model.module
+        elif (inner := model._modules.get("_orig_mod")) is not None:
+            model = inner
+        else:
+            return model
