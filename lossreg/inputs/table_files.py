@@ -64,15 +64,17 @@ class CsvFile(TableFile):
         return found
 
     def _may_have_codes(self) -> bool:
-        """Whether a zero and another digit begin a cell anywhere: a look at the bytes, a tenth of the parsing."""
-        signs = np.isin(np.arange(256), [*map(ord, (self.delimiter, "\n", "\r", '"', " "))])
+        """Whether a zero and another digit begin a cell anywhere: by the bytes, a tenth of the work of parsing."""
+        zero, last = ord("0"), b""
         with self._stream() as stream:
-            last = b""
             while block := stream.read(LOOK):
                 text = np.frombuffer(last + block, dtype=np.uint8)
-                zeros = np.flatnonzero(text[1:-1] == ord("0"))
-                zeros = zeros[text[zeros + 2] - ord("0") < 10]  # unsigned: what comes before "0" is far above 9
-                if signs[text[zeros]].any():
+                # Commas, quotes, blanks and line breaks are up to ",", and what can be in a number is behind it.
+                begins = text[:-2] <= ord(",")
+                begins |= text[:-2] == ord(self.delimiter)
+                begins &= text[1:-1] == zero
+                begins &= text[2:] - zero < 10  # unsigned: what comes before "0" is far above 9
+                if begins.any():
                     return True
                 last = (last + block)[-2:]
         return False
