@@ -251,8 +251,11 @@ def _values_of(test: tuple[str, str], kinds: Sequence[str]) -> str:
 
     field, wanted = test
     contracts = [entry.component.contract() for kind in kinds for entry in default.of(kind).entries]
-    values = sorted({str(contract[field]).lower() for contract in contracts if field in contract})
-    return "" if wanted in values else f"; {field} is one of {', '.join(values)}.{did_you_mean(wanted, values)}"
+    found = [contract[field] for contract in contracts if field in contract]
+    values = sorted({str(value).lower() for value in found})
+    if wanted in values or not all(isinstance(value, str | bool | None) for value in found):
+        return ""
+    return f"; {field} is one of {', '.join(values)}.{did_you_mean(wanted, values)}"
 
 
 def _has(entry: RegistryEntry[Any], tests: Sequence[tuple[str, str]]) -> bool:

@@ -58,9 +58,9 @@ def target_of(cells: Sequence[Cells], wanted: Wanted, label: str, codes: Mapping
     """
     if wanted.is_multilabel:
         values = values_of(cells)
-        ones = zip(wanted.targets, values.sum(axis=0).tolist(), strict=True)
-        counts = listed([f"{name} {count:,.0f}" for name, count in ones])
-        reason = f"several targets: a multilabel classification; of {len(values):,} rows are 1: {counts}"
+        ones = dict(zip(wanted.targets, values.sum(axis=0).tolist(), strict=True))
+        counts = listed([f"{name} {count:,.0f}" for name, count in ones.items()])
+        reason = f"{len(ones)} targets: a multilabel classification; rows of {len(values):,} that have each: {counts}"
         return Target("multilabel", values, wanted.targets, reason)
     (name,), (last,) = wanted.targets, cells
     written = one_line(name)

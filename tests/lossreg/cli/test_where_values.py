@@ -23,6 +23,12 @@ def test_a_value_that_others_have_is_no_mistake(lossreg_command: Command) -> Non
     assert outcome.err.splitlines()[0] == "no loss fits 'dice' (lossreg list loss)"
 
 
+def test_a_field_of_lists_has_no_words(lossreg_command: Command) -> None:
+    """Its values are not named, which would be long."""
+    outcome = lossreg_command("list", "loss", "--of", "builtin", "--where", "takes=distance")
+    assert outcome.err == "no loss fits (lossreg list loss)\n"
+
+
 def test_a_field_without_a_value(lossreg_command: Command) -> None:
     """It is told how it is written, and not that the field itself was meant."""
     outcome = lossreg_command("list", "loss", "--where", "target")

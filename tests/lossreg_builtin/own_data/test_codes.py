@@ -12,7 +12,9 @@ from pyarrow import parquet
 
 import lossreg
 from lossreg.errors import DataError
+from lossreg.inputs import table_files
 from lossreg.inputs.rows import read_rows
+from tests.table import for_each
 
 CODES = ("01000", "75001", "00042", "13000")
 
@@ -25,11 +27,11 @@ def load(path: Path, **parameters: Any) -> lossreg.Data:
     return data
 
 
-def written(folder: Path, codes: tuple[str, ...] = CODES, count: int = 40, delimiter: str = ",") -> Path:
+def written(folder: Path, codes: tuple[str, ...] = CODES, count: int = 40) -> Path:
     """A table with a column of codes, one of numbers and a target of numbers."""
     path = folder / "a.csv"
     rows = [(codes[i % len(codes)], str(0.5 + i), str(i * 1.5)) for i in range(count)]
-    path.write_text("".join(f"{delimiter.join(row)}\n" for row in [("zip", "x", "y"), *rows]))
+    path.write_text("".join(f"{','.join(row)}\n" for row in [("zip", "x", "y"), *rows]))
     return path
 
 
@@ -54,19 +56,36 @@ def test_a_column_of_codes_stays_text(tmp_path: Path, form: str) -> None:
     assert note.endswith("its cells are categories (numeric=['zip'] makes numbers of them)")
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_a_single_code_among_many_cells_shows_it(tmp_path: Path, delimiter: str) -> None:
-    """Also where it is far from the beginning, at the edge of what is looked at at a time."""
+def test_a_single_code_among_many_cells_shows_it(tmp_path: Path) -> None:
+    """Also where it is far from the beginning, behind what is looked at at a time."""
     path = tmp_path / "a.csv"
-    lines = [
-        delimiter.join(("zip", "x", "y")),
-        *(delimiter.join((str(10 + i % 7), "0.5", "1.5")) for i in range(40_000)),
-    ]
-    lines[35_000] = delimiter.join(("07", "0.5", "1.5"))
+    lines = ["zip,x,y", *(f"{10 + i % 7},0.5,1.5" for i in range(30_000))]
+    lines[25_000] = "07,0.5,1.5"
     path.write_text("\n".join(lines) + "\n")
     data = load(path)
     assert data.columns is not None
     assert data.columns[0].categories == ("07", *map(str, range(10, 17)))
+
+
+@for_each("block", range(1, 12))
+def test_a_code_at_an_edge_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    """Wherever what is looked at at a time ends."""
+    monkeypatch.setattr(table_files, "LOOK", block)
+    data = load(written(tmp_path, ("10", "11", "07")))
+    assert data.columns is not None
+    assert data.columns[0].categories == ("07", "10", "11")
+
+
+@for_each("delimiter", [";", "\t", "|"])
+def test_any_delimiter_begins_a_cell(tmp_path: Path, delimiter: str) -> None:
+    """A code may be in any column."""
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "".join(f"{delimiter.join(row)}\n" for row in [("x", "zip", "y"), ("1", "07", "1.5"), ("2", "8", "2.5")])
+    )
+    data = load(path, test=0.5)
+    assert data.columns is not None
+    assert data.columns[1].categories == ("07", "8")
 
 
 def test_numeric_makes_numbers_of_them(tmp_path: Path) -> None:

@@ -61,7 +61,9 @@ def test_each_column_is_a_class(tmp_path: Path) -> None:
         assert data.columns == (lossreg.Column("x"),)
         assert rows_of(data) == [[i, *row] for i, row in enumerate(labels().tolist())]
     assert data.source["split"]["stratified"] is False
-    assert data.source["notes"][0].endswith("of 40 rows are 1: beach 20, sunset 20, people 20")
+    assert data.source["notes"][0].endswith(
+        "3 targets: a multilabel classification; rows of 40 that have each: beach 20, sunset 20, people 20"
+    )
 
 
 def test_parquet_and_truth_values(tmp_path: Path) -> None:
