@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import math
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import click
@@ -14,7 +15,8 @@ from click.shell_completion import CompletionItem
 
 from lossreg.cli.output import columns, component_json, json_text
 from lossreg.cli.plugin_options import plugin_options
-from lossreg.components import KINDS
+from lossreg.component_table import Row
+from lossreg.components import KINDS, Component
 from lossreg.errors import ConfigError
 from lossreg.names import canonical, normalize, with_article
 from lossreg.registry.entry import RegistryEntry
@@ -136,27 +138,31 @@ def list_command(
         each: [one for one in default.of(each).entries if _fits(one, pattern, plugin) and _has(one, tests)]
         for each in kinds
     }
+    absent = None
+    if plugin is None and default.settings.bridges:
+        absent = functools.partial(_fits_absent, kinds=kinds, pattern=pattern, tests=tests)
     if search is not None:
         from lossreg.cli.search import show_found  # most lists do without
 
         entries = [entry for one in found.values() for entry in one]
-        absent = plugin is None and pattern is None and not tests
-        show_found(search, entries, kinds, everything=everything, as_json=as_json, absent=absent)
+        show_found(search, entries, everything=everything, as_json=as_json, absent=absent)
         return
     if as_json:
         rows = [component_json(default.of(each), entry) for each, entries in found.items() for entry in entries]
         click.echo(json_text(rows))
-        return
-    if not any(found.values()):
+    elif not any(found.values()):
         what = kind or "component"
         asked = f" {shown(pattern)}" if pattern else ""
-        click.echo(f"no {what} fits{asked} (lossreg list{f' {kind}' if kind else ''})", err=True)
-        return
-    longest = math.inf if everything or pattern or plugin or tests else 0 if kind is None else FEW
-    blocks = [_block(default.of(each), entries, longest) for each, entries in found.items() if entries]
-    if any(block.is_short for block in blocks):
-        blocks.append(_Block(_HINT.format(kind=kind or "KIND"), is_short=False))
-    click.echo(printable("\n\n".join(block.text for block in blocks)))
+        hints = "".join(_values_of(test, kinds) for test in tests)
+        click.echo(printable(f"no {what} fits{asked}{hints} (lossreg list{f' {kind}' if kind else ''})"), err=True)
+    else:
+        longest = math.inf if everything or pattern or plugin or tests else 0 if kind is None else FEW
+        blocks = [_block(default.of(each), entries, longest) for each, entries in found.items() if entries]
+        if any(block.is_short for block in blocks):
+            blocks.append(_Block(_HINT.format(kind=kind or "KIND"), is_short=False))
+        click.echo(printable("\n\n".join(block.text for block in blocks)))
+    if pattern is not None and absent is not None:
+        _tell_absent(absent)
 
 
 #: How many components of a table are listed with others of the kind; of more than these the number is.
@@ -199,10 +205,31 @@ def _fits(entry: RegistryEntry[Any], pattern: str | None, plugin: str | None) ->
     whose = entry.provenance
     if plugin is not None and canonical(plugin) not in (canonical(whose.plugin), canonical(whose.distribution or "")):
         return False
+    return _is_like([entry.id, *entry.words], pattern)
+
+
+def _is_like(names: Iterable[str], pattern: str | None) -> bool:
+    """Whether a pattern fits one of the names."""
     if pattern is None:
         return True
     wanted = normalize(pattern)
-    return any(fnmatch.fnmatchcase(name, wanted) for name in (entry.id, *entry.words))
+    return any(fnmatch.fnmatchcase(name, wanted) for name in names)
+
+
+def _fits_absent(
+    plugin: str, row: Row, *, kinds: Collection[str], pattern: str | None, tests: Sequence[tuple[str, str]]
+) -> bool:
+    """Whether a component of a package that is not installed is asked for by its kind, its name and its contract."""
+    names = (f"{plugin}.{row.name}", row.name, *row.aliases)
+    return row.kind in kinds and _is_like(names, pattern) and (not tests or _has_these(row.make(), tests))
+
+
+def _tell_absent(absent: Callable[[str, Row], bool]) -> None:
+    """Names what packages that are not installed have of what is listed."""
+    from lossreg.plugins.bridges import absent_lines  # a list of all, or of a kind, does without
+
+    for line in absent_lines(lambda plugin, row: (len(row.name), row.name) if absent(plugin, row) else None):
+        click.echo(printable(line), err=True)
 
 
 def _test(text: str, kinds: Sequence[str]) -> tuple[str, str]:
@@ -210,15 +237,34 @@ def _test(text: str, kinds: Sequence[str]) -> tuple[str, str]:
 
     field, sign, value = text.partition("=")
     fields = {name for kind in kinds for name in default.of(kind).component_type.contract_fields()}
+    if not sign and normalize(field) in fields:
+        raise ConfigError(f"--where {text}: write {normalize(field)}=VALUE, with a value as lossreg show has it")
     if not sign or normalize(field) not in fields:
         hint = did_you_mean(field, sorted(fields))
         raise ConfigError(f"--where {text}: write FIELD=VALUE.{hint} Fields: {', '.join(sorted(fields))}")
     return normalize(field), value.strip().lower()
 
 
+def _values_of(test: tuple[str, str], kinds: Sequence[str]) -> str:
+    """What a field of the contract is, if nothing has the value that was written, as a part of a message."""
+    from lossreg.registry.registries import default
+
+    field, wanted = test
+    contracts = [entry.component.contract() for kind in kinds for entry in default.of(kind).entries]
+    found = [contract[field] for contract in contracts if field in contract]
+    values = sorted({str(value).lower() for value in found})
+    if wanted in values or not all(isinstance(value, str | bool | None) for value in found):
+        return ""
+    return f"; {field} is one of {', '.join(values)}.{did_you_mean(wanted, values)}"
+
+
 def _has(entry: RegistryEntry[Any], tests: Sequence[tuple[str, str]]) -> bool:
     """Whether the contract of an entry has these values; the record of a row is made for that alone."""
-    contract = entry.component.contract() if tests else {}
+    return not tests or _has_these(entry.component, tests)
+
+
+def _has_these(component: Component, tests: Sequence[tuple[str, str]]) -> bool:
+    contract = component.contract()
     return all(field in contract and str(contract[field]).lower() == value for field, value in tests)
 
 

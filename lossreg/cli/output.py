@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import shlex
 import shutil
 import sys
@@ -83,24 +84,27 @@ def resume_command(directory: Path) -> str:
 
 
 def _short(directory: Path) -> Path:
-    """Relative to the working directory, if it is there."""
-    with contextlib.suppress(OSError, ValueError):  # the working directory was removed, or is another
-        return directory.relative_to(Path.cwd())
+    """From the working directory, where that is shorter."""
+    with contextlib.suppress(OSError, ValueError):  # the working directory was removed, or is on another drive
+        return Path(min(os.path.relpath(directory), str(directory), key=len))
     return directory
 
 
 def next_commands(directory: Path, *, is_repeatable: bool) -> list[str]:
-    r"""What is worth calling after a run, a line for each.
+    r"""What is worth calling after a run, in three lines at most.
 
     Example:
         >>> print(*next_commands(Path("/runs/a b"), is_repeatable=True), sep="\n")
-        lossreg plot '/runs/a b'              its curves
-        lossreg report '/runs/a b'            a page about it
+        lossreg report '/runs/a b'            a page about it (lossreg plot: its curves alone)
+        lossreg predict '/runs/a b' FILE      what its model says of new inputs (lossreg eval: its metrics again)
         lossreg run -c '/runs/a b/run.json'   the same run again
     """
     directory = _short(directory)
     place, file = shlex.quote(str(directory)), shlex.quote(str(directory / "run.json"))
-    commands = [(f"lossreg plot {place}", "its curves"), (f"lossreg report {place}", "a page about it")]
+    commands = [
+        (f"lossreg report {place}", "a page about it (lossreg plot: its curves alone)"),
+        (f"lossreg predict {place} FILE", "what its model says of new inputs (lossreg eval: its metrics again)"),
+    ]
     if is_repeatable:
         commands.append((f"lossreg run -c {file}", "the same run again"))
     width = max(len(command) for command, _ in commands)

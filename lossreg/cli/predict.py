@@ -44,8 +44,9 @@ def predict_command(
 ) -> None:
     """Predict with the model of a past run.
 
-    DIR is a run directory. INPUT is a picture (.png, .jpg, .bmp, .webp), an array (.npy, .npz), a table with a row for
-    each input (.csv, .parquet) or tensors (.safetensors). Pictures and tables are scaled as the data set of the run
+    DIR is a run directory. INPUT is a picture (.png, .jpg, .bmp, .webp) or a folder of such, an array (.npy, .npz), a
+    table with a row for each input (.csv, .parquet) or tensors (.safetensors); scans.npz:x is one array of several.
+    Pictures and tables are scaled as the data set of the run
     was; arrays and tensors are taken as they are, but for pixels of 8 bits. All inputs are checked before anything is
     predicted.
 
@@ -56,6 +57,7 @@ def predict_command(
       lossreg predict runs/second patients.csv --out predictions.csv
       lossreg predict runs/third photo.jpg --out mask.png
     """
+    from lossreg.trained.inputs import expanded
     from lossreg.trained.loading import load_run
     from lossreg.trained.predicting import check_options, check_top, predict_files, scaling_note
     from lossreg.trained.prediction_files import predictions_place, write_predictions
@@ -65,9 +67,12 @@ def predict_command(
         check_options(inputs, resize=resize, as_is=as_is, as_json=as_json, out=out)
         run = load_run(**options)
         told = check_top(run, top)
-        place = None if out is None else predictions_place(out, run.data.task, inputs)
-        scaling_note(run, inputs)
-        found = predict_files(run, inputs, resize=resize, as_is=as_is, batch_size=batch_size)
+        files, notes = expanded(inputs, run.data)
+        place = None if out is None else predictions_place(out, run.data.task, files)
+        for note in notes:
+            click.echo(note, err=True)
+        scaling_note(run, files)
+        found = predict_files(run, files, resize=resize, as_is=as_is, batch_size=batch_size)
         if place is not None:
             write_predictions(place, found, told)
     if place is not None:

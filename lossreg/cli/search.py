@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
 
 from lossreg.cli.output import columns, component_json, json_text
+from lossreg.component_table import Row
 from lossreg.errors import ConfigError
 from lossreg.plugins.provenance import BUILTIN
 from lossreg.registry.entry import RegistryEntry
@@ -16,27 +17,25 @@ from lossreg.registry.search import Query, Rank, Searched, order
 from lossreg.values import printable, shown
 
 SHOWN = 40  # components of a list, unless all are asked for
-NAMED = 3  # of a package that is not installed
 
 
 def show_found(
     text: str,
     entries: Sequence[RegistryEntry[Any]],
-    kinds: Iterable[str],
     *,
     everything: bool,
     as_json: bool,
-    absent: bool,
+    absent: Callable[[str, Row], bool] | None,
 ) -> None:
     """Shows the components that a text fits, best first, or what is near it.
 
     Args:
         text: The text.
         entries: The components that are searched.
-        kinds: Their kinds.
         everything: Whether all are shown, however many there are.
         as_json: Whether they are printed as JSON, all of them.
-        absent: Whether packages that are not installed are searched too.
+        absent: Whether a component of a package that is not installed is searched, by the name of its plugin; None is
+            none of them.
 
     Raises:
         ConfigError: If the text has no letter or digit.
@@ -55,8 +54,8 @@ def show_found(
         near = query.near(default.of(_kind(entry)).short_name(entry) for entry in entries)
         meant = f" Near: {', '.join(near)}." if near else ""
         click.echo(printable(f"nothing is found for {shown(text)}.{meant} All names: lossreg list --all"), err=True)
-    if absent and default.settings.bridges:
-        for line in _not_installed(query, {*kinds}):
+    if absent is not None:
+        for line in _not_installed(query, absent):
             click.echo(printable(line), err=True)
 
 
@@ -92,20 +91,17 @@ def _lines(found: Sequence[RegistryEntry[Any]], most: int) -> list[str]:
     return lines
 
 
-def _not_installed(query: Query, kinds: set[str]) -> Iterable[str]:
+def _not_installed(query: Query, fits: Callable[[str, Row], bool]) -> Iterable[str]:
     """What packages that are not installed have, a line for each of them."""
-    from lossreg.plugins.bridges import absent_rows, pip_command
+    from lossreg.plugins.bridges import absent_lines
 
-    for point, rows in absent_rows():
-        ranked = []
-        for row in rows:
-            if row.kind in kinds:
-                searched = Searched(f"{point.name}.{row.name}", (row.name, *row.aliases), row.summary)
-                rank = query.rank(searched)
-                if rank is not None and rank < Rank.SUMMARY:
-                    ranked.append((order(rank, searched, point.name, BUILTIN), row))
-        ranked.sort(key=lambda pair: pair[0])
-        if ranked:
-            names = [f"{point.name}.{row.name} ({row.kind})" for _, row in ranked[:NAMED]]
-            more = f" and {len(ranked) - NAMED:,} more" if len(ranked) > NAMED else ""
-            yield f"not installed: {', '.join(names)}{more}: {pip_command([point])}"
+    def key(plugin: str, row: Row) -> Any:
+        if not fits(plugin, row):
+            return None
+        searched = Searched(f"{plugin}.{row.name}", (row.name, *row.aliases), row.summary)
+        rest = query.without(plugin)
+        rank = Rank.WORD if rest is None else rest.rank(searched)
+        # A summary has all words of many a text; of what is not installed that would be a line too many.
+        return None if rank is None or rank is Rank.SUMMARY else order(rank, searched, plugin, BUILTIN)
+
+    return absent_lines(key)

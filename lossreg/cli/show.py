@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from lossreg.cli.contract_words import contract_lines
 from lossreg.cli.list import WORDS, check_kind, complete_kind, kinds_of
 from lossreg.cli.output import columns, component_json, json_text
 from lossreg.cli.plugin_options import plugin_options
@@ -79,7 +80,7 @@ def show_command(kind: str, name: str | None, as_json: bool, plot: str | None) -
     }
     if target is not None:
         _draw(resolved, target)
-    click.echo(json_text(facts) if as_json else printable(_text(facts, target)))
+    click.echo(json_text(facts) if as_json else printable(_text(facts, contract_lines(entry.component), target)))
 
 
 def _picture(kind: str, name: str | None) -> Path | None:
@@ -186,7 +187,7 @@ def _source(entry: RegistryEntry[Any]) -> str | None:
         return None
 
 
-def _text(facts: dict[str, Any], picture: Path | None) -> str:
+def _text(facts: dict[str, Any], contract: Sequence[str], picture: Path | None) -> str:
     origin = f"{facts['distribution']} {facts['version']}" if facts["distribution"] else "this process"
     head = [
         ("kind", facts["kind"]),
@@ -195,7 +196,7 @@ def _text(facts: dict[str, Any], picture: Path | None) -> str:
         ("from", f"plugin {facts['plugin']}, {origin}"),
         ("factory", facts["factory"]),
         *([("source", facts["source"])] if facts["source"] else []),
-        ("contract", ", ".join(f"{key}={value}" for key, value in facts["contract"].items()) or "none"),
+        *zip(["contract", *[""] * len(contract)], contract or ["none"], strict=False),
         *([("found", facts["found"])] if facts["found"] else []),
         *([("picture", str(picture))] if picture else []),
     ]

@@ -11,7 +11,7 @@ import numpy as np
 from lossreg.data import Column
 from lossreg.errors import DataError
 from lossreg.inputs.table_files import open_table
-from lossreg.inputs.tables import Cells, Numbers, Table, Texts, check_finite, listed, not_a_number
+from lossreg.inputs.tables import Cells, Numbers, Table, Texts, as_numbers, check_finite, listed, not_a_number
 from lossreg.suggestions import did_you_mean
 from lossreg.values import shown
 
@@ -54,6 +54,7 @@ def known_cells(table: Table, column: Column) -> Cells:
     """
     cells = table.cells(column.name)
     if column.categories is None:
+        cells = as_numbers(cells) if isinstance(cells, Texts) else cells
         if isinstance(cells, Texts):
             raise not_a_number(table, column.name, cells, "")
         check_finite(table, column.name, cells)

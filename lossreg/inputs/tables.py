@@ -122,6 +122,13 @@ class Table:
         codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
         return Texts(codes, encoded.dictionary.to_pylist())
 
+    def has_numbers(self, name: str) -> bool:
+        """Whether the cells of a column were read as numbers."""
+        import pyarrow as pa
+
+        kind = self.arrow.column(name).type
+        return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
     def where(self, name: str, row: int) -> str:
         """A cell in a message: the file, the line or row, and the column."""
         return f"{self.file.label}, {self.file.place(row)}, column {shown(name)}"
@@ -155,6 +162,17 @@ class TableFile(abc.ABC):
         Raises:
             DataError: If the file is damaged, or has no rows.
         """
+
+    def codes(self, columns: Sequence[str]) -> dict[str, str]:
+        """Those of some columns whose cells are digits with leading zeros, such as postal codes, each with one of them.
+
+        Only a text shows them: as numbers, as which they would be read, they have none.
+
+        Args:
+            columns: Names of columns that were read as numbers.
+        """
+        del columns
+        return {}
 
     def place(self, row: int) -> str:
         """A row in a message."""
@@ -201,6 +219,14 @@ def not_a_number(table: Table, name: str, cells: Texts, advice: str) -> DataErro
     row = int(np.argmax((cells.codes >= 0) & wrong[cells.codes]))
     text = cells.words[cells.codes[row]]
     return DataError(f"{table.where(name, row)}: {shown(text)} is not a number{decimal_comma_hint(text)}{advice}")
+
+
+def as_numbers(cells: Texts) -> Cells:
+    """Texts as the numbers that all of them are; as they are, if one is not."""
+    if not all(map(is_number, cells.words)):
+        return cells
+    values = np.array([*map(float, cells.words), np.nan])  # the last one for what is missing
+    return Numbers(values[cells.codes], is_whole=False)
 
 
 def is_number(text: str) -> bool:

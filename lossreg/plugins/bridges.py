@@ -6,13 +6,16 @@ installs the package. It gives way to a plugin of its name that any other distri
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from lossreg.component_table import Row
 from lossreg.names import canonical, normalize
 from lossreg.plugins.checks import collect
 from lossreg.plugins.entry_points import EntryPoint, scan
 from lossreg.values import shown
+
+NAMED = 3  # components of a package, in a line
 
 
 def absent_bridges() -> list[EntryPoint]:
@@ -46,10 +49,20 @@ def offered_if_installed(kind: str, name: str) -> str | None:
     return f"no {kind} named {shown(name)} is installed; {' and '.join(found)} {have}: {commands}"
 
 
-def absent_rows() -> Iterator[tuple[EntryPoint, list[Row]]]:
-    """The bridges to packages that are not installed, each with what the index that came with it has."""
+def absent_lines(key: Callable[[str, Row], Any]) -> Iterator[str]:
+    """What packages that are not installed have of what is looked for, a line for each of them.
+
+    Args:
+        key: Called with the name of a bridge and a component of the index that came with it: what sorts the component,
+            or None if it is not looked for.
+    """
     for point in absent_bridges():
-        yield point, _rows(point)
+        keyed = [(found, row) for row in _rows(point) if (found := key(point.name, row)) is not None]
+        keyed.sort(key=lambda pair: pair[0])
+        if keyed:
+            names = [f"{point.name}.{row.name} ({row.kind})" for _, row in keyed[:NAMED]]
+            more = f" and {len(keyed) - NAMED:,} more" if len(keyed) > NAMED else ""
+            yield f"not installed: {', '.join(names)}{more}: {pip_command([point])}"
 
 
 def _rows(point: EntryPoint) -> list[Row]:

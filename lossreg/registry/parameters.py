@@ -151,8 +151,8 @@ class Parameter:
         )
 
     def _quoting(self, value: object) -> str:
-        """What to write where a bare word was meant as text, or one text instead of a list, as the end of a message."""
-        if isinstance(value, str) and self.fits([value]):
+        """What to write where a bare word was meant as text, or one value for a list, as the end of a message."""
+        if isinstance(value, str | int | float) and not isinstance(value, bool) and self.fits([value]):
             return f"; a list belongs there: {self.name}={_written((value,))}"
         text = _as_text(value)
         if text == value or not self.fits(text):

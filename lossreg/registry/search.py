@@ -8,10 +8,10 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 from lossreg.names import normalize, snake_case
-from lossreg.suggestions import MAX_COMPARED
+from lossreg.suggestions import MAX_COMPARED, close_matches
 
 FUZZY = 0.75  # of two names: twice the signs that they have in common, by the sum of their lengths
-NEAR = 0.6  # the same, of names that are near a text for which nothing is found
+NEAR = 0.7  # the same, of a word of a name that is near a text for which nothing is found
 
 _WORDS = re.compile(r"[^\W_]+")
 
@@ -73,6 +73,14 @@ class Query:
             return Rank.SUMMARY
         return found
 
+    def without(self, plugin: str) -> Query | None:
+        """The same text without the name of a plugin; None if it is that name alone."""
+        named = plugin.split("_")
+        if not {*named} <= {*self._words}:
+            return self
+        left = [word for word in self._words if word not in named]
+        return Query(" ".join(left)) if left else None
+
     def _rank_of(self, name: str) -> Rank | None:
         parts = name.split("_")
         if name in self._forms or _bare(name) == self._bare:
@@ -104,14 +112,18 @@ class Query:
         return found if found >= least else 0.0
 
     def near(self, names: Iterable[str]) -> list[str]:
-        """The names that are nearest to the text, best first; at most three."""
-        found = []
-        for name in {*names}:
-            short = name.rpartition(".")[2]
-            best = max(self.likeness(part, NEAR) for part in (short, *short.split("_")))
-            if best:
-                found.append((-best, name))
-        return [name for _, name in sorted(found)[:3]]
+        """The names that were probably meant, as errors name them, then those of which a word was; at most three."""
+        by_short: dict[str, list[str]] = {}
+        for name in sorted({*names}):
+            by_short.setdefault(name.rpartition(".")[2], []).append(name)
+        meant = [name for short in close_matches(self.name, by_short) for name in by_short[short]]
+        by_word = [
+            (-best, name)
+            for short, those in by_short.items()
+            if (best := max(self.likeness(part, NEAR) for part in short.split("_")))
+            for name in those
+        ]
+        return list(dict.fromkeys([*meant, *(name for _, name in sorted(by_word))]))[:3]
 
 
 def _bare(name: str) -> str:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lossreg.errors import DataError, LossregError
+from lossreg.suggestions import did_you_mean
 from lossreg.training.record.files import read_regular_file
 from lossreg.values import decimal_comma_hint, one_line, shown
 
+SHOWN = 12  # arrays in a message
 MAX_BYTES = 4 << 30  # of a file of inputs, and of what is packed in one
 _HEADERS = {(1, 0): "read_array_header_1_0", (2, 0): "read_array_header_2_0"}
 
@@ -57,15 +59,23 @@ def read_npy(data: bytes) -> np.ndarray[Any, Any]:
     return np.frombuffer(body, dtype).reshape(shape, order="F" if in_columns else "C")
 
 
-def read_npz(data: bytes) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+def read_npz(data: bytes, only: str | None = None) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
     """The arrays of an archive as numpy saves them, with their names.
 
+    Args:
+        data: The archive.
+        only: The name of the one that is wanted; None is all.
+
     Raises:
-        DataError: If it is damaged, or holds more than `MAX_BYTES`.
+        DataError: If it is damaged, holds more than `MAX_BYTES`, or has no array of this name.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
+            if only is not None:
+                names = [member.filename.removesuffix(".npy") for member in members]
+                members = [member for name, member in zip(names, members, strict=True) if name == only]
+                check_array(only, names)
             if sum(member.file_size for member in members) > MAX_BYTES:
                 raise DataError(f"unpacked, it is longer than {MAX_BYTES:,} bytes")
             for member in members:
@@ -76,6 +86,17 @@ def read_npz(data: bytes) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
         raise
     except Exception as error:  # whatever a damaged archive makes of Python's reader
         raise DataError(f"it is not an archive as numpy.savez writes it: {one_line(str(error))}") from error
+
+
+def check_array(name: str, names: Collection[str]) -> None:
+    """Checks that a file holds the array that is wanted.
+
+    Raises:
+        DataError: If it does not.
+    """
+    if name not in names:
+        listed = one_line(", ".join([*names][:SHOWN])) + (", ..." if len(names) > SHOWN else "")
+        raise DataError(f"it has no array {shown(name)}.{did_you_mean(name, names)} Arrays: {listed or 'none'}")
 
 
 def read_csv(data: bytes) -> np.ndarray[Any, Any]:

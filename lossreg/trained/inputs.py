@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import attrs
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,34 +16,21 @@ from torch import Tensor
 from lossreg.checkpoints.weights_file import read_weights
 from lossreg.data import Scaling
 from lossreg.errors import DataError, LossregError, describe_error
+from lossreg.inputs.folders import names_in, pictures_in
 from lossreg.inputs.pictures import MODES, open_picture, pixels_of
 from lossreg.inputs.pictures import SUFFIXES as PICTURES
 from lossreg.inputs.rows import read_rows
-from lossreg.trained.arrays import read_bytes, read_csv, read_npy, read_npz
+from lossreg.trained.arrays import check_array, read_bytes, read_csv, read_npy, read_npz
 from lossreg.trained.facts import DataFacts
-from lossreg.values import one_line
+from lossreg.trained.samples import Samples, samples_of_array, samples_of_arrays, several
+from lossreg.values import counted, one_line
 
 logger = logging.getLogger("lossreg")
 
 TABLES = (".csv", ".parquet")
+ARRAYS = (".npy", ".npz", ".safetensors")
 SUFFIXES = (*PICTURES, ".npy", ".npz", *TABLES, ".safetensors")
-
-
-@attrs.frozen(eq=False)
-class Samples:
-    """Inputs from one file.
-
-    Attributes:
-        names: Of each, for a person: the file, with the place in it where it holds several.
-        values: `(N, *in_shape)`, as the file has them.
-        is_raw: Whether they are raw, and to be scaled as the data set of the run was.
-        greatest: What the values of pixels are divided by first; 1 for other numbers.
-    """
-
-    names: tuple[str, ...]
-    values: np.ndarray[Any, Any]
-    is_raw: bool
-    greatest: float = 1.0
+_MEMBER = re.compile(r"(?P<file>.+\.(?:npz|safetensors)):(?P<array>.+)", re.IGNORECASE)
 
 
 def read_inputs(files: Sequence[str | Path], facts: DataFacts, *, resize: bool = False) -> list[Samples]:
@@ -72,13 +60,15 @@ def read_inputs(files: Sequence[str | Path], facts: DataFacts, *, resize: bool =
 
 
 def _read(file: Path, facts: DataFacts, *, resize: bool) -> Iterator[Samples]:
+    if file.is_dir():
+        raise DataError(_of_folder(file, facts))
+    file, chosen = _member(file)
     suffix = file.suffix.lower()
     if suffix not in SUFFIXES:
         raise DataError(f"its name does not end in one of {', '.join(SUFFIXES)}, by which it is known how to read it")
     name = one_line(str(file))
     if suffix == ".safetensors":
-        for key, tensor in _tensors(file):
-            yield _array(f"{name}:{key}", tensor, facts)
+        yield from samples_of_arrays(name, dict(_tensors(file, chosen)), facts)
         return
     data = read_bytes(file)
     if suffix in PICTURES:
@@ -87,7 +77,7 @@ def _read(file: Path, facts: DataFacts, *, resize: bool) -> Iterator[Samples]:
         scaling = facts.input_scaling or Scaling()
         mean = np.broadcast_to(scaling.mean, facts.in_features)
         rows = read_rows(data, str(file), facts.columns, mean.tolist(), parquet=suffix == ".parquet")
-        yield _several(name, rows, is_raw=True)
+        yield several(name, rows, is_raw=True)
     elif suffix == ".parquet":
         raise DataError("its columns have names, and the data set of the run tells none (columns of lossreg.Data)")
     elif suffix == ".csv":
@@ -101,44 +91,74 @@ def _read(file: Path, facts: DataFacts, *, resize: bool) -> Iterator[Samples]:
             raise DataError(
                 f"its rows have {values.shape[1]} numbers, and an input of the model has {facts.in_features}"
             )
-        yield _several(name, values.reshape(-1, *facts.in_shape), is_raw=True)
+        yield several(name, values.reshape(-1, *facts.in_shape), is_raw=True)
     elif suffix == ".npy":
-        yield _array(name, read_npy(data), facts)
+        yield samples_of_array(name, read_npy(data), facts)
     else:
-        for key, values in read_npz(data):
-            yield _array(f"{name}:{key}", values, facts)
+        yield from samples_of_arrays(name, dict(read_npz(data, chosen)), facts)
 
 
-def _tensors(file: Path) -> Iterable[tuple[str, np.ndarray[Any, Any]]]:
+def _member(file: Path) -> tuple[Path, str | None]:
+    """A file and the one of its arrays that is named behind it, `scans.npz:x`; None is all."""
+    found = _MEMBER.fullmatch(str(file))
+    if found is None or file.exists():
+        return file, None
+    return Path(found["file"]), found["array"]
+
+
+def _of_folder(folder: Path, facts: DataFacts) -> str:
+    """Why nothing is predicted for a folder, and what to write.
+
+    Raises:
+        DataError: If it cannot be read.
+    """
+    if takes_pictures(facts):
+        pictures_in(folder)
+        return f"it holds no pictures: their names end in {', '.join(PICTURES)}"
+    suffixes = [Path(name).suffix.lower() for name in names_in(folder)]
+    suffix = next((one for one in (*TABLES, *ARRAYS) if one in suffixes), ".csv")
+    return f"it is a folder; write {one_line(str(folder))}/*{suffix}"
+
+
+def takes_pictures(facts: DataFacts) -> bool:
+    """Whether the inputs of a model have the shape of pictures."""
+    shape = facts.in_shape
+    return len(shape) == 2 or (len(shape) == 3 and shape[0] in MODES)
+
+
+def expanded(files: Sequence[str], facts: DataFacts) -> tuple[list[Path], list[str]]:
+    """Files as `read_inputs` takes them: in place of a folder all its pictures, if the model takes such.
+
+    Args:
+        files: As they were written.
+        facts: Of the data set that the model was trained on.
+
+    Returns:
+        The files, and a sentence on each folder. A folder that cannot be used stays what it is: reading says why.
+    """
+    found, notes = list[Path](), list[str]()
+    for file in map(Path, files):
+        pictures, others = list[Path](), list[str]()
+        if takes_pictures(facts) and file.is_dir():
+            with contextlib.suppress(DataError):
+                pictures, others = pictures_in(file)
+        if pictures:
+            rest = f"; not read: {counted(len(others), 'file')}, such as {others[0]}" if others else ""
+            notes.append(one_line(f"{file}: {counted(len(pictures), 'picture')}{rest}"))
+        found += pictures or [file]
+    return found, notes
+
+
+def _tensors(file: Path, chosen: str | None) -> Iterable[tuple[str, np.ndarray[Any, Any]]]:
     state, _ = read_weights(file)
+    if chosen is not None:
+        check_array(chosen, state)
     for key, value in state.items():
+        if chosen not in (None, key):
+            continue
         if not isinstance(value, Tensor):
             raise DataError(f"{key} is not a tensor")
         yield key, (value.float() if value.dtype in (torch.bfloat16, torch.float16) else value).numpy()
-
-
-def _array(name: str, values: np.ndarray[Any, Any], facts: DataFacts) -> Samples:
-    """One input, or several along the first dimension. Whole numbers of 8 bits are the pixels of a picture."""
-    if values.dtype.kind not in "fiub":
-        raise DataError(f"it holds {values.dtype}, not numbers")
-    is_pixels = values.dtype == np.uint8 and len(facts.in_shape) > 1
-    greatest = 255.0 if is_pixels else 1.0
-    if values.shape == facts.in_shape or (1, *values.shape) == facts.in_shape:
-        values = values.reshape(facts.in_shape)
-        return _several(name, values[None], is_raw=is_pixels, greatest=greatest)
-    if values.shape[1:] == facts.in_shape and len(values):
-        return _several(name, values, is_raw=is_pixels, greatest=greatest)
-    raise DataError(
-        f"its shape is {values.shape}, and an input of the model has {facts.in_shape}, several (N, "
-        f"{', '.join(map(str, facts.in_shape))})"
-    )
-
-
-def _several(name: str, values: np.ndarray[Any, Any], *, is_raw: bool, greatest: float = 1.0) -> Samples:
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise DataError("it holds a number that is not finite")
-    names = (name,) if len(values) == 1 else tuple(f"{name}[{index}]" for index in range(len(values)))
-    return Samples(names, values, is_raw, greatest)
 
 
 def _picture(name: str, data: bytes, facts: DataFacts, *, resize: bool) -> Samples:
@@ -186,7 +206,7 @@ def to_batch(inputs: object, facts: DataFacts, dtype: torch.dtype) -> Tensor:
         except Exception as error:  # lists that are not equally long, or an object that fails as an array
             raise DataError(f"inputs cannot be read as an array: {describe_error(error)}") from error
     try:
-        return to_tensor(_array("inputs", values, facts), facts, dtype)
+        return to_tensor(samples_of_array("inputs", values, facts), facts, dtype)
     except DataError as error:
         error.message = f"inputs: {error.message.removeprefix('inputs: ')}"
         raise

@@ -194,7 +194,7 @@ def check_options(files: Sequence[str], *, resize: bool, as_is: bool, as_json: b
         ConfigError: If one has none.
     """
     suffixes = {Path(file).suffix.lower() for file in files}
-    if resize and not suffixes & {*PICTURES}:
+    if resize and not suffixes & {*PICTURES} and not any(Path(file).is_dir() for file in files):
         raise ConfigError(f"--resize has no effect: no input is a picture ({', '.join(PICTURES)})")
     if as_is and ".csv" not in suffixes:
         raise ConfigError("--as-is has no effect: no input is a table (.csv)")

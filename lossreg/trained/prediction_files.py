@@ -19,7 +19,7 @@ from lossreg.values import shown
 Writer = Callable[[Sequence[Prediction], int], bytes]
 
 
-def predictions_place(name: str, task: Task, inputs: Sequence[str] = ()) -> Path:
+def predictions_place(name: str, task: Task, inputs: Sequence[str | Path] = ()) -> Path:
     """Where a file of predictions goes, checked before anything is predicted.
 
     Args:
@@ -65,7 +65,8 @@ def _csv(predictions: Sequence[Prediction], top: int) -> bytes:
     first = predictions[0]
     numbers, what = (first.values, "value") if first.labels is None else (first.labels, "probability")
     if numbers is not None:
-        names = [what] if len(numbers) == 1 else [f"{what}_{index}" for index in range(len(numbers))]
+        each_name = (first.named(index) if first.labels is not None else index for index in range(len(numbers)))
+        names = [what] if len(numbers) == 1 else [f"{what}_{name}" for name in each_name]
         writer.writerow(["input", *names])
         each = [(one.input, one.values if one.labels is None else one.labels) for one in predictions]
         writer.writerows([name, *([] if row is None else row.tolist())] for name, row in each)

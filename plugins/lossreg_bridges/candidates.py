@@ -17,6 +17,8 @@ from lossreg.names import snake_case
 SIZE = "*size"
 #: The key in an example that says that an optimizer is given groups of parameters, which say `use_muon`.
 GROUPS = "*groups"
+#: The key in an example with what a loss is called with that takes anything but output and target.
+GIVEN = "*given"
 
 
 @attrs.frozen
@@ -93,6 +95,24 @@ def candidate(
     }
     told = {key: value for key, value in every.items() if not (isinstance(value, str | list | dict) and not value)}
     return Candidate(kind, name, factory, told, example=example or {}, family=family)
+
+
+def called_with(
+    name: str, factory: str, found: Callable[..., Any], given: Mapping[str, Any], **fields: Any
+) -> Candidate:
+    """A loss that takes anything but output and target: it is listed with what it takes, and a run does not train it.
+
+    Args:
+        name: Its name.
+        factory: `"module:attribute"`.
+        found: The factory itself.
+        given: What it takes, in order, each with a value that it is tried with.
+        fields: As `candidate` takes them.
+    """
+    example = {GIVEN: tuple(given.values())}
+    return candidate(
+        "loss", name, factory, found, example=example, input="any", target=None, takes=list(given), **fields
+    )
 
 
 def is_plain(value: Any) -> bool:

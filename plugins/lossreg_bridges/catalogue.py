@@ -34,6 +34,9 @@ Each row of these was tried with random numbers when its index was made: an opti
 finite value and gradient on data made from its contract, a scheduler steps through a run, a metric gives one value
 however a split is cut into batches, and a model gives one number for each class (of timm one model of each module; the
 others of the module differ in sizes alone). What does not is left out.
+
+A loss that takes anything but a model's output and a target, such as a field of displacements or a mask of one class,
+was tried with that, and is for [training loops of your own](losses.md#all-losses): `lossreg show` says what it takes.
 """
 
 

@@ -17,11 +17,14 @@ from lossreg.training.metrics.adapter import Batch, MetricAdapter
 from lossreg.training.metrics.adapter import adapt as adapt_metric
 from lossreg.training.metrics.number import number_of
 from lossreg.training.selection import check_metric
+from lossreg_bridges.candidates import GIVEN
 from lossreg_bridges.trial_data import CLASSES, SHAPES, Found, TrialError, batch_of, build, task_of
 
 
 def try_loss(entry: RegistryEntry[Any], example: dict[str, Any]) -> Found:
     """A value and a gradient on data made from the contract, of the first shape that it takes."""
+    if not entry.component.is_fed:
+        return _with_what_it_takes(entry, example)
     failure: TrialError | None = None
     for shape in SHAPES:
         try:
@@ -30,6 +33,20 @@ def try_loss(entry: RegistryEntry[Any], example: dict[str, Any]) -> Found:
             failure = failure or error
     assert failure is not None  # noqa: S101  # a shape was tried
     raise failure
+
+
+def _with_what_it_takes(entry: RegistryEntry[Any], example: Mapping[str, Any]) -> Found:
+    """A value and a gradient with what stands in the example, of a loss that is not called with output and target."""
+    given = example[GIVEN]
+    loss = build(entry, {key: value for key, value in example.items() if key != GIVEN})
+    leaf = given[0].clone().requires_grad_()
+    value: Any = loss(leaf * 1, *given[1:])
+    if not isinstance(value, Tensor) or value.ndim != 0 or not value.isfinite():
+        raise TrialError(f"it gives {value} for {', '.join(entry.component.takes)}; a finite 0-d tensor is needed")
+    (gradient,) = torch.autograd.grad(value, leaf)
+    if not gradient.isfinite().all() or not gradient.any():
+        raise TrialError(f"its gradient is 0, or not finite, in {entry.component.takes[0]}")
+    return {"averages": None}
 
 
 def _on_shape(entry: RegistryEntry[Any], example: Mapping[str, Any], shape: Sequence[int]) -> Found:

@@ -54,3 +54,13 @@ def batch_of(task: Task, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
         return output, (torch.rand(tuple(shape), generator=generator) < 0.5).float()
     size = (shape[0], *shape[2:])
     return output, torch.arange(torch.Size(size).numel()).reshape(size) % shape[1]
+
+
+def numbers(*shape: int) -> Tensor:
+    """Random numbers between 0 and 1."""
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
+def mask(*shape: int) -> Tensor:
+    """A mask of one class: 0 and 1 in turn, as floating-point numbers."""
+    return torch.arange(torch.Size(shape).numel()).reshape(shape).remainder(2).float()

@@ -141,7 +141,8 @@ class LabelF1(SummedMetric):
     torchmetrics; scikit-learn counts it as `zero_division`.
 
     Args:
-        average: As for `F1`; `"micro"` is over all classes of all samples together.
+        average: `"macro"`, the mean over classes; `"weighted"`, the same weighted by how many samples have each; or
+            `"micro"`, over all classes of all samples together.
         num_classes: How many classes there are.
 
     Shape:

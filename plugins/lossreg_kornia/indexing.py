@@ -7,7 +7,8 @@ from typing import Any
 
 import kornia.losses
 
-from lossreg_bridges.candidates import Candidate, candidate, name_of
+from lossreg_bridges.candidates import Candidate, called_with, candidate, name_of
+from lossreg_bridges.trial_data import mask, numbers
 
 DISTRIBUTION = "kornia"
 
@@ -33,17 +34,20 @@ _LOSSES: Mapping[str, tuple[tuple[str, str], Mapping[str, Any]]] = {
 
 _REFERENCE = "it is built with the picture that it compares with"
 _LEFT_OUT = {
-    "HausdorffERLoss": "its target has a dimension for one channel, (N, 1, H, W), which no data set's has",
-    "HausdorffERLoss3D": "its target has a dimension for one channel, (N, 1, D, H, W), which no data set's has",
-    "InverseDepthSmoothnessLoss": "it takes depths and a picture, and no target",
-    "LovaszHingeLoss": "it is for masks of one class, for which there is no task",
     "MILossFromRef": _REFERENCE,
     "MILossFromRef2D": _REFERENCE,
     "MILossFromRef3D": _REFERENCE,
     "NMILossFromRef": _REFERENCE,
     "NMILossFromRef2D": _REFERENCE,
     "NMILossFromRef3D": _REFERENCE,
-    "TotalVariation": "it takes a picture alone, and no target",
+    "TotalVariation": "it takes a picture alone, and gives a number for each channel",
+}
+#: Class -> what it takes in place of output and target, each with a value that it is tried with.
+_TAKES: Mapping[str, Mapping[str, Any]] = {
+    "HausdorffERLoss": {"probabilities": numbers(2, 3, 8, 8), "labels": mask(2, 1, 8, 8).long()},
+    "HausdorffERLoss3D": {"probabilities": numbers(2, 3, 8, 8, 8), "labels": mask(2, 1, 8, 8, 8).long()},
+    "InverseDepthSmoothnessLoss": {"inverse_depth": numbers(2, 1, 8, 8), "picture": numbers(2, 3, 8, 8)},
+    "LovaszHingeLoss": {"logits": numbers(2, 1, 8, 8), "mask": mask(2, 8, 8)},
 }
 
 
@@ -57,5 +61,7 @@ def candidates() -> Iterator[Candidate]:
         if attribute in _LOSSES:
             (given, compared), defaults = _LOSSES[attribute]
             yield candidate("loss", name, target, found, defaults=defaults, input=given, target=compared)
+        elif attribute in _TAKES:
+            yield called_with(name, target, found, _TAKES[attribute])
         else:
             yield Candidate("loss", name, target, {}, _LEFT_OUT.get(attribute, "what it compares is not known here"))

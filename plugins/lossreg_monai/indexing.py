@@ -9,16 +9,20 @@ from typing import Any
 
 import monai.losses
 import monai.networks.nets
+import torch
 from monai.optimizers.lr_scheduler import WarmupCosineSchedule
 from monai.optimizers.novograd import Novograd
 from torch import nn
 
-from lossreg_bridges.candidates import SIZE, Candidate, candidate, first_sentence, name_of
+from lossreg_bridges.candidates import SIZE, Candidate, called_with, candidate, first_sentence, name_of
+from lossreg_bridges.trial_data import mask, numbers
 
 DISTRIBUTION = "monai"
 
 _ONE_HOT: Mapping[str, Any] = {"input": "logits", "target": "probabilities"}
 _PICTURES: Mapping[str, Any] = {"input": "any", "target": "dense"}
+
+_BOXES = torch.tensor([[0.0, 0.0, 2.0, 3.0], [1.0, 1.0, 4.0, 4.0]])  # the corners of each
 
 #: The contracts of those without a `softmax` of their own, and the parameters that make them what the contract says.
 _CONTRACTS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
@@ -35,16 +39,20 @@ _CONTRACTS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
 }
 
 _LEFT_OUT = {
-    "AUCMLoss": "it is for masks of one class, for which there is no task",
-    "BendingEnergyLoss": "it takes a field of displacements alone, and no target",
-    "BoxGIoULoss": "it compares boxes, for which there is no task",
     "DeepSupervisionLoss": "it wraps another loss, for models with several outputs",
-    "DiffusionLoss": "it takes a field of displacements alone, and no target",
     "MaskedLoss": "it wraps another loss, and takes a mask",
     "MultiScaleLoss": "it wraps another loss",
-    "PatchAdversarialLoss": "it takes what a discriminator says of pictures, and no target",
     "PerceptualLoss": "it downloads the weights of a network",
     "SURELoss": "it takes an operator and a reference beside output and target",
+}
+
+#: Class -> what it takes in place of output and target, each with a value that it is tried with.
+_TAKES: Mapping[str, Mapping[str, Any]] = {
+    "AUCMLoss": {"logits": numbers(2, 1, 8, 8), "mask": mask(2, 1, 8, 8)},
+    "BendingEnergyLoss": {"displacements": numbers(2, 2, 8, 8)},
+    "BoxGIoULoss": {"boxes": _BOXES, "target_boxes": _BOXES + 0.5},
+    "DiffusionLoss": {"displacements": numbers(2, 2, 8, 8)},
+    "PatchAdversarialLoss": {"scores": numbers(2, 1, 8, 8), "target_is_real": True, "for_discriminator": True},
 }
 
 _EXAMPLES: Mapping[str, Mapping[str, Any]] = {
@@ -121,6 +129,9 @@ def _losses() -> Iterator[Candidate]:
         parameters = inspect.signature(found).parameters
         if attribute in _CONTRACTS:
             contract, defaults = _CONTRACTS[attribute]
+        elif attribute in _TAKES:
+            yield called_with(name, target, found, _TAKES[attribute])
+            continue
         elif "softmax" in parameters and attribute not in _LEFT_OUT:
             contract, defaults = _ONE_HOT, {"softmax": True}
         else:

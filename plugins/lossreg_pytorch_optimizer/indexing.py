@@ -11,7 +11,8 @@ from pytorch_optimizer.lr_scheduler import LR_SCHEDULERS
 from pytorch_optimizer.optimizer import OPTIMIZERS
 
 from lossreg.spec import ComponentSpec
-from lossreg_bridges.candidates import GROUPS, Candidate, candidate, first_sentence, name_of
+from lossreg_bridges.candidates import GROUPS, Candidate, called_with, candidate, first_sentence, name_of
+from lossreg_bridges.trial_data import mask, numbers
 
 DISTRIBUTION = "pytorch-optimizer"
 
@@ -57,7 +58,6 @@ _LOSSES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "BCEFocalLoss": ("label_probabilities", "multilabel", {}),
     "BCELoss": ("label_probabilities", "multilabel", {}),
     "BiTemperedLogisticLoss": ("logits", "index", {"t1": 0.8, "t2": 1.2}),
-    "BinaryBiTemperedLogisticLoss": ("logits", "dense", {"t1": 0.8, "t2": 1.2}),
     "DiceLoss": ("logits", "index", {"mode": "multiclass"}),
     "FocalCosineLoss": ("logits", "index", {}),
     "FocalLoss": ("logits", "multilabel", {}),
@@ -67,6 +67,14 @@ _LOSSES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "LovaszHingeLoss": ("logits", "multilabel", {}),
     "SoftF1Loss": ("label_probabilities", "multilabel", {}),
     "TverskyLoss": ("logits", "multilabel", {}),
+}
+
+#: Class -> what it takes in place of output and target, each with a value that it is tried with, and its parameters.
+_TAKES: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
+    "BinaryBiTemperedLogisticLoss": (
+        {"logits": numbers(8, 1, 4), "mask": mask(8, 1, 4)},
+        {"t1": 0.8, "t2": 1.2},
+    ),
 }
 
 #: What a schedule is told of the run, under each of the names that there are for it.
@@ -158,6 +166,9 @@ def _scheduler(name: str, found: Any) -> Candidate:
 def _loss(found: Any) -> Candidate:
     attribute = found.__name__
     name, target = name_of(attribute, "loss"), f"pytorch_optimizer.loss:{attribute}"
+    if attribute in _TAKES:
+        taken, defaults = _TAKES[attribute]
+        return called_with(name, target, found, taken, defaults=defaults)
     if attribute not in _LOSSES:
         return Candidate("loss", name, target, {}, "what it compares is not known here")
     given, compared, defaults = _LOSSES[attribute]

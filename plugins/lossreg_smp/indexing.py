@@ -7,7 +7,8 @@ from typing import Any
 
 import segmentation_models_pytorch as smp
 
-from lossreg_bridges.candidates import SIZE, Candidate, candidate, name_of
+from lossreg_bridges.candidates import SIZE, Candidate, called_with, candidate, name_of
+from lossreg_bridges.trial_data import mask, numbers
 
 DISTRIBUTION = "segmentation-models-pytorch"
 
@@ -19,7 +20,10 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "SoftBCEWithLogitsLoss": {},
     "SoftCrossEntropyLoss": {"smooth_factor": 0.0},  # its own, None, fails
 }
-_LEFT_OUT = {"MCCLoss": "it is for masks of one class, for which there is no task"}
+#: Class -> what it takes in place of output and target, each with a value that it is tried with.
+_TAKES: Mapping[str, Mapping[str, Any]] = {
+    "MCCLoss": {"probabilities": numbers(2, 1, 8, 8), "mask": mask(2, 1, 8, 8)},
+}
 
 #: Pictures that the encoder of `dpt` is made for, and that leave `pan` something to pool.
 _SIZES = {"dpt": (3, 224, 224), "pan": (3, 128, 128)}
@@ -34,8 +38,8 @@ def candidates() -> Iterator[Candidate]:
 def _loss(attribute: str) -> Candidate:
     found = getattr(smp.losses, attribute)
     target, name = f"{_LOSSES}:{attribute}", name_of(attribute, "loss")
-    if attribute in _LEFT_OUT:
-        return Candidate("loss", name, target, {}, _LEFT_OUT[attribute])
+    if attribute in _TAKES:
+        return called_with(name, target, found, _TAKES[attribute])
     return candidate(
         "loss",
         name,

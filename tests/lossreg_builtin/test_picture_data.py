@@ -15,7 +15,8 @@ import lossreg
 from lossreg.data import Data, Scaling
 from lossreg.errors import DataError
 from lossreg.trained.facts import DataFacts
-from lossreg.trained.inputs import Samples, to_tensor
+from lossreg.trained.inputs import to_tensor
+from lossreg.trained.samples import Samples
 from lossreg_builtin import picture_data as module
 from lossreg_builtin.picture_data import PictureOptions, picture_data, to_inputs
 from lossreg_builtin.pictures import Pictures

@@ -185,6 +185,7 @@ def _forward(probe: Objective, inputs: Tensor, mismatch: Mismatch, when: str = "
                 "; it has convolutions over pictures (channels, height, width): without --model the data set's own "
                 "model is trained"
             )
+        hint += "; with another --batch-size no batch has one sample" if when == _LAST else ""
         raise mismatch(
             f"the model failed{when} on a batch of shape {_shape(inputs)} and {inputs.dtype}: "
             f"{describe_error(error)}{hint}"

@@ -53,15 +53,21 @@ _holding = threading.Lock()
 def absolute_path(path: str | Path) -> Path:
     """A path that stays the same if the working directory changes; `~` is the home directory.
 
+    Nothing of it is `..`, and it leads where it led: links are followed where a `..` behind one needs it.
+
     Raises:
         RunDirectoryError: If the working directory was removed, or the user behind `~` has no home.
     """
     try:
-        return Path(path).expanduser().absolute()
+        found = Path(path).expanduser().absolute()
     except FileNotFoundError as error:
         raise _unusable(Path(path), "cannot be used: the working directory was removed; change to another") from error
     except RuntimeError as error:
         raise _unusable(Path(path), f"cannot be used: {error}") from error
+    if ".." not in found.parts:
+        return found
+    whole, short = os.path.realpath(found), os.path.normpath(found)
+    return Path(short if os.path.realpath(short) == whole else whole)
 
 
 class RunDirectory:
@@ -90,6 +96,9 @@ class RunDirectory:
         except RunDirectoryError:
             directory.release()
             raise
+        except FileExistsError as error:
+            directory.release()
+            raise _unusable(path, "is not a directory; name another") from error
         except (OSError, ValueError) as error:  # the second for a null byte
             directory.release()
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from lossreg.inputs.tables import (
     Table,
     TableFile,
     Texts,
+    as_numbers,
     check_finite,
     has_decimal_comma,
     is_number,
@@ -23,40 +24,42 @@ from lossreg.inputs.tables import (
     not_a_number,
 )
 from lossreg.values import counted, shown
+from lossreg_builtin.own_data.wanted import Missing, Wanted
 
-Missing = Literal["error", "drop", "mean"]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 MOST = 100  # categories of a text column that are taken unasked
 MOSTLY = 0.5  # from this share of numbers on, a text among them is a mistake
 
 
-def feature_names(
-    file: TableFile, target: str, features: Sequence[str] | None, categorical: Collection[str]
-) -> list[str]:
+def feature_names(file: TableFile, wanted: Wanted) -> list[str]:
     """The columns that are inputs, in the order of the table.
 
     Raises:
         DataError: If a name is unknown, given twice, or is that of the target.
     """
-    file.check_names([target], "the target")
-    if features is None:
-        names = [name for name in file.names if name != target]
+    file.check_names(wanted.targets, "the target" if len(wanted.targets) == 1 else "a target")
+    if wanted.features is None:
+        names = [name for name in file.names if name not in wanted.targets]
     else:
-        file.check_names(features, "one of the features")
-        _check_different(file, features, "features")
-        if target in features:
-            raise DataError(f"{file.label}: {shown(target)} is the target, and cannot be one of the features too")
-        names = [name for name in file.names if name in features]
+        file.check_names(wanted.features, "one of the features")
+        _check_different(file, wanted.features, "features")
+        both = next((name for name in wanted.targets if name in wanted.features), None)
+        if both is not None:
+            raise DataError(f"{file.label}: {shown(both)} is the target, and cannot be one of the features too")
+        names = [name for name in file.names if name in wanted.features]
     if not names:
-        raise DataError(
-            f"{file.label}: no column is left to predict {shown(target)} from; Columns: {listed(file.names)}"
-        )
-    file.check_names(list(categorical), "one of categorical")
-    _check_different(file, list(categorical), "categorical")
-    other = next((name for name in categorical if name not in names), None)
-    if other is not None:
-        raise DataError(f"{file.label}: {shown(other)} is categorical, but not one of the features")
+        predicted = " and ".join(map(shown, wanted.targets))
+        raise DataError(f"{file.label}: no column is left to predict {predicted} from; Columns: {listed(file.names)}")
+    for what, given in (("categorical", wanted.categorical), ("numeric", wanted.numeric)):
+        file.check_names(given, f"one of {what}")
+        _check_different(file, given, what)
+        other = next((name for name in given if name not in names), None)
+        if other is not None:
+            raise DataError(f"{file.label}: {shown(other)} is {what}, but not one of the features")
+    both = next((name for name in wanted.numeric if name in wanted.categorical), None)
+    if both is not None:
+        raise DataError(f"{file.label}: {shown(both)} is in categorical and in numeric; leave it out of one of them")
     return names
 
 
@@ -71,20 +74,24 @@ def _check_different(file: TableFile, names: Sequence[str], what: str) -> None:
         raise DataError(f"{file.label}: {what} names the column {shown(twice)} twice")
 
 
-def column_of(table: Table, name: str, *, is_category: bool, optional: bool) -> tuple[Column, Cells]:
+def column_of(table: Table, name: str, wanted: Wanted, code: str | None) -> tuple[Column, Cells]:
     """What a column is, and its cells: those of a category as places among the sorted texts.
+
+    Args:
+        table: The table.
+        name: Of the column.
+        wanted: What is wanted of the table.
+        code: One of its cells, if they are digits with leading zeros.
 
     Raises:
         DataError: If it is empty, a number is not finite, a text is among numbers, or there are too many texts.
     """
-    cells = table.cells(name)
+    cells, optional = table.cells(name), wanted.missing == "mean"
+    is_category = name in wanted.categorical
+    if isinstance(cells, Texts) and name in wanted.numeric:
+        cells = as_numbers(cells)
     if isinstance(cells, Texts) and not is_category:
-        check_not_numbers(table, name, cells, f"categorical=[{name!r}] takes all of its values as categories")
-        if len(cells.words) > MOST:
-            raise DataError(
-                f"{table.file.label}: column {shown(name)} holds text with {len(cells.words):,} different values, such "
-                f"as {shown(cells.words[0])}; leave it out of features, or name it in categorical"
-            )
+        _check_categories(table, name, cells, wanted, code)
     if isinstance(cells, Numbers) and not is_category:
         if cells.has_missing and cells.missing.all():
             raise DataError(f"{table.file.label}: column {shown(name)} is empty; leave it out of features")
@@ -95,6 +102,25 @@ def column_of(table: Table, name: str, *, is_category: bool, optional: bool) -> 
         raise DataError(f"{table.file.label}: column {shown(name)} is empty; leave it out of features")
     categories = sorted(cells.words)
     return Column(name, tuple(categories), optional), Texts(codes_in(cells, categories), categories)
+
+
+def _check_categories(table: Table, name: str, cells: Texts, wanted: Wanted, code: str | None) -> None:
+    """Checks that texts which nothing says to be categories can be such.
+
+    Raises:
+        DataError: If they are meant as numbers, or there are too many.
+    """
+    if name in wanted.numeric:
+        raise not_a_number(table, name, cells, ", as all of a column in numeric are")
+    check_not_numbers(table, name, cells, f"categorical=[{name!r}] takes all of its values as categories")
+    if len(cells.words) > MOST:
+        what = "text" if code is None else "digits with leading zeros, as codes have,"
+        example = cells.words[0] if code is None else code
+        numeric = "" if code is None else f"; numeric=[{name!r}] makes numbers of them"
+        raise DataError(
+            f"{table.file.label}: column {shown(name)} holds {what} with {len(cells.words):,} different values, such "
+            f"as {shown(example)}; leave it out of features, or name it in categorical{numeric}"
+        )
 
 
 def check_not_numbers(table: Table, name: str, cells: Texts, advice: str) -> None:
@@ -127,14 +153,14 @@ def kept(cells: Sequence[Cells], rows: Mask) -> list[Cells]:
 
 
 def complete_rows(
-    table: Table, cells: Mapping[str, Cells], target: str, missing: Missing, notes: list[str]
+    table: Table, cells: Mapping[str, Cells], targets: Collection[str], missing: Missing, notes: list[str]
 ) -> Mask | None:
     """The rows that are used; None is all.
 
     Args:
         table: The table.
-        cells: Those of each column, the target among them.
-        target: The name of its column.
+        cells: Those of each column, the targets among them.
+        targets: The names of their columns.
         missing: What is done where cells are missing.
         notes: Gets a sentence with the counts.
 
@@ -157,10 +183,10 @@ def complete_rows(
         )
     dropped: Mask = np.zeros(len(table), dtype=bool)
     for name, gap in gaps.items():
-        if missing == "drop" or name == target:
+        if missing == "drop" or name in targets:
             dropped |= gap
     said = []
-    if missing == "mean" and set(gaps) != {target}:
+    if missing == "mean" and not set(gaps) <= set(targets):
         said.append("the mean of its column stands for a number, none of the categories for a text")
     if dropped.any():
         what, count = "with one" if missing == "drop" else "without a target", int(dropped.sum())

@@ -6,7 +6,8 @@ from lossreg import Dataset
 
 _SPLIT = {"test": 0.2, "seed": 0}
 _TABLE = {
-    "features": None, "categorical": (), "task": None, "missing": "error", "test": 0.2, "test_path": None, "seed": 0,
+    "features": None, "categorical": (), "numeric": (), "task": None, "missing": "error", "test": 0.2,
+    "test_path": None, "seed": 0,
 }  # fmt: skip
 
 OWN_DATA = [

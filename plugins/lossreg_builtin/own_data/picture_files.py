@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
 
 from lossreg.errors import DataError
+from lossreg.inputs.folders import names_in, pictures_in
 from lossreg.inputs.pictures import SUFFIXES
 from lossreg.inputs.tables import listed
 from lossreg.suggestions import did_you_mean
@@ -15,7 +15,6 @@ from lossreg.values import counted, one_line
 
 TRAIN = "train"
 HELD = ("test", "val", "valid", "validation")  # of several, the first is for testing
-_LITTER = ("thumbs.db", "desktop.ini")
 
 
 @attrs.frozen
@@ -47,9 +46,11 @@ def find_pictures(root: Path) -> Found:
         DataError: If there are no classes or no pictures, or a class is in the test folder alone.
     """
     label = one_line(str(root))
-    folders = _folders(root, label)
+    if root.is_file():
+        raise DataError(f"{label} is a file; root is the folder that holds a folder for each class")
+    folders = _folders(root)
     notes: list[str] = []
-    if TRAIN not in folders or not set(folders) <= {TRAIN, *HELD} or not _folders(root / TRAIN, label):
+    if TRAIN not in folders or not set(folders) <= {TRAIN, *HELD} or not _folders(root / TRAIN):
         classes, train = _classes(root, label, notes)
         return Found(classes, train, None, notes)
     classes, train = _classes(root / TRAIN, f"{label}/{TRAIN}", notes)
@@ -58,7 +59,7 @@ def find_pictures(root: Path) -> Found:
         return Found(classes, train, None, notes)
     where = f"{label}/{held[0]}"
     test = []
-    for name in _folders(root / held[0], where):
+    for name in _folders(root / held[0]):
         if name not in classes:
             raise DataError(
                 f"{where}/{one_line(name)} is a class that is not in {label}/{TRAIN}.{did_you_mean(name, classes)} Its "
@@ -76,8 +77,8 @@ def find_pictures(root: Path) -> Found:
 
 def _classes(root: Path, label: str, notes: list[str]) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
     """The classes, and the pictures with the class index of each."""
-    classes = _folders(root, label)
-    beside = [name for name in _names(root, label) if name not in classes and name.lower().endswith(SUFFIXES)]
+    classes = _folders(root)
+    beside = [name for name in names_in(root) if name not in classes and name.lower().endswith(SUFFIXES)]
     if not classes:
         found = f" (it holds {counted(len(beside), 'picture')}, such as {one_line(beside[0])})" if beside else ""
         raise DataError(f"{label} has no folder for each class, such as {label}/cat and {label}/dog{found}")
@@ -100,27 +101,13 @@ def _classes(root: Path, label: str, notes: list[str]) -> tuple[tuple[str, ...],
     return tuple(classes), found_pictures
 
 
-def _names(folder: Path, label: str) -> list[str]:
-    """What is in a folder, sorted, without what is hidden."""
-    try:
-        names = sorted(path.name for path in folder.iterdir())
-    except FileNotFoundError:
-        raise DataError(f"{label} does not exist") from None
-    except NotADirectoryError:
-        raise DataError(f"{label} is a file; root is the folder that holds a folder for each class") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{label} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    return [name for name in names if not name.startswith((".", "__MACOSX"))]
-
-
-def _folders(folder: Path, label: str) -> list[str]:
-    return [name for name in _names(folder, label) if (folder / name).is_dir()]
+def _folders(folder: Path) -> list[str]:
+    return [name for name in names_in(folder) if (folder / name).is_dir()]
 
 
 def _pictures(folder: Path, notes: list[str]) -> list[Path]:
     """The pictures in a folder and in those below it, sorted by path."""
-    others: list[str] = []
-    found = list(_walk(folder, (), others))
+    found, others = pictures_in(folder)
     if others:
         label = one_line(str(folder))
         notes.append(
@@ -128,27 +115,3 @@ def _pictures(folder: Path, notes: list[str]) -> list[Path]:
             f"such as {one_line(others[0])}"
         )
     return found
-
-
-def _walk(folder: Path, above: Sequence[tuple[int, int]], others: list[str]) -> Iterator[Path]:
-    """Goes through a folder and its folders, links too.
-
-    Raises:
-        DataError: If a link leads to a folder above it, or to nothing.
-    """
-    label = one_line(str(folder))
-    status = folder.stat()
-    here = (status.st_dev, status.st_ino)
-    if here in above:
-        raise DataError(f"{label} is a link to a folder that it is in itself; remove the link")
-    for name in _names(folder, label):
-        path = folder / name
-        if path.is_dir():
-            yield from _walk(path, (*above, here), others)
-        elif not name.lower().endswith(SUFFIXES):
-            others += [] if name.lower() in _LITTER else [name]
-        elif path.is_file():
-            yield path
-        else:
-            what = "a link to nothing" if path.is_symlink() else "not a regular file"
-            raise DataError(f"{one_line(str(path))} is {what}")

@@ -1,72 +1,26 @@
-"""The rows of a table as samples: what is asked of it, what is complete, what is for testing, and how it is scaled."""
+"""The rows of a table as samples: which are complete, which are for testing, and how they are scaled."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Literal
+from collections.abc import Mapping
 
 import attrs
 import numpy as np
 
 from lossreg.data import Column, Scaling
 from lossreg.errors import DataError
-from lossreg.inputs.rows import UNKNOWN, all_numbers, codes_in, known_cells
-from lossreg.inputs.tables import Cells, Numbers, Table, TableFile, Texts, check_finite, listed, not_a_number
+from lossreg.inputs.rows import all_numbers, known_cells
+from lossreg.inputs.tables import Cells, Numbers, Table, TableFile, Texts, listed
 from lossreg.values import one_line, shown
-from lossreg_builtin.own_data.columns import (
-    Mask,
-    check_not_numbers,
-    column_of,
-    complete_rows,
-    feature_names,
-    kept,
-)
-from lossreg_builtin.own_data.splitting import check_share, check_unused, test_samples, untested
-from lossreg_builtin.own_data.targets import (
-    Array,
-    Target,
-    Task,
-    check_task,
-    names_of,
-    numbered,
-    target_of_numbers,
-    target_of_texts,
-)
-
-Missing = Literal["error", "drop", "mean"]
-
+from lossreg_builtin.own_data.columns import Mask, column_of, complete_rows, feature_names, kept
+from lossreg_builtin.own_data.splitting import test_samples, untested
+from lossreg_builtin.own_data.table_targets import held_cells, target_cells, target_of, values_of
+from lossreg_builtin.own_data.targets import Array, Target
+from lossreg_builtin.own_data.wanted import Wanted
 
 BLOCK = 1 << 14  # rows that are scaled at a time: what fits into a core's cache
 CANCELLED = 1e-10  # a variance that is smaller beside the squared mean has lost digits
-
-
-@attrs.frozen
-class Wanted:
-    """What is wanted of a table; see `load_csv`."""
-
-    target: str
-    features: Sequence[str] | None
-    categorical: Sequence[str]
-    task: Task | None
-    missing: Missing
-    test: float
-    test_path: Path | None
-    seed: int
-
-    def check(self) -> None:
-        """Checks what does not depend on the table.
-
-        Raises:
-            DataError: If a value is out of range, or has no effect.
-        """
-        check_task(self.task)
-        check_share(self.test, self.seed)
-        if self.test_path:
-            check_unused(self.test, self.seed, f"those of test_path, {one_line(str(self.test_path))}")
-        if self.missing not in ("error", "drop", "mean"):
-            raise DataError(f"missing={shown(self.missing)} is not one of error, drop and mean")
 
 
 @attrs.frozen(eq=False)
@@ -75,63 +29,67 @@ class Rows:
 
     Attributes:
         cells: Of each column.
-        target: Class indices, or numbers.
+        target: Class indices, numbers, or 0 and 1 for each class.
     """
 
     cells: list[Cells]
     target: Array
 
 
-def training_table(file: TableFile, wanted: Wanted) -> tuple[Table, list[str]]:
-    """The columns that are wanted, and the names of those that are inputs."""
-    names = feature_names(file, wanted.target, wanted.features, wanted.categorical)
-    return file.read([*names, wanted.target], wanted.categorical), names
+@attrs.frozen(eq=False)
+class Read:
+    """The columns of a table that are wanted.
+
+    Attributes:
+        table: The table, with these columns.
+        names: Those that are inputs.
+        codes: Those whose cells are digits with leading zeros, each with one of them; they are texts.
+    """
+
+    table: Table
+    names: list[str]
+    codes: Mapping[str, str]
 
 
-def training_rows(
-    table: Table, names: list[str], wanted: Wanted, notes: list[str]
-) -> tuple[Rows, list[Column], Target]:
+def training_table(file: TableFile, wanted: Wanted) -> Read:
+    """Reads the columns that are wanted."""
+    names = feature_names(file, wanted)
+    every = [*names, *wanted.targets]
+    table = file.read(every, wanted.categorical)
+    is_told = wanted.task == "regression" or wanted.is_multilabel
+    told = {*wanted.categorical, *wanted.numeric, *(wanted.targets if is_told else ())}  # what its cells are
+    codes = file.codes([name for name in every if name not in told and table.has_numbers(name)])
+    if codes:
+        table = file.read(every, [*wanted.categorical, *codes])
+    return Read(table, names, codes)
+
+
+def training_rows(read: Read, wanted: Wanted, notes: list[str]) -> tuple[Rows, list[Column], Target]:
     """The rows that are complete, the columns, and what is predicted."""
-    found = [
-        column_of(table, name, is_category=name in wanted.categorical, optional=wanted.missing == "mean")
-        for name in names
-    ]
-    all_cells = [*(each for _, each in found), _target_cells(table, wanted)]
-    *cells, last = _complete(table, names, all_cells, wanted, notes)
-    name, label = one_line(wanted.target), table.file.label
-    if isinstance(last, Texts):
-        target = target_of_texts(last, name, label)
-    else:
-        target = target_of_numbers(last.values, name, label, wanted.task, is_whole=last.is_whole)
+    found = [column_of(read.table, name, wanted, read.codes.get(name)) for name in read.names]
+    cells = [*(each for _, each in found), *target_cells(read.table, wanted)]
+    cells = _complete(read.table, read.names, cells, wanted, notes)
+    label = read.table.file.label
+    target = target_of(cells[len(found) :], wanted, label, read.codes)
     notes.insert(0, f"{label}: {target.reason}")
     columns = [column for column, _ in found]
+    for name, code in read.codes.items():
+        if name in read.names:
+            notes.append(
+                f"{one_line(name)} has leading zeros, such as {shown(code)}: its cells are categories "
+                f"(numeric=[{name!r}] makes numbers of them)"
+            )
     several = [f"{column.name} {column.width}" for column in columns if column.categories is not None]
     if several:
         notes.append(f"text becomes a number for each of its categories: {listed(several)}")
-    return Rows(cells, target.values), columns, target
+    return Rows(cells[: len(found)], target.values), columns, target
 
 
 def _complete(table: Table, names: list[str], cells: list[Cells], wanted: Wanted, notes: list[str]) -> list[Cells]:
     """The cells of the columns and of the target, of the rows that are used."""
-    named = dict(zip([*names, wanted.target], cells, strict=True))
-    rows = complete_rows(table, named, wanted.target, wanted.missing, notes)
+    named = dict(zip([*names, *wanted.targets], cells, strict=True))
+    rows = complete_rows(table, named, wanted.targets, wanted.missing, notes)
     return cells if rows is None else kept(cells, rows)
-
-
-def _target_cells(table: Table, wanted: Wanted) -> Cells:
-    """The cells of the target.
-
-    Raises:
-        DataError: If a text is among numbers, or a number is not finite.
-    """
-    cells = table.cells(wanted.target)
-    if isinstance(cells, Numbers):
-        check_finite(table, wanted.target, cells)
-    elif wanted.task == "regression":
-        raise not_a_number(table, wanted.target, cells, ", as the target of a regression is")
-    elif wanted.task is None:
-        check_not_numbers(table, wanted.target, cells, "task='classification' takes all of its values as classes")
-    return cells
 
 
 def drawn(rows: Rows, target: Target, wanted: Wanted, label: str, notes: list[str]) -> Mask:
@@ -159,47 +117,14 @@ def test_rows(file: TableFile, columns: list[Column], target: Target, wanted: Wa
         DataError: If a column is missing, or a text is not in the training.
     """
     names = [column.name for column in columns]
-    file.check_names([*names, wanted.target], "a column of the training table")
+    file.check_names([*names, *wanted.targets], "a column of the training table")
     texts = [column.name for column in columns if column.categories is not None]
-    table = file.read([*names, wanted.target], [*texts, wanted.target] if target.is_text else texts)
-    cells = [known_cells(table, attrs.evolve(column, optional=True)) for column in columns]
-    last = table.cells(wanted.target)
-    if target.task == "classification":
-        last = _known_classes(table, wanted.target, last, target)
-    elif isinstance(last, Texts):
-        raise not_a_number(table, wanted.target, last, ", as the target of a regression is")
-    else:
-        check_finite(table, wanted.target, last)
-    cells.append(last)
-    rows = complete_rows(
-        table, dict(zip([*names, wanted.target], cells, strict=True)), wanted.target, wanted.missing, notes
-    )
-    if rows is not None:
-        cells = kept(cells, rows)
-    last = cells.pop()
-    notes.append(f"{len(table) if rows is None else int(rows.sum()):,} rows for testing are those of {file.label}")
-    return Rows(cells, last.values if isinstance(last, Numbers) else last.codes)
-
-
-def _known_classes(table: Table, name: str, cells: Cells, target: Target) -> Texts:
-    """The classes of rows for testing, as class indices.
-
-    Raises:
-        DataError: If one is not in the training.
-    """
-    if isinstance(cells, Numbers):
-        check_finite(table, name, cells)
-        different, codes = numbered(np.nan_to_num(cells.values))
-        cells = Texts(np.where(cells.missing, -1, codes), names_of(different))
-    assert target.class_names is not None  # noqa: S101  # of a classification
-    found = codes_in(cells, target.class_names)
-    if len(found) and found.min() == UNKNOWN:
-        row = int(np.argmax(found == UNKNOWN))
-        raise DataError(
-            f"{table.where(name, row)}: the class {shown(cells.words[cells.codes[row]])} is not in the training rows, "
-            f"whose classes are {listed(target.class_names)}"
-        )
-    return Texts(found, list(target.class_names))
+    table = file.read([*names, *wanted.targets], [*texts, *(wanted.targets if target.is_text else ())])
+    cells: list[Cells] = [known_cells(table, attrs.evolve(column, optional=True)) for column in columns]
+    cells += held_cells(table, wanted, target)
+    cells = _complete(table, names, cells, wanted, notes)
+    notes.append(f"{len(cells[0]):,} rows for testing are those of {file.label}")
+    return Rows(cells[: len(columns)], values_of(cells[len(columns) :]))
 
 
 def scaling_of(rows: Rows, columns: list[Column], is_test: Mask | None, label: str, notes: list[str]) -> Scaling:

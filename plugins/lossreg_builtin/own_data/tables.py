@@ -15,7 +15,6 @@ from lossreg_builtin.own_data.hashing import hashing
 from lossreg_builtin.own_data.splitting import facts_of
 from lossreg_builtin.own_data.table_rows import (
     Rows,
-    Wanted,
     drawn,
     scaled_inputs,
     scaling_of,
@@ -23,15 +22,17 @@ from lossreg_builtin.own_data.table_rows import (
     training_rows,
     training_table,
 )
-from lossreg_builtin.own_data.targets import Target, constant, standardised
+from lossreg_builtin.own_data.targets import Target, constant, constant_labels, standardised
+from lossreg_builtin.own_data.wanted import Wanted
 
 
 def load_csv(
     path: Path,
-    target: str,
+    target: str | Sequence[str],
     features: Sequence[str] | None = None,
     categorical: Sequence[str] = (),
-    task: Literal["classification", "regression"] | None = None,
+    numeric: Sequence[str] = (),
+    task: Literal["classification", "regression", "multilabel"] | None = None,
     missing: Literal["error", "drop", "mean"] = "error",
     test: float = 0.2,
     test_path: Path | None = None,
@@ -44,11 +45,13 @@ def load_csv(
 
     Args:
         path: The file, in UTF-8; cells are separated by commas, semicolons, tabs or bars, as the line of names shows.
-        target: The column that is predicted.
+        target: The column that is predicted; or several, each a class that a row has (1) or has not (0).
         features: The columns that it is predicted from; None is all others.
         categorical: Those of them whose numbers are categories, as codes are.
-        task: `"classification"` or `"regression"`; None is told from the target: text, or at most 20 different whole
-            numbers, are classes.
+        numeric: Those of them whose digits are numbers although some have leading zeros, as the codes have that are
+            categories without that.
+        task: `"classification"`, `"regression"` or, of several targets, `"multilabel"`; None is told from the target:
+            text, or at most 20 different whole numbers, are classes.
         missing: Rows with missing cells are an `"error"`, or are left out (`"drop"`), or the mean of the column stands
             for a missing number and no category for a missing text (`"mean"`). A row without a target is left out by
             both.
@@ -60,16 +63,17 @@ def load_csv(
         DataError: If a file or a cell is of no use, or a parameter has no effect; it is named with its line and column.
         MissingLibraryError: If pyarrow is not installed.
     """
-    wanted = Wanted(target, features, categorical, task, missing, test, test_path, seed)
+    wanted = Wanted(target, features, categorical, numeric, task, missing, test, test_path, seed)
     return _load(Path(path), wanted, parquet=False)
 
 
 def load_parquet(
     path: Path,
-    target: str,
+    target: str | Sequence[str],
     features: Sequence[str] | None = None,
     categorical: Sequence[str] = (),
-    task: Literal["classification", "regression"] | None = None,
+    numeric: Sequence[str] = (),
+    task: Literal["classification", "regression", "multilabel"] | None = None,
     missing: Literal["error", "drop", "mean"] = "error",
     test: float = 0.2,
     test_path: Path | None = None,
@@ -79,10 +83,11 @@ def load_parquet(
 
     Args:
         path: The file.
-        target: The column that is predicted.
+        target: The column that is predicted; or several, each a class that a row has (1) or has not (0).
         features: The columns that it is predicted from; None is all others.
         categorical: Those of them whose numbers are categories, as codes are.
-        task: `"classification"` or `"regression"`; None is told from the target.
+        numeric: Those of them that are numbers, so that text in them is an error.
+        task: `"classification"`, `"regression"` or, of several targets, `"multilabel"`; None is told from the target.
         missing: `"error"`, `"drop"` or `"mean"`.
         test: The share of the rows that is for testing, of each class.
         test_path: A file of rows for testing, of which no share is taken then: `test` and `seed` are left out.
@@ -92,17 +97,17 @@ def load_parquet(
         DataError: If a file or a cell is of no use, or a parameter has no effect; it is named with its row and column.
         MissingLibraryError: If pyarrow is not installed.
     """
-    wanted = Wanted(target, features, categorical, task, missing, test, test_path, seed)
+    wanted = Wanted(target, features, categorical, numeric, task, missing, test, test_path, seed)
     return _load(Path(path), wanted, parquet=True)
 
 
 def _load(path: Path, wanted: Wanted, *, parquet: bool) -> Data:
     wanted.check()
     notes: list[str] = []
-    file = open_table(path, one_line(str(path)), [wanted.target], parquet=parquet)
-    table, names = training_table(file, wanted)
+    file = open_table(path, one_line(str(path)), wanted.targets, parquet=parquet)
+    read = training_table(file, wanted)
     with hashing(path) as sha256:  # while the cells are scaled here; pyarrow reads on all cores
-        rows, columns, target = training_rows(table, names, wanted, notes)
+        rows, columns, target = training_rows(read, wanted, notes)
         is_test = None if wanted.test_path else drawn(rows, target, wanted, file.label, notes)
         scaling = scaling_of(rows, columns, is_test, file.label, notes)
         inputs, test_inputs = scaled_inputs(rows.cells, columns, scaling, is_test)
@@ -118,8 +123,10 @@ def _load(path: Path, wanted: Wanted, *, parquet: bool) -> Data:
         targets, test_targets = rows.target[~is_test], rows.target[is_test]
     target_scaling = None
     if target.task == "regression":
-        notes += constant(targets, wanted.target)
+        notes += constant(targets, wanted.targets[0])
         targets, test_targets, target_scaling = standardised(targets, test_targets)
+    elif target.task == "multilabel":
+        notes += constant_labels(targets, wanted.targets)
     return Data(
         train=(torch.from_numpy(inputs), torch.from_numpy(targets)),
         test=(torch.from_numpy(test_inputs), torch.from_numpy(test_targets)),
@@ -140,7 +147,7 @@ def _held(
 ) -> tuple[Rows, dict[str, str]]:
     """The rows of the file for testing, and what the run record says of it."""
     path = Path(wanted.test_path or "")
-    file = open_table(path, one_line(str(path)), [wanted.target], parquet=parquet)
+    file = open_table(path, one_line(str(path)), wanted.targets, parquet=parquet)
     with hashing(path) as sha256:
         rows = test_rows(file, columns, target, wanted, notes)
         return rows, {"path": str(path), "sha256": sha256()}

@@ -13,7 +13,7 @@ from lossreg.errors import DataError
 from lossreg.inputs.tables import Texts
 from lossreg.values import one_line, shown
 
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "multilabel"]
 FEW = 20  # different whole numbers that are taken for classes
 MOST = 1000  # classes
 EXACT = 2**53  # the greatest whole number up to which float64 has all
@@ -26,8 +26,9 @@ class Target:
     """What is predicted.
 
     Attributes:
-        task: `classification` or `regression`.
-        values: Class indices (int64), or numbers (float64), `(N,)` or `(N, numbers)`.
+        task: `classification`, `regression` or `multilabel`.
+        values: Class indices (int64), or numbers (float64), `(N,)` or `(N, numbers)`; of a multilabel classification 0
+            and 1, `(N, classes)`.
         class_names: Of a classification.
         reason: Why it is this task, as a sentence.
         is_text: Whether the classes are texts.
@@ -45,14 +46,19 @@ class Target:
         return self.values if self.task == "classification" else None
 
 
-def check_task(task: str | None) -> None:
+def check_task(task: str | None, *others: str) -> None:
     """Checks what was asked for.
 
+    Args:
+        task: The word.
+        others: Words that it may be beside `classification` and `regression`.
+
     Raises:
-        DataError: If it is neither of the two.
+        DataError: If it is none of them.
     """
-    if task not in (None, "classification", "regression"):
-        raise DataError(f"task={shown(task)} is not one of classification and regression")
+    words = ("classification", "regression", *others)
+    if task not in (None, *words):
+        raise DataError(f"task={shown(task)} is not one of {', '.join(words[:-1])} and {words[-1]}")
 
 
 def target_of_texts(cells: Texts, name: str, label: str) -> Target:
@@ -151,6 +157,20 @@ def standardised(train: Array, test: Array) -> tuple[Array, Array, Scaling]:
     mean, std = train.mean(axis=0), train.std(axis=0)
     std = np.where(std > 0, std, 1.0)
     return ((train - mean) / std).astype(np.float32), ((test - mean) / std).astype(np.float32), Scaling(mean, std)
+
+
+def constant_labels(train: Array, names: Sequence[str]) -> list[str]:
+    """A sentence for each class that all training rows have, or none has.
+
+    Args:
+        train: 0 and 1, `(N, classes)`.
+        names: Of the classes.
+    """
+    same = (train == train[0]).all(axis=0)
+    return [
+        f"{one_line(names[place])} is {train[0, place]:g} in all training rows: there is nothing to learn"
+        for place in np.flatnonzero(same).tolist()
+    ]
 
 
 def constant(train: Array, name: str) -> list[str]:

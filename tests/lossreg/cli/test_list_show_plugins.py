@@ -176,7 +176,7 @@ def test_what_is_listed_can_be_shown(lossreg_command: Command, kind: str, name: 
         ("show loss dice", r"full id +builtin\.dice"),
         ("show loss dice", r"from +plugin builtin, lossreg \d"),
         ("show loss dice", r"factory +lossreg_builtin\.dice:DiceLoss"),
-        ("show loss dice", r"contract +target=index, input=logits, averages=None"),
+        ("show loss dice", r"contract +target=index: class indices.*\n +input=logits: the model's output"),
         ("show loss dice", r"\n  smooth +float +(= )1e-05"),
         ("show loss dice", r"\n  reduction +.*'mean'"),
         ("show optimizer sgd", r"\n  lr +float \| Tensor +(= )0\.01"),

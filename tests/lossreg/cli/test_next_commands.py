@@ -24,8 +24,8 @@ def test_the_commands_name_the_run_from_here(lossreg_command: Command, tmp_path:
     """A directory below the working directory is named from there, and quoted for a shell."""
     outcome = lossreg_command("run", *SMALL, "--out", "my runs/a")
     words = [shlex.split(line)[:4] for line in next_lines(outcome.err)]
-    assert words[0][:3] == ["lossreg", "plot", "my runs/a"]
-    assert words[1][:3] == ["lossreg", "report", "my runs/a"]
+    assert words[0][:3] == ["lossreg", "report", "my runs/a"]
+    assert words[1] == ["lossreg", "predict", "my runs/a", "FILE"]
     assert words[2] == ["lossreg", "run", "-c", "my runs/a/run.json"]
     assert "test_accuracy" in outcome.out
     assert "next" not in outcome.out

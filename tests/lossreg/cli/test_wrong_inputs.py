@@ -442,7 +442,7 @@ def test_a_run_with_an_object_in_it_cannot_be_repeated(lossreg_command: Command)
     ("out", "why"),
     [
         ("full", "is not empty"),
-        ("file", "File exists"),
+        ("file", "is not a directory; name another"),
         ("file/below", "Not a directory"),
         ("/dev/null/run", "Not a directory"),
         ("/proc/run", "No such file or directory"),

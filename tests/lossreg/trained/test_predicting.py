@@ -245,7 +245,7 @@ def wrong_inputs(folder: Path) -> dict[str, str]:
         "bytes.csv": "it is not CSV",
         "no.safetensors": "cannot be read as weights",
         "a.txt": "its name does not end in one of",
-        "folder.png": "it is not a regular file",
+        "folder.png": "it holds no pictures: their names end in .png",
         "nowhere.png": "it does not exist",
     }
 

@@ -174,7 +174,7 @@ def test_one_process_speaks_and_writes(torchrun: list[str], tmp_path: Path) -> N
     assert result.stdout.count("test_accuracy") == 1
     assert len(re.findall(r"^epoch 1 ", result.stderr, re.MULTILINE)) == 1
     assert "processes: 2" in result.stderr
-    assert result.stderr.count("next: lossreg plot ") == 1
+    assert result.stderr.count("next: lossreg report ") == 1
     (folder,) = (tmp_path / "runs").iterdir()
     names = ["checkpoints", "curves.png", "metrics.jsonl", "model.safetensors", "run.json"]
     assert sorted(path.name for path in folder.iterdir()) == names

@@ -95,7 +95,7 @@ def test_a_tilde_is_the_home_directory(
     [
         ("x" * 300, "File name too long"),
         ("/proc/1/x", "cannot be used"),
-        ("/dev/null", "File exists"),
+        ("/dev/null", "is not a directory; name another"),
         ("/dev/null/x", "Not a directory"),
         ("~no_such_user_here/x", "Could not determine home directory"),
     ],
