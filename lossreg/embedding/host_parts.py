@@ -14,21 +14,23 @@ from torch import Tensor, nn
 
 import lossreg
 from lossreg.embedding.freezing import keep_evaluated, plan_frozen
+from lossreg.embedding.host_joint import HostJoint
 from lossreg.embedding.host_loss import HostLoss, task_of
+from lossreg.embedding.host_objective import HostObjective, check_is_whole, reshard
 from lossreg.embedding.host_scheduler import HostScheduler
 from lossreg.embedding.loop_facts import LoopFacts
+from lossreg.embedding.needs import needs_of
 from lossreg.embedding.scheduling import Scheduling, optimizers_of
-from lossreg.errors import ConfigError, LossregError
+from lossreg.errors import ConfigError
 from lossreg.run_spec import Interval
 from lossreg.training.adapting import adapted, build_criterion
-from lossreg.training.hardware.precision import Precision
 from lossreg.training.loss.adapter import LossAdapter
-from lossreg.training.loss.objective import Objective
-from lossreg.training.optim.needs import Needs, declared_needs, union
-from lossreg.training.optim.optimizer import OptimizerPlan, build_optimizer, makes
-from lossreg.training.optim.param_groups import OptimizerGroup
-from lossreg.training.optim.probe import find_needs, make_once, plan_alone
+from lossreg.training.optim.joint import JointOptimizer
+from lossreg.training.optim.needs import Needs, union
+from lossreg.training.optim.optimizer import OptimizerPlan, build_optimizer
+from lossreg.training.optim.probe import find_needs, make_once
 from lossreg.training.optim.routing import plan_optimizer, rest_warning
+from lossreg.training.optim.sharded import check_sharded
 from lossreg.training.optim.support import needs_warnings
 from lossreg.training.optim.trial_step import try_step
 from lossreg.training.selection import Choice, Request, Selection, select, select_loss
@@ -40,8 +42,6 @@ if TYPE_CHECKING:
     from lossreg.data import Task
 
 logger = logging.getLogger("lossreg")
-
-FLOAT32 = Precision("32", "the loop of the host decides", "cpu")
 
 
 def no_loss(output: Tensor, target: Tensor) -> Tensor:
@@ -150,7 +150,8 @@ class HostParts:
         steps them all.
 
         Args:
-            model: The model; patterns are those of its own names, also below DistributedDataParallel and torch.compile.
+            model: The model; patterns are those of its own names, also below DistributedDataParallel, torch.compile and
+                checkpoint_wrapper. One of `fully_shard` is given as that has left it, in every process.
             fused: Whether an optimizer that can is fused, as in a run of lossreg: faster, but not for a loop with a
                 gradient scaler. A step with throw-away weights shows whether it can.
 
@@ -158,6 +159,7 @@ class HostParts:
             LossregError: If it cannot be built for this model.
         """
         objective, label = self._objective(model)
+        reshard(objective.model)
         plan_frozen(self._request.spec, objective, label)
         keep_evaluated(objective)
         plan = self._plan(objective, label)
@@ -165,24 +167,26 @@ class HostParts:
         plan = find_needs(make_once(plan), device)
         if fused:
             plan = try_step(plan, device, unfused=False)
-        optimizer, warning = build_optimizer(plan)
+        check_sharded(plan, device)
+        built, warning = build_optimizer(plan)
+        optimizer = HostJoint(built.members) if isinstance(built, JointOptimizer) else built
         for sentence in filter(None, (warning, *needs_warnings(plan), rest_warning(self._selection.optimizer, plan))):
             logger.warning("%s", sentence)
         self._shared.plans[optimizer] = plan
         return optimizer
 
-    def _objective(self, model: nn.Module) -> tuple[Objective, str]:
+    def _objective(self, model: nn.Module) -> tuple[HostObjective, str]:
         """Model and loss as one module, and the model in an error message."""
         if not isinstance(model, nn.Module):
             raise ConfigError(
                 f"an optimizer is built for a model, a torch.nn.Module, whose parameters have names, not for "
                 f"{shown(model)}"
             )
-        own = _unwrapped(model)
         loss = LossAdapter(no_loss) if self._loss is None else self.loss.adapter
-        return Objective(own, loss, FLOAT32), type(own).__name__
+        objective = HostObjective(model, loss)
+        return objective, type(objective.model).__name__
 
-    def _plan(self, objective: Objective, label: str) -> OptimizerPlan:
+    def _plan(self, objective: HostObjective, label: str) -> OptimizerPlan:
         """What the optimizers are built from."""
         for choice in optimizers_of(self._selection):
             self.loop.check_known(choice.resolved, self.interval)
@@ -232,7 +236,7 @@ class HostParts:
     def needs(self) -> Needs:
         """What the optimizer's step needs of the loop: a closure, modes, gradients of gradients."""
         runtime = self.loop.runtime(self.interval)
-        return union([_needs_of(choice, runtime) for choice in optimizers_of(self._selection)])
+        return union([needs_of(choice, runtime) for choice in optimizers_of(self._selection)])
 
     def check(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> None:
         """Sends one batch through copies of model and loss and back, and takes a step with throw-away weights.
@@ -251,6 +255,7 @@ class HostParts:
         if self._loss is None:
             raise ConfigError("no loss is named, so nothing can be checked; write lossreg.parts(loss=...)")
         objective, label = self._objective(model)
+        check_is_whole(objective.model, label)
         freezing = plan_frozen(self._request.spec, objective, label)
         try:
             plan = self._plan(objective, label)
@@ -310,31 +315,17 @@ class HostParts:
         }
 
 
-def _needs_of(choice: Choice, runtime: Mapping[str, Any]) -> Needs:
-    """What an optimizer declares, and what a trial finds of the rest; one that is built declares nothing."""
-    if choice.resolved is not None:
-        plan = plan_alone(choice.resolved, runtime)
-    elif makes(choice.given, torch.optim.Optimizer):
-        group = OptimizerGroup({}, [*nn.Linear(3, 2, bias=False).parameters()], ("weight",))
-        plan = OptimizerPlan(choice, [group], False, {})
-    else:
-        return declared_needs(None)
-    try:
-        return find_needs(plan, torch.device("cpu")).needs
-    except LossregError:
-        return plan.needs  # it cannot step on the weights of the trial; the model's show more
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    """The model itself, below DistributedDataParallel and torch.compile, whose names have prefixes."""
-    while True:
-        if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
-            model = model.module
-        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
-            model = inner
-        else:
-            return model
-
-
 def _device_of(plan: OptimizerPlan) -> torch.device:
+    """Where the parameters are.
+
+    Raises:
+        ConfigError: If they are nowhere yet.
+    """
+    names = (name for member in plan.members for group in member.groups for name in group.names)
+    empty = [name for name, one in zip(names, plan.parameters, strict=True) if one.is_meta]
+    if empty:
+        raise ConfigError(
+            f"{empty[0]} has no values yet (it is on the device meta), and gets others in place of it: call "
+            "parts.optimizer after to_empty() and the initialisation of the weights"
+        )
     return next((parameter.device for parameter in plan.parameters), torch.device("cpu"))

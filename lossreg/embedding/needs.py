@@ -1,13 +1,22 @@
-"""Whether a host does what an optimizer needs; refused by name where it does not."""
+"""What an optimizer needs of the loop of a host; refused by name where the host does not do it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from lossreg.errors import ConfigError
+import torch
+from torch import nn
+
+from lossreg.errors import ConfigError, LossregError
+from lossreg.training.optim.needs import Needs, declared_needs
+from lossreg.training.optim.optimizer import OptimizerPlan, makes
+from lossreg.training.optim.param_groups import OptimizerGroup
+from lossreg.training.optim.probe import find_needs, plan_alone
 
 if TYPE_CHECKING:
     from lossreg.embedding.host_parts import HostParts
+    from lossreg.training.selection import Choice
 
 
 def check_needs(parts: HostParts, host: str, *, closures: bool, modes: bool = False) -> None:
@@ -38,3 +47,18 @@ def check_needs(parts: HostParts, host: str, *, closures: bool, modes: bool = Fa
         "loop of your own",
         setting="optimizer",
     )
+
+
+def needs_of(choice: Choice, runtime: Mapping[str, Any]) -> Needs:
+    """What an optimizer declares, and what a trial finds of the rest; one that is built declares nothing."""
+    if choice.resolved is not None:
+        plan = plan_alone(choice.resolved, runtime)
+    elif makes(choice.given, torch.optim.Optimizer):
+        group = OptimizerGroup({}, [*nn.Linear(3, 2, bias=False).parameters()], ("weight",))
+        plan = OptimizerPlan(choice, [group], False, {})
+    else:
+        return declared_needs(None)
+    try:
+        return find_needs(plan, torch.device("cpu")).needs
+    except LossregError:
+        return plan.needs  # it cannot step on the weights of the trial; the model's show more

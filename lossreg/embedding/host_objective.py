@@ -1,0 +1,115 @@
+"""Model and loss of a host: parameters go by the names that the model itself has, whatever is wrapped around it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from lossreg.errors import ConfigError
+from lossreg.training.hardware.precision import Precision
+from lossreg.training.loss.objective import Objective
+from lossreg.training.optim.sharded import is_sharded
+
+if TYPE_CHECKING:
+    from lossreg.training.loss.adapter import LossAdapter
+
+FLOAT32 = Precision("32", "the loop of the host decides", "cpu")
+
+#: Where wrappers hold a module: torch.compile, activation checkpointing and offloading, FullyShardedDataParallel.
+_HELD = ("_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module")
+
+
+class HostObjective(Objective):
+    """Model and loss of a host as one module.
+
+    Args:
+        model: The model; what is wrapped around it or around modules in it is no part of a name.
+        adapter: The loss, and what is done before it.
+    """
+
+    def __init__(self, model: nn.Module, adapter: LossAdapter) -> None:
+        super().__init__(unwrapped(model), adapter, FLOAT32)
+
+    def of_model(self, *, remove_duplicate: bool = True) -> dict[str, nn.Parameter]:
+        """The parameters of the model, by the names that they have without wrappers."""
+        inside = {
+            f"{path}.{held}".lstrip(".")
+            for path, module in self.model.named_modules(remove_duplicate=remove_duplicate)
+            if (held := held_by(module)) is not None
+        }
+        return {
+            _own_name(name, inside): parameter
+            for name, parameter in self.model.named_parameters(remove_duplicate=remove_duplicate)
+        }
+
+    def itself(self, module: nn.Module) -> nn.Module:
+        """A module of the model without what is wrapped around it."""
+        return unwrapped(module)
+
+
+def held_by(module: nn.Module) -> str | None:
+    """The name of the attribute in which a wrapper holds a module; None of a module that wraps none."""
+    if isinstance(module, nn.parallel.DistributedDataParallel | nn.DataParallel):
+        return "module"
+    return next((name for name in _HELD if isinstance(module._modules.get(name), nn.Module)), None)
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """The module itself, below what is wrapped around it."""
+    while (held := held_by(module)) is not None:
+        inner = module._modules[held]
+        assert inner is not None  # noqa: S101  # it was seen
+        module = inner
+    return module
+
+
+def _own_name(name: str, inside: set[str]) -> str:
+    """A name without the attributes in which wrappers hold modules.
+
+    Args:
+        name: Of a parameter.
+        inside: The paths of the modules that wrappers hold.
+    """
+    if not inside:
+        return name
+    words = name.split(".")
+    paths = (".".join(words[: place + 1]) for place in range(len(words)))
+    return ".".join(word for word, path in zip(words, paths, strict=True) if path not in inside)
+
+
+def reshard(model: nn.Module) -> None:
+    """Has modules of `fully_shard` hold shards, which an optimizer is built for.
+
+    A forward pass without a backward pass leaves whole parameters in some, which are gone with the next pass.
+    """
+    for module in _sharded_modules(model):
+        module.reshard()
+
+
+def _sharded_modules(model: nn.Module) -> Iterator[Any]:
+    fsdp = sys.modules.get("torch.distributed.fsdp")
+    return (module for module in model.modules() if fsdp is not None and isinstance(module, fsdp.FSDPModule))
+
+
+def check_is_whole(model: nn.Module, label: str) -> None:
+    """Checks that a model can be copied, and the copy used by one process alone.
+
+    Args:
+        model: The model.
+        label: The model in an error message.
+
+    Raises:
+        ConfigError: If its parameters are cut over processes.
+    """
+    flat = next((path for path, one in model.named_modules() if held_by(one) == "_fsdp_wrapped_module"), None)
+    cut = next((name for name, one in model.named_parameters() if is_sharded(one)), None)
+    if flat is None and cut is None:
+        return
+    what = f"of {cut} each process has a shard" if cut is not None else "FullyShardedDataParallel has cut them"
+    raise ConfigError(
+        f"parts.check sends the batch through a copy of the model, and there can be none of {label}, whose parameters "
+        f"are spread over several processes ({what}): call parts.check before fully_shard"
+    )
