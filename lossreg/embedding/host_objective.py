@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 FLOAT32 = Precision("32", "the loop of the host decides", "cpu")
 
 #: Where wrappers hold a module: torch.compile, activation checkpointing and offloading, FullyShardedDataParallel.
-_HELD = ("_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module")
+_FLAT = "_fsdp_wrapped_module"
+_HELD = ("_orig_mod", "_checkpoint_wrapped_module", _FLAT)
 
 
 class HostObjective(Objective):
@@ -98,18 +99,40 @@ def check_is_whole(model: nn.Module, label: str) -> None:
     """Checks that a model can be copied, and the copy used by one process alone.
 
     Args:
-        model: The model.
+        model: The model, with what is wrapped around it.
         label: The model in an error message.
 
     Raises:
         ConfigError: If its parameters are cut over processes.
     """
-    flat = next((path for path, one in model.named_modules() if held_by(one) == "_fsdp_wrapped_module"), None)
     cut = next((name for name, one in model.named_parameters() if is_sharded(one)), None)
-    if flat is None and cut is None:
+    if cut is None and not _is_flat(model):
         return
     what = f"of {cut} each process has a shard" if cut is not None else "FullyShardedDataParallel has cut them"
     raise ConfigError(
         f"parts.check sends the batch through a copy of the model, and there can be none of {label}, whose parameters "
         f"are spread over several processes ({what}): call parts.check before fully_shard"
     )
+
+
+def _is_flat(model: nn.Module) -> bool:
+    """Whether FullyShardedDataParallel has made rows of numbers of parameters, of which each process has a part."""
+    return any(held_by(module) == _FLAT for module in model.modules())
+
+
+def check_shapes(model: nn.Module, going_by_shape: Iterable[str]) -> None:
+    """Checks that the shapes of parameters are those of the model where something goes by them.
+
+    Args:
+        model: The model, with what is wrapped around it.
+        going_by_shape: What does, as an error message names it.
+
+    Raises:
+        ConfigError: If they are not.
+    """
+    first = next(iter(going_by_shape), None)
+    if first is not None and _is_flat(model):
+        raise ConfigError(
+            f"{first} goes by the shapes of parameters, of which FullyShardedDataParallel has made rows of numbers: "
+            "use torch.distributed.fsdp.fully_shard, which leaves them as they are"
+        )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -16,7 +17,7 @@ import lossreg
 from lossreg.embedding.freezing import keep_evaluated, plan_frozen
 from lossreg.embedding.host_joint import HostJoint
 from lossreg.embedding.host_loss import HostLoss, task_of
-from lossreg.embedding.host_objective import HostObjective, check_is_whole, reshard
+from lossreg.embedding.host_objective import HostObjective, check_is_whole, check_shapes, reshard
 from lossreg.embedding.host_scheduler import HostScheduler
 from lossreg.embedding.loop_facts import LoopFacts
 from lossreg.embedding.needs import needs_of
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from lossreg.data import Task
 
 logger = logging.getLogger("lossreg")
+
+_BY_SHAPE = re.compile(r"\bndim\s*[<>=!]|\bshape\s*=")  # in a pattern
 
 
 def no_loss(output: Tensor, target: Tensor) -> Tensor:
@@ -159,6 +162,7 @@ class HostParts:
             LossregError: If it cannot be built for this model.
         """
         objective, label = self._objective(model)
+        check_shapes(model, self._going_by_shape())
         reshard(objective.model)
         plan_frozen(self._request.spec, objective, label)
         keep_evaluated(objective)
@@ -185,6 +189,15 @@ class HostParts:
         loss = LossAdapter(no_loss) if self._loss is None else self.loss.adapter
         objective = HostObjective(model, loss)
         return objective, type(objective.model).__name__
+
+    def _going_by_shape(self) -> Iterator[str]:
+        """What goes by the shapes of parameters."""
+        spec, optimizer = self._request.spec, self._selection.optimizer
+        if optimizer.rest is not None:
+            yield f"the optimizer {optimizer.label}"
+        yield from (f"param_groups: {one.pattern!r}" for one in spec.param_groups if one.is_preset)
+        patterns = [*(one.pattern for one in spec.param_groups if not one.is_preset), *filter(None, [spec.freeze])]
+        yield from (f"the pattern {text!r}" for text in patterns if _BY_SHAPE.search(text))
 
     def _plan(self, objective: HostObjective, label: str) -> OptimizerPlan:
         """What the optimizers are built from."""
@@ -255,7 +268,7 @@ class HostParts:
         if self._loss is None:
             raise ConfigError("no loss is named, so nothing can be checked; write lossreg.parts(loss=...)")
         objective, label = self._objective(model)
-        check_is_whole(objective.model, label)
+        check_is_whole(model, label)
         freezing = plan_frozen(self._request.spec, objective, label)
         try:
             plan = self._plan(objective, label)

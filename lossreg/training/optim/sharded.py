@@ -25,8 +25,6 @@ from lossreg.training.optim.stand_ins import StandIns
 from lossreg.training.seeds import forked_generators, seed_construction
 
 if TYPE_CHECKING:
-    from torch.optim import Optimizer
-
     from lossreg.training.optim.optimizer import OptimizerPlan
 
 STEPS = 2  # the second finds the state of the first
@@ -62,24 +60,22 @@ def check_sharded(plan: OptimizerPlan, device: torch.device) -> None:
 def _check(plan: OptimizerPlan, device: torch.device) -> None:
     label = plan.choice.label
     way_out = "; name one that goes element by element, such as adamw or sgd, or give these parameters to one"
-    try:
-        shards = _stepped(plan, Shards(device))
-        if shards is None:
-            return
-        whole = _stepped(plan, Shards(device, whole=True))
-        agree = whole is None or _agree(shards, whole)
-        if whole is not None and not agree:
-            again = _stepped(plan, Shards(device, whole=True), seed=1)
-            agree = again is None or not _agree(again, whole)  # it draws random numbers
-    except BaseException as error:
-        if is_from_outside(error):
-            raise
+    shards = _stepped(plan, Shards(device))
+    if shards is None:
+        return
+    whole = _stepped(plan, Shards(device, whole=True))
+    if whole is None or isinstance(whole, BaseException):
+        return  # whatever it is that it does not take, it is not that they are shards
+    if isinstance(shards, BaseException):
         raise BuildError(
             f"optimizer {label} cannot step on parameters of which each process has a shard (DTensor): "
-            f"{describe_error(error).rstrip('.')}{way_out}",
+            f"{describe_error(shards).rstrip('.')}{way_out}",
             component=label,
-        ) from error
-    if not agree:
+        ) from shards
+    if _agree(shards, whole):
+        return
+    again = _stepped(plan, Shards(device, whole=True), seed=1)
+    if isinstance(again, list) and _agree(again, whole):  # else it draws random numbers
         raise BuildError(
             f"optimizer {label} takes the shard that a process has of a parameter (DTensor) for the whole of it: its "
             f"steps are not those of one process{way_out}",
@@ -87,26 +83,39 @@ def _check(plan: OptimizerPlan, device: torch.device) -> None:
         )
 
 
-def _stepped(plan: OptimizerPlan, stand_ins: Shards, seed: int = 0) -> list[tuple[Tensor, Tensor]] | None:
-    """This process's part of each stand-in before and after some steps; None for an object that cannot be copied."""
+#: This process's part of each stand-in before and after some steps.
+Steps = list[tuple[Tensor, Tensor]]
+
+
+def _stepped(plan: OptimizerPlan, stand_ins: Shards, seed: int = 0) -> Steps | BaseException | None:
+    """Takes the steps.
+
+    Returns:
+        What they changed, or what went wrong; None for an object that cannot be copied.
+    """
     with forked_generators(), torch.enable_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the optimizer of the loop gives them
         seed_construction(seed)
-        optimizer: Optimizer = plan.build(stand_ins)
-        if plan.choice.component is None:
-            try:
-                optimizer = stand_ins.twin(optimizer, plan.parameters)
-            except Exception:  # what holds something that cannot be copied is not tried
-                return None
-        set_training_mode(optimizer)
-        before = stand_ins.values()
-        stand_ins.tells_loss = plan.needs.closure
-        for _ in range(STEPS):
-            take_step(optimizer, plan.needs, stand_ins.backward)
-        return list(zip(before, stand_ins.values(), strict=True))
+        try:
+            optimizer = plan.build(stand_ins)
+            if plan.choice.component is None:
+                try:
+                    optimizer = stand_ins.twin(optimizer, plan.parameters)
+                except Exception:  # what holds something that cannot be copied is not tried
+                    return None
+            set_training_mode(optimizer)
+            before = stand_ins.values()
+            stand_ins.tells_loss = plan.needs.closure
+            for _ in range(STEPS):
+                take_step(optimizer, plan.needs, stand_ins.backward)
+            return list(zip(before, stand_ins.values(), strict=True))
+        except BaseException as error:
+            if is_from_outside(error):
+                raise
+            return error
 
 
-def _agree(some: list[tuple[Tensor, Tensor]], others: list[tuple[Tensor, Tensor]]) -> bool:
+def _agree(some: Steps, others: Steps) -> bool:
     """Whether steps led to the same values, but for rounding."""
     for (before, mine), (_, theirs) in zip(some, others, strict=True):
         if not before.numel():

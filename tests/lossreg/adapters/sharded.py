@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 from torch.optim import Optimizer
 
 if __name__ == "__main__":
@@ -210,7 +210,14 @@ def refusals() -> dict[str, str]:
     registries = load_registries(allow=[])
     for made in (Flat, ByShard, Noisy):
         registries.optimizers.register(made.__name__.lower(), closure=False, modes=False)(made)
-    givens: dict[str, Any] = {"flat": "flat", "byshard": "byshard", "noisy": "noisy", "class": Flat, "lbfgs": "lbfgs"}
+    givens: dict[str, Any] = {
+        "flat": "flat",
+        "byshard": "byshard",
+        "noisy": "noisy",
+        "class": Flat,
+        "lbfgs": "lbfgs",
+        "sparse": "sparse_adam",
+    }
     said = {}
     for name, given in givens.items():
         model = sharded(network())
@@ -229,6 +236,30 @@ def checks() -> dict[str, str]:
     for name, model in (("before", network()), ("after", sharded(network()))):
         try:
             parts.check(model, batches()[0])
+            said[name] = ""
+        except lossreg.LossregError as error:
+            said[name] = str(error)
+    return said
+
+
+def flattened() -> dict[str, str]:
+    """What is said of a model of FullyShardedDataParallel; "" where nothing is."""
+    texts: dict[str, dict[str, Any]] = {
+        "names": {"param_groups": {"*.bias": "lr=1"}},
+        "no_decay": {"optimizer": "adamw", "param_groups": {"no_decay": True}},
+        "ndim": {"param_groups": {"0.* & ndim>=2": "lr=1"}},
+        "muon": {"optimizer": "muon"},
+        "check": {},
+    }
+    said = {}
+    for name, text in texts.items():
+        model = FullyShardedDataParallel(network(), use_orig_params=True, device_id=torch.device("cpu"))
+        parts = lossreg.parts(loss="cross_entropy", **text)
+        try:
+            if name == "check":
+                parts.check(model, batches()[0])
+            else:
+                parts.optimizer(model)
             said[name] = ""
         except lossreg.LossregError as error:
             said[name] = str(error)
@@ -314,7 +345,8 @@ def main() -> None:
     states = ("groups", "several")
     functions |= {f"states {name}": functools.partial(names_of_states, ALIKE[name][0]) for name in states}
     others: Sequence[Callable[[], Any]] = (
-        rates_of_a_schedule, refusals, checks, alone, frozen, after_evaluation, on_a_mesh_of_two_dimensions, wrapped,
+        rates_of_a_schedule, refusals, checks, flattened, alone, frozen, after_evaluation,
+        on_a_mesh_of_two_dimensions, wrapped,
     )  # fmt: skip
     run_in_two({**functions, **{function.__name__: function for function in others}})
 

@@ -100,6 +100,21 @@ def found_by(both: list[dict[str, Any]], name: str) -> list[str]:
     return [one["refusals"][name] for one in both]
 
 
+def test_what_fails_on_whole_parameters_is_not_laid_on_shards(both: list[dict[str, Any]]) -> None:
+    """An optimizer for sparse gradients alone has the errors that it has without shards; lbfgs goes on them."""
+    assert found_by(both, "sparse") == found_by(both, "lbfgs") == ["", ""]
+
+
+def test_what_goes_by_shapes_is_refused_where_there_are_none(found: dict[str, Any]) -> None:
+    """FullyShardedDataParallel has one dimension for all: names may be used, and shapes may not."""
+    said = found["flattened"]
+    assert said["names"] == ""
+    for name, what in (("no_decay", "'no_decay'"), ("ndim", "'0.* & ndim>=2'"), ("muon", "the optimizer muon")):
+        assert f"{what} goes by the shapes of parameters" in said[name]
+        assert "use torch.distributed.fsdp.fully_shard" in said[name]
+    assert "FullyShardedDataParallel has cut them): call parts.check before" in said["check"]
+
+
 def test_an_optimizer_that_draws_numbers_is_not_taken_for_a_wrong_one(both: list[dict[str, Any]]) -> None:
     """Its steps differ from process to process, and from trial to trial."""
     assert found_by(both, "noisy") == ["", ""]
