@@ -31,7 +31,7 @@ from lossreg.training.optim.needs import Needs, union
 from lossreg.training.optim.optimizer import OptimizerPlan, build_optimizer
 from lossreg.training.optim.probe import find_needs, make_once
 from lossreg.training.optim.routing import plan_optimizer, rest_warning
-from lossreg.training.optim.sharded import check_sharded
+from lossreg.training.optim.sharded import try_sharded
 from lossreg.training.optim.support import needs_warnings
 from lossreg.training.optim.trial_step import try_step
 from lossreg.training.selection import Choice, Request, Selection, select, select_loss
@@ -171,7 +171,7 @@ class HostParts:
         plan = find_needs(make_once(plan), device)
         if fused:
             plan = try_step(plan, device, unfused=False)
-        check_sharded(plan, device)
+        plan = try_sharded(plan, device)
         built, warning = build_optimizer(plan)
         optimizer = HostJoint(built.members) if isinstance(built, JointOptimizer) else built
         for sentence in filter(None, (warning, *needs_warnings(plan), rest_warning(self._selection.optimizer, plan))):

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import torch
 from torch import Tensor
 from torch.nn import Parameter
@@ -40,7 +41,7 @@ def is_sharded(tensor: Tensor) -> bool:
     return module is not None and isinstance(tensor, module.DTensor)
 
 
-def check_sharded(plan: OptimizerPlan, device: torch.device) -> None:
+def try_sharded(plan: OptimizerPlan, device: torch.device) -> OptimizerPlan:
     """Takes steps with throw-away shards, where parameters are sharded, and the same steps with whole weights.
 
     Each process calls it, as each builds the optimizer.
@@ -49,38 +50,58 @@ def check_sharded(plan: OptimizerPlan, device: torch.device) -> None:
         plan: The optimizer, and those that step together with it.
         device: Where they step.
 
+    Returns:
+        The plan that works: an optimizer that cannot step on shards if it is fused is not.
+
     Raises:
         BuildError: If an optimizer cannot step on shards, or takes each for a whole parameter.
     """
-    for member in plan.members:
-        if not member.takes_model and any(map(is_sharded, member.parameters)):
-            _check(member, device)
+    first, *others = [_tried(member, device) for member in plan.members]
+    return attrs.evolve(first, others=tuple(others))
 
 
-def _check(plan: OptimizerPlan, device: torch.device) -> None:
+def _tried(plan: OptimizerPlan, device: torch.device) -> OptimizerPlan:
+    """The plan of one optimizer that works."""
+    if plan.takes_model or not any(map(is_sharded, plan.parameters)):
+        return plan
+    error = _why_not(plan, device)
+    if error is not None and plan.runtime.get("fused"):
+        runtime = {name: value for name, value in plan.runtime.items() if name != "fused"}
+        plan = attrs.evolve(plan, runtime=runtime)
+        error = _why_not(plan, device)
+    if error is not None:
+        raise error
+    return plan
+
+
+def _why_not(plan: OptimizerPlan, device: torch.device) -> BuildError | None:
+    """Why an optimizer cannot be used for shards; None if it can, or cannot be used for whole weights either."""
     label = plan.choice.label
     way_out = "; name one that goes element by element, such as adamw or sgd, or give these parameters to one"
     shards = _stepped(plan, Shards(device))
     if shards is None:
-        return
+        return None
     whole = _stepped(plan, Shards(device, whole=True))
     if whole is None or isinstance(whole, BaseException):
-        return  # whatever it is that it does not take, it is not that they are shards
+        return None  # whatever it is that it does not take, it is not that they are shards
     if isinstance(shards, BaseException):
-        raise BuildError(
+        error = BuildError(
             f"optimizer {label} cannot step on parameters of which each process has a shard (DTensor): "
             f"{describe_error(shards).rstrip('.')}{way_out}",
             component=label,
-        ) from shards
-    if _agree(shards, whole):
-        return
-    again = _stepped(plan, Shards(device, whole=True), seed=1)
-    if isinstance(again, list) and _agree(again, whole):  # else it draws random numbers
-        raise BuildError(
-            f"optimizer {label} takes the shard that a process has of a parameter (DTensor) for the whole of it: its "
-            f"steps are not those of one process{way_out}",
-            component=label,
         )
+        error.__cause__ = shards
+        return error
+    if _agree(shards, whole):
+        return None
+    again = _stepped(plan, Shards(device, whole=True), seed=1)
+    if not isinstance(again, list) or not _agree(again, whole):
+        return None  # it draws random numbers
+    return BuildError(
+        f"optimizer {label} takes the shard that a process has of a parameter (DTensor) for the whole of it: its "
+        f"steps are not those of one process{way_out}",
+        component=label,
+    )
 
 
 #: This process's part of each stand-in before and after some steps.

@@ -63,6 +63,10 @@ ALIKE: dict[str, tuple[dict[str, Any], Callable[[list[nn.Parameter], list[nn.Par
         {"optimizer": "adamw(lr=0.1)", "fused": True},
         lambda weights, biases: [torch.optim.AdamW([*weights, *biases], lr=0.1)],
     ),
+    "not fused": (
+        {"optimizer": "sgd(lr=0.1, momentum=0.9)", "fused": True},
+        lambda weights, biases: [torch.optim.SGD([*weights, *biases], lr=0.1, momentum=0.9)],
+    ),
     "object": (
         {"optimizer": torch.optim.AdamW},
         lambda weights, biases: [torch.optim.AdamW([*weights, *biases])],

@@ -53,6 +53,7 @@ def rates(loss: str) -> list[float]:
     [
         ("lightning", "cross_entropy"),
         ("lightning", "dice"),
+        ("lightning", "sharded"),
         ("transformers", "cross_entropy"),
         ("transformers", "dice"),
         ("transformers", "ignored"),

@@ -16,6 +16,8 @@ import numpy
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
 
 if __name__ == "__main__":
@@ -27,13 +29,17 @@ from tests.two_processes import run_in_two
 SEED, SAMPLES, BATCH, EPOCHS = 3, 128, 32, 2
 
 #: Case -> what is named. Cross-entropy is the mean over labels, of which some are ignored in one case, and Dice the
-#: mean over the processes.
+#: mean over the processes; one case has several optimizers, for shards.
 TEXTS: dict[str, dict[str, Any]] = {
     "cross_entropy": {
         "loss": "cross_entropy", "optimizer": "adamw(lr=0.01)", "param_groups": {"*.bias": "weight_decay=0"},
         "scheduler": "warmup(cosine, length=3)", "scheduler_interval": "step",
     },
     "dice": {"loss": "dice", "optimizer": "sgd(lr=0.1)", "scheduler": "cosine"},
+    "sharded": {
+        "loss": "cross_entropy", "optimizer": "sgd(lr=0.1, momentum=0.9)", "scheduler": "cosine",
+        "param_groups": {"*.bias": "adamw(lr=0.01)"},
+    },
     "ignored": {"loss": "cross_entropy", "optimizer": "sgd(lr=0.1)", "scheduler": "cosine"},
 }  # fmt: skip
 
@@ -62,7 +68,8 @@ def model() -> nn.Module:
 
 def outcome(trained: nn.Module, rates: list[float], run: nn.Module) -> dict[str, Any]:
     """How far weights are from those of the run, what they are to the last bit, and the rate of each step."""
-    own, expected = trained.state_dict(), run.state_dict()
+    own = {name: one.full_tensor() if isinstance(one, DTensor) else one for name, one in trained.state_dict().items()}
+    expected = run.state_dict()
     assert own.keys() == expected.keys()
     content = b"".join(one.numpy().tobytes() for one in own.values())
     difference = max((own[name] - value).abs().max().item() for name, value in expected.items())
@@ -99,9 +106,9 @@ class Shares(Sampler[int]):
 
 
 def with_lightning(case: str, run: nn.Module) -> dict[str, Any]:
-    """A LightningModule under DistributedDataParallel."""
+    """A LightningModule under DistributedDataParallel, or sharded by `fully_shard`."""
     import lightning
-    from lightning.pytorch.strategies import DDPStrategy
+    from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
     from lossreg.adapters.lightning import configure_optimizers
 
@@ -110,6 +117,10 @@ def with_lightning(case: str, run: nn.Module) -> dict[str, Any]:
             super().__init__()
             self.parts, self.model = lossreg.parts(**TEXTS[case]), model()
             self.loss, self.rates = self.parts.loss, list[float]()
+
+        def configure_model(self) -> None:
+            if case == "sharded":
+                fully_shard(self.model, mesh=self.device_mesh["data_parallel"])
 
         def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
             self.rates.append(self.optimizers().param_groups[0]["lr"])
@@ -120,8 +131,11 @@ def with_lightning(case: str, run: nn.Module) -> dict[str, Any]:
             return configure_optimizers(self.parts, self, fused=True)
 
     module = Module()
+    strategy: Any = DDPStrategy(process_group_backend="gloo")
+    if case == "sharded":
+        strategy = ModelParallelStrategy(2, 1, process_group_backend="gloo")
     trainer = lightning.Trainer(
-        max_epochs=EPOCHS, accelerator="cpu", devices=2, strategy=DDPStrategy(process_group_backend="gloo"),
+        max_epochs=EPOCHS, accelerator="cpu", devices=2, strategy=strategy,
         use_distributed_sampler=False, logger=False, enable_progress_bar=False, enable_model_summary=False,
         enable_checkpointing=False,
     )  # fmt: skip
@@ -203,7 +217,7 @@ def with_transformers(case: str, run: nn.Module) -> dict[str, Any]:
 
 #: Lightning takes the mean of the processes, whatever their labels.
 HOSTS: dict[str, tuple[Callable[[str, nn.Module], dict[str, Any]], tuple[str, ...]]] = {
-    "lightning": (with_lightning, ("cross_entropy", "dice")),
+    "lightning": (with_lightning, ("cross_entropy", "dice", "sharded")),
     "transformers": (with_transformers, ("cross_entropy", "dice", "ignored")),
 }
 
