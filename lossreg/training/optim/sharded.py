@@ -34,6 +34,8 @@ STEPS = 2  # the second finds the state of the first
 #: so in bfloat16. A norm that is that of a shard in place of that of the whole parameter is off by far more.
 TOLERANCE = 0.05
 
+_ELEMENT_BY_ELEMENT = "name one that goes element by element, such as adamw or sgd, or give these parameters to one"
+
 
 def is_sharded(tensor: Tensor) -> bool:
     """Whether each process has a shard of a tensor."""
@@ -77,7 +79,6 @@ def _tried(plan: OptimizerPlan, device: torch.device) -> OptimizerPlan:
 def _why_not(plan: OptimizerPlan, device: torch.device) -> BuildError | None:
     """Why an optimizer cannot be used for shards; None if it can, or cannot be used for whole weights either."""
     label = plan.choice.label
-    way_out = "; name one that goes element by element, such as adamw or sgd, or give these parameters to one"
     shards = _stepped(plan, Shards(device))
     if shards is None:
         return None
@@ -87,7 +88,7 @@ def _why_not(plan: OptimizerPlan, device: torch.device) -> BuildError | None:
     if isinstance(shards, BaseException):
         error = BuildError(
             f"optimizer {label} cannot step on parameters of which each process has a shard (DTensor): "
-            f"{describe_error(shards).rstrip('.')}{way_out}",
+            f"{describe_error(shards).rstrip('.!')}; {_way_out(plan, shards)}",
             component=label,
         )
         error.__cause__ = shards
@@ -99,9 +100,19 @@ def _why_not(plan: OptimizerPlan, device: torch.device) -> BuildError | None:
         return None  # it draws random numbers
     return BuildError(
         f"optimizer {label} takes the shard that a process has of a parameter (DTensor) for the whole of it: its "
-        f"steps are not those of one process{way_out}",
+        f"steps are not those of one process; {_ELEMENT_BY_ELEMENT}",
         component=label,
     )
+
+
+def _way_out(plan: OptimizerPlan, failure: BaseException) -> str:
+    """What to do about an optimizer that fails, as the end of a message."""
+    if "_foreach_" in str(failure) and not all(map(is_sharded, plan.parameters)):
+        return (
+            "it steps on all of its parameters at once, and some are sharded and some are not: write foreach=False in "
+            "its text, or shard the rest, too"
+        )
+    return _ELEMENT_BY_ELEMENT
 
 
 #: This process's part of each stand-in before and after some steps.

@@ -230,6 +230,14 @@ def refusals() -> dict[str, str]:
             said[name] = ""
         except lossreg.LossregError as error:
             said[name] = str(error)
+    for name, text in (("partly", "adamw"), ("partly at once", "adamw(foreach=True)")):
+        model = network()
+        fully_shard(model[0])
+        try:
+            lossreg.parts(optimizer=text).optimizer(model)
+            said[name] = ""
+        except lossreg.LossregError as error:
+            said[name] = str(error)
     return said
 
 

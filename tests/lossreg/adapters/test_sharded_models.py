@@ -103,6 +103,12 @@ def found_by(both: list[dict[str, Any]], name: str) -> list[str]:
     return [one["refusals"][name] for one in both]
 
 
+def test_a_model_of_which_a_part_is_sharded(both: list[dict[str, Any]]) -> None:
+    """An optimizer goes on both, unless it steps on all at once; then the error says how it need not."""
+    assert found_by(both, "partly") == ["", ""]
+    assert "some are sharded and some are not: write foreach=False in its text" in found_by(both, "partly at once")[0]
+
+
 def test_what_fails_on_whole_parameters_is_not_laid_on_shards(both: list[dict[str, Any]]) -> None:
     """An optimizer for sparse gradients alone has the errors that it has without shards; lbfgs goes on them."""
     assert found_by(both, "sparse") == found_by(both, "lbfgs") == ["", ""]
