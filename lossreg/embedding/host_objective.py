@@ -106,9 +106,14 @@ def check_is_whole(model: nn.Module, label: str) -> None:
         ConfigError: If its parameters are cut over processes.
     """
     cut = next((name for name, one in model.named_parameters() if is_sharded(one)), None)
-    if cut is None and not _is_flat(model):
+    if cut is not None:
+        what = f"of {cut} each process has a shard"
+    elif next(_sharded_modules(model), None) is not None:  # a forward pass has left whole ones in it for a while
+        what = "fully_shard has cut them"
+    elif _is_flat(model):
+        what = "FullyShardedDataParallel has cut them"
+    else:
         return
-    what = f"of {cut} each process has a shard" if cut is not None else "FullyShardedDataParallel has cut them"
     raise ConfigError(
         f"parts.check sends the batch through a copy of the model, and there can be none of {label}, whose parameters "
         f"are spread over several processes ({what}): call parts.check before fully_shard"

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 STEPS = 2  # the second finds the state of the first
 
 #: By how much of the greatest change of a weight the steps may differ: exchanges add up in another order, and Muon does
-#: so in bfloat16. A norm that is that of a shard in place of that of the whole parameter is off by far more.
-TOLERANCE = 0.05
+#: so in bfloat16 (0.01 with 2 processes, 0.12 with 256). The norm of half a parameter is off by 0.4.
+TOLERANCE = 0.2
 
 _ELEMENT_BY_ELEMENT = "name one that goes element by element, such as adamw or sgd, or give these parameters to one"
 

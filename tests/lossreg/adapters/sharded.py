@@ -245,7 +245,11 @@ def checks() -> dict[str, str]:
     """What a check says before and after a model is sharded."""
     parts = lossreg.parts(loss="cross_entropy")
     said = {}
-    for name, model in (("before", network()), ("after", sharded(network()))):
+    evaluated = network()
+    fully_shard(evaluated)
+    with torch.no_grad():
+        evaluated(batches()[0][0])
+    for name, model in (("before", network()), ("after", sharded(network())), ("evaluated", evaluated)):
         try:
             parts.check(model, batches()[0])
             said[name] = ""

@@ -133,8 +133,9 @@ def test_a_check_comes_before_sharding(both: list[dict[str, Any]]) -> None:
     """A sharded model cannot be copied; the message says what to do, in each process alike."""
     for one in both:
         assert one["checks"]["before"] == ""
-        assert "there can be none of FSDPSequential" in one["checks"]["after"]
-        assert "call parts.check before fully_shard" in one["checks"]["after"]
+        for name in ("after", "evaluated"):
+            assert "there can be none of FSDPSequential" in one["checks"][name]
+            assert "call parts.check before fully_shard" in one["checks"][name]
 
 
 def test_trials_wait_for_no_other_process(both: list[dict[str, Any]]) -> None:
