@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import lossreg
 from lossreg.embedding.freezing import plan_frozen
 from lossreg.embedding.host_loss import HostLoss, task_of
+from lossreg.embedding.host_objective import check_is_whole
 from lossreg.embedding.host_scheduler import HostScheduler
 from lossreg.embedding.loop_facts import LoopFacts
 from lossreg.embedding.needs import needs_of
@@ -144,7 +145,8 @@ class HostParts:
         steps them all.
 
         Args:
-            model: The model; patterns are those of its own names, also below DistributedDataParallel and torch.compile.
+            model: The model; patterns are those of its own names, also below DistributedDataParallel, torch.compile and
+                checkpoint_wrapper. One of `fully_shard` is given as that has left it, in every process.
             fused: Whether an optimizer that can is fused, as in a run of lossreg: faster, but not for a loop with a
                 gradient scaler. A step with throw-away weights shows whether it can.
 
@@ -216,6 +218,7 @@ class HostParts:
         if self._loss is None:
             raise ConfigError("no loss is named, so nothing can be checked; write lossreg.parts(loss=...)")
         objective, label = self._optimizing.objective(model, self._adapter)
+        check_is_whole(model, label)
         freezing = plan_frozen(self._request.spec, objective, label)
         try:
             plan = self._optimizing.plan(objective, label)

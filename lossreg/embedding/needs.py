@@ -1,4 +1,4 @@
-"""What an optimizer needs, and whether a host does it; refused by name where it does not."""
+"""What an optimizer needs of the loop of a host; refused by name where the host does not do it."""
 
 from __future__ import annotations
 

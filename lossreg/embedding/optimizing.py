@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -11,16 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from lossreg.embedding.freezing import keep_evaluated, plan_frozen
+from lossreg.embedding.host_joint import HostJoint
+from lossreg.embedding.host_objective import HostObjective, check_shapes, reshard, unwrapped
 from lossreg.embedding.known_models import Found, KnownModels
 from lossreg.embedding.plain import PlainOptimizer
 from lossreg.embedding.scheduling import Scheduling, optimizers_of
 from lossreg.errors import ConfigError
-from lossreg.training.hardware.precision import Precision
 from lossreg.training.loss.adapter import LossAdapter
-from lossreg.training.loss.objective import Objective
+from lossreg.training.optim.joint import JointOptimizer
 from lossreg.training.optim.optimizer import OptimizerPlan, build_optimizer
 from lossreg.training.optim.probe import find_needs, make_once
 from lossreg.training.optim.routing import plan_optimizer, rest_warning
+from lossreg.training.optim.sharded import is_sharded, try_sharded
 from lossreg.training.optim.support import needs_warnings
 from lossreg.training.optim.trial_step import try_step
 from lossreg.values import shown
@@ -33,8 +37,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("lossreg")
 
-FLOAT32 = Precision("32", "the loop of the host decides", "cpu")
-_WRAPPERS = (nn.parallel.DistributedDataParallel, nn.DataParallel)
+_BY_SHAPE = re.compile(r"\bndim\s*[<>=!]|\bshape\s*=")  # in a pattern
 
 
 @attrs.frozen(eq=False)
@@ -70,12 +73,19 @@ class Optimizing:
         Raises:
             LossregError: If it cannot be built.
         """
+        _check_is_module(model)
+        reshard(model)
         if self._plain is not None and not fused:
-            return self._plain.build(_own(model), None if loss is None else loss.criterion), None
+            parameters = self._plain.parameters(unwrapped(model), None if loss is None else loss.criterion)
+            if parameters is not None:
+                return self._plain.build(parameters), None
+        check_shapes(model, self._going_by_shape())
         objective, label = self.objective(model, loss)
         find = functools.partial(self._found, objective, label, fused=fused)
-        found = find() if self._changes_the_model else self._known.find(objective, find, fused=fused)
-        optimizer, warning = build_optimizer(found.plan)
+        anew = self._changes_the_model or any(map(is_sharded, objective.named().values()))
+        found = find() if anew else self._known.find(objective, find, fused=fused)
+        built, warning = build_optimizer(found.plan)
+        optimizer = HostJoint(built.members) if isinstance(built, JointOptimizer) else built
         for sentence in filter(None, (warning, *found.sentences)):
             logger.warning("%s", sentence)
         return optimizer, found.plan
@@ -95,11 +105,20 @@ class Optimizing:
         """Whether a model is frozen, or an object is used up, so that the second time is not like the first."""
         return self.spec.freeze is not None or any(one.resolved is None for one in optimizers_of(self.chosen))
 
+    def _going_by_shape(self) -> Iterator[str]:
+        """What goes by the shapes of parameters."""
+        if self.chosen.optimizer.rest is not None:
+            yield f"the optimizer {self.chosen.optimizer.label}"
+        groups = self.spec.param_groups
+        yield from (f"param_groups: {one.pattern!r}" for one in groups if one.is_preset)
+        patterns = [*(one.pattern for one in groups if not one.is_preset), *filter(None, [self.spec.freeze])]
+        yield from (f"the pattern {text!r}" for text in patterns if _BY_SHAPE.search(text))
+
     def _check_known(self) -> None:
         for choice in optimizers_of(self.chosen):
             self.scheduling.loop.check_known(choice.resolved, self.scheduling.stepping.interval)
 
-    def _found(self, objective: Objective, label: str, *, fused: bool) -> Found:
+    def _found(self, objective: HostObjective, label: str, *, fused: bool) -> Found:
         """What the optimizer of a model is built from, checked and tried."""
         plan_frozen(self.spec, objective, label)
         keep_evaluated(objective)
@@ -108,19 +127,21 @@ class Optimizing:
         plan = find_needs(make_once(plan), device)
         if fused:
             plan = try_step(plan, device, unfused=False)
+        plan = try_sharded(plan, device)
         sentences = (*needs_warnings(plan), rest_warning(self.chosen.optimizer, plan))
         return Found(plan, tuple(filter(None, sentences)))
 
-    def objective(self, model: nn.Module, loss: LossAdapter | None) -> tuple[Objective, str]:
+    def objective(self, model: nn.Module, loss: LossAdapter | None) -> tuple[HostObjective, str]:
         """Model and loss as one module, and the model in an error message.
 
         Raises:
             ConfigError: If the model is not a module.
         """
-        own = _own(model)
-        return Objective(own, LossAdapter(no_loss) if loss is None else loss, FLOAT32), type(own).__name__
+        _check_is_module(model)
+        objective = HostObjective(model, LossAdapter(no_loss) if loss is None else loss)
+        return objective, type(objective.model).__name__
 
-    def plan(self, objective: Objective, label: str) -> OptimizerPlan:
+    def plan(self, objective: HostObjective, label: str) -> OptimizerPlan:
         """What the optimizers are built from, before any trial.
 
         Args:
@@ -145,24 +166,23 @@ def no_loss(output: Tensor, target: Tensor) -> Tensor:
 
 
 def device_of(plan: OptimizerPlan) -> torch.device:
-    """Where the parameters are."""
+    """Where the parameters are.
+
+    Raises:
+        ConfigError: If they are nowhere yet.
+    """
+    names = (name for member in plan.members for group in member.groups for name in group.names)
+    empty = [name for name, one in zip(names, plan.parameters, strict=True) if one.is_meta]
+    if empty:
+        raise ConfigError(
+            f"{empty[0]} has no values yet (it is on the device meta), and gets others in place of it: call "
+            "parts.optimizer after to_empty() and the initialisation of the weights"
+        )
     return next((parameter.device for parameter in plan.parameters), torch.device("cpu"))
 
 
-def _own(model: nn.Module) -> nn.Module:
-    """The model itself, below DistributedDataParallel and torch.compile, whose names have prefixes.
-
-    Raises:
-        ConfigError: If it is not a module.
-    """
+def _check_is_module(model: object) -> None:
     if not isinstance(model, nn.Module):
         raise ConfigError(
             f"an optimizer is built for a model, a torch.nn.Module, whose parameters have names, not for {shown(model)}"
         )
-    while True:
-        if isinstance(model, _WRAPPERS):
-            model = model.module
-        elif (inner := model._modules.get("_orig_mod")) is not None:
-            model = inner
-        else:
-            return model

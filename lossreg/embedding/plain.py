@@ -45,19 +45,33 @@ class PlainOptimizer:
             return None
         return cls(choice.resolved.builder(runtime))
 
-    def build(self, model: nn.Module, criterion: object) -> Optimizer:
-        """Builds it.
+    @staticmethod
+    def parameters(model: nn.Module, criterion: object) -> list[Parameter] | None:
+        """What is trained; None if something is not a usual parameter: a shard, or one without values.
 
         Args:
             model: The model.
             criterion: The loss, whose own parameters are trained, too.
+        """
+        parameters = []
+        for _, one in model.named_parameters():
+            if type(one) is not nn.Parameter or one.is_meta:
+                return None
+            if one.requires_grad:
+                parameters.append(one)
+        if isinstance(criterion, nn.Module) and not _is_bare(criterion):
+            parameters += _own(criterion, model)
+        return parameters
+
+    def build(self, parameters: list[Parameter]) -> Optimizer:
+        """Builds it.
+
+        Args:
+            parameters: What is trained.
 
         Raises:
             LossregError: If it cannot be built.
         """
-        parameters = [one for _, one in model.named_parameters() if one.requires_grad]
-        if isinstance(criterion, nn.Module) and not _is_bare(criterion):
-            parameters += _own(criterion, model)
         built = self.builder(parameters)
         if not isinstance(built, Optimizer):
             raise not_an_optimizer(built)

@@ -77,13 +77,24 @@ class Objective(nn.Module):
 
     def named(self) -> dict[str, nn.Parameter]:
         """All parameters, by the same names; those that are not trained, too."""
-        found = dict(self.model.named_parameters())
-        return found | {f"loss.{name}": parameter for name, parameter in self._own_of_loss()}
+        return self.of_model() | {f"loss.{name}": parameter for name, parameter in self._own_of_loss()}
+
+    def of_model(self, *, remove_duplicate: bool = True) -> dict[str, nn.Parameter]:
+        """The parameters of the model, by the same names.
+
+        Args:
+            remove_duplicate: Whether one that is in several places has its first name alone.
+        """
+        return dict(self.model.named_parameters(remove_duplicate=remove_duplicate))
+
+    def itself(self, module: nn.Module) -> nn.Module:
+        """A module of the model, as the names of parameters have it."""
+        return module
 
     def further_names(self) -> dict[str, str]:
         """The further names of parameters that are in several places -> their name in `trainable()`."""
         first = {id(parameter): name for name, parameter in self.trainable().items()}
-        every = dict(self.model.named_parameters(remove_duplicate=False))
+        every = self.of_model(remove_duplicate=False)
         every |= {f"loss.{name}": one for name, one in self.loss.named_parameters(remove_duplicate=False)}
         return {name: first[id(one)] for name, one in every.items() if name != first.get(id(one), name)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import attrs
@@ -45,12 +45,12 @@ class Parameters:
             name: ParameterFacts(name, tuple(parameter.shape), _types(owners[id(parameter)]))
             for name, parameter in named.items()
         }
-        of_model = dict(objective.model.named_parameters())
+        of_model = objective.of_model()
         of_loss = frozenset(name for name in named if name not in of_model)
         matrices = [name for name in of_model if len(facts[name].shape) >= 2 and not is_embedding(facts[name])]
         owner = owners[id(named[matrices[-1]])] if matrices else None
         last = frozenset(name for name in of_model if owners[id(of_model[name])] is owner)
-        return cls(facts, _layers(objective.model, of_model, of_loss), of_loss, last)
+        return cls(facts, _layers(objective, of_model, of_loss), of_loss, last)
 
 
 def _types(module: nn.Module) -> tuple[str, ...]:
@@ -68,13 +68,13 @@ def without_decay(facts: ParameterFacts) -> bool:
     return len(facts.shape) <= 1 or is_bias or any("norm" in name.lower() for name in facts.types)
 
 
-def _layers(model: nn.Module, of_model: dict[str, nn.Parameter], of_loss: frozenset[str]) -> dict[str, int]:
+def _layers(objective: Objective, of_model: dict[str, nn.Parameter], of_loss: frozenset[str]) -> dict[str, int]:
     """The layer of each parameter.
 
     A layer that holds normalisations alone belongs to the one before it (timm's rule), and the loss is above all.
     """
     prefixes: list[list[str]] = []
-    for prefix, layer in _blocks("", model):
+    for prefix, layer in _blocks("", objective.model, objective.itself):
         if prefixes and not any(parameter.ndim >= 2 for parameter in layer.parameters()):
             prefixes[-1].append(prefix)
         else:
@@ -92,15 +92,17 @@ def _layers(model: nn.Module, of_model: dict[str, nn.Parameter], of_loss: frozen
     return {**found, **dict.fromkeys(of_loss, max(len(prefixes) - 1, 0))}
 
 
-def _blocks(prefix: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def _blocks(
+    prefix: str, module: nn.Module, itself: Callable[[nn.Module], nn.Module]
+) -> Iterator[tuple[str, nn.Module]]:
     """The layers of a module that has several, with their names, in the order of definition."""
-    for name, child in module.named_children():
-        inner = f"{prefix}{name}"
+    for name, held in module.named_children():
+        child, inner = itself(held), f"{prefix}{name}"
         if next(child.parameters(), None) is None:
             continue
         is_element = isinstance(module, _CONTAINERS)
         if isinstance(child, _CONTAINERS) or (not is_element and _is_stack(child)):
-            yield from _blocks(f"{inner}.", child)
+            yield from _blocks(f"{inner}.", child, itself)
         else:
             yield inner, child
 

@@ -25,6 +25,7 @@ from lossreg.training.optim.modes import has_modes, set_training_mode
 from lossreg.training.optim.needs import PROBED, Backward, Needs, declared_needs, set_gradients, take_step
 from lossreg.training.optim.optimizer import OptimizerPlan
 from lossreg.training.optim.param_groups import OptimizerGroup
+from lossreg.training.optim.sharded import whole_in_place_of
 from lossreg.training.optim.stand_ins import as_sparse, copy_optimizer, stand_ins_of
 from lossreg.training.optim.trial_step import cannot_step
 from lossreg.training.seeds import forked_generators, seed_construction
@@ -384,17 +385,19 @@ def _maker(plan: OptimizerPlan, device: torch.device) -> Callable[[], Subject] |
 
 def _copier(optimizer: Optimizer, plan: OptimizerPlan) -> Callable[[], Subject] | None:
     """Copies of an object, which holds the weights of the run."""
+    held = [one for group in optimizer.param_groups for one in group["params"]]
+    states = [one for values in optimizer.state.values() if isinstance(values, dict) for one in values.values()]
+    tensors = [*held, *(one for one in states if isinstance(one, Tensor))]
     try:
-        copy_optimizer(optimizer)
+        copy_optimizer(optimizer, whole_in_place_of(tensors))
     except BaseException as error:  # whatever an object of foreign code refuses
         if is_from_outside(error):
             raise
         return None
-    held = [one for group in optimizer.param_groups for one in group["params"]]
     sparse = [plan.sparse[id(one)].dimensions if id(one) in plan.sparse else 0 for one in held]
 
     def make() -> Subject:
-        twin = copy_optimizer(optimizer)
+        twin = copy_optimizer(optimizer, whole_in_place_of(tensors))
         weights = [one for group in twin.param_groups for one in group["params"]]
 
         def backward(*, create_graph: bool = False) -> Tensor:

@@ -1,0 +1,69 @@
+"""Several optimizers as one for a host, which saves and loads states in torch's form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lossreg.training.optim.joint import JointOptimizer
+from lossreg.training.optim.loading import is_state_dict
+
+
+class HostJoint(JointOptimizer):
+    """Several optimizers whose state is that of one of torch's: its parameters are numbered through.
+
+    So what goes by that form, such as `torch.distributed.checkpoint.state_dict`, can name them. Where a member saves in
+    a form of its own (wrappers do), the states stand beside each other.
+
+    Args:
+        members: The optimizers; no two of them have a parameter in common.
+
+    Example:
+        >>> import torch
+        >>> weight, bias = torch.nn.Parameter(torch.ones(2, 2)), torch.nn.Parameter(torch.ones(2))
+        >>> joint = HostJoint([torch.optim.SGD([weight], lr=0.5), torch.optim.Adam([bias], lr=0.1)])
+        >>> [group["params"] for group in joint.state_dict()["param_groups"]]
+        [[0], [1]]
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states of the members as one."""
+        states = [member.state_dict() for member in self.members]
+        if not all(_is_plain(state) for state in states):
+            return {"members": states}
+        numbered: dict[Any, Any] = {}
+        groups: list[dict[str, Any]] = []
+        for state in states:
+            before = sum(len(group["params"]) for group in groups)
+            numbered |= {number + before: values for number, values in state["state"].items()}
+            groups += [
+                {**one, "params": [number + before for number in one["params"]]} for one in state["param_groups"]
+            ]
+        return {"state": numbered, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Loads what `state_dict` gave; parameters may have names in place of their numbers.
+
+        Raises:
+            ValueError: If it is the state of other optimizers.
+        """
+        if not is_state_dict(state_dict):
+            super().load_state_dict(state_dict)
+            return
+        groups = list(state_dict["param_groups"])
+        counts = [len(member.param_groups) for member in self.members]
+        if len(groups) != sum(counts):
+            raise ValueError(f"the state has {len(groups)} parameter groups, and the optimizer has {sum(counts)}")
+        for member, count in zip(self.members, counts, strict=True):
+            own, groups = groups[:count], groups[count:]
+            keys = [key for group in own for key in group["params"]]
+            state = {key: state_dict["state"][key] for key in keys if key in state_dict["state"]}
+            member.load_state_dict({"state": state, "param_groups": own})
+        self._join()
+
+
+def _is_plain(state: dict[str, Any]) -> bool:
+    """Whether a state is in torch's form, with parameters numbered from 0 in their order."""
+    if state.keys() != {"state", "param_groups"} or not is_state_dict(state):
+        return False
+    numbers = [number for group in state["param_groups"] for number in group["params"]]
+    return numbers == list(range(len(numbers))) and state["state"].keys() <= set(numbers)
