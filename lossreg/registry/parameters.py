@@ -23,6 +23,7 @@ from lossreg.registry.annotations import (
     type_text,
 )
 from lossreg.spec import ComponentSpec, Table, Value, holds_spec, thawed, value_text
+from lossreg.spec_hints import RangeError, a_range
 from lossreg.spec_text import parse_value
 from lossreg.suggestions import did_you_mean
 from lossreg.values import decimal_comma_hint, shortened, shown
@@ -175,15 +176,17 @@ class Parameter:
 
         Raises:
             ParameterError: If neither fits.
-            SpecError: If the value is NaN.
+            SpecError: If the value is NaN, or a range of a search.
         """
         self._refuse_decimal_comma(text, component)
         takes_text = self.annotation is not MISSING and self.fits(text)
         try:
             value = parse_value(text)
-        except SpecError:
+        except SpecError as error:
             if takes_text:
                 return text
+            if isinstance(error, RangeError):
+                raise a_range(f"{self.name}={text.strip()}", text, component) from None
             raise SpecError(
                 f"{component}: {self.name}={shortened(text)} holds NaN, which is not a value of a parameter", text=text
             ) from None
