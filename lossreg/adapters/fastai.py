@@ -103,7 +103,7 @@ class PartsOptimizer(OptimWrapper):  # type: ignore[misc]  # fastai may be missi
     """
 
     def __init__(self, parts: HostParts, model: nn.Module, lr: float) -> None:
-        self._usual = lr
+        self._usual, self._model = lr, model
         super().__init__(opt=parts.optimizer(model))
 
     def set_hyper(self, k: str, v: Any) -> None:
@@ -116,13 +116,17 @@ class PartsOptimizer(OptimWrapper):  # type: ignore[misc]  # fastai may be missi
             raise _no_effect(k, v)
 
     def freeze_to(self, n: int) -> None:
-        """Refuses to freeze groups, which are not the Learner's own.
+        """Refuses to freeze groups, which are not the Learner's own, and to train what the optimizer does not have.
 
         Raises:
-            ConfigError: If groups would be frozen.
+            ConfigError: If groups would be frozen, or parameters are.
         """
         if n:
             raise ConfigError("freeze() goes by the groups of fastai; write lossreg.parts(..., freeze='PATTERNS')")
+        if not all(one.requires_grad for one in self._model.parameters()):
+            raise ConfigError(
+                "the optimizer was built without the parameters that are frozen; call unfreeze() before use_parts"
+            )
 
 
 def _no_effect(name: str, value: object) -> ConfigError:

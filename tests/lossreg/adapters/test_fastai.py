@@ -214,6 +214,15 @@ def test_freezing_by_patterns() -> None:
     assert torch.equal(made.model.weight, linear().weight)
     assert not torch.equal(made.model.bias, linear().bias)
     assert math.isfinite(made.final_record[0])
+    with pytest.raises(lossreg.ConfigError, match=r"call unfreeze\(\) before use_parts"):
+        made.unfreeze()
+
+
+def test_unfreezing_what_is_trained_changes_nothing() -> None:
+    """Recipes of fastai call it whether something is frozen or not."""
+    made = learn(lossreg.parts(loss="dice", optimizer="sgd(lr=1.0)"))
+    made.unfreeze()
+    assert [rate for (rate,) in fit(made, 1).noted] == [1.0] * 4
 
 
 def test_the_example_runs() -> None:
