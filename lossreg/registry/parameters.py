@@ -23,7 +23,7 @@ from lossreg.registry.annotations import (
     type_text,
 )
 from lossreg.spec import ComponentSpec, Table, Value, holds_spec, thawed, value_text
-from lossreg.spec_hints import RangeError, a_range
+from lossreg.spec_hints import RANGES, RangeError, a_range
 from lossreg.spec_text import parse_value
 from lossreg.suggestions import did_you_mean
 from lossreg.values import decimal_comma_hint, shortened, shown
@@ -155,6 +155,9 @@ class Parameter:
         """What to write where a bare word was meant as text, or one text instead of a list, as the end of a message."""
         if isinstance(value, str) and self.fits([value]):
             return f"; a list belongs there: {self.name}={_written((value,))}"
+        word = value.name if isinstance(value, ComponentSpec) else str(value).partition("(")[0].strip()
+        if word in RANGES:
+            return f"; a range of a search is for lossreg.adapters.optuna, and is written {RANGES[word]} without quotes"
         text = _as_text(value)
         if text == value or not self.fits(text):
             return ""

@@ -166,6 +166,15 @@ def test_a_choice_of_components_where_none_is_meant(lossreg_command: Command) ->
     assert "choice(a, b, ...) is a range of a search: lossreg.adapters.optuna" in told.err
 
 
+@for_each("written", ["uniform(low=0)", "choice(a, b)", "'uniform(0, 1)'"])
+def test_what_may_be_meant_as_a_range(written: str) -> None:
+    """A component of such a name, or a quoted range, is told how a range is written, and what takes it."""
+    with pytest.raises(
+        lossreg.ParameterError, match=r"is for lossreg\.adapters\.optuna, and is written (uniform|choice)\("
+    ):
+        lossreg.parts(optimizer=f"sgd(lr={written})")
+
+
 def test_texts_of_parameters_stay_texts() -> None:
     """What looks like a range is text where a parameter takes text, and a component where one is nested."""
     spec = ComponentSpec.parse("net(init='uniform(0, 1)', inner=uniform(low=0), other=choice(a, b))")
