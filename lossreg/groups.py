@@ -13,6 +13,7 @@ from lossreg.errors import ConfigError, SpecError
 from lossreg.names import normalize
 from lossreg.patterns import parse_pattern
 from lossreg.spec import ComponentSpec, Table, Value, frozen_params, params_text
+from lossreg.spec_hints import RangeError
 from lossreg.spec_text import parse_params
 from lossreg.values import decimal_comma_hint, shown
 
@@ -194,6 +195,8 @@ def _options(pattern: str, options: str | Mapping[str, Any]) -> tuple[tuple[str,
         written = f"param_groups: {shown(pattern)} has the options {shown(options)}"
         if error.why.endswith("is given twice"):
             raise ConfigError(f"{written}: {error.why}; write it once") from error
+        if isinstance(error, RangeError):
+            raise ConfigError(f"param_groups: {shown(pattern)}: {error.message}") from error
         why = error.message if "NaN" in error.message else decimal_comma_hint(str(options).partition("=")[2])[2:]
         raise ConfigError(
             f"{written}, which are neither KEY=VALUE, ... such as 'weight_decay=0, lr=0.1', nor an optimizer such as "

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from lossreg.errors import SpecError
 from lossreg.names import EXPRESSION_WORDS
-from lossreg.values import decimal_comma_hint, one_line, shown
+from lossreg.values import decimal_comma_hint, one_line, shortened, shown
 
 MAX_LENGTH = 100_000  # characters of a spec text; the weights of 1,000 classes take 12,000
 _WRITTEN = 10_000  # characters of a text that a person may have written, and that is worth a guess
@@ -16,8 +17,40 @@ _COMMA = re.compile(r"=\s*([+-]?\d+,\d+(?:[eE][+-]?\d+)?)\s*(?:,\s*\w+\s*=|\)|$)
 _LAMBDA = re.compile(r"\s*lambda\s+\w+\s*:\s*(.*)", re.DOTALL)
 
 
+#: Ranges of a search, and how each is written (`lossreg.embedding.ranges`); nothing else takes them.
+RANGES: Mapping[str, str] = {
+    "uniform": "uniform(low, high)",
+    "loguniform": "loguniform(low, high)",
+    "quniform": "quniform(low, high, q)",
+    "randint": "randint(low, high)",
+    "choice": "choice(a, b, ...)",
+}
+
+
 class NaNError(SpecError):
     """NaN was written."""
+
+
+class RangeError(SpecError):
+    """A range of a search was written where there is no search."""
+
+
+def a_range(what: str, text: str, where: str = "") -> RangeError:
+    """The error of a range where a value belongs.
+
+    Args:
+        what: The range, behind the parameter that it is for where that is known.
+        text: The whole text.
+        where: The component, or the text that it stands in, where there is more than the range.
+    """
+    what = shortened(one_line(what))
+    return RangeError(
+        f"{where}{where and ': '}{what} is a range of a search, and one value belongs there. A study of Optuna picks "
+        "one by lossreg.adapters.optuna.suggest(trial, ...); `lossreg compare` tries those that are listed, such as "
+        "--opt.lr 0.1 --opt.lr 0.01",
+        text=text,
+        why=f"{what} is a range of a search",
+    )
 
 
 def not_a_spec(text: str, why: str) -> SpecError:

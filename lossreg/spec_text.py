@@ -13,12 +13,13 @@ from typing import Any
 
 from lossreg.errors import SpecError
 from lossreg.spec import MAX_DEPTH, ComponentSpec, Value, frozen_params, frozen_table, frozen_value
-from lossreg.spec_hints import MAX_LENGTH, NaNError, expression_of, not_a_spec
-from lossreg.values import shortened
+from lossreg.spec_hints import MAX_LENGTH, RANGES, NaNError, RangeError, a_range, expression_of, not_a_spec
+from lossreg.values import shortened, shown
 
 #: Words for values that Python spells with a capital; no component can be called so.
 WORDS: Mapping[str, bool | None] = {"true": True, "false": False, "none": None}
 
+_VALUE = "value"  # what stands alone, of a parameter that is named elsewhere
 _CALL = re.compile(r"([A-Za-z_][\w.\-]*)(?:\s*(\(.*\)))?", re.ASCII | re.DOTALL)
 
 
@@ -32,6 +33,8 @@ def parse_spec(text: str) -> ComponentSpec:
     if not arguments:
         return ComponentSpec(name)
     call = _parse_call(arguments, text)
+    if name in RANGES and _is_range(call):
+        raise a_range(text.strip(), text)
     nested = tuple(_nested(node, arguments, text) for node in call.args)
     params = {key: _value(value, key, text) for key, value in _keywords(call, text).items()}
     return ComponentSpec(name, params, nested)
@@ -58,6 +61,11 @@ def _parse_call(source: str, text: str) -> ast.Call:
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
         raise not_a_spec(text, "")
     return call
+
+
+def _is_range(call: ast.Call) -> bool:
+    """Whether what is called with the name of a range has values without names, as no component has."""
+    return any(not isinstance(argument, ast.Name | ast.Attribute | ast.Call) for argument in call.args)
 
 
 def _nested(node: ast.expr, source: str, text: str) -> ComponentSpec:
@@ -102,6 +110,9 @@ def _value(node: ast.expr, key: str, text: str) -> Value:
             return WORDS[name.lower()]
         case ast.Dict(keys=keys, values=values):
             return _table(keys, values, key, text)
+        case ast.Call(func=ast.Name(id=name)) if name in RANGES and _is_range(node):
+            written = _unparsed(node, text)
+            raise a_range(written, text) if key == _VALUE else a_range(f"{key}={written}", text, shown(text))
         case ast.Name() | ast.Attribute() | ast.Call():
             return parse_spec(_unparsed(node, text))
     written = _unparsed(node, text)
@@ -154,6 +165,8 @@ def parse_params(text: str) -> tuple[tuple[str, Value], ...]:
             params[key] = parse_value(value)
         except NaNError:
             raise NaNError(f"{key} is NaN, which is not a value of a parameter", text=text) from None
+        except RangeError:
+            raise a_range(f"{key}={value}", text) from None
     return frozen_params(params)
 
 
@@ -163,7 +176,7 @@ def parse_value(text: str) -> Value:
     `true`, `false` and `none` are read in any case. A bare word is text, not a nested spec.
 
     Raises:
-        SpecError: If the value is NaN.
+        SpecError: If the value is NaN, or a range of a search.
 
     Example:
         >>> [parse_value(text) for text in ("1e-3", "true", "[1, 2]", "epoch // 2", "sum")]
@@ -175,8 +188,8 @@ def parse_value(text: str) -> Value:
     if len(text) > MAX_LENGTH:
         return text
     try:
-        value = frozen_value(_value(_parse_expression(text.strip(), text), "value", text), "value")
-    except NaNError:
+        value = frozen_value(_value(_parse_expression(text.strip(), text), _VALUE, text), _VALUE)
+    except (NaNError, RangeError):
         raise
     except SpecError:
         return text

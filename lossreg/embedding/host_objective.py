@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 FLOAT32 = Precision("32", "the loop of the host decides", "cpu")
 
-#: Where wrappers hold a module: torch.compile, activation checkpointing and offloading, FullyShardedDataParallel.
-_FLAT = "_fsdp_wrapped_module"
 _PARALLEL = (nn.parallel.DistributedDataParallel, nn.DataParallel)
+_FLAT = "_fsdp_wrapped_module"
+#: Where wrappers hold a module: torch.compile, activation checkpointing and offloading, FullyShardedDataParallel.
 _HELD = ("_orig_mod", "_checkpoint_wrapped_module", _FLAT)
 
 

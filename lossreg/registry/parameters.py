@@ -23,6 +23,7 @@ from lossreg.registry.annotations import (
     type_text,
 )
 from lossreg.spec import ComponentSpec, Table, Value, holds_spec, thawed, value_text
+from lossreg.spec_hints import RANGES, RangeError, a_range
 from lossreg.spec_text import parse_value
 from lossreg.suggestions import did_you_mean
 from lossreg.values import decimal_comma_hint, shortened, shown
@@ -154,6 +155,9 @@ class Parameter:
         """What to write where a bare word was meant as text, or one value for a list, as the end of a message."""
         if isinstance(value, str | int | float) and not isinstance(value, bool) and self.fits([value]):
             return f"; a list belongs there: {self.name}={_written((value,))}"
+        word = value.name if isinstance(value, ComponentSpec) else str(value).partition("(")[0].strip()
+        if word in RANGES:
+            return f"; a range of a search is for lossreg.adapters.optuna, and is written {RANGES[word]} without quotes"
         text = _as_text(value)
         if text == value or not self.fits(text):
             return ""
@@ -175,15 +179,17 @@ class Parameter:
 
         Raises:
             ParameterError: If neither fits.
-            SpecError: If the value is NaN.
+            SpecError: If the value is NaN, or a range of a search.
         """
         self._refuse_decimal_comma(text, component)
         takes_text = self.annotation is not MISSING and self.fits(text)
         try:
             value = parse_value(text)
-        except SpecError:
+        except SpecError as error:
             if takes_text:
                 return text
+            if isinstance(error, RangeError):
+                raise a_range(f"{self.name}={text.strip()}", text, component) from None
             raise SpecError(
                 f"{component}: {self.name}={shortened(text)} holds NaN, which is not a value of a parameter", text=text
             ) from None

@@ -57,7 +57,7 @@ def unknown(
         reports: How the loading of each plugin went.
         offer: What would have the name if it was installed, as a sentence; or None.
     """
-    from lossreg.spec_hints import registering_hint  # only errors need it
+    from lossreg.spec_hints import RANGES, registering_hint  # only errors need it
 
     kind, written = known.kind, normalize(name)
     names = {*known.names, *(word for word in known.words if "." in word)}
@@ -67,6 +67,7 @@ def unknown(
     lines = [offer or f"no {kind} named {shown(name)}.{meant} {_listed(known)}"]
     lines += [hint.replace(". ", "  ", 1)] if hint else []
     lines += [f"  {other} {shown(name)} exists; it is not {with_article(kind)}" for other in other_kinds]
+    lines += [f"  {RANGES[written]} is a range of a search: lossreg.adapters.optuna"] if written in RANGES else []
     lines += [f"  {report.explanation}" for report in reports if report.state not in ("loaded", "aside")]
     return UnknownNameError("\n".join(lines), kind=kind, name=name, suggestions=suggestions)
 
