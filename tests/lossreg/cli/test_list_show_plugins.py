@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     "run", "plan", "verify-resume", "compare", "noise", "runs", "plot", "report", "eval", "predict", "export", "list",
-    "show", "plugins", "schema", "new",
+    "show", "plugins", "schema", "convert", "new",
 )  # fmt: skip
 KINDS = ("loss", "optimizer", "scheduler", "model", "dataset", "metric")
 BUILTIN = {
