@@ -38,7 +38,7 @@ LAYERS_UNDECAYED = "ndim<=1"  # the same where layers have rates of their own
 _CLIPPING = "norm"
 #: Arguments whose default does nothing, or which matter with others alone.
 _NEUTRAL = frozenset(
-    "lr_cycle_limit lr_cycle_mul lr_cycle_decay lr_k_decay lr_base_size grad_accum_steps amp_dtype clip_mode".split()
+    ["lr_cycle_limit", "lr_cycle_mul", "lr_cycle_decay", "lr_k_decay", "lr_base_size", "grad_accum_steps", "amp_dtype", "clip_mode"]
 )
 
 
