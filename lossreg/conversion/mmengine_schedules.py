@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from lossreg.conversion.mmengine_entries import Facts, LeftOutError, read_windows
-from lossreg.conversion.mmengine_windows import Window
+from lossreg.conversion.mmengine_windows import Amount, Window
 from lossreg.conversion.result import Draft
 from lossreg.errors import LossregError
 from lossreg.expression import MAX_LENGTH, Expression
@@ -62,7 +62,9 @@ def _named(windows: list[Window], facts: Facts, draft: Draft) -> ComponentSpec |
         return None
     whole = [spec for spec in specs if spec is not None]
     starts = [one.begin.fixed for one in windows]
-    follows = all(one.comes_back and one.end.fixed <= later.begin.fixed for one, later in itertools.pairwise(windows))
+    follows = all(one.comes_back for one in windows[:-1]) and all(
+        one.end.fixed - 1 <= later.begin.fixed for one, later in itertools.pairwise(windows)
+    )
     if len(whole) > 1 and not any(starts) and not any(one.kind == "plateau" for one in windows):
         return ComponentSpec("chained", nested=tuple(whole))
     if not follows or any(start != int(start) for start in starts):
@@ -122,20 +124,32 @@ def _check_floor(place: int, windows: list[Window], facts: Facts, draft: Draft) 
     if not one.floor and not rises:
         return
     for other in windows[:place] + windows[place + 1 :]:
-        if not other.comes_back or not (other.begin.surely_at_most(one.begin)):
+        ended = _at_most(other, other.end.less(1), one)
+        if not other.comes_back or not _at_most(other, other.begin, one) or ended is False:
             raise LeftOutError(f"{one.path}: with eta_min, or rising again, it is no factor beside {other.path}")
-        if other.end.surely_at_most(one.begin) and other.counts == one.counts:
-            continue
-        in_epochs = other.end.fixed == 0 or other.counts == "epoch"
-        if in_epochs and (other.end.epochs or other.end.fixed) <= (one.begin.epochs or one.begin.fixed):
-            continue
-        if not (one.begin.epochs or one.begin.fixed) or in_epochs:
-            raise LeftOutError(f"{one.path}: with eta_min, or rising again, it is no factor beside {other.path}")
-        draft.note(f"{one.path}: it is taken to begin after {other.path} has ended, which depends on the data")
+        if ended is None:
+            draft.note(f"{one.path}: it is taken to begin after {other.path} has ended, which depends on the data")
     if one.floor and "eta_min" in one.params and facts.has_rates:
         draft.note(
             f"{one.path}: eta_min is for the optimizer's rate; groups with a rate of their own end in proportion"
         )
+
+
+def _at_most(other: Window, amount: Amount, one: Window) -> bool | None:
+    """Whether what another window counts is at most the begin of one; None if that depends on the data."""
+    if other.counts == one.counts and amount.surely_at_most(one.begin):
+        return True
+    mine, theirs = _in_epochs(one.begin, one.counts), _in_epochs(amount, other.counts)
+    if mine is not None and theirs is not None:
+        return theirs <= mine
+    return False if mine == 0 or other.counts == one.counts == "epoch" else None
+
+
+def _in_epochs(amount: Amount, counts: str) -> float | None:
+    """A number of epochs; None for iterations, of which it is not known how many an epoch has."""
+    if counts == "epoch":
+        return amount.fixed
+    return amount.epochs if amount.fixed <= 0 else None
 
 
 def _is_one_pair(text: str) -> bool:

@@ -87,6 +87,11 @@ def number(value: float) -> str:
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(float(f"{value:.15g}"))
 
 
+def _divisor(text: str) -> str:
+    """A number that something is divided by: a product needs parentheses."""
+    return f"({text})" if "*" in text and not text.startswith("(") else text
+
+
 def _factor(value: float) -> str:
     """A number that something is multiplied by or added to: thirds, which are MMEngine's default, as such."""
     thirds = [text for text, third in (("1/3", 1 / 3), ("2/3", 2 / 3)) if abs(value - third) < 1e-15]
@@ -191,20 +196,22 @@ class Window:
             case "linear":
                 start, rise = self.params["start_factor"], self.params["end_factor"] - self.params["start_factor"]
                 slope = "" if rise == 1 else f"{_factor(abs(rise))}*"
-                text = f"{_factor(start)} {'-' if rise < 0 else '+'} {slope}min(1, {since}/{last})"
+                text = f"{_factor(start)} {'-' if rise < 0 else '+'} {slope}min(1, {since}/{_divisor(last)})"
                 return f"(({text}) if {clock} >= {begin} else 1)" if later else f"({text})"
             case "constant":
                 inside = f"{begin} <= {clock} < {self.end.less(1).text(accumulate)}" if later else f"{clock} < {last}"
                 return f"({number(self.params['factor'])} if {inside} else 1)"
             case "poly":
-                part = f"(1 - min(1, {held}/{last}))"
+                part = f"(1 - min(1, {held}/{_divisor(last)}))"
                 power = self.params["power"]
                 return _above(self.floor, part if power == 1 else f"{part}**{number(power)}")
             case "cosine":
-                half = f"cos(pi*{held}/{self.params['T_max'].text(accumulate)})"
+                half = f"cos(pi*{held}/{_divisor(self.params['T_max'].text(accumulate))})"
                 return f"({number((1 + self.floor) / 2)} + {number((1 - self.floor) / 2)}*{half})"
             case "step":
-                return f"{number(self.params['gamma'])}**({held}//{self.params['step_size'].text(accumulate)})"
+                return (
+                    f"{number(self.params['gamma'])}**({held}//{_divisor(self.params['step_size'].text(accumulate))})"
+                )
             case "exponential":
                 return f"{number(self.params['gamma'])}**{held}"
             case "multi_step":

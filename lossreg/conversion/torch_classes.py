@@ -139,8 +139,8 @@ def spec_of_class(
             left_out.append(error.message.partition("\n")[0].removesuffix(f" {entry.describe()}"))
         else:
             params[key] = value
-    notes += _take_span(entry, name, params, span)
     params = {**_differing_defaults(entry, params), **params}
+    notes += _take_span(entry, name, params, span)
     missing = [key for key in _required(entry) if key not in params]
     if missing:
         why = f": {'; '.join(left_out)}" if left_out else ""
