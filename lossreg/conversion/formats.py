@@ -61,7 +61,7 @@ class Format:
     signs: tuple[tuple[str, str], ...]
 
 
-_KEY = r"(?m)^[ \t]*[\"']?(?:{})[\"']?[ \t]*[:=]"
+_KEY = r"(?m)(?:^|[{{,])[ \t]*[\"']?(?:{})[\"']?[ \t]*[:=]"
 
 #: Name -> format, in the order in which a text is tried. Each is `lossreg.conversion.<name>`.
 FORMATS: Mapping[str, Format] = {

@@ -11,7 +11,7 @@ from lossreg.conversion.hydra_references import Resolver
 from lossreg.conversion.result import Converted, Draft
 from lossreg.conversion.torch_classes import class_of_spec, find_class, spec_of_class
 from lossreg.conversion.yaml_text import read_yaml, write_yaml
-from lossreg.errors import LossregError
+from lossreg.errors import ConfigError, LossregError
 from lossreg.names import normalize
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import RunSpec
@@ -64,13 +64,15 @@ def read(text: str, where: str, registries: Registries) -> Converted:
         registries: Where components are looked up.
 
     Raises:
-        ConfigError: If it is not YAML.
+        ConfigError: If it is not YAML, or has no `_target_`.
     """
     draft = Draft()
     content = {str(key): value for key, value in read_yaml(text, where).items()}
     _tell_defaults(content.pop("defaults", None), draft)
     root = _Node("", Resolver(content, draft).resolved())
     nodes = list(_nodes(root))
+    if not any(TARGET in node.content for node in nodes):
+        raise ConfigError(f"{where}: nothing in it can be converted from hydra: it has no table with {TARGET}")
     _read_settings(nodes, draft)
     for node in nodes:
         if TARGET in node.content:

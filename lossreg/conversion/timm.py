@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lossreg.conversion.result import Converted, Draft
-from lossreg.conversion.timm_args import DEFAULTS, OTHERS, Args, read_args
+from lossreg.conversion.timm_args import DEFAULTS, LAUNCHER, OTHERS, Args, read_args
 from lossreg.conversion.timm_schedules import read_schedule
 from lossreg.conversion.timm_writing import write
 from lossreg.errors import LossregError
@@ -38,7 +38,8 @@ LAYERS_UNDECAYED = "ndim<=1"  # the same where layers have rates of their own
 _CLIPPING = "norm"
 #: Arguments whose default does nothing, or which matter with others alone.
 _NEUTRAL = frozenset(
-    ["lr_cycle_limit", "lr_cycle_mul", "lr_cycle_decay", "lr_k_decay", "lr_base_size", "grad_accum_steps", "amp_dtype", "clip_mode"]
+    {"lr_cycle_limit", "lr_cycle_mul", "lr_cycle_decay", "lr_k_decay"}
+    | {"lr_base_size", "grad_accum_steps", "amp_dtype", "clip_mode"}
 )
 
 
@@ -209,6 +210,9 @@ def _leave_out_others(args: Args, draft: Draft) -> None:
     ]
     if others:
         draft.leave_out(f"not read, since they are of data, augmentation and model: {', '.join(others)}")
-    unknown = [key for key, value in args.given.items() if value and key not in DEFAULTS and key not in OTHERS]
+    if args.given.get("config"):
+        draft.leave_out(f"config={args.given['config']}: that file is not read; convert it by itself")
+    known = {*DEFAULTS, *OTHERS, *LAUNCHER}
+    unknown = [key for key, value in args.given.items() if value and key not in known]
     if unknown:
         draft.leave_out(f"not read, since they are not of the recipe: {', '.join(map(str, unknown))}")

@@ -81,6 +81,9 @@ OTHERS: Mapping[str, Any] = {
     "head_init_scale": None, "head_init_bias": None, "kd_model_name": None, "naflex_loader": False,
 }  # fmt: skip
 
+#: Options of what starts train.py, and the file that it reads first.
+LAUNCHER = frozenset({"nproc_per_node", "standalone", "nnodes", "node_rank", "master_addr", "master_port", "config"})
+
 #: Options of a command line that take no value, and those that take several.
 _FLAGS = frozenset(
     [

@@ -156,14 +156,14 @@ def _formula(word: str, args: Args, shape: Shape, total: int, draft: Draft) -> C
         return None
     text = _body(word, args, shape)
     if word in _CYCLIC:
-        end = shape.epochs * args.whole("lr_cycle_limit", least=1)
-        if end < total - (shape.warmup if shape.prefix else 0):
-            text = f"{text} if {shape.time} < {shape.length(end)} else {_text(shape.least)}"
+        end = shape.epochs * args.whole("lr_cycle_limit", least=1) + (shape.warmup if shape.prefix else 0)
+        if end < total:  # `epoch` is a whole number where steps are counted, too
+            text = f"{text} if epoch < {end} else {_text(shape.least)}"
     if shape.warmup:
         length = shape.length(shape.warmup)
         passed = f"{shape.counts} / {length if shape.counts == 'epoch' else f'({length})'}"
         rise = f"{_text(shape.start)} + {_text(1 - shape.start)} * {passed}".replace("+ -", "- ")
-        text = f"{rise} if {shape.counts} < {length} else {text}"
+        text = f"{rise} if epoch < {shape.warmup} else {text}"
     try:
         Expression(text)
     except ExpressionError as error:

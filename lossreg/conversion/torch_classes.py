@@ -174,9 +174,7 @@ def class_of_spec(spec: ComponentSpec, kind: str, registries: Registries, *, spa
     arguments: dict[str, Any] = {}
     for key, value in {**own, **resolved.written}.items():
         if kind == "scheduler" and key == "lr_lambda":
-            raise ConfigError(
-                f"{spec.text}: the expression of {key} is lossreg's own; a class takes a function of Python"
-            )
+            raise ConfigError(f"{spec.text}: the expression {key} is lossreg's own; the class takes a Python function")
         if kind == "loss" and isinstance(value, ComponentSpec):
             notes.append(f"{entry.name}: {key}={value.text} is computed from the data; write the numbers")
         elif key == "mode" and value == "auto":
