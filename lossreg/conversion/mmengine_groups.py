@@ -13,6 +13,7 @@ from typing import Any
 
 from lossreg.conversion.places import Place
 from lossreg.groups import NO_DECAY, ParamGroup, factor_of, options_text
+from lossreg.patterns import parse_pattern
 from lossreg.spec import frozen_params
 from lossreg.values import shown
 
@@ -43,7 +44,7 @@ def read_paramwise(place: Place, rate: float | None, decay: float | None) -> dic
     for pattern, options in _ruled(place, rate, decay):
         groups[f"({pattern}) & !({excluded})" if excluded else pattern] = options
     place.leave_out_rest("lossreg has no pattern for it")
-    return {pattern: options_text(frozen_params(options)) for pattern, options in groups.items()}
+    return {parse_pattern(pattern).text: options_text(frozen_params(options)) for pattern, options in groups.items()}
 
 
 def _custom_options(place: Place, rate: float | None, decay: float | None) -> dict[str, Options]:
@@ -110,8 +111,9 @@ def _by_options(terms: list[tuple[str, Options]]) -> dict[str, Options]:
 
 
 def _glob(key: str) -> str:
-    """What matches names that a key is in; MMEngine has a dot before the name of a parameter of the model itself."""
-    return f"*{key}* | {key[1:]}*" if key.startswith(".") else f"*{key}*"
+    """What matches names that a key is in; a parameter of the model itself has a dot before its name there."""
+    own = key[1:]
+    return f"*{key}* | {own}* & !*.*" if key.startswith(".") and own and "." not in own else f"*{key}*"
 
 
 def _ruled(place: Place, rate: float | None, decay: float | None) -> list[tuple[str, Options]]:
@@ -170,7 +172,7 @@ def write_paramwise(groups: tuple[ParamGroup, ...], has_decay: bool) -> tuple[di
     left_out = []
     for group in groups:
         options = dict(group.options)
-        found = re.fullmatch(r"\*([\w.\-]+)\*", group.pattern, re.ASCII)
+        key = _key(group.pattern)
         if group.pattern == NO_DECAY:
             rules = {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0, "flat_decay_mult": 0.0}
             paramwise |= rules if has_decay else {}
@@ -181,8 +183,8 @@ def write_paramwise(groups: tuple[ParamGroup, ...], has_decay: bool) -> tuple[di
             and has_decay
         ):
             paramwise["bias_decay_mult"] = _decay(options)
-        elif found and options and all(_is_custom(key, value, has_decay) for key, value in options.items()):
-            custom[found[1]] = dict(_multiplied(key, value) for key, value in options.items())
+        elif key is not None and options and all(_is_custom(key, value, has_decay) for key, value in options.items()):
+            custom[key] = dict(_multiplied(key, value) for key, value in options.items())
         else:
             left_out.append(
                 f"param_groups: {group.pattern}: a paramwise_cfg has no pattern like it; it has parts of names, biases "
@@ -196,6 +198,12 @@ def write_paramwise(groups: tuple[ParamGroup, ...], has_decay: bool) -> tuple[di
             )
         paramwise["custom_keys"] = custom
     return paramwise, left_out
+
+
+def _key(pattern: str) -> str | None:
+    """What of a name a pattern asks for, where a key of `custom_keys` asks for the same; otherwise None."""
+    found = re.fullmatch(r"\*([\w\-][\w.\-]*)\*|\*(\.([\w\-]+))\* \| \3\* & !\*\.\*", pattern, re.ASCII)
+    return (found[1] or found[2]) if found else None
 
 
 def _decay(options: Mapping[str, Any]) -> float | None:

@@ -99,7 +99,7 @@ def _expression(windows: list[Window], by_steps: bool, facts: Facts, draft: Draf
             clock = "step" if more == 1 else f"({more}*step + {more - 1})"
         text = one.expression(clock, facts.accumulate)
         if text is None:
-            raise LeftOutError(f"{one.path}: it has no equal, and no expression, beside or between others")
+            raise LeftOutError(f"{one.path}: lossreg has neither a schedule nor an expression that equals it")
         _check_floor(place, windows, facts, draft)
         factors.append(text)
     text = " * ".join(factors)
@@ -126,7 +126,10 @@ def _check_floor(place: int, windows: list[Window], facts: Facts, draft: Draft) 
     for other in windows[:place] + windows[place + 1 :]:
         ended = _at_most(other, other.end.less(1), one)
         if not other.comes_back or not _at_most(other, other.begin, one) or ended is False:
-            raise LeftOutError(f"{one.path}: with eta_min, or rising again, it is no factor beside {other.path}")
+            raise LeftOutError(
+                f"{one.path}: with eta_min, or rising again after T_max, it has an equal in lossreg alone, or after "
+                f"schedules that end at the optimizer's rate, which {other.path} is not"
+            )
         if ended is None:
             draft.note(f"{one.path}: it is taken to begin after {other.path} has ended, which depends on the data")
     if one.floor and "eta_min" in one.params and facts.has_rates:

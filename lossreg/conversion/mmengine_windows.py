@@ -137,8 +137,22 @@ class Window:
     @property
     def changes_nothing(self) -> bool:
         """Whether it multiplies by 1 throughout."""
+        if self.kind == "multi_step" and self.milestones == ():
+            return True
         factors = {"linear": ("start_factor", "end_factor"), "constant": ("factor",)}.get(self.kind, ())
         return bool(factors) and all(self.params[key] == 1 for key in factors)
+
+    @property
+    def milestones(self) -> tuple[Amount, ...] | None:
+        """Those that come before its end; None if that depends on the data."""
+        own = []
+        for one in self.params["milestones"]:
+            whole_epoch_left = one.fixed == 0 and self.last.fixed == -1 and one.epochs <= self.last.epochs - 1
+            if self.to_the_end or one.surely_at_most(self.last) or whole_epoch_left:
+                own.append(one)
+            elif not self.last.less(-1).surely_at_most(one):
+                return None
+        return tuple(own)
 
     @property
     def comes_back(self) -> bool:
@@ -169,7 +183,7 @@ class Window:
             case "exponential" if self.to_the_end:
                 return ComponentSpec("exponential_lr", given)
             case "multi_step":
-                own = [int(one.fixed) for one in given["milestones"] if self.to_the_end or one.fixed <= last]
+                own = [int(one.fixed) for one in self.milestones or ()]
                 if own and min(own) >= 1:
                     return ComponentSpec("multi_step_lr", {"milestones": sorted(own), "gamma": given["gamma"]})
             case "one_cycle" | "plateau" if self.to_the_end:
@@ -215,9 +229,8 @@ class Window:
             case "exponential":
                 return f"{number(self.params['gamma'])}**{held}"
             case "multi_step":
-                own = [one for one in self.params["milestones"] if self.to_the_end or one.surely_at_most(self.last)]
-                counted = [f"({clock} >= {(self.begin + one).text(accumulate)})" for one in own]
-                return f"{number(self.params['gamma'])}**({' + '.join(counted)})" if counted else "1"
+                counted = [f"({clock} >= {(self.begin + one).text(accumulate)})" for one in self.milestones or ()]
+                return f"{number(self.params['gamma'])}**({' + '.join(counted)})" if counted else None
         return None
 
 

@@ -183,11 +183,12 @@ def test_one_cycle_and_plateau(registries: lossreg.Registries) -> None:
         ("[dict(type='StepLR', step_size=n)]", "config.py, line 3: n is not a literal"),
         ("[dict(type='StepLR', step_size=3, odd=1)]", "param_scheduler[0]: StepLR with odd is not known"),
         ("[dict(type='LinearLR', begin=3, end=3)]", "its end is not after its begin"),
+        ("[dict(type='LinearLR', begin=3, end=4)]", "[0]: lossreg has neither a schedule nor an expression"),
         ("make()", "config.py, line 3: make() is not a literal"),
         ("[dict(type='OneCycleLR', eta_max=1, total_steps=12), dict(type='LinearLR', end=3)]", "OneCycleLR sets"),
         (
             "[dict(type='LinearLR', by_epoch=False, end=500), dict(type='CosineAnnealingLR', T_max=12, eta_min=0.01)]",
-            "param_scheduler[1]: with eta_min, or rising again, it is no factor beside param_scheduler[0]",
+            "which param_scheduler[0] is not",
         ),
     ],
     ids=lambda value: value[:50],
