@@ -9,7 +9,7 @@ import attrs
 
 from lossreg.conversion.hydra_references import Resolver
 from lossreg.conversion.result import Converted, Draft
-from lossreg.conversion.torch_classes import class_of_spec, find_class, spec_of_class
+from lossreg.conversion.torch_classes import NoClassError, class_of_spec, find_class, spec_of_class
 from lossreg.conversion.yaml_text import read_yaml, write_yaml
 from lossreg.errors import ConfigError, LossregError
 from lossreg.names import normalize
@@ -233,7 +233,7 @@ def _table(
     span = spec.epochs if kind == "scheduler" and not counts_steps else None
     try:
         call = class_of_spec(component, kind, registries, span=span)
-    except LossregError as error:
+    except NoClassError as error:
         if kind == "optimizer":
             notes.append(f"optimizer: {component.text} is built by lossreg, which is needed where the file is used")
             return {TARGET: "lossreg.optimizers.build", **partial, "_args_": [component.text]}

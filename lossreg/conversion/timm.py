@@ -115,7 +115,7 @@ def _read_optimizer(args: Args, rate: float, draft: Draft, registries: Registrie
             f"opt={written}: the fallback of timm's {word} for biases and the like is another optimizer here: write "
             f"rest=adamw(lr=...) into {name}(...)"
         )
-    more = dict(args["opt_kwargs"] or {})
+    more = args.table("opt_kwargs")
     decays = args.number("weight_decay") > 0
     for key in ("filter_bias_and_bn", "weight_decay_exclude_1d"):
         decays = more.pop(key, True) and decays

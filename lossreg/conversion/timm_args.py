@@ -203,6 +203,17 @@ class Args:
                 raise ConfigError(f"{self.where}: {key} is a list of numbers, not {shown(value)}")
         return listed
 
+    def table(self, key: str) -> dict[str, Any]:
+        """A table of further arguments.
+
+        Raises:
+            ConfigError: If it is something else.
+        """
+        value = self[key] or {}
+        if not isinstance(value, dict):
+            raise ConfigError(f"{self.where}: {key} is a table of names and values, not {shown(value)}")
+        return {str(name): one for name, one in value.items()}
+
 
 def read_args(text: str, where: str) -> Args:
     """The arguments in an args.yaml, or in a command line.

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from lossreg.conversion.timm_args import DEFAULTS
+from lossreg.conversion.torch_classes import check_complete, for_class
 from lossreg.conversion.yaml_text import write_yaml
 from lossreg.registry.build import ResolvedComponent, resolve
 from lossreg.registry.registries import Registries
@@ -43,7 +44,12 @@ class _Text:
     notes: list[str] = attrs.field(factory=list)
 
     def resolved(self, spec: ComponentSpec, kind: str) -> ResolvedComponent[Any]:
-        return resolve(self.registries.of(kind), spec)
+        """A component, checked."""
+        kept, notes = for_class(spec, kind)
+        self.notes += notes
+        found = resolve(self.registries.of(kind), kept)
+        check_complete(found.entry, found.written)
+        return found
 
 
 def write(spec: RunSpec, registries: Registries) -> tuple[str, tuple[str, ...]]:

@@ -7,19 +7,20 @@ factories that the registries declare, so that nothing that a file names is impo
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import attrs
 
 from lossreg.errors import ConfigError, LossregError
+from lossreg.groups import REST, SCHEDULER
 from lossreg.names import snake_case, with_article
 from lossreg.registry.annotations import MISSING
 from lossreg.registry.build import resolve
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.parameters import Signature
 from lossreg.registry.registries import Registries
-from lossreg.spec import ComponentSpec, holds_spec, thawed
+from lossreg.spec import ComponentSpec, holds_spec, thawed, value_text
 from lossreg.suggestions import close_matches
 from lossreg.values import shown
 
@@ -41,6 +42,10 @@ STANDS_FOR: Mapping[str, str] = {
 _GIVEN = ("params", "optimizer")
 #: How the same numbers are computed: lossreg chooses it by the device.
 _KERNELS = ("foreach", "fused")
+
+
+class NoClassError(ConfigError):
+    """No class equals a component, which is right in itself."""
 
 
 @attrs.frozen
@@ -160,21 +165,23 @@ def class_of_spec(spec: ComponentSpec, kind: str, registries: Registries, *, spa
         span: How many epochs (or steps) the run has, for arguments such as `T_max` which lossreg fills in by itself.
 
     Raises:
-        ConfigError: If no class equals the component, such as a schedule behind `warmup`.
+        NoClassError: If no class equals the component, such as a schedule behind `warmup`.
         LossregError: If the spec is wrong.
     """
     registry = registries.of(kind)
+    spec, notes = for_class(spec, kind)
     resolved = resolve(registry, spec)
     entry: RegistryEntry[Any] = resolved.entry
-    path, notes = _class_path(entry), []
+    check_complete(entry, resolved.written)
+    path = _class_path(entry)
     if entry.id not in STANDS_FOR and entry.component.nested is not None:
-        raise ConfigError(f"{spec.text}: {entry.name} is lossreg's own; no class equals it")
+        raise NoClassError(f"{spec.text}: {entry.name} is lossreg's own; no class equals it")
     takes = _class_signature(entry).parameters
     own = {key: value for key, value in entry.component.defaults.items() if value != _default(entry, key)}
     arguments: dict[str, Any] = {}
     for key, value in {**own, **resolved.written}.items():
         if kind == "scheduler" and key == "lr_lambda":
-            raise ConfigError(f"{spec.text}: the expression {key} is lossreg's own; the class takes a Python function")
+            raise NoClassError(f"{spec.text}: the expression {key} is lossreg's own; the class takes a Python function")
         if kind == "loss" and isinstance(value, ComponentSpec):
             notes.append(f"{entry.name}: {key}={value.text} is computed from the data; write the numbers")
         elif key == "mode" and value == "auto":
@@ -190,9 +197,39 @@ def class_of_spec(spec: ComponentSpec, kind: str, registries: Registries, *, spa
                 arguments[key] = span
             elif not (key == "total_steps" and {"epochs", "steps_per_epoch"} <= arguments.keys()):
                 notes.append(f"{entry.name}: {key} is the length of the run, which is not known here; write it")
+    if kind == "optimizer" and entry.component.routes not in (None, "all"):
+        notes.append(
+            f"{entry.name}: lossreg gives it {entry.component.routes} alone, and the others to another optimizer"
+        )
     if not path.startswith("torch."):
         notes.append(f"{path} is imported where the file is used, so that {_owner(entry)} is needed there")
     return ClassCall(path, arguments, tuple(notes))
+
+
+def for_class(spec: ComponentSpec, kind: str) -> tuple[ComponentSpec, list[str]]:
+    """A component without what lossreg's runner reads of an optimizer: `rest` and `scheduler`; with notes on them.
+
+    Example:
+        >>> for_class(ComponentSpec.parse("sgd(lr=0.1, scheduler=cosine)"), "optimizer")[0].text
+        'sgd(lr=0.1)'
+    """
+    taken = {key: value for key, value in spec.params if kind == "optimizer" and key in (REST, SCHEDULER)}
+    kept = {key: value for key, value in spec.params if key not in taken}
+    notes = [
+        f"{spec.name}: {key}={value_text(value)} is left out, which only lossreg obeys" for key, value in taken.items()
+    ]
+    return ComponentSpec(spec.name, kept, spec.nested), notes
+
+
+def check_complete(entry: RegistryEntry[Any], written: Collection[str]) -> None:
+    """Checks that all that a person has to set of a component is set.
+
+    Raises:
+        ConfigError: If something is missing.
+    """
+    missing = [key for key in _required(entry) if key not in written]
+    if missing:
+        raise ConfigError(f"{entry.name} needs {' and '.join(missing)}. {entry.describe()}")
 
 
 def _matching(written: str, entries: list[RegistryEntry[Any]]) -> list[RegistryEntry[Any]]:

@@ -15,6 +15,8 @@ MOST = 200_000  # characters; no person writes more, and the reader takes second
 MOST_VALUES = 100_000  # with what an alias repeats: ten lines of aliases stand for billions of values
 MOST_LEVELS = 50
 
+_NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+", re.ASCII)
+
 
 def read_yaml(text: str, where: str) -> dict[str, Any]:
     """The table that a YAML text holds, of plain values.
@@ -54,9 +56,7 @@ def write_yaml(content: Mapping[str, Any]) -> str:
     Raises:
         MissingLibraryError: If PyYAML is not installed.
     """
-    text: str = _library().safe_dump(
-        _listed(content), sort_keys=False, allow_unicode=True, default_flow_style=False, width=120
-    )
+    text: str = _library().dump(_listed(content), Dumper=_dumper(), sort_keys=False, allow_unicode=True, width=120)
     return text
 
 
@@ -86,9 +86,16 @@ def _loader() -> Any:
         for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
     loader: Any = type("Loader", (yaml.SafeLoader,), {"yaml_implicit_resolvers": resolvers})
-    number = re.compile(r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+", re.ASCII)
-    loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
+    loader.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
     return loader
+
+
+@functools.cache
+def _dumper() -> Any:
+    """PyYAML's safe one, which quotes a text that is a number in YAML 1.2."""
+    dumper: Any = type("Dumper", (_library().SafeDumper,), {})
+    dumper.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
+    return dumper
 
 
 def _check_size(content: object, where: str) -> None:

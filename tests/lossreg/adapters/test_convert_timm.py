@@ -13,8 +13,9 @@ import torch
 
 import lossreg
 from lossreg.conversion.formats import read_settings
+from lossreg.conversion.timm import write
 from lossreg.conversion.timm_args import DEFAULTS
-from lossreg.conversion.yaml_text import write_yaml
+from lossreg.conversion.yaml_text import read_yaml, write_yaml
 from lossreg.registry.registries import Registries
 from tests.table import for_each
 
@@ -114,7 +115,11 @@ def options(optimizer: torch.optim.Optimizer, network: torch.nn.Module) -> dict[
     """The hyperparameters of each parameter."""
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     return {
-        names[id(parameter)]: {key: value for key, value in group.items() if key not in BOOKKEEPING}
+        names[id(parameter)]: {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in group.items()
+            if key not in BOOKKEEPING
+        }
         for group in optimizer.param_groups
         for parameter in group["params"]
     }
@@ -155,6 +160,41 @@ def test_the_rates_are_those_of_timm(recipe: dict[str, Any], registries: Registr
             schedule.step(epoch + 1)
         if each == "epoch" and follows is not None:
             follows.step()
+
+
+UNDECAYED = {"ndim<=1 | *.bias": "weight_decay=0"}
+WRITTEN: list[dict[str, Any]] = [
+    {"optimizer": "sgd(lr=0.1)", "scheduler": "cosine(eta_min=0.01)"},
+    {"optimizer": "sgd(lr=0.1, nesterov=True, weight_decay=0.1)",
+     "scheduler": "warmup(step_lr(step_size=3), length=4)"},
+    {"optimizer": "adamw(lr=0.1, betas=[0.8, 0.9], amsgrad=True)", "param_groups": UNDECAYED,
+     "scheduler": "multi_step(milestones=[2, 7], gamma=0.5)"},
+    {"optimizer": "rmsprop(lr=0.1, momentum=0.3)", "scheduler": "polynomial(power=2.0)"},
+    {"optimizer": "adagrad(lr=0.1)", "scheduler": "warmup(length='25%', start_factor=0.5)"},
+    {"optimizer": "timm.lamb(lr=0.1)", "scheduler": "warmup(cosine, length=2)",
+     "param_groups": {"layer_decay(0.5)": True}},
+]  # fmt: skip
+
+
+@for_each("settings", WRITTEN, ids=lambda settings: settings["optimizer"])
+def test_what_is_written_is_what_timm_makes(settings: dict[str, Any], registries: Registries) -> None:
+    """The options of each parameter, and its rates, are those of the settings in lossreg."""
+    spec = lossreg.RunSpec(**settings, epochs=EPOCHS)
+    text, _ = write(spec, registries)
+    theirs_of, ours_of = model(), model()
+    theirs, schedule, epochs = of_timm(read_yaml(text, "args.yaml"), theirs_of)
+    assert epochs == EPOCHS
+    parts = lossreg.parts(spec, registries=registries)
+    ours = parts.optimizer(ours_of)
+    follows: Any = parts.scheduler(ours)
+    expected = options(ours, ours_of)
+    for name, group in options(theirs, theirs_of).items():
+        own = {key: value for key, value in group.items() if key != "lr"}  # which the schedule sets
+        assert {key: expected[name][key] for key in own} == own
+    for epoch in range(epochs):
+        assert rates(theirs, theirs_of) == pytest.approx(rates(ours, ours_of), rel=1e-9, abs=1e-12), epoch
+        schedule.step(epoch + 1)
+        follows.step()
 
 
 @for_each("warmup", [0, 2])
@@ -201,11 +241,7 @@ def test_betas_and_further_arguments_are_carried_over(betas: list[float], regist
     theirs, _, _ = of_timm({**recipe, "sched": "none"}, theirs_of)
     found = read_settings(write_yaml(recipe), "args.yaml", "timm", registries)
     ours = lossreg.parts(found.settings, registries=registries).optimizer(ours_of)
-    for name, group in options(theirs, theirs_of).items():
-        assert {key: list(value) if isinstance(value, tuple) else value for key, value in group.items()} == {
-            key: list(value) if isinstance(value := options(ours, ours_of)[name][key], tuple) else value
-            for key in group
-        }
+    assert options(ours, ours_of) == options(theirs, theirs_of)
 
 
 @for_each(("arguments", "name", "params"), [

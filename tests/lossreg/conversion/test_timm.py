@@ -152,6 +152,7 @@ def test_what_cannot_be_carried_over_is_named(text: str, said: str, registries: 
     ("--opt adamw --lr 'x", "args.yaml is not a command line: no closing quotation"),
     ("--opt adamw --lr", "args.yaml: --lr lacks its value"),
     ("--lr --opt adamw", "args.yaml: --lr lacks its value"),
+    ("opt: adamw\nopt_kwargs: [1]", "args.yaml: opt_kwargs is a table of names and values, not [1]"),
     ("a: 1", "args.yaml: it has no argument of timm's train.py, such as opt, lr or sched"),
     ("--foo 1", "args.yaml: it has no argument of timm's train.py, such as opt, lr or sched"),
 ])  # fmt: skip
@@ -209,6 +210,7 @@ def complete(spec: lossreg.ComponentSpec | None, registry: Any) -> Any:
     ({"scheduler": "one_cycle(max_lr=0.1)"}, "scheduler: train.py does not have one_cycle"),
     ({"scheduler": "cosine(T_max=3)"}, "scheduler: train.py does not have cosine"),
     ({"optimizer": "sam(sgd)"}, "optimizer: train.py does not have sam"),
+    ({"optimizer": "sgd(lr=0.1, scheduler=cosine)"}, "sgd: scheduler=cosine is left out, which only lossreg obeys"),
     ({"loss": "dice"}, "loss: train.py does not have dice, so that it is cross-entropy"),
     ({"loss": "cross_entropy(ignore_index=3)"}, "loss: train.py has no ignore_index"),
     ({"weights": "swa"}, "weights: train.py does not have swa"),

@@ -201,6 +201,7 @@ def test_a_class_that_needs_an_argument_says_which(registries: Registries) -> No
 @for_each(("spec", "kind", "said"), [
     ("warmup(cosine)", "scheduler", "warmup is lossreg's own"),
     ("sam(sgd)", "optimizer", "sam is lossreg's own"),
+    ("step_lr", "scheduler", "step_lr needs step_size"),
     ("lambda_lr(lr_lambda='epoch')", "scheduler", "the expression lr_lambda is lossreg's own"),
 ])  # fmt: skip
 def test_what_has_no_class_is_said(spec: str, kind: str, said: str, registries: Registries) -> None:
@@ -216,6 +217,8 @@ def test_what_has_no_class_is_said(spec: str, kind: str, said: str, registries: 
     ("one_cycle(max_lr=0.1)", "scheduler", 60, {"max_lr": 0.1, "total_steps": 60}, ()),
     ("cross_entropy(weight=balanced)", "loss", None, {}, ("weight=balanced is computed from the data",)),
     ("kl_div", "loss", None, {"reduction": "batchmean"}, ()),
+    ("muon(lr=0.1, rest=adamw(lr=0.2))", "optimizer", None, {"lr": 0.1},
+     ("rest=adamw(lr=0.2) is left out", "lossreg gives it hidden_matrices alone")),
     ("dice(smooth=1)", "loss", None, {"smooth": 1}, ("lossreg is needed there",)),
     ("adam(betas=[0.8, 0.9])", "optimizer", None, {"betas": [0.8, 0.9]}, ()),
 ])  # fmt: skip

@@ -62,9 +62,12 @@ def test_a_missing_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
 
 def test_what_is_written_is_read_again() -> None:
     """In its order, with lists for tuples, and small numbers as numbers."""
-    content = {"b": {"lr": 1e-5, "betas": (0.9, 0.99)}, "a": [True, None, "é: x"]}
+    content = {"b": {"lr": 1e-5, "betas": (0.9, 0.99)}, "a": [True, None, "é: x", "1e-3", "3"]}
     text = write_yaml(content)
-    assert read_yaml(text, "f.yaml") == {"b": {"lr": 1e-5, "betas": [0.9, 0.99]}, "a": [True, None, "é: x"]}
+    assert read_yaml(text, "f.yaml") == {
+        "b": {"lr": 1e-5, "betas": [0.9, 0.99]},
+        "a": [True, None, "é: x", "1e-3", "3"],
+    }
     assert text.index("b:") < text.index("a:")
 
 
