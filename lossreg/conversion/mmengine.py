@@ -8,6 +8,7 @@ from typing import Any
 from lossreg.conversion.mmengine_config import read_config
 from lossreg.conversion.mmengine_entries import Facts
 from lossreg.conversion.mmengine_groups import read_paramwise
+from lossreg.conversion.mmengine_losses import read_loss
 from lossreg.conversion.mmengine_schedules import read_schedule
 from lossreg.conversion.mmengine_writing import write
 from lossreg.conversion.places import Place
@@ -29,16 +30,6 @@ _OTHERS = {
     "train_pipeline", "tta_model", "tta_pipeline", "val_cfg", "val_dataloader", "val_evaluator", "val_pipeline",
     "vis_backends", "visualizer", "work_dir",
 }  # fmt: skip
-#: Where a config has the loss of a model.
-_LOSSES = (
-    "model.loss",
-    "model.loss_module",
-    "model.head.loss",
-    "model.head.loss_module",
-    "model.decode_head.loss_decode",
-)
-#: Losses of OpenMMLab that are torch's of the same name.
-_PLAIN_LOSSES = ("CrossEntropyLoss", "L1Loss", "MSELoss", "SmoothL1Loss")
 #: Optimizers that MMEngine knows by another name than torch.
 _OPTIMIZERS = {"TorchAdafactor": "torch.optim.Adafactor", "Adafactor": "transformers.Adafactor"}
 _DTYPES = {
@@ -53,7 +44,7 @@ def read(text: str, where: str, registries: Registries) -> Converted:
     content, passed_over = read_config(text, where)
     draft.leave_out(*passed_over)
     whole = Place(content, "", draft)
-    _read_loss(whole, registries)
+    read_loss(whole, registries)
     epochs, iterations = _read_length(whole)
     wrapper = whole.inner("optim_wrapper")
     rate, accumulate = _read_wrapper(wrapper, registries) if wrapper else (None, 1)
@@ -157,7 +148,7 @@ def _read_optimizer(inner: Place, registries: Registries) -> ComponentSpec | Non
     path = name if isinstance(name, Dotted) or name.startswith("torch.") else name.rpartition(".")[2]
     path = _OPTIMIZERS.get(path, path)
     try:
-        found = spec_of_class(path, _plain(inner), "optimizer", registries)
+        found = spec_of_class(path, inner.arguments(), "optimizer", registries)
     except ConfigError as error:
         inner.draft.leave_out(f"{inner.path}: {error.message}")
         return None
@@ -165,18 +156,6 @@ def _read_optimizer(inner: Place, registries: Registries) -> ComponentSpec | Non
     inner.draft.note(*found.notes)
     inner.draft.leave_out(*(f"{inner.path}: {one}" for one in found.left_out))
     return found.spec
-
-
-def _plain(place: Place) -> dict[str, Any]:
-    """The arguments in a table; those that are no literals are said."""
-    arguments = place.rest()
-    for key, value in list(arguments.items()):
-        if isinstance(value, Unread) or (
-            isinstance(value, list | tuple) and any(isinstance(one, Unread) for one in value)
-        ):
-            place.leave_out(key, str(value) if isinstance(value, Unread) else "a part of it is not a literal")
-            del arguments[key]
-    return arguments
 
 
 def _read_groups(wrapper: Place, rate: Any, decay: Any) -> None:
@@ -193,77 +172,6 @@ def _read_groups(wrapper: Place, rate: Any, decay: Any) -> None:
             "param_groups: MMEngine passes over a rule that fits no parameter; lossreg refuses a pattern that "
             "matches none"
         )
-
-
-def _read_loss(whole: Place, registries: Registries) -> None:
-    """The loss of the model, where it is in one of the places that are known."""
-    found = [(path, value) for path in _LOSSES if (value := _at(whole.table, path)) is not None]
-    whole.take("model", "loss")
-    if isinstance(whole.table.get("loss"), Mapping):
-        found.insert(0, ("loss", whole.table["loss"]))
-    for place, (path, value) in enumerate(found):
-        if not isinstance(value, Mapping) or place:
-            whole.draft.leave_out(f"{path}: lossreg has one loss, which is a table here")
-            continue
-        _read_one_loss(Place(value, path, whole.draft), registries)
-    if whole.table.get("model") is not None:
-        whole.draft.leave_out("model: a model of OpenMMLab is not known in lossreg")
-
-
-def _at(table: Any, path: str) -> Any:
-    for key in path.split("."):
-        table = table.get(key) if isinstance(table, Mapping) else None
-    return table
-
-
-def _read_one_loss(loss: Place, registries: Registries) -> None:
-    written = loss.get("type", str) or ""
-    name = written.rpartition(".")[2]
-    is_torch = written.startswith("torch.")
-    if not is_torch:
-        own = _openmmlab_loss(loss, name)
-        if own is None:
-            return
-        name, arguments = own
-        written = f"torch.nn.{name}"
-    else:
-        arguments = _plain(loss)
-    try:
-        found = spec_of_class(written, arguments, "loss", registries)
-    except ConfigError as error:
-        loss.draft.leave_out(f"{loss.path}: {error.message}")
-        return
-    loss.draft.set("loss", found.spec)
-    loss.draft.note(*found.notes)
-    loss.draft.leave_out(*(f"{loss.path}: {one}" for one in found.left_out))
-
-
-def _openmmlab_loss(loss: Place, name: str) -> tuple[str, dict[str, Any]] | None:
-    """The class of torch that a loss of OpenMMLab is, with its arguments; None if there is none."""
-    weight = loss.get("loss_weight", int, float)
-    loss.take("loss_name", "num_classes")
-    arguments: dict[str, Any] = {}
-    if name == "CrossEntropyLoss" and loss.get("use_sigmoid", bool):
-        name = "BCEWithLogitsLoss"
-    elif name == "LabelSmoothLoss" and (loss.get("mode", str) or "original") == "original":
-        name, arguments["label_smoothing"] = "CrossEntropyLoss", loss.get("label_smooth_val", int, float)
-    elif name not in _PLAIN_LOSSES:
-        loss.draft.leave_out(f"{loss.path}: {name or 'it'} is not a loss of which lossreg has one that is equal")
-        return None
-    loss.take("use_sigmoid", "mode", *(["use_soft"] if not loss.table.get("use_soft") else []))
-    renamed = {"class_weight": "pos_weight"} if name == "BCEWithLogitsLoss" else {"class_weight": "weight"}
-    if name == "BCEWithLogitsLoss":
-        loss.take("pos_weight")
-        arguments["pos_weight"] = loss.table.get("pos_weight")
-        if loss.table.get("class_weight") is not None:
-            loss.leave_out("class_weight", "bce_with_logits has no such weights")
-        loss.take("class_weight")
-    arguments |= {renamed.get(key, key): value for key, value in _plain(loss).items()}
-    if weight not in (None, 1):
-        loss.leave_out("loss_weight", f"the loss is not multiplied by {weight}; multiply the rate of an SGD by it")
-    if name == "CrossEntropyLoss" and arguments.get("weight") is not None:
-        loss.leave_out("class_weight", "OpenMMLab's mean is over samples; here it is over their weights, as in torch")
-    return name, arguments
 
 
 def _read_rest(whole: Place) -> None:
@@ -283,10 +191,9 @@ def _read_rest(whole: Place) -> None:
             draft.set("deterministic", True)
         randomness.take("diff_rank_seed")
         randomness.leave_out_rest()
-    hooks = whole.get("custom_hooks", list, tuple) or ()
-    for hook in hooks:
+    for place, hook in enumerate(whole.get("custom_hooks", list, tuple) or ()):
         if isinstance(hook, Mapping):
-            draft.leave_out(f"custom_hooks: {hook.get('type', 'a hook')} is not known in lossreg")
+            _read_hook(Place(hook, f"custom_hooks[{place}]", draft))
     scaling = whole.table.get("auto_scale_lr")
     if isinstance(scaling, Mapping) and scaling.get("enable"):
         draft.leave_out("auto_scale_lr: the rate is not scaled by the size of a batch")
@@ -294,3 +201,19 @@ def _read_rest(whole: Place) -> None:
     tables = [key for key, value in whole.rest().items() if isinstance(value, Mapping | Unread)]
     if tables:
         draft.leave_out(f"not read: {', '.join(tables)}")
+
+
+def _read_hook(hook: Place) -> None:
+    """An average of the weights; MMEngine's is made as lossreg's, from those after the first step on."""
+    kind = (hook.get("type", str) or "a hook").rpartition(".")[2]
+    average = (hook.get("ema_type", str) or "ExponentialMovingAverage").rpartition(".")[2]
+    momentum = hook.get("momentum", int, float)
+    momentum = 0.0002 if momentum is None else momentum
+    hook.take("priority", "strict_load", *(["update_buffers"] if not hook.table.get("update_buffers") else []))
+    if kind != "EMAHook" or average != "ExponentialMovingAverage" or hook.rest() or not 0 < momentum < 1:
+        unread = f" with {', '.join(sorted(hook.rest()))}" if kind == "EMAHook" and hook.rest() else ""
+        hook.draft.leave_out(f"{hook.path}: lossreg does not know {kind}{unread}")
+    elif "accumulate" in hook.draft.settings:
+        hook.draft.leave_out(f"{hook.path}: the average of MMEngine is over iterations, and that of lossreg over steps")
+    else:
+        hook.draft.set("weights", f"ema({float(f'{1 - momentum:.12g}')!r})")

@@ -26,6 +26,7 @@ KINDS: Mapping[str, str] = {
     "OneCycleLR": "one_cycle",
     "ReduceOnPlateauLR": "plateau",
 }
+_NEVER = 1e9  # MMEngine's word for an end that does not come
 _RULES = {"less": "min", "greater": "max"}
 
 
@@ -58,7 +59,9 @@ def read_windows(entry: Any, path: str, facts: Facts, draft: Draft) -> list[Wind
         raise LeftOutError(str(entry) if isinstance(entry, Unread) else f"{path}: {shown(entry)} is not a scheduler")
     place = Place(entry, path, draft)
     written = place.get("type", str)
-    name = str(written).rpartition(".")[2].replace("ParamScheduler", "LR")
+    if written is None:
+        raise LeftOutError(f"{path}: it has no type")
+    name = written.rpartition(".")[2].replace("ParamScheduler", "LR")
     if name.endswith("Momentum"):
         draft.leave_out(f"{path}: {written} moves the momentum, which no schedule of lossreg does by itself")
         return []
@@ -87,12 +90,11 @@ def _window(place: Place, kind: str, counts: str, converted: bool, facts: Facts)
 
     begin, ending = _number(place, "begin", 0.0), _number(place, "end", None)
     total = _total(counts, converted, facts)
-    if ending is None and total is None:
+    without = kind in ("step", "multi_step", "exponential", "one_cycle", "plateau") or place.table.get("T_max")
+    if ending is None and total is None and not without:
         raise LeftOutError(f"{place.path} ends with the training, of which the config has no length")
-    end = total if ending is None or (total is None and ending >= 1e9) else amount(ending)
-    if end is None:
-        end = amount(ending or 0.0)
-    to_the_end = ending is None or ending >= 1e9 or (total is not None and total.surely_at_most(end))
+    end = total if ending is None and total is not None else amount(_NEVER if ending is None else ending)
+    to_the_end = ending is None or ending >= _NEVER or (total is not None and total.surely_at_most(end))
     if end.surely_at_most(amount(begin)):
         raise LeftOutError(f"{place.path}: its end is not after its begin, which MMEngine refuses")
     params = _params(place, kind, amount, end + -amount(begin), facts)

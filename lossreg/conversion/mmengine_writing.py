@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ _WIDTH = 100  # characters of a line; longer tables are split
 #: Settings that are written; of all others that are not the default it is said that they are not.
 _WRITTEN = (
     "loss", "optimizer", "scheduler", "scheduler_interval", "param_groups", "epochs", "max_steps", "batch_size",
-    "accumulate", "clip_grad_norm", "seed", "deterministic", "precision",
+    "accumulate", "clip_grad_norm", "seed", "deterministic", "precision", "weights",
 )  # fmt: skip
 _DTYPES = {"16": "float16", "bf16": "bfloat16"}
 #: Component -> class of MMEngine, and its parameters by lossreg's names.
@@ -48,6 +49,11 @@ def write(spec: RunSpec, registries: Registries) -> tuple[str, tuple[str, ...]]:
         notes.append(f"epochs={spec.epochs} is left out: MMEngine counts epochs or iterations, not both")
     content["train_dataloader"] = {"batch_size": spec.batch_size}
     content["randomness"] = {"seed": spec.seed, **({"deterministic": True} if spec.deterministic else {})}
+    average = re.fullmatch(r"ema\((.+)\)", spec.weights)
+    if average and spec.accumulate == 1:
+        content["custom_hooks"] = [{"type": "EMAHook", "momentum": float(f"{1 - float(average[1]):.12g}")}]
+    elif spec.weights != RunSpec().weights:
+        notes.append(f"weights={spec.weights} is left out: MMEngine has ema(X), over iterations, alone")
     if spec.loss is not None:
         notes += _loss(spec.loss, registries, content)
     default = RunSpec()

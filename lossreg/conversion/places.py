@@ -77,6 +77,17 @@ class Place:
             if key not in self._taken and not str(key).startswith("_") and value is not None
         }
 
+    def arguments(self) -> dict[str, Any]:
+        """What was not read so far, as arguments of a class; those that are no literals are said."""
+        arguments = self.rest()
+        for key, value in list(arguments.items()):
+            parts = value if isinstance(value, list | tuple) else [value]
+            unread = next((one for one in parts if isinstance(one, Unread)), None)
+            if unread is not None:
+                self.leave_out(key, str(unread))
+                del arguments[key]
+        return arguments
+
     def leave_out(self, key: str, why: str) -> None:
         """Says that a value of it is not carried over."""
         self.draft.leave_out(f"{self.at(key)}: {why}")

@@ -179,6 +179,7 @@ def test_one_cycle_and_plateau(registries: lossreg.Registries) -> None:
     "schedulers, said",
     [
         ("[dict(type='CosineRestartLR', periods=[4, 8])]", "[0]: lossreg has nothing that equals CosineRestartLR"),
+        ("dict(generator=dict(type='StepLR', step_size=3))", "param_scheduler[0]: it has no type"),
         ("[dict(type='StepLR')]", "param_scheduler[0]: StepLR has no step_size"),
         ("[dict(type='StepLR', step_size=n)]", "config.py, line 3: n is not a literal"),
         ("[dict(type='StepLR', step_size=3, odd=1)]", "param_scheduler[0]: StepLR with odd is not known"),
@@ -198,6 +199,14 @@ def test_what_has_no_equal_is_left_out_whole(registries: lossreg.Registries, sch
     found = converted(schedulers, registries)
     assert "scheduler" not in found.settings
     assert any(said in one for one in found.left_out), found.left_out
+
+
+def test_a_config_without_a_length(registries: lossreg.Registries) -> None:
+    """A schedule that does not ask for it is carried over; one that does is named."""
+    found = read("param_scheduler = [dict(type='StepLR', step_size=4)]", "config.py", registries)
+    assert found.settings == {"scheduler": "step_lr(gamma=0.1, step_size=4)"}
+    found = read("param_scheduler = [dict(type='PolyLR')]", "config.py", registries)
+    assert "of which the config has no length" in found.left_out[0]
 
 
 def test_a_schedule_of_the_momentum_is_named_beside_that_of_the_rate(registries: lossreg.Registries) -> None:

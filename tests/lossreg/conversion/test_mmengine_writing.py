@@ -64,6 +64,14 @@ def test_what_is_written_is_read_as_the_same(registries: lossreg.Registries) -> 
     assert dict(found.items()) == same
 
 
+def test_an_average_of_the_weights(registries: lossreg.Registries) -> None:
+    """MMEngine says how much of the new weights goes into it, and lossreg how much of the old average stays."""
+    text, notes = write(RunSpec(weights="ema(0.9998)"), registries)
+    assert read_config(text, "config.py")[0]["custom_hooks"] == [{"type": "EMAHook", "momentum": 0.0002}]
+    assert not notes
+    assert read(text, "config.py", registries).settings["weights"] == "ema(0.9998)"
+
+
 def test_a_training_by_steps_counts_iterations(registries: lossreg.Registries) -> None:
     """Of which as many make a step as are accumulated."""
     text, notes = write(RunSpec(max_steps=100, accumulate=4), registries)
@@ -90,6 +98,8 @@ def test_a_training_by_steps_counts_iterations(registries: lossreg.Registries) -
         ({"param_groups": {"*.x*": "lr=x2"}}, "param_groups: *.x*: a paramwise_cfg has no pattern"),
         ({"loss": "dice"}, "is imported where the file is used"),
         ({"patience": 3}, "patience is left out"),
+        ({"weights": "swa(start=0.5)"}, "weights=swa(start=0.5) is left out"),
+        ({"weights": "ema(0.9)", "accumulate": 2}, "weights=ema(0.9) is left out"),
     ],
     ids=str,
 )  # fmt: skip
