@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from lossreg.conversion.yaml_text import read_yaml
+from lossreg.conversion.yaml_text import MOST, read_yaml
 from lossreg.errors import ConfigError
 from lossreg.values import shown
 
@@ -232,6 +232,8 @@ def read_args(text: str, where: str) -> Args:
 
 
 def _of_line(text: str, where: str) -> Args:
+    if len(text) > MOST:
+        raise ConfigError(f"{where} cannot be read: it has more than {MOST:,} characters")
     try:
         words = iter(shlex.split(text.replace("\\\r\n", " ").replace("\\\n", " "), comments=True))
     except ValueError as error:

@@ -89,6 +89,8 @@ def test_a_project_is_read(registries: Registries) -> None:
 REPEATED = "optimizer: {_target_: my.Optimizer}\na0: [1]\n" + "".join(
     f"a{one + 1}: [" + ", ".join(["'${a" + str(one) + "}'"] * 10) + "]\n" for one in range(9)
 )
+#: Tables that lead to one another.
+CHAIN = "".join(f"t{one}: {{x: '${{t{one + 1}}}'}}\n" for one in range(300)) + "t300: 1"
 ADAM = "optimizer:\n  _target_: torch.optim.Adam\n"
 
 
@@ -124,6 +126,7 @@ def test_a_value_is_found(text: str, setting: str, value: Any, registries: Regis
     ("lr: ${a}\na: ${lr}", "lr: .* leads from one reference to another without an end"),
     ("a: {b: '${a}'}", r"a.b: \$\{a\} leads to what it stands in"),
     ("a: {x: '${b}'}\nb: {y: '${a}'}", r"leads to what it stands in"),
+    (CHAIN, "is nested more than 100 levels deep"),
     ("lr: ???", "lr: it is [?]{3}, which is given when the program is started"),
     ("lr: ${a}\na: ???", "lr: it is [?]{3}"),
     ("loss: {_target_: my.Loss}", "loss: 'my.Loss' is not a class of a loss"),
