@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -74,9 +74,7 @@ def read(text: str, where: str, registries: Registries) -> Converted:
     if not any(TARGET in node.content for node in nodes):
         raise ConfigError(f"{where}: nothing in it can be converted from hydra: it has no table with {TARGET}")
     _read_settings(nodes, draft)
-    for node in nodes:
-        if TARGET in node.content:
-            _read_target(node, draft, registries)
+    _read_targets([node for node in nodes if TARGET in node.content], draft, registries)
     return draft.done()
 
 
@@ -119,8 +117,28 @@ def _read_settings(nodes: list[_Node], draft: Draft) -> None:
         draft.leave_out(f"gradient_clip_algorithm={algorithm}: gradients are clipped by their norm alone")
 
 
-def _read_target(node: _Node, draft: Draft, registries: Registries) -> None:
-    """Sets the component that a table with `_target_` is, if it is one."""
+def _read_targets(nodes: list[_Node], draft: Draft, registries: Registries) -> None:
+    """Sets the components among the tables with `_target_`, and names the others that are not within one another."""
+    components: list[str] = []
+    others: dict[str, str] = {}
+    for node in nodes:
+        if _is_within(node, components):
+            continue
+        if _read_target(node, draft, registries):
+            components.append(node.path)
+        elif not _is_within(node, others):
+            others[node.path] = str(node.content[TARGET])
+    if others:
+        said = ", ".join(f"{path or TARGET} ({target})" for path, target in others.items())
+        draft.leave_out(f"not read, since they are not a loss, an optimizer or a schedule: {said}")
+
+
+def _is_within(node: _Node, paths: Iterable[str]) -> bool:
+    return any(node.path.startswith(f"{path}.") for path in paths)
+
+
+def _read_target(node: _Node, draft: Draft, registries: Registries) -> bool:
+    """Sets the component that a table with `_target_` is, and says whether it is one, or stands where one should."""
     path = str(node.content[TARGET])
     kinds = [kind for kind, keys in _KEYS.items() if node.key in keys]
     named = node.path or TARGET
@@ -133,13 +151,12 @@ def _read_target(node: _Node, draft: Draft, registries: Registries) -> None:
             continue
         if kind in draft.settings:
             draft.leave_out(f"{named}: {path} is a second {kind}; {draft.settings[kind]} is the first")
-            return
+            return True
         spec = _spec(node.content, kind, named, draft, registries)
         if spec is not None:
             draft.set(kind, spec)
-        return
-    if not kinds and not any(TARGET in one for one in node.content.values() if isinstance(one, dict)):
-        draft.leave_out(f"{named}: {path} is not a loss, an optimizer or a schedule")
+        return True
+    return bool(kinds)
 
 
 def _spec(

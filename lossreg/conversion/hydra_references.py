@@ -10,6 +10,7 @@ from lossreg.errors import ConfigError
 
 MOST = 20  # references that lead to one another
 MOST_VALUES = 100_000  # with what references repeat
+MOST_LEVELS = 100  # likewise
 MISSING = "???"  # OmegaConf's word for a value that has to be given
 
 _PLAIN = re.compile(r"\$\{\s*(\.*)([\w-]+(?:(?:\.[\w-]+)|(?:\[\w+\]))*)\s*\}", re.ASCII)
@@ -31,6 +32,7 @@ class Resolver:
         self._draft = draft
         self._inside: list[tuple[str, ...]] = []  # the tables that references led to, and that are being gone through
         self._values = 0
+        self._level = 0
 
     def resolved(self) -> dict[str, Any]:
         """The content, with what the references lead to.
@@ -47,16 +49,23 @@ class Resolver:
             raise ConfigError(
                 f"{_dotted(path)}: with what references repeat there are more than {MOST_VALUES:,} values"
             )
-        if isinstance(value, dict):
-            made = {str(key): self._value(one, (*path, str(key))) for key, one in value.items()}
-            return {key: one for key, one in made.items() if one is not _LEFT}
-        if isinstance(value, list):
-            listed = [self._value(one, (*path, str(place))) for place, one in enumerate(value)]
-            return [one for one in listed if one is not _LEFT]
+        if isinstance(value, dict | list):
+            return self._each(value, path)
         if value == MISSING:
             self._draft.leave_out(f"{_dotted(path)}: it is ???, which is given when the program is started")
             return _LEFT
         return self._followed(value, path) if isinstance(value, str) and "${" in value else value
+
+    def _each(self, value: dict[str, Any] | list[Any], path: tuple[str, ...]) -> Any:
+        """A table or a list, without what is left out of it."""
+        if self._level >= MOST_LEVELS:
+            return self._left(path, f"with what references lead to it is nested more than {MOST_LEVELS} levels deep")
+        self._level += 1
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        made = {str(key): self._value(one, (*path, str(key))) for key, one in pairs}
+        self._level -= 1
+        kept = {key: one for key, one in made.items() if one is not _LEFT}
+        return kept if isinstance(value, dict) else list(kept.values())
 
     def _followed(self, written: str, path: tuple[str, ...]) -> Any:
         """What a reference leads to in the end."""

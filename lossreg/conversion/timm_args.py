@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from lossreg.conversion.yaml_text import read_yaml
+from lossreg.conversion.yaml_text import MOST, read_yaml
 from lossreg.errors import ConfigError
 from lossreg.values import shown
 
@@ -223,12 +223,17 @@ def read_args(text: str, where: str) -> Args:
     """
     is_line = re.search(r"(?:^|\s)--?[A-Za-z]", text) is not None and not _KEY.search(text)
     args = _of_line(text, where) if is_line else Args(read_yaml(text, where), where)
+    tables = [key for key, value in args.given.items() if isinstance(value, dict) and not str(key).endswith("_kwargs")]
+    if tables:
+        raise ConfigError(f"{where} is not an args.yaml of timm's train.py: {shown(tables[0])} is a table")
     if not DEFAULTS.keys() & args.given.keys():
         raise ConfigError(f"{where}: it has no argument of timm's train.py, such as opt, lr or sched")
     return args
 
 
 def _of_line(text: str, where: str) -> Args:
+    if len(text) > MOST:
+        raise ConfigError(f"{where} cannot be read: it has more than {MOST:,} characters")
     try:
         words = iter(shlex.split(text.replace("\\\r\n", " ").replace("\\\n", " "), comments=True))
     except ValueError as error:

@@ -73,7 +73,9 @@ def read_schedule(args: Args, rate: float, draft: Draft) -> None:
     total = epochs * cycles + cooldown + (warmup if prefix else 0)
     draft.set("epochs", total)
     if total != epochs:
-        draft.note(f"epochs: train.py makes {total} of epochs={epochs}, with cycles, cooldown_epochs and warmup_prefix")
+        more = {"lr_cycle_limit": cycles - 1, "cooldown_epochs": cooldown, "warmup_prefix": prefix and warmup}
+        said = " and ".join(key for key, value in more.items() if value)
+        draft.note(f"epochs is {total}: train.py adds to its {epochs} what {said} ask{'s' * (' ' not in said)} for")
     if word not in _KNOWN:
         draft.leave_out(f"sched={word}: lossreg has no schedule of this shape, so that the rate is constant")
         return

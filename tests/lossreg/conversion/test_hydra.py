@@ -80,7 +80,8 @@ def test_a_project_is_read(registries: Registries) -> None:
         "defaults: data: mnist is in a file of its own, which is not read: convert what `--cfg job` prints",
         "defaults: override hydra/launcher: joblib is in a file of its own, which is not read: convert what "
         "`--cfg job` prints",
-        "trainer: lightning.pytorch.trainer.Trainer is not a loss, an optimizer or a schedule",
+        "not read, since they are not a loss, an optimizer or a schedule: model "
+        "(src.models.mnist_module.MNISTLitModule), trainer (lightning.pytorch.trainer.Trainer)",
     )
 
 
@@ -88,6 +89,8 @@ def test_a_project_is_read(registries: Registries) -> None:
 REPEATED = "optimizer: {_target_: my.Optimizer}\na0: [1]\n" + "".join(
     f"a{one + 1}: [" + ", ".join(["'${a" + str(one) + "}'"] * 10) + "]\n" for one in range(9)
 )
+#: Tables that lead to one another.
+CHAIN = "".join(f"t{one}: {{x: '${{t{one + 1}}}'}}\n" for one in range(300)) + "t300: 1"
 ADAM = "optimizer:\n  _target_: torch.optim.Adam\n"
 
 
@@ -123,15 +126,18 @@ def test_a_value_is_found(text: str, setting: str, value: Any, registries: Regis
     ("lr: ${a}\na: ${lr}", "lr: .* leads from one reference to another without an end"),
     ("a: {b: '${a}'}", r"a.b: \$\{a\} leads to what it stands in"),
     ("a: {x: '${b}'}\nb: {y: '${a}'}", r"leads to what it stands in"),
+    (CHAIN, "is nested more than 100 levels deep"),
     ("lr: ???", "lr: it is [?]{3}, which is given when the program is started"),
     ("lr: ${a}\na: ???", "lr: it is [?]{3}"),
     ("loss: {_target_: my.Loss}", "loss: 'my.Loss' is not a class of a loss"),
-    ("callback: {_target_: my.Callback}", "callback: my.Callback is not a loss, an optimizer or a schedule"),
+    ("callback: {_target_: my.Callback}", "not a loss, an optimizer or a schedule: callback .my.Callback.$"),
+    ("model: {_target_: my.Net, backbone: {_target_: my.Body}}", "optimizer or a schedule: model .my.Net.$"),
     ("second: {_target_: torch.optim.SGD}", "second: torch.optim.SGD is a second optimizer"),
     ("loss: {_target_: torch.nn.MSELoss, _args_: [mean]}", "loss: arguments without names"),
     ("loss: {_target_: torch.nn.HuberLoss, delt: 2}", "loss: huber has no parameter 'delt'. Did you mean 'delta'?"),
     ("scheduler: {_target_: torch.optim.lr_scheduler.LambdaLR, lr_lambda: {_target_: my.f}}",
      "scheduler.lr_lambda: my.f is a function or an object, for which there is no text"),
+    ("model: {_target_: my.Net, optimizer: {_target_: my.O, x: {_target_: torch.optim.SGD}}}", "model.optimizer: "),
     ("x: {epochs: 8}\ny: {max_epochs: 9}", "epochs: x.epochs=8 and y.max_epochs=9 are different"),
     ("gradient_clip_val: 1\ngradient_clip_algorithm: value", "gradient_clip_algorithm=value: "),
     ("seed: -3", "seed"),

@@ -153,6 +153,7 @@ def test_what_cannot_be_carried_over_is_named(text: str, said: str, registries: 
     ("--opt adamw --lr", "args.yaml: --lr lacks its value"),
     ("--lr --opt adamw", "args.yaml: --lr lacks its value"),
     ("opt: adamw\nopt_kwargs: [1]", "args.yaml: opt_kwargs is a table of names and values, not [1]"),
+    ("lr: 0.1\noptimizer: {_target_: a.B}", "args.yaml is not an args.yaml of timm's train.py: 'optimizer' is a table"),
     ("a: 1", "args.yaml: it has no argument of timm's train.py, such as opt, lr or sched"),
     ("--foo 1", "args.yaml: it has no argument of timm's train.py, such as opt, lr or sched"),
 ])  # fmt: skip
