@@ -10,14 +10,13 @@ from typing import Any
 
 import attrs
 
-from lossreg.conversion.python_literals import BASE, MOST, Unread, read_literals
+from lossreg.conversion.python_literals import BASE, MOST, Unread, check_size, read_literals
 from lossreg.conversion.yaml_text import read_yaml
 from lossreg.errors import ConfigError
 from lossreg.values import one_line, shown
 
 DELETE = "_delete_"
 MOST_FILES = 100  # that a config is based on
-MOST_MERGED = 10_000  # tables that are merged: one that is in two tables of a table, and so on, stands for billions
 
 _ASSIGNMENT = re.compile(r"(?m)^\w+[ \t]*=", re.ASCII)
 _WHOLE = "convert the whole config, which MMEngine writes to the work directory of a training, or cfg.dump('whole.py')"
@@ -47,12 +46,10 @@ class _Files:
     Attributes:
         root: The folder that none of them leaves; None if the config is not a file.
         left: How many more may be read.
-        merges: How many more tables may be merged.
     """
 
     root: Path | None
     left: int = MOST_FILES
-    merges: int = MOST_MERGED
 
     def read(self, text: str, where: str, file: Path, below: tuple[Path, ...]) -> tuple[dict[str, Any], list[str]]:
         """Reads one file with those that it is based on; `below` are the files that are based on it."""
@@ -112,9 +109,6 @@ class _Files:
 
     def _merged(self, own: Mapping[str, Any], base: Mapping[str, Any], where: str) -> dict[str, Any]:
         """What a config says over what it is based on: tables are merged, and all else is replaced."""
-        self.merges -= 1
-        if self.merges < 0:
-            raise ConfigError(f"{where} cannot be read: more than {MOST_MERGED:,} tables are merged")
         merged = dict(base)
         for key, value in own.items():
             merged[key] = value
@@ -151,6 +145,7 @@ def _json(text: str, where: str) -> dict[str, Any]:
         raise ConfigError(
             f"{where} is not JSON that can be read: it is nested too deep, or a number is too long"
         ) from None
+    check_size(content, where)
     if not isinstance(content, dict):
         raise ConfigError(f"{where} holds no keys and values, but {shown(content)}")
     return content

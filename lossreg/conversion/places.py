@@ -52,7 +52,7 @@ class Place:
         value = self.get(key, int, float)
         if value is None:
             return None
-        if value != int(value) if abs(value) < 2**63 else True:
+        if not (abs(value) < 2**63 and value == int(value)):
             self.leave_out(key, f"{shown(value)} is not a whole number")
             return None
         if value < least:

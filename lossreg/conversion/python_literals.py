@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import ast
-import operator
+import itertools
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
 
+from lossreg.conversion.literal_arithmetic import NotLiteralError, computed, is_number
 from lossreg.errors import ConfigError
 from lossreg.values import one_line, shortened
 
 MOST = 1_000_000  # characters; no person writes more
-MOST_ITEMS = 10_000  # of a list, or characters of a text, that an operator makes
-MOST_BITS = 4096  # of a whole number
+MOST_VALUES = 100_000  # with what is in several tables: thirty lines can stand for billions of values
+MOST_LEVELS = 50
 BASE = "_base_"
 
-_NUMBERS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.Pow: operator.pow,
-}
 _CONTAINERS: Mapping[str, type] = {"dict": dict, "list": list, "tuple": tuple}
 _CASTS: Mapping[str, type] = {"int": int, "float": float}
 
@@ -83,7 +75,31 @@ def read_literals(text: str, where: str, base: Mapping[str, Any] | None = None) 
             reader.read(statement)
     except RecursionError:
         raise ConfigError(f"{where} cannot be read: it is nested too deep") from None
+    check_size(reader.names, where)
     return reader.names, reader.passed_over
+
+
+def check_size(content: object, where: str) -> None:
+    """Checks how many values a loop, or a message, would go through.
+
+    Raises:
+        ConfigError: If they are too many, or nested too deep.
+    """
+    left, level = MOST_VALUES, [content]
+    for _ in range(MOST_LEVELS):
+        level = list(itertools.islice((inner for value in level for inner in _inner(value)), left + 1))
+        left -= len(level)
+        if not level:
+            return
+        if left < 0:
+            raise ConfigError(f"{where} cannot be read: it has more than {MOST_VALUES:,} values")
+    raise ConfigError(f"{where} cannot be read: it is nested more than {MOST_LEVELS} levels deep")
+
+
+def _inner(value: object) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()
 
 
 def parse_python(text: str, where: str) -> ast.Module:
@@ -191,7 +207,7 @@ class _Reader:
         """The value of an expression; `Unread` where it is no literal."""
         try:
             return self._value(node)
-        except (_NotLiteralError, TypeError, ValueError, ArithmeticError, LookupError):
+        except (NotLiteralError, TypeError, ValueError, ArithmeticError, LookupError):
             return self._unread(node)
 
     def _value(self, node: ast.expr) -> Any:
@@ -213,18 +229,18 @@ class _Reader:
             case ast.UnaryOp(op=ast.USub() | ast.UAdd() | ast.Not() as sign, operand=operand):
                 return self._signed(sign, self._literal(operand))
             case ast.BinOp(left=left, op=op, right=right):
-                return _computed(op, self._literal(left), self._literal(right))
+                return computed(op, self._literal(left), self._literal(right))
             case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if name not in self.names:
                 return self._called(name, args, keywords)
             case ast.Set(elts=[ast.Set(elts=[ast.Attribute() as inner])]):
                 return self._literal(inner)  # {{_base_.lr}}, which mmengine puts the value in place of
-        raise _NotLiteralError
+        raise NotLiteralError
 
     def _literal(self, node: ast.expr) -> Any:
         """A value that something is done with, which can only be done with what is known."""
         value = self._value(node)
         if isinstance(value, Unread):
-            raise _NotLiteralError
+            raise NotLiteralError
         return value
 
     def _items(self, items: list[ast.expr]) -> list[Any]:
@@ -233,7 +249,7 @@ class _Reader:
             if isinstance(item, ast.Starred):
                 inner = self._literal(item.value)
                 if not isinstance(inner, list | tuple):
-                    raise _NotLiteralError
+                    raise NotLiteralError
                 values.extend(inner)
             else:
                 values.append(self.value(item))
@@ -253,7 +269,7 @@ class _Reader:
             return self._base
         if name in self.names:
             return self.names[name]
-        raise _NotLiteralError
+        raise NotLiteralError
 
     def _attribute(self, held: Any, name: str) -> Any:
         if isinstance(held, Dotted):
@@ -264,8 +280,8 @@ class _Reader:
     def _signed(sign: ast.unaryop, value: Any) -> Any:
         if isinstance(sign, ast.Not):
             return not value
-        if not _is_number(value):
-            raise _NotLiteralError
+        if not is_number(value):
+            raise NotLiteralError
         return -value if isinstance(sign, ast.USub) else value
 
     def _called(self, name: str, args: list[ast.expr], keywords: list[ast.keyword]) -> Any:
@@ -276,44 +292,16 @@ class _Reader:
             ]
             return {**table, **self._table(pairs)}
         if len(args) > 1 or keywords:
-            raise _NotLiteralError
+            raise NotLiteralError
         given = [self._literal(one) for one in args]
         if name in _CONTAINERS and all(isinstance(one, list | tuple) for one in given):
             return _CONTAINERS[name](*given)
-        if name in _CASTS and len(given) == 1 and (_is_number(given[0]) or given[0] in ("inf", "-inf")):
+        if name in _CASTS and len(given) == 1 and (is_number(given[0]) or given[0] in ("inf", "-inf")):
             return _CASTS[name](given[0])
-        raise _NotLiteralError
-
-
-class _NotLiteralError(Exception):
-    """An expression is no literal."""
+        raise NotLiteralError
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise _NotLiteralError
+        raise NotLiteralError
     return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
-
-
-def _computed(op: ast.operator, left: Any, right: Any) -> Any:
-    """The value of arithmetic, of a size that is looked at before it is made."""
-    if _is_number(left) and _is_number(right):
-        if isinstance(op, ast.Pow) and abs(right) * max(1, int(abs(left)).bit_length()) > MOST_BITS:
-            raise _NotLiteralError
-        value = _NUMBERS[type(op)](left, right) if type(op) in _NUMBERS else None
-        if not _is_number(value) or (isinstance(value, int) and value.bit_length() > MOST_BITS):
-            raise _NotLiteralError
-        return value
-    if isinstance(op, ast.Add) and type(left) is type(right) and isinstance(left, list | tuple | str):
-        size = len(left) + len(right)
-    elif isinstance(op, ast.Mult) and isinstance(left, list | tuple) and isinstance(right, int):
-        size = len(left) * right
-    else:
-        raise _NotLiteralError
-    if size > MOST_ITEMS:
-        raise _NotLiteralError
-    return _NUMBERS[type(op)](left, right)

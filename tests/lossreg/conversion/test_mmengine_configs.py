@@ -229,12 +229,25 @@ def test_bases_need_a_file() -> None:
         read_config("_base_ = 'a.py'", "stdin")
 
 
-def test_tables_that_are_in_each_other_many_times_are_refused(tmp_path: Path, registries: lossreg.Registries) -> None:
-    """Thirty lines stand for a billion tables, which nothing goes through."""
-    lines = ["a0 = dict(x=1)", *(f"a{n} = dict(x=a{n - 1}, y=a{n - 1})" for n in range(1, 31))]
-    text = "\n".join(lines)
-    with pytest.raises(ConfigError, match="more than 10,000 tables are merged"):
-        read_file(tmp_path, registries, base=text, main=f"_base_ = 'base.py'\n{text}")
+@for_each(
+    "name, text, said",
+    [
+        (
+            "c.py",
+            "\n".join(["a0 = [1]", *(f"a{n} = dict(x=a{n - 1}, y=a{n - 1})" for n in range(1, 31))]),
+            "more than 100,000",
+        ),
+        ("c.py", "\n".join(["a = []", *["a = [a]"] * 60]), "nested more than 50 levels deep"),
+        ("c.py", "a = [1]\na[0] = a", "nested more than 50 levels deep"),
+        ("c.json", '{"a": ' * 60 + "1" + "}" * 60, "nested more than 50 levels deep"),
+        ("c.json", '{"a": ' * 100_000 + "1" + "}" * 100_000, "nested too deep"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_vast_values_are_refused(registries: lossreg.Registries, name: str, text: str, said: str) -> None:
+    """Thirty lines can stand for a billion values, and three for one that holds itself."""
+    with pytest.raises(ConfigError, match=said):
+        read(text, name, registries)
 
 
 @for_each(
