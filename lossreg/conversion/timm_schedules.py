@@ -27,6 +27,7 @@ class Shape:
         start: The rate at the beginning of the warm-up.
         least: The rate at the end of a cosine or a power.
         counts: `epoch` or `step`.
+        whole: Whether a cycle takes the whole run, so that an expression may call its length `epochs`.
         scaled: Whether groups of parameters have rates of their own, so that a least rate is not one number.
     """
 
@@ -36,6 +37,7 @@ class Shape:
     start: float
     least: float
     counts: str
+    whole: bool
     scaled: bool
 
     @property
@@ -52,9 +54,11 @@ class Shape:
         """A number of epochs in an expression."""
         return _text(epochs) if self.counts == "epoch" else f"{_text(epochs)} * steps_per_epoch"
 
-    def share(self, epochs: float) -> str:
-        """The part of so many epochs that has passed."""
-        return f"{self.time} / {self.length(epochs) if self.counts == 'epoch' else f'({self.length(epochs)})'}"
+    @property
+    def cycle(self) -> str:
+        """The length of a cycle in an expression, as one factor."""
+        epochs = "epochs" if self.whole else _text(self.epochs)
+        return epochs if self.counts == "epoch" else f"({epochs} * steps_per_epoch)"
 
 
 def read_schedule(args: Args, rate: float, draft: Draft) -> None:
@@ -92,7 +96,7 @@ def read_schedule(args: Args, rate: float, draft: Draft) -> None:
     start = args.number("warmup_lr") / rate if warmup else 1.0
     least = args.number("min_lr") / rate if word in (*_CYCLIC, "plateau") else 0.0
     counts = "step" if on_updates else "epoch"
-    shape = Shape(epochs, warmup, prefix, start, least, counts, args["layer_decay"] is not None)
+    shape = Shape(epochs, warmup, prefix, start, least, counts, total == epochs, args["layer_decay"] is not None)
     spec = _named(word, args, shape, total, draft) or _formula(word, args, shape, total, draft)
     if spec is not None:
         draft.set("scheduler", spec)
@@ -203,11 +207,8 @@ def _body(word: str, args: Args, shape: Shape) -> str:
 
 def _cycle(word: str, args: Args, shape: Shape) -> str:
     repeats = args.whole("lr_cycle_limit", least=1) > 1
-    share, power = shape.share(shape.epochs), args.number("lr_k_decay")
-    if repeats:
-        length = shape.length(shape.epochs)
-        length = length if shape.counts == "epoch" else f"({length})"
-        share = f"{shape.time} % {length} / {length}"
+    length, power = shape.cycle, args.number("lr_k_decay")
+    share = f"{shape.time} % {length} / {length}" if repeats else f"{shape.time} / {length}"
     passed = share if power == 1 else f"({share}) ** {_text(power)}"
     if word == "cosine":
         inner = f"pi * {passed}" if power == 1 and not repeats else f"pi * ({passed})"

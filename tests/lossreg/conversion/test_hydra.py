@@ -90,7 +90,7 @@ REPEATED = "optimizer: {_target_: my.Optimizer}\na0: [1]\n" + "".join(
     f"a{one + 1}: [" + ", ".join(["'${a" + str(one) + "}'"] * 10) + "]\n" for one in range(9)
 )
 #: Tables that lead to one another.
-CHAIN = "".join(f"t{one}: {{x: '${{t{one + 1}}}'}}\n" for one in range(300)) + "t300: 1"
+CHAIN = "".join(f"t{one}: {{x: '${{t{one + 1}}}'}}\n" for one in range(110)) + "t110: 1"
 ADAM = "optimizer:\n  _target_: torch.optim.Adam\n"
 
 

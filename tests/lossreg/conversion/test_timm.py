@@ -95,6 +95,8 @@ def test_yaml_and_command_line_say_the_same(registries: Registries) -> None:
     ("opt: adamw", "precision", None),
     ("opt: adamw\namp: true", "precision", "16"),
     ("opt: adamw\nwarmup_epochs: 0\nlr: 1", "scheduler", "cosine_annealing_lr"),
+    ("opt: adamw\nwarmup_epochs: 2\nwarmup_lr: 1e-3\nlr: 0.1", "scheduler",
+     "lambda_lr(lr_lambda='0.01 + 0.99 * epoch / 2 if epoch < 2 else 0.5 * (1 + cos(pi * epoch / epochs))')"),
     ("opt: adamw\nwarmup_epochs: 2\nwarmup_prefix: true\nlr: 1e-4", "epochs", 302),
     ("opt: adamw\nwarmup_epochs: 2\nwarmup_prefix: true\nlr: 1e-4", "scheduler",
      "warmup(cosine_annealing_lr, length=2, start_factor=0.1)"),
