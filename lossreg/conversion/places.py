@@ -107,5 +107,7 @@ def own_metric(name: str, draft: Draft, path: str) -> str:
     if own == "test_loss" and "loss" not in name.lower():
         draft.leave_out(f"{path}: lossreg may have no metric {shown(name)}; test_loss is followed")
     else:
-        draft.note(f"{path}: {shown(name)} is {own} in lossreg; with a validation split it would be validation_...")
+        other = own.replace("test_", "validation_")
+        also = f", or {other} with a validation split" if other != own else ""
+        draft.note(f"{path}: {shown(name)} is {own} in lossreg{also}")
     return own

@@ -24,6 +24,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     pytest.importorskip("mmengine", reason="mmengine is not installed (pip install mmengine)")
     from mmengine.config import Config
+    from mmengine.model import ExponentialMovingAverage
     from mmengine.optim import build_optim_wrapper
     from mmengine.registry import PARAM_SCHEDULERS
 
@@ -195,6 +196,35 @@ def test_each_kind_of_scheduler(tmp_path: Path, schedule: str) -> None:
 def test_accumulation(tmp_path: Path) -> None:
     """Steps of 2 iterations have the rate of the last of them."""
     check(SWIN.replace("type='OptimWrapper',", "accumulative_counts=2,"), tmp_path, accumulate=2)
+
+
+def test_clipping_and_accumulation_are_those_of_the_wrapper(tmp_path: Path) -> None:
+    """By what MMEngine's wrapper has of them."""
+    text = SWIN.replace("type='OptimWrapper',", "accumulative_counts=4,")
+    wrapper = build_optim_wrapper(Net(), loaded(text, tmp_path).optim_wrapper)
+    found = read_settings(text, "config.py", "mmengine", registries()).settings
+    assert (found["accumulate"], found["clip_grad_norm"]) == (
+        wrapper._accumulative_counts,
+        wrapper.clip_grad_kwargs["max_norm"],
+    )
+
+
+def test_an_average_of_the_weights_is_torchs() -> None:
+    """`ema(X)` of lossreg equals torch's; MMEngine's with the momentum 1 - X does, too."""
+    weights, momentum = torch.tensor([[1.0], [2.0], [4.0], [-3.0]]), 0.25
+    model = torch.nn.Linear(1, 1, bias=False)
+    found = read_settings(
+        f"custom_hooks = [dict(type='EMAHook', momentum={momentum})]", "config.py", "mmengine", registries()
+    ).settings
+    assert found["weights"] == "ema(0.75)"
+    theirs = ExponentialMovingAverage(model, momentum=momentum)
+    ours = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.75))
+    for one in weights:
+        with torch.no_grad():
+            model.weight.copy_(one)
+        theirs.update_parameters(model)
+        ours.update_parameters(model)
+    assert torch.equal(theirs.module.weight, ours.module.weight)
 
 
 def test_bases_are_merged_as_mmengine_does(tmp_path: Path) -> None:
