@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lossreg import __version__
-from lossreg.checkpoints.reading import check_depth, why_unreadable
+from lossreg.checkpoints.reading import check_depth
+from lossreg.cli.text_file import STDIN, named, read_text
 from lossreg.errors import ConfigError, LossregError
 from lossreg.past_runs.origins import find_origin, warn_of_change
 from lossreg.plugins.participants import Participant, participants
@@ -24,13 +25,10 @@ from lossreg.run_spec import COMPONENT_FIELDS, LISTED_FIELDS, METRICS, RunSpec, 
 from lossreg.spec import ComponentSpec
 from lossreg.toml_text import read_toml
 from lossreg.training.record.differences import other_versions
-from lossreg.training.record.files import read_regular_file
 from lossreg.training.record.owner import describe_unfinished
 from lossreg.training.record.reading import read_content
 from lossreg.training.record.run_json import ENDS_ITSELF, MAX_TIME, NAME, RunRecord, read_run_record
 from lossreg.values import one_line, shown
-
-MAX_BYTES = 10_000_000  # of a file of settings; a device such as /dev/zero has no end
 
 COMPARISON = "compare"  # the table of a file that holds a comparison
 
@@ -41,7 +39,7 @@ def load_config(path: str, registries: Registries, replaced: Collection[str] = (
     """Reads a file of settings.
 
     Args:
-        path: A `.json` file, a run directory, or a TOML file of any other name.
+        path: A `.json` file, a run directory, a TOML file of any other name, or `-`, TOML from stdin.
         registries: Where the components of a past run are looked for.
         replaced: Keys that options replace, so that a past run need not have them.
 
@@ -117,6 +115,8 @@ def load_comparison(
 
 def _content(path: str) -> tuple[Path, dict[str, Any]]:
     """The file that a path means, and what is in it."""
+    if path == STDIN:
+        return Path(named(path)), _parse(read_text(path), Path(named(path)))
     if not path:
         raise ConfigError("--config is empty; name a file, or leave the option out")
     file = Path(path)
@@ -125,7 +125,7 @@ def _content(path: str) -> tuple[Path, dict[str, Any]]:
             file /= NAME
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
-    return file, _read(file)
+    return file, _parse(read_text(str(file), regular=file.name == NAME), file)
 
 
 def _settings(content: dict[str, Any], file: Path, registries: Registries, replaced: Collection[str]) -> dict[str, Any]:
@@ -145,22 +145,6 @@ def _components(content: dict[str, Any]) -> dict[str, ComponentSpec | None]:
     written: dict[str, Any] = {key: content[key] for key in COMPONENT_FIELDS if isinstance(content.get(key), str)}
     spec = RunSpec(**written)
     return {field: getattr(spec, field) for field in COMPONENT_FIELDS}
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        if file.name == NAME:  # in a directory that someone gave
-            content = read_regular_file(file, MAX_BYTES)
-        else:  # which may be a pipe of a shell
-            with file.open("rb") as stream:
-                content = stream.read(MAX_BYTES + 1)
-        text = content.decode("utf-8-sig")
-    except (OSError, ValueError) as error:
-        reason = "it is not text" if isinstance(error, UnicodeError) else why_unreadable(error)
-        raise ConfigError(f"{file} cannot be read: {reason}") from error
-    if len(content) > MAX_BYTES:
-        raise ConfigError(f"{file} cannot be read: it is longer than {MAX_BYTES:,} bytes")
-    return _parse(text, file)
 
 
 def _parse(text: str, file: Path) -> dict[str, Any]:

@@ -49,6 +49,7 @@ COMMANDS = {
     "show": "Show one component: parameters, contract, origin.",
     "plugins": "List plugins and how loading them went.",
     "schema": "Print a JSON Schema for files of settings.",
+    "convert": "Convert configurations of other programs, both ways.",
     "new": "Write a distribution of your own to begin with.",
 }
 

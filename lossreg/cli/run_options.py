@@ -275,7 +275,7 @@ def _described(function: F, left_out: Collection[str], *, repeatable: bool) -> F
         "--config",
         type=click.Path(),
         metavar="FILE",
-        help="A TOML or JSON file with such settings, or the run.json of a past run; options go before it.",
+        help="A TOML or JSON file with such settings, or the run.json of a past run; - is stdin; options go before it.",
     )(function)
     for name, setting in reversed(list(SETTINGS.items())):
         if name not in left_out:

@@ -42,7 +42,7 @@ def test_commands_are_completed(shell: str, ask: Ask) -> None:
 def test_all_commands_are_offered(ask: Ask) -> None:
     """With nothing typed yet, every command is offered."""
     commands = {"run", "plan", "compare", "noise", "runs", "plot", "report", "list", "show", "plugins", "new", "schema"}
-    assert set(complete(ask, "lossreg ")) == commands | {"eval", "predict", "export", "verify-resume"}
+    assert set(complete(ask, "lossreg ")) == commands | {"convert", "eval", "predict", "export", "verify-resume"}
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     "run", "plan", "verify-resume", "compare", "noise", "runs", "plot", "report", "eval", "predict", "export", "list",
-    "show", "plugins", "schema", "new",
+    "show", "plugins", "schema", "convert", "new",
 )  # fmt: skip
 KINDS = ("loss", "optimizer", "scheduler", "model", "dataset", "metric")
 BUILTIN = {
@@ -267,8 +267,8 @@ def test_plugins_are_listed_in_text(lossreg_command: Command) -> None:
 
 
 LOOKS = (
-    "--help", "--version", "run --help", "plan --help", "show --help", "list", "list --json", "list loss 'd*'",
-    "plugins", "plugins --json", "list --search dice", "schema",
+    "--help", "--version", "run --help", "plan --help", "convert --help", "show --help", "list", "list --json",
+    "list loss 'd*'", "plugins", "plugins --json", "list --search dice", "schema",
 )  # fmt: skip
 # Runs each of its arguments as a command line in a fork, which has imported nothing but the command.
 LOOK = f"""{BLOCKER}

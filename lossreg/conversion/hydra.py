@@ -1,0 +1,263 @@
+"""Hydra: YAML of which `hydra.utils.instantiate` makes objects, by `_target_` and `_partial_`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from lossreg.conversion.hydra_references import Resolver
+from lossreg.conversion.result import Converted, Draft
+from lossreg.conversion.torch_classes import NoClassError, class_of_spec, find_class, spec_of_class
+from lossreg.conversion.yaml_text import read_yaml, write_yaml
+from lossreg.errors import ConfigError, LossregError
+from lossreg.names import normalize
+from lossreg.registry.registries import Registries
+from lossreg.run_spec import RunSpec
+from lossreg.spec import ComponentSpec, holds_spec
+
+TARGET = "_target_"
+#: Keys of hydra's own beside arguments, and what they say.
+_MARKS = (TARGET, "_partial_", "_convert_", "_recursive_")
+#: Kind -> what a key is called under which a class of it stands.
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "optimizer": ("optimizer", "optim", "opt"),
+    "scheduler": ("scheduler", "lr_scheduler", "sched"),
+    "loss": ("loss", "criterion", "loss_fn", "loss_function"),
+}
+#: Setting -> what a number for it is called.
+_SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "epochs": ("epochs", "max_epochs", "num_epochs", "n_epochs"),
+    "batch_size": ("batch_size", "train_batch_size"),
+    "accumulate": ("accumulate", "accumulate_grad_batches", "grad_accum_steps", "gradient_accumulation_steps"),
+    "clip_grad_norm": ("clip_grad_norm", "gradient_clip_val", "max_grad_norm", "grad_clip"),
+    "seed": ("seed",),
+}
+_EVALUATING = ("val", "valid", "validation", "test", "eval", "predict")
+
+
+@attrs.frozen
+class _Node:
+    """A table of the file.
+
+    Attributes:
+        path: Its keys, with dots between them; empty for the whole file.
+        content: What is in it, with references replaced.
+    """
+
+    path: str
+    content: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Its own key."""
+        return normalize(self.path.rpartition(".")[2])
+
+
+def read(text: str, where: str, registries: Registries) -> Converted:
+    """Reads a YAML of hydra.
+
+    Args:
+        text: The text.
+        where: The file, for messages.
+        registries: Where components are looked up.
+
+    Raises:
+        ConfigError: If it is not YAML, or has no `_target_`.
+    """
+    draft = Draft()
+    content = {str(key): value for key, value in read_yaml(text, where).items()}
+    _tell_defaults(content.pop("defaults", None), draft)
+    root = _Node("", Resolver(content, draft).resolved())
+    nodes = list(_nodes(root))
+    if not any(TARGET in node.content for node in nodes):
+        raise ConfigError(f"{where}: nothing in it can be converted from hydra: it has no table with {TARGET}")
+    _read_settings(nodes, draft)
+    _read_targets([node for node in nodes if TARGET in node.content], draft, registries)
+    return draft.done()
+
+
+def _tell_defaults(defaults: Any, draft: Draft) -> None:
+    for one in defaults if isinstance(defaults, list) else [defaults] if defaults else []:
+        named = ", ".join(f"{key}: {value}" for key, value in one.items()) if isinstance(one, dict) else str(one)
+        if named != "_self_":
+            draft.leave_out(
+                f"defaults: {named} is in a file of its own, which is not read: convert what `--cfg job` prints"
+            )
+
+
+def _nodes(node: _Node) -> Iterator[_Node]:
+    """A table and the tables in it, but for those within a component."""
+    yield node
+    for key, value in node.content.items():
+        if isinstance(value, dict):
+            path = f"{node.path}.{key}" if node.path else key
+            yield from _nodes(_Node(path, {str(inner): one for inner, one in value.items()}))
+
+
+def _read_settings(nodes: list[_Node], draft: Draft) -> None:
+    """Sets what is plainly a setting of the loop: a number under one of its names."""
+    for setting, names in _SETTINGS.items():
+        found = {
+            f"{node.path}.{key}".lstrip("."): value
+            for node in nodes
+            if not any(part in _EVALUATING for part in normalize(node.path).split("."))
+            for key, value in node.content.items()
+            if normalize(key) in names and not isinstance(value, bool) and isinstance(value, int | float)
+        }
+        if len({*found.values()}) > 1:
+            said = " and ".join(f"{path}={value}" for path, value in found.items())
+            draft.leave_out(f"{setting}: {said} are different")
+        elif found:
+            draft.set(setting, next(iter(found.values())))
+    clipped = [node for node in nodes if node.content.get("gradient_clip_algorithm") not in (None, "norm")]
+    if clipped and draft.settings.pop("clip_grad_norm", None) is not None:
+        algorithm = clipped[0].content["gradient_clip_algorithm"]
+        draft.leave_out(f"gradient_clip_algorithm={algorithm}: gradients are clipped by their norm alone")
+
+
+def _read_targets(nodes: list[_Node], draft: Draft, registries: Registries) -> None:
+    """Sets the components among the tables with `_target_`, and names the others that are not within one another."""
+    components: list[str] = []
+    others: dict[str, str] = {}
+    for node in nodes:
+        if _is_within(node, components):
+            continue
+        if _read_target(node, draft, registries):
+            components.append(node.path)
+        elif not _is_within(node, others):
+            others[node.path] = str(node.content[TARGET])
+    if others:
+        said = ", ".join(f"{path or TARGET} ({target})" for path, target in others.items())
+        draft.leave_out(f"not read, since they are not a loss, an optimizer or a schedule: {said}")
+
+
+def _is_within(node: _Node, paths: Iterable[str]) -> bool:
+    return any(node.path.startswith(f"{path}.") for path in paths)
+
+
+def _read_target(node: _Node, draft: Draft, registries: Registries) -> bool:
+    """Sets the component that a table with `_target_` is, and says whether it is one, or stands where one should."""
+    path = str(node.content[TARGET])
+    kinds = [kind for kind, keys in _KEYS.items() if node.key in keys]
+    named = node.path or TARGET
+    for kind in kinds or _KEYS:
+        try:
+            find_class(path, kind, registries)
+        except LossregError as error:
+            if kinds:
+                draft.leave_out(f"{named}: {error.message.partition(chr(10))[0]}")
+            continue
+        if kind in draft.settings:
+            draft.leave_out(f"{named}: {path} is a second {kind}; {draft.settings[kind]} is the first")
+            return True
+        spec = _spec(node.content, kind, named, draft, registries)
+        if spec is not None:
+            draft.set(kind, spec)
+        return True
+    return bool(kinds)
+
+
+def _spec(
+    content: dict[str, Any], kind: str, named: str, draft: Draft, registries: Registries, *, nested: bool = False
+) -> ComponentSpec | None:
+    """The component that a table is, or None, which is said."""
+    if "_args_" in content:
+        draft.leave_out(f"{named}: arguments without names (_args_) are not read")
+        return None
+    arguments: dict[str, Any] = {}
+    for key, value in content.items():
+        if key in _MARKS:
+            continue
+        made = _argument(value, kind, f"{named}.{key}", draft, registries)
+        if made is not _Left:
+            arguments[key] = made
+    span = draft.settings.get("epochs") if kind == "scheduler" and not nested else None
+    try:
+        found = spec_of_class(str(content[TARGET]), arguments, kind, registries, span=span)
+    except LossregError as error:
+        draft.leave_out(f"{named}: {error.message.partition(chr(10))[0]}")
+        return None
+    draft.note(*(f"{named}: {one}" for one in found.notes))
+    draft.leave_out(*(f"{named}: {one}" for one in found.left_out))
+    return found.spec
+
+
+class _Left:
+    """What could not be carried over, which is said already."""
+
+
+def _argument(value: Any, kind: str, named: str, draft: Draft, registries: Registries) -> Any:
+    """An argument, with the components in it as specs."""
+    if isinstance(value, list):
+        made = [_argument(one, kind, f"{named}[{place}]", draft, registries) for place, one in enumerate(value)]
+        return _Left if _Left in made else made
+    if not isinstance(value, dict) or TARGET not in value:
+        return value
+    try:
+        find_class(str(value[TARGET]), kind, registries)
+    except LossregError:
+        draft.leave_out(f"{named}: {value[TARGET]} is a function or an object, for which there is no text")
+        return _Left
+    spec = _spec(value, kind, named, draft, registries, nested=True)
+    return _Left if spec is None else spec
+
+
+def write(spec: RunSpec, registries: Registries) -> tuple[str, tuple[str, ...]]:
+    """Writes settings as YAML for `hydra.utils.instantiate`.
+
+    Optimizer and scheduler are partial: what they make is called with the parameters, or the optimizer.
+
+    Args:
+        spec: The settings.
+        registries: Where components are looked up.
+
+    Returns:
+        The YAML, and notes.
+
+    Raises:
+        LossregError: If a component is wrong.
+    """
+    notes: list[str] = []
+    content: dict[str, Any] = {}
+    for kind in ("loss", "optimizer", "scheduler"):
+        component: ComponentSpec | None = getattr(spec, kind)
+        if component is not None:
+            table = _table(component, kind, spec, registries, notes)
+            if table is not None:
+                content[kind] = table
+    if spec.param_groups:
+        notes.append(
+            f"param_groups: a class has none, so that all parameters have the options of {spec.optimizer.name}"
+        )
+    if spec.scheduler is not None and spec.scheduler_interval == "step":
+        notes.append("scheduler: step it after each step of the optimizer, not after each epoch")
+    for key in _SETTINGS:
+        if getattr(spec, key) is not None and (key != "accumulate" or spec.accumulate > 1):
+            content[key] = getattr(spec, key)
+    return write_yaml(content), tuple(notes)
+
+
+def _table(
+    component: ComponentSpec, kind: str, spec: RunSpec, registries: Registries, notes: list[str]
+) -> dict[str, Any] | None:
+    """A component as a table with `_target_`; None, with a note, where there is no class."""
+    partial = {"_partial_": True} if kind != "loss" else {}
+    counts_steps = spec.scheduler_interval == "step" or (
+        kind == "scheduler" and registries.schedulers[component.name].component.interval == "step"
+    )
+    span = spec.epochs if kind == "scheduler" and not counts_steps else None
+    try:
+        call = class_of_spec(component, kind, registries, span=span)
+    except NoClassError as error:
+        if kind == "optimizer":
+            notes.append(f"optimizer: {component.text} is built by lossreg, which is needed where the file is used")
+            return {TARGET: "lossreg.optimizers.build", **partial, "_args_": [component.text]}
+        notes.append(f"{kind}: {error.message.partition(chr(10))[0]}, so that it is left out")
+        return None
+    if any(isinstance(one, ComponentSpec) or holds_spec(one) for one in call.arguments.values()):
+        notes.append(f"{kind}: {component.text} holds others, which hydra cannot give the optimizer, so it is left out")
+        return None
+    notes += [f"{kind}: {one}" for one in call.notes]
+    return {TARGET: call.path, **partial, **call.arguments}

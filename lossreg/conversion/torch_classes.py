@@ -1,0 +1,306 @@
+"""Classes of torch and of installed plugins as components, and back.
+
+Other programs name a class, `torch.optim.AdamW`, and its arguments. Which component a class is, is looked up among the
+factories that the registries declare, so that nothing that a file names is imported.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import attrs
+
+from lossreg.errors import ConfigError, LossregError
+from lossreg.groups import REST, SCHEDULER
+from lossreg.names import snake_case, with_article
+from lossreg.registry.annotations import MISSING
+from lossreg.registry.build import resolve
+from lossreg.registry.entry import RegistryEntry
+from lossreg.registry.parameters import Signature
+from lossreg.registry.registries import Registries
+from lossreg.spec import ComponentSpec, holds_spec, thawed, value_text
+from lossreg.suggestions import close_matches
+from lossreg.values import shown
+
+_SCHEDULERS = "torch.optim.lr_scheduler"
+
+#: Id of a component -> the class that it equals, where its factory is one of lossreg's.
+STANDS_FOR: Mapping[str, str] = {
+    "builtin.lambda_lr": f"{_SCHEDULERS}:LambdaLR",
+    "builtin.multiplicative_lr": f"{_SCHEDULERS}:MultiplicativeLR",
+    "builtin.multi_step_lr": f"{_SCHEDULERS}:MultiStepLR",
+    "builtin.cyclic_lr": f"{_SCHEDULERS}:CyclicLR",
+    "builtin.one_cycle_lr": f"{_SCHEDULERS}:OneCycleLR",
+    "builtin.reduce_lr_on_plateau": f"{_SCHEDULERS}:ReduceLROnPlateau",
+    "builtin.sequential_lr": f"{_SCHEDULERS}:SequentialLR",
+    "builtin.chained": f"{_SCHEDULERS}:ChainedScheduler",
+}
+
+#: What a runner gives a class itself, not a person.
+_GIVEN = ("params", "optimizer")
+#: How the same numbers are computed: lossreg chooses it by the device.
+_KERNELS = ("foreach", "fused")
+
+
+class NoClassError(ConfigError):
+    """No class equals a component, which is right in itself."""
+
+
+@attrs.frozen
+class FromClass:
+    """What a class with arguments is in lossreg.
+
+    Attributes:
+        spec: The component, by its short name where that resolves.
+        notes: What means something else here and was carried over right.
+        left_out: The arguments that were not carried over, and why.
+    """
+
+    spec: ComponentSpec
+    notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class ClassCall:
+    """What a component is elsewhere.
+
+    Attributes:
+        path: The class, `torch.optim.AdamW`.
+        arguments: Its keyword arguments as plain values; a nested component stays a ComponentSpec.
+        notes: What a reader of the file has to know.
+    """
+
+    path: str
+    arguments: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+def find_class(path: str, kind: str, registries: Registries) -> RegistryEntry[Any]:
+    """The component that a class is.
+
+    Args:
+        path: `torch.optim.AdamW`, also by the module in which the class is defined, or the class alone, `AdamW`.
+        kind: `loss`, `optimizer` or `scheduler`.
+        registries: Where it is looked up, by what factories declare.
+
+    Raises:
+        ConfigError: If there is none, with the classes that were probably meant; or if there are several.
+    """
+    registry = registries.of(kind)
+    registry.names()  # loads the plugins
+    written = path.strip().replace(":", ".")
+    found = _matching(written, registry.declared) or _matching(written, registry.entries)
+    name = written.rpartition(".")[2]
+    if len({_class_path(entry) for entry in found}) > 1:
+        raise ConfigError(
+            f"{shown(path)} may be {' or '.join(sorted(map(_class_path, found)))}; write the class with its module"
+        )
+    if found:  # of several components of one class, which differ in defaults, that with the name of the class
+        return min(found, key=lambda entry: (entry.name != snake_case(name, kind), len(entry.name), entry.id))
+    known = {_class_path(entry).rpartition(".")[2]: _class_path(entry) for entry in reversed(registry.entries)}
+    near = " or ".join(known[one] for one in close_matches(name, known))
+    offer = registries.offered(kind, snake_case(name, kind))
+    said = f"{shown(path)} is not a class of {with_article(kind)} that lossreg knows"
+    raise ConfigError(f"{said}; did you mean {near}?" if near else f"{said}{f': {offer}' if offer else ''}")
+
+
+def spec_of_class(
+    path: str, arguments: Mapping[str, Any], kind: str, registries: Registries, *, span: int | None = None
+) -> FromClass:
+    """The component that a class with keyword arguments is.
+
+    Where a default of the class is another than that of the component, it is written out.
+
+    Args:
+        path: As for `find_class`.
+        arguments: Keyword arguments, as plain values; those that a runner gives (`params`, `optimizer`) are passed
+            over. A value may be a ComponentSpec, of a schedule in a list of schedules.
+        kind: `loss`, `optimizer` or `scheduler`.
+        registries: Where components are looked up.
+        span: How many epochs (or steps, for a scheduler that counts these) the run has, if that is known. An argument
+            such as `T_max` that has this value is left to lossreg, which has it as the default; otherwise it is
+            written out.
+
+    Raises:
+        ConfigError: If the class is not known, or the component needs a parameter that is not among the arguments that
+            could be carried over.
+    """
+    registry = registries.of(kind)
+    entry = find_class(path, kind, registries)
+    name = registry.short_name(entry)
+    notes, left_out, params = [], [], {}
+    for key, value in arguments.items():
+        if key in _GIVEN or (value is None and _default(entry, key) is None):
+            continue
+        if key in (*_KERNELS, "verbose"):
+            notes += [f"{name}: {key} changes no number, and lossreg decides it"] if value else []
+            continue
+        try:
+            resolve(registry, ComponentSpec(name, {key: value}))
+        except LossregError as error:
+            left_out.append(error.message.partition("\n")[0].removesuffix(f" {entry.describe()}"))
+        else:
+            params[key] = value
+    params = {**_differing_defaults(entry, params), **params}
+    notes += _take_span(entry, name, params, span)
+    missing = [key for key in _required(entry) if key not in params]
+    if missing:
+        why = f": {'; '.join(left_out)}" if left_out else ""
+        raise ConfigError(f"{shown(path)}: {name} needs {' and '.join(missing)}{why}")
+    return FromClass(ComponentSpec(name, params), tuple(notes), tuple(left_out))
+
+
+def class_of_spec(spec: ComponentSpec, kind: str, registries: Registries, *, span: int | None = None) -> ClassCall:
+    """The class with keyword arguments that a component is.
+
+    What lossreg sets without being asked, and the class does not, is written out.
+
+    Args:
+        spec: The component.
+        kind: `loss`, `optimizer` or `scheduler`.
+        registries: Where it is looked up.
+        span: How many epochs (or steps) the run has, for arguments such as `T_max` which lossreg fills in by itself.
+
+    Raises:
+        NoClassError: If no class equals the component, such as a schedule behind `warmup`.
+        LossregError: If the spec is wrong.
+    """
+    registry = registries.of(kind)
+    spec, notes = for_class(spec, kind)
+    resolved = resolve(registry, spec)
+    entry: RegistryEntry[Any] = resolved.entry
+    check_complete(entry, resolved.written)
+    path = _class_path(entry)
+    if entry.id not in STANDS_FOR and entry.component.nested is not None:
+        raise NoClassError(f"{spec.text}: {entry.name} is lossreg's own; no class equals it")
+    takes = _class_signature(entry).parameters
+    own = {key: value for key, value in entry.component.defaults.items() if value != _default(entry, key)}
+    arguments: dict[str, Any] = {}
+    for key, value in {**own, **resolved.written}.items():
+        if kind == "scheduler" and key == "lr_lambda":
+            raise NoClassError(f"{spec.text}: the expression {key} is lossreg's own; the class takes a Python function")
+        if kind == "loss" and isinstance(value, ComponentSpec):
+            notes.append(f"{entry.name}: {key}={value.text} is computed from the data; write the numbers")
+        elif key == "mode" and value == "auto":
+            is_more = str(resolved.written.get("monitor", "")).endswith("accuracy")
+            arguments[key] = "max" if is_more else "min"
+        elif key in takes:
+            arguments[key] = value if holds_spec(value) else _plain(value)
+        elif key != "monitor":
+            notes.append(f"{entry.name}: {key}={shown(value)} is no argument of {path}")
+    for key, word in entry.component.runtime_args.items():
+        if word == "span" and key in takes and key not in arguments:
+            if span is not None:
+                arguments[key] = span
+            elif not (key == "total_steps" and {"epochs", "steps_per_epoch"} <= arguments.keys()):
+                notes.append(f"{entry.name}: {key} is the length of the run, which is not known here; write it")
+    if kind == "optimizer" and entry.component.routes not in (None, "all"):
+        notes.append(
+            f"{entry.name}: lossreg gives it {entry.component.routes} alone, and the others to another optimizer"
+        )
+    if not path.startswith("torch."):
+        notes.append(f"{path} is imported where the file is used, so that {_owner(entry)} is needed there")
+    return ClassCall(path, arguments, tuple(notes))
+
+
+def for_class(spec: ComponentSpec, kind: str) -> tuple[ComponentSpec, list[str]]:
+    """A component without what lossreg's runner reads of an optimizer: `rest` and `scheduler`; with notes on them.
+
+    Example:
+        >>> for_class(ComponentSpec.parse("sgd(lr=0.1, scheduler=cosine)"), "optimizer")[0].text
+        'sgd(lr=0.1)'
+    """
+    taken = {key: value for key, value in spec.params if kind == "optimizer" and key in (REST, SCHEDULER)}
+    kept = {key: value for key, value in spec.params if key not in taken}
+    notes = [
+        f"{spec.name}: {key}={value_text(value)} is left out, which only lossreg obeys" for key, value in taken.items()
+    ]
+    return ComponentSpec(spec.name, kept, spec.nested), notes
+
+
+def check_complete(entry: RegistryEntry[Any], written: Collection[str]) -> None:
+    """Checks that all that a person has to set of a component is set.
+
+    Raises:
+        ConfigError: If something is missing.
+    """
+    missing = [key for key in _required(entry) if key not in written]
+    if missing:
+        raise ConfigError(f"{entry.name} needs {' and '.join(missing)}. {entry.describe()}")
+
+
+def _matching(written: str, entries: list[RegistryEntry[Any]]) -> list[RegistryEntry[Any]]:
+    """The components whose class it may be: the one of exactly this path, or those of its package with its name."""
+    module, _, name = written.rpartition(".")
+    root = module.partition(".")[0]
+    same = [entry for entry in entries if _class_path(entry).rpartition(".")[2] == name]
+    exact = [entry for entry in same if _class_path(entry) == written]
+    if exact or root:
+        return exact or [entry for entry in same if _class_path(entry).partition(".")[0] == root]
+    return [entry for entry in same if _class_path(entry).startswith("torch.")] or same
+
+
+def _class_path(entry: RegistryEntry[Any]) -> str:
+    """`torch.optim.AdamW`, of what a component declares."""
+    target = STANDS_FOR.get(entry.id, entry.component.factory)
+    if not isinstance(target, str):
+        target = f"{target.__module__}:{getattr(target, '__qualname__', type(target).__qualname__)}"
+    return target.replace(":", ".")
+
+
+def _owner(entry: RegistryEntry[Any]) -> str:
+    return entry.provenance.distribution or entry.provenance.file or entry.provenance.plugin
+
+
+def _class_signature(entry: RegistryEntry[Any]) -> Signature:
+    """The parameters of the class that a component equals; its module is one that a component declares."""
+    target = STANDS_FOR.get(entry.id)
+    if target is None:
+        return entry.signature
+    return Signature.of(pkgutil.resolve_name(target), 1)
+
+
+def _default(entry: RegistryEntry[Any], key: str) -> Any:
+    """The class's own default of a parameter, or MISSING."""
+    found = _class_signature(entry).parameters.get(key)
+    return MISSING if found is None else found.default
+
+
+def _required(entry: RegistryEntry[Any]) -> list[str]:
+    """What a person has to set of a component."""
+    known = {*entry.component.defaults, *entry.component.runtime_args}
+    return [*dict.fromkeys([*entry.component.required, *sorted(entry.signature.required - known)])]
+
+
+def _differing_defaults(entry: RegistryEntry[Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """The class's defaults that the component would not have by itself."""
+    component, differing = entry.component, {}
+    for key, parameter in _class_signature(entry).parameters.items():
+        if key in params or parameter.required or key in _KERNELS or key not in component.known_parameters:
+            continue
+        if key in component.runtime_args:
+            differs = parameter.default is not None and component.runtime_args[key] == "span"
+        else:
+            differs = key in component.defaults and component.defaults[key] != parameter.default
+        if differs:
+            differing[key] = parameter.default
+    return differing
+
+
+def _take_span(entry: RegistryEntry[Any], name: str, params: dict[str, Any], span: int | None) -> list[str]:
+    """Takes those parameters away that lossreg sets to the length of the run by itself, with a note for each."""
+    if span is None:
+        return []
+    ends = [key for key, word in entry.component.runtime_args.items() if word == "span" and params.get(key) == span]
+    for key in ends:
+        del params[key]
+    return [f"{name}: {key}={span} is the length of the run, which is what lossreg takes" for key in ends]
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON and YAML have it."""
+    value = thawed(value)
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value

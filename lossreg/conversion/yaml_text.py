@@ -1,0 +1,117 @@
+"""YAML of unknown origin, read by a safe loader within bounds; and written."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from lossreg.errors import ConfigError, MissingLibraryError
+from lossreg.values import one_line, shown
+
+MOST = 200_000  # characters; no person writes more, and the reader takes seconds for each million
+MOST_VALUES = 100_000  # with what an alias repeats: ten lines of aliases stand for billions of values
+MOST_LEVELS = 50
+
+_NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+", re.ASCII)
+
+
+def read_yaml(text: str, where: str) -> dict[str, Any]:
+    """The table that a YAML text holds, of plain values.
+
+    Numbers such as `1e-3` are numbers, as OmegaConf and jsonargparse read them; PyYAML alone takes them for texts.
+
+    Args:
+        text: The text.
+        where: The file, for messages.
+
+    Raises:
+        ConfigError: If it is not YAML, its top is not a table, or it is too long or nested too deep.
+        MissingLibraryError: If PyYAML is not installed.
+    """
+    yaml = _library()
+    if len(text) > MOST:
+        raise ConfigError(f"{where} cannot be read: it has more than {MOST:,} characters")
+    try:
+        content = yaml.load(text, Loader=_loader())  # a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        at = f", line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{where}{at} is not YAML: {one_line(str(error.problem or error.context))}") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a whole number of thousands of digits
+        raise ConfigError(f"{where} is not YAML: {one_line(str(error))}") from None
+    except RecursionError:
+        raise ConfigError(f"{where} is not YAML that can be read: it is nested too deep") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{where} holds no keys and values, but {shown(content)}")
+    _check_size(content, where)
+    return content
+
+
+def write_yaml(content: Mapping[str, Any]) -> str:
+    """A table as YAML, in its order.
+
+    Raises:
+        MissingLibraryError: If PyYAML is not installed.
+    """
+    text: str = _library().dump(_listed(content), Dumper=_dumper(), sort_keys=False, allow_unicode=True, width=120)
+    return text
+
+
+def _listed(value: Any) -> Any:
+    """A value with lists for tuples, which YAML has a tag of Python for."""
+    if isinstance(value, Mapping):
+        return {key: _listed(one) for key, one in value.items()}
+    return [_listed(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _library() -> Any:
+    try:
+        import yaml  # for this command alone
+    except ImportError:
+        raise MissingLibraryError(
+            'YAML is read and written by PyYAML, which is not installed: pip install "lossreg[convert]"', library="yaml"
+        ) from None
+    return yaml
+
+
+@functools.cache
+def _loader() -> Any:
+    """PyYAML's safe loader, with the numbers of YAML 1.2, and without dates."""
+    yaml = _library()
+    resolvers = {
+        first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:timestamp"]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    loader: Any = type("Loader", (yaml.SafeLoader,), {"yaml_implicit_resolvers": resolvers})
+    loader.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
+    return loader
+
+
+@functools.cache
+def _dumper() -> Any:
+    """PyYAML's safe one, which quotes a text that is a number in YAML 1.2."""
+    dumper: Any = type("Dumper", (_library().SafeDumper,), {})
+    dumper.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
+    return dumper
+
+
+def _check_size(content: object, where: str) -> None:
+    """Checks how much a person, or a loop, would go through: aliases may repeat what holds aliases."""
+    left, level = MOST_VALUES, [content]
+    for _ in range(MOST_LEVELS):
+        level = list(itertools.islice((inner for value in level for inner in _inner(value)), left + 1))
+        left -= len(level)
+        if not level:
+            return
+        if left < 0:
+            raise ConfigError(f"{where} cannot be read: with its aliases it has more than {MOST_VALUES:,} values")
+    raise ConfigError(f"{where} cannot be read: it is nested more than {MOST_LEVELS} levels deep")
+
+
+def _inner(value: object) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
