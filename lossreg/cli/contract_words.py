@@ -68,12 +68,12 @@ WORDS: Mapping[str, Mapping[str, Say]] = {
         "bounds": lambda value: f"its values are {_between(*value)}",
     },
     "observer": {
-        "blocking": lambda _: "the training waits for each of its methods",
+        "blocking": lambda value: f"the training {'waits' if value else 'does not wait'} for its methods",
         "wait": lambda _: "the seconds that the end of a run waits for it",
     },
 }
 
-_ALWAYS = ("interval",)  # said although it is the default: the other fields' defaults say nothing
+_ALWAYS = ("interval", "blocking", "wait")  # said also where it is the default; that of other fields says nothing
 
 
 def contract_lines(component: Component) -> list[str]:

@@ -234,7 +234,7 @@ def test_the_command_line_says_so_in_a_line(lossreg_command: Command) -> None:
     refused = lossreg_command("run", "--loss", "triplet_margin(margin=2.0)")
     assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
     assert "the loss triplet_margin(margin=2.0) takes anchor, positive and negative" in refused.err
-    assert "takes=('anchor', 'positive', 'negative')" in lossreg_command("show", "loss", "triplet_margin").out
+    assert "takes=anchor, positive, negative: " in lossreg_command("show", "loss", "triplet_margin").out
 
 
 def test_a_default_that_is_not_torch_s_is_shown(lossreg_command: Command) -> None:
