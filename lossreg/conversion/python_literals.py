@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import ast
-import itertools
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
+from lossreg.conversion.bounds import check_size
 from lossreg.conversion.literal_arithmetic import NotLiteralError, computed, is_number
 from lossreg.errors import ConfigError
 from lossreg.values import one_line, shortened
 
 MOST = 1_000_000  # characters; no person writes more
-MOST_VALUES = 100_000  # with what is in several tables: thirty lines can stand for billions of values
-MOST_LEVELS = 50
 BASE = "_base_"
 
 _CONTAINERS: Mapping[str, type] = {"dict": dict, "list": list, "tuple": tuple}
@@ -77,29 +75,6 @@ def read_literals(text: str, where: str, base: Mapping[str, Any] | None = None) 
         raise ConfigError(f"{where} cannot be read: it is nested too deep") from None
     check_size(reader.names, where)
     return reader.names, reader.passed_over
-
-
-def check_size(content: object, where: str) -> None:
-    """Checks how many values a loop, or a message, would go through.
-
-    Raises:
-        ConfigError: If they are too many, or nested too deep.
-    """
-    left, level = MOST_VALUES, [content]
-    for _ in range(MOST_LEVELS):
-        level = list(itertools.islice((inner for value in level for inner in _inner(value)), left + 1))
-        left -= len(level)
-        if not level:
-            return
-        if left < 0:
-            raise ConfigError(f"{where} cannot be read: it has more than {MOST_VALUES:,} values")
-    raise ConfigError(f"{where} cannot be read: it is nested more than {MOST_LEVELS} levels deep")
-
-
-def _inner(value: object) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list | tuple) else ()
 
 
 def parse_python(text: str, where: str) -> ast.Module:

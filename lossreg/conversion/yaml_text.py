@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from lossreg.conversion.bounds import check_size
 from lossreg.errors import ConfigError, MissingLibraryError
 from lossreg.values import one_line, shown
 
 MOST = 200_000  # characters; no person writes more, and the reader takes seconds for each million
-MOST_VALUES = 100_000  # with what an alias repeats: ten lines of aliases stand for billions of values
-MOST_LEVELS = 50
 
 _NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+", re.ASCII)
 
@@ -46,7 +44,7 @@ def read_yaml(text: str, where: str) -> dict[str, Any]:
         raise ConfigError(f"{where} is not YAML that can be read: it is nested too deep") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{where} holds no keys and values, but {shown(content)}")
-    _check_size(content, where)
+    check_size(content, where)
     return content
 
 
@@ -96,22 +94,3 @@ def _dumper() -> Any:
     dumper: Any = type("Dumper", (_library().SafeDumper,), {})
     dumper.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
     return dumper
-
-
-def _check_size(content: object, where: str) -> None:
-    """Checks how much a person, or a loop, would go through: aliases may repeat what holds aliases."""
-    left, level = MOST_VALUES, [content]
-    for _ in range(MOST_LEVELS):
-        level = list(itertools.islice((inner for value in level for inner in _inner(value)), left + 1))
-        left -= len(level)
-        if not level:
-            return
-        if left < 0:
-            raise ConfigError(f"{where} cannot be read: with its aliases it has more than {MOST_VALUES:,} values")
-    raise ConfigError(f"{where} cannot be read: it is nested more than {MOST_LEVELS} levels deep")
-
-
-def _inner(value: object) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
