@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from lossreg.embedding.freezing import not_frozen_in_parallel
 from lossreg.embedding.needs import check_needs
 from lossreg.errors import ConfigError
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from lossreg.embedding.host_parts import HostParts
 
 HOST = "Lightning"
+_WAY_OUT = "write Trainer(strategy='ddp_find_unused_parameters_true'), or freeze in the __init__ of the LightningModule"
 
 
 def configure_optimizers(parts: HostParts, module: nn.Module, *, fused: bool = False) -> dict[str, Any]:
@@ -32,6 +34,11 @@ def configure_optimizers(parts: HostParts, module: nn.Module, *, fused: bool = F
     Raises:
         LossregError: If a part cannot be built, or the optimizer needs what Lightning does not do.
     """
+    if not hasattr(parts, "needs"):
+        raise ConfigError(
+            f"configure_optimizers takes the parts, and then the module: write configure_optimizers(parts, self), not "
+            f"{type(parts).__name__} first"
+        )
     check_needs(parts, HOST, closures=True)
     trainer: Any = getattr(module, "_trainer", None)
     if trainer is None:
@@ -43,7 +50,8 @@ def configure_optimizers(parts: HostParts, module: nn.Module, *, fused: bool = F
             "__init__, so that Lightning moves and saves them"
         )
     told = parts.for_loop(**loop_of(trainer)) if parts.schedules_rates else parts
-    optimizer = told.optimizer(module, fused=fused)
+    with not_frozen_in_parallel(getattr(trainer.strategy, "model", None), module, _WAY_OUT):
+        optimizer = told.optimizer(module, fused=fused)
     scheduler = told.scheduler(optimizer)
     if scheduler is None:
         return {"optimizer": optimizer}
@@ -60,9 +68,14 @@ def configure_optimizers(parts: HostParts, module: nn.Module, *, fused: bool = F
 
 
 def loop_of(trainer: Any) -> dict[str, int]:
-    """What a trainer knows of its loop: `epochs` and `steps_per_epoch`, or `total_steps` where it has no epochs."""
+    """What a trainer knows of its loop: its steps, and its epochs where it knows how many batches these have."""
     steps = trainer.estimated_stepping_batches  # sets the data up, so that the number of batches is known
+    if trainer.train_dataloader is None:  # but not where there are only steps
+        trainer.fit_loop.setup_data()
     batches = trainer.num_training_batches
-    if trainer.max_epochs in (None, -1) or not math.isfinite(batches):
-        return {"total_steps": int(steps)} if math.isfinite(steps) and steps > 0 else {}
-    return {"epochs": int(trainer.max_epochs), "steps_per_epoch": math.ceil(batches / trainer.accumulate_grad_batches)}
+    if not (math.isfinite(steps) and steps > 0):
+        return {}
+    if not math.isfinite(batches):
+        return {"total_steps": int(steps)}
+    per_epoch = math.ceil(batches / trainer.accumulate_grad_batches)
+    return {"epochs": math.ceil(steps / per_epoch), "steps_per_epoch": per_epoch, "total_steps": int(steps)}

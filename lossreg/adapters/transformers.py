@@ -105,10 +105,8 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
         values = super().set_initial_training_values(args, dataloader)
         epochs, per_epoch, *_, steps = values
         known = epochs not in (None, sys.maxsize) and per_epoch is not None
-        told = (
-            {"epochs": math.ceil(epochs), "steps_per_epoch": int(per_epoch)} if known else {"total_steps": int(steps)}
-        )
-        self.parts = self.parts.for_loop(**told)
+        told = {"epochs": math.ceil(epochs), "steps_per_epoch": int(per_epoch)} if known else {}
+        self.parts = self.parts.for_loop(**told, total_steps=int(steps))
         return values
 
     def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:

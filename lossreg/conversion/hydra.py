@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from lossreg.conversion.hydra_references import Resolver
-from lossreg.conversion.result import Converted, Draft
+from lossreg.conversion.result import Converted, Draft, unwritten
 from lossreg.conversion.torch_classes import NoClassError, class_of_spec, find_class, spec_of_class
 from lossreg.conversion.yaml_text import read_yaml, write_yaml
 from lossreg.errors import ConfigError, LossregError
@@ -236,6 +236,8 @@ def write(spec: RunSpec, registries: Registries) -> tuple[str, tuple[str, ...]]:
     for key in _SETTINGS:
         if getattr(spec, key) is not None and (key != "accumulate" or spec.accumulate > 1):
             content[key] = getattr(spec, key)
+    written = ("loss", "optimizer", "scheduler", "scheduler_interval", "param_groups", *_SETTINGS)
+    notes += unwritten(spec, written, "a YAML for instantiate")
     return write_yaml(content), tuple(notes)
 
 

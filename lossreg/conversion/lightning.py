@@ -126,10 +126,10 @@ def _read_trainer(trainer: Place) -> int | None:
     elif epochs is None:
         draft.note("trainer.max_epochs is not set: Lightning trains for 1000 epochs then, and lossreg for 20")
     _read_gradients(trainer)
-    precision = trainer.get("precision", str, int)
-    if precision is not None and str(precision) in _PRECISIONS:
+    precision = trainer.get("precision", str, int) or "32-true"  # the Trainer's default
+    if str(precision) in _PRECISIONS:
         draft.set("precision", _PRECISIONS[str(precision)])
-    elif precision is not None:
+    else:
         trainer.leave_out("precision", f"lossreg has no precision {shown(precision)}")
     deterministic = trainer.get("deterministic", bool, str)
     if deterministic is True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lossreg.conversion.result import unwritten
 from lossreg.conversion.torch_classes import class_of_spec
 from lossreg.conversion.yaml_text import write_yaml
 from lossreg.errors import ConfigError, LossregError
@@ -43,12 +44,7 @@ def write(spec: RunSpec, registries: Registries) -> tuple[str, tuple[str, ...]]:
     scheduler = _scheduler(spec, registries, notes)
     if scheduler is not None:
         content["lr_scheduler"] = scheduler
-    default = RunSpec()
-    notes += [
-        f"{key} is left out: a YAML of LightningCLI has nothing like it"
-        for key, _ in spec.items()
-        if key not in _WRITTEN and getattr(spec, key) != getattr(default, key)
-    ]
+    notes += unwritten(spec, _WRITTEN, "a YAML of LightningCLI")
     return write_yaml(content), tuple(notes)
 
 

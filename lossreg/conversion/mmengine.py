@@ -90,9 +90,9 @@ def _read_wrapper(wrapper: Place, registries: Registries) -> tuple[float | None,
     kind = (wrapper.get("type", str) or "").rpartition(".")[2]
     if kind == "AmpOptimWrapper":
         _read_precision(wrapper)
-    elif kind == "OptimWrapper":
+    elif kind in ("OptimWrapper", ""):  # which is the default
         draft.set("precision", "32")
-    elif kind:
+    else:
         wrapper.leave_out("type", f"{kind} is not known; it is taken for OptimWrapper")
     accumulate = wrapper.whole("accumulative_counts") or 1
     if accumulate > 1:

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from lossreg.conversion.mmengine_groups import write_paramwise
+from lossreg.conversion.result import unwritten
 from lossreg.conversion.torch_classes import class_of_spec
 from lossreg.errors import ConfigError, LossregError
 from lossreg.registry.build import resolve
@@ -56,12 +57,7 @@ def write(spec: RunSpec, registries: Registries) -> tuple[str, tuple[str, ...]]:
         notes.append(f"weights={spec.weights} is left out: MMEngine has ema(X), over iterations, alone")
     if spec.loss is not None:
         notes += _loss(spec.loss, registries, content)
-    default = RunSpec()
-    notes += [
-        f"{key} is left out: a config of MMEngine has nothing like it"
-        for key, _ in spec.items()
-        if key not in _WRITTEN and getattr(spec, key) != getattr(default, key)
-    ]
+    notes += unwritten(spec, _WRITTEN, "a config of MMEngine")
     return "\n".join(f"{key} = {_text(value, len(key) + 3)}" for key, value in content.items()) + "\n", tuple(notes)
 
 

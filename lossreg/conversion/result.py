@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import attrs
 
+from lossreg.run_spec import RunSpec
 from lossreg.spec import ComponentSpec
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
@@ -28,6 +29,27 @@ class Converted:
     settings: dict[str, Any]
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+
+
+def unwritten(spec: RunSpec, written: Collection[str], what: str) -> list[str]:
+    """A note for each setting that a format has no place for, and that is not the default.
+
+    Args:
+        spec: The settings.
+        written: Those that the format has a place for.
+        what: The format, `a YAML of LightningCLI`.
+
+    Example:
+        >>> from lossreg.run_spec import RunSpec
+        >>> unwritten(RunSpec(max_steps=3, epochs=2), ["epochs"], "a YAML of Hydra")
+        ['max_steps is left out: a YAML of Hydra has nothing like it']
+    """
+    default = RunSpec()
+    return [
+        f"{key} is left out: {what} has nothing like it"
+        for key, _ in spec.items()
+        if key not in written and getattr(spec, key) != getattr(default, key)
+    ]
 
 
 @attrs.define

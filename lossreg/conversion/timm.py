@@ -91,13 +91,15 @@ def _read_loss(args: Args, draft: Draft) -> None:
         )
     if args["jsd_loss"]:
         draft.leave_out("jsd_loss: it compares augmented versions of a sample, which a run does not have")
-    elif args["bce_loss"]:
+    elif args["bce_loss"] and (smoothing or mixed):
         given = {"target_threshold": args["bce_target_thresh"], "pos_weight": args["bce_pos_weight"]}
         params = {"smoothing": smoothing, **{key: value for key, value in given.items() if value is not None}}
         if args["bce_sum"]:
             params["sum_classes"] = True
         draft.set("loss", ComponentSpec("timm.binary_cross_entropy", params))
     else:
+        if args["bce_loss"]:
+            draft.note("bce_loss has no effect: train.py takes cross-entropy where smoothing is 0 and nothing is mixed")
         draft.set("loss", ComponentSpec("cross_entropy", {"label_smoothing": smoothing} if smoothing else {}))
 
 

@@ -295,9 +295,9 @@ def _literal(word: str) -> Any:
 
 def _processes(rest: list[str], given: Mapping[str, Any]) -> int | None:
     """The number of processes: `torchrun --nproc-per-node=4`, or the first word of timm's distributed_train.sh."""
-    said = given.get("nproc_per_node")
+    said, machines = given.get("nproc_per_node"), given.get("nnodes", 1)
     if isinstance(said, int):
-        return said
+        return said * machines if isinstance(machines, int) else None
     for script, number in itertools.pairwise(rest):
         if script.endswith("distributed_train.sh") and number.isdecimal():
             return int(number)

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from lossreg.conversion.result import unwritten
 from lossreg.conversion.timm_args import DEFAULTS
 from lossreg.conversion.torch_classes import check_complete, for_class
 from lossreg.conversion.yaml_text import write_yaml
@@ -25,6 +26,13 @@ _OPTIMIZERS: Mapping[str, str] = {
 #: Options of groups that timm makes by itself.
 _UNDECAYED = ("no_decay", "ndim<=1 | *.bias", "*.bias | ndim<=1", "ndim<=1")
 _UNSAID = frozenset({"loss", "optimizer", "scheduler", "scheduler_interval", "param_groups", "epochs", "batch_size"})
+
+
+#: Settings that are written, or of which it is said how they are not.
+_WRITTEN = (
+    "loss", "optimizer", "scheduler", "scheduler_interval", "param_groups", "epochs", "batch_size", "accumulate",
+    "clip_grad_norm", "seed", "weights", "precision", "data", "model",
+)  # fmt: skip
 
 
 @attrs.define
@@ -209,6 +217,8 @@ def _write_loss(text: _Text) -> None:
     params = dict(component.written)
     if component.entry.id == "timm.binary_cross_entropy":
         text.args |= {"bce_loss": True, "smoothing": params.pop("smoothing", 0.1)}
+        if not text.args["smoothing"]:
+            text.notes.append("loss: train.py takes cross-entropy where smoothing is 0, unless samples are mixed")
         for key, name in (
             ("target_threshold", "bce_target_thresh"),
             ("sum_classes", "bce_sum"),
@@ -242,3 +252,4 @@ def _write_loop(text: _Text) -> None:
     if spec.precision in ("16", "bf16"):
         text.args |= {"amp": True, "amp_dtype": "bfloat16" if spec.precision == "bf16" else "float16"}
     text.notes.append("data, model and augmentation are train.py's own arguments")
+    text.notes += unwritten(spec, _WRITTEN, "train.py")

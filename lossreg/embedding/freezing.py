@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -39,6 +41,36 @@ def keep_evaluated(objective: Objective) -> None:
     for module in objective.frozen:
         if evaluated not in module._forward_pre_hooks.values():
             module.register_forward_pre_hook(evaluated)
+
+
+@contextlib.contextmanager
+def not_frozen_in_parallel(wrapped: object, model: nn.Module, way_out: str) -> Iterator[None]:
+    """Checks that a block freezes nothing that DistributedDataParallel waits for: it would fail in the second step.
+
+    Args:
+        wrapped: What may be a DistributedDataParallel.
+        model: The model in it.
+        way_out: What to do, as the end of the message.
+
+    Raises:
+        ConfigError: If it does; the parameters are as they were.
+    """
+    if not isinstance(wrapped, nn.parallel.DistributedDataParallel) or wrapped.find_unused_parameters:
+        yield
+        return
+    trained = [(name, one) for name, one in model.named_parameters() if one.requires_grad]
+    yield
+    frozen = [name for name, one in trained if not one.requires_grad]
+    if not frozen:
+        return
+    for _, one in trained:
+        one.requires_grad_(True)
+    more = f" and {len(frozen) - 1} more" if len(frozen) > 1 else ""
+    raise ConfigError(
+        f"freeze names {frozen[0]}{more}, for whose gradient the DistributedDataParallel around the model waits, which "
+        f"was made before: {way_out}",
+        setting="freeze",
+    )
 
 
 def evaluated(module: nn.Module, inputs: Any) -> None:

@@ -118,7 +118,8 @@ class HostScheduler(LRScheduler):
         return {
             "calls": self.last_epoch,
             "schedules": [
-                {"span": one.span, "every": one.every, "state": _inner(one).state_dict()} for one in self._counted
+                {"text": one.schedule.label, "span": one.span, "every": one.every, "state": _inner(one).state_dict()}
+                for one in self._counted
             ],
         }
 
@@ -134,6 +135,12 @@ class HostScheduler(LRScheduler):
         saved = state_dict.get("schedules")
         if not isinstance(saved, list) or len(saved) != len(self._counted) or "calls" not in state_dict:
             raise StateError("the state to load is that of a schedule of another text", where="the scheduler")
+        for one, state in zip(self._counted, saved, strict=True):
+            if state.get("text", one.schedule.label) != one.schedule.label:
+                raise StateError(
+                    f"the state to load is that of the schedule {state['text']}, and this one is {one.schedule.label}",
+                    where="the scheduler",
+                )
         moved = [one for one, state in zip(self._counted, saved, strict=True) if _is_longer(one, state)]
         if moved and self.last_epoch:
             raise StateError(

@@ -33,7 +33,7 @@ class LoopFacts:
     Attributes:
         epochs: How many epochs there are.
         steps_per_epoch: Steps of the optimizer in each: batches divided by those that are accumulated.
-        total_steps: All of them.
+        total_steps: All of them; fewer than `epochs * steps_per_epoch` where the loop ends within its last epoch.
         num_samples: Of the training split.
         num_classes: How many classes there are.
 
@@ -58,12 +58,13 @@ class LoopFacts:
         if self.epochs is None or self.steps_per_epoch is None:
             return
         total = self.epochs * self.steps_per_epoch
-        if self.total_steps not in (None, total):
+        if self.total_steps is None:
+            object.__setattr__(self, "total_steps", total)
+        elif not total - self.steps_per_epoch < self.total_steps <= total:
             raise ConfigError(
-                f"total_steps={self.total_steps} is not epochs={self.epochs} times steps_per_epoch="
-                f"{self.steps_per_epoch}, which is {total}; leave one of them out"
+                f"total_steps={self.total_steps} does not end in the last of epochs={self.epochs} with steps_per_epoch="
+                f"{self.steps_per_epoch}, which are {total} steps; leave one of them out"
             )
-        object.__setattr__(self, "total_steps", total)
 
     def known(self) -> dict[str, int]:
         """What the host has said, by name."""
@@ -88,7 +89,12 @@ class LoopFacts:
         known = self.runtime(interval)
         for component, parameter, name in [] if resolved is None else asked_by(resolved):
             if name not in known:
-                raise ConfigError(f"{component} needs {parameter}, which only your loop knows: {says(name, interval)}")
+                more = ""
+                if interval == "epoch" and name == "span" and self.total_steps is not None:
+                    more = ", or scheduler_interval='step' to have it count the total_steps"
+                raise ConfigError(
+                    f"{component} needs {parameter}, which only your loop knows: {says(name, interval)}{more}"
+                )
 
 
 _FACTS = tuple(attrs.fields_dict(LoopFacts))

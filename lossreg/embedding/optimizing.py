@@ -12,7 +12,7 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from lossreg.embedding.freezing import keep_evaluated, plan_frozen
+from lossreg.embedding.freezing import keep_evaluated, not_frozen_in_parallel, plan_frozen
 from lossreg.embedding.host_joint import HostJoint
 from lossreg.embedding.host_objective import HostObjective, check_shapes, reshard, unwrapped
 from lossreg.embedding.known_models import Found, KnownModels
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("lossreg")
 
+_BEFORE = "call parts.optimizer before DistributedDataParallel, or make that with find_unused_parameters=True"
 _BY_SHAPE = re.compile(r"\bndim\s*[<>=!]|\bshape\s*=")  # in a pattern
 
 
@@ -83,7 +84,8 @@ class Optimizing:
         objective, label = self.objective(model, loss)
         find = functools.partial(self._found, objective, label, fused=fused)
         anew = self._changes_the_model or any(map(is_sharded, objective.named().values()))
-        found = find() if anew else self._known.find(objective, find, fused=fused)
+        with not_frozen_in_parallel(model, objective.model, _BEFORE):
+            found = find() if anew else self._known.find(objective, find, fused=fused)
         built, warning = build_optimizer(found.plan)
         optimizer = HostJoint(built.members) if isinstance(built, JointOptimizer) else built
         for sentence in filter(None, (warning, *found.sentences)):

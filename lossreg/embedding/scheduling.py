@@ -18,6 +18,7 @@ from lossreg.training.optim.optimizer import OptimizerPlan
 from lossreg.training.optim.scheduler import Schedule, Stepping, choose_stepping, scheduler_builder, takes_length
 from lossreg.training.optim.schedules import PlannedSchedule, build_schedules, plan_schedules
 from lossreg.training.selection import Choice, Selection
+from lossreg.values import shown
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -114,6 +115,8 @@ class Scheduling:
         Raises:
             LossregError: If it cannot be built.
         """
+        if each not in (None, "epoch", "step"):
+            raise ConfigError(f"each is after what the loop steps the scheduler, 'epoch' or 'step', not {shown(each)}")
         if self.has_own:
             return self._own(optimizer, plan, each)
         choice = self.chosen.scheduler

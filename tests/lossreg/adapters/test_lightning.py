@@ -129,6 +129,31 @@ def test_a_step_schedule_counts_accumulated_steps() -> None:
     assert module.rates == pytest.approx([rate for rate in cosine for _ in range(2)])
 
 
+@pytest.mark.parametrize("epochs", [100, -1])
+def test_a_trainer_may_end_by_its_steps(epochs: int) -> None:
+    """A schedule of steps goes over `max_steps`, and one of epochs over those that these begin."""
+    module = Module(linear(), loss="dice", optimizer="sgd(lr=0.1)", scheduler="one_cycle(max_lr=0.1)")
+    fit(module, epochs=epochs, max_steps=6)
+    peer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(peer, max_lr=0.1, total_steps=6)
+    expected = []
+    for step in range(6):
+        expected.append(peer.param_groups[0]["lr"])
+        if step < 5:
+            peer.step()
+            schedule.step()
+    assert module.rates == pytest.approx(expected)
+    module = Module(linear(), loss="dice", optimizer="sgd(lr=1.0)", scheduler="cosine")
+    fit(module, epochs=epochs, max_steps=6)
+    assert module.rates == pytest.approx([1.0] * 4 + [0.5] * 2)
+
+
+def test_parts_come_before_the_module() -> None:
+    """Swapped, they are told apart."""
+    with pytest.raises(lossreg.ConfigError, match=r"write configure_optimizers\(parts, self\), not Module first"):
+        configure_optimizers(Module(linear(), loss="dice"), lossreg.parts(loss="dice"))
+
+
 def test_a_schedule_that_follows_a_metric_is_given_it() -> None:
     """A metric that the module logs, which never gets better by its threshold, lowers the rate each epoch."""
     scheduler = "reduce_lr_on_plateau(monitor='seen', patience=0, threshold=10.0, threshold_mode='abs')"

@@ -154,6 +154,21 @@ def test_a_step_schedule_counts_accumulated_steps(tmp_path: Path) -> None:
     assert made.rates == pytest.approx([rate for rate in cosine for _ in range(2)])
 
 
+def test_a_trainer_may_end_by_its_steps(tmp_path: Path) -> None:
+    """A schedule of steps goes over `max_steps`, though the last epoch has more."""
+    texts = {"loss": "dice", "optimizer": "sgd(lr=0.1)", "scheduler": "one_cycle(max_lr=0.1)"}
+    made = trainer(tmp_path, linear(), texts, max_steps=6)
+    made.train()
+    peer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(peer, max_lr=0.1, total_steps=6)
+    expected = [peer.param_groups[0]["lr"]]
+    for _ in range(5):
+        peer.step()
+        schedule.step()
+        expected.append(peer.param_groups[0]["lr"])
+    assert made.rates == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("loss", ["cross_entropy(label_smoothing=0.1)", "mse"])
 def test_accumulated_batches_are_one_large_batch(loss: str, tmp_path: Path) -> None:
     """Labels that are ignored count nothing: one step of SGD is that of the whole batch, in float64."""

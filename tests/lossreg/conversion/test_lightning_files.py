@@ -63,12 +63,15 @@ def test_a_whole_file(registries: lossreg.Registries) -> None:
 @for_each(
     "text, settings",
     [
-        ("fit: {trainer: {max_epochs: 3}}", {"epochs": 3}),
-        ("trainer: {max_epochs: -1, max_steps: 500}", {"max_steps": 500}),
+        ("fit: {trainer: {max_epochs: 3}}", {"epochs": 3, "precision": "32"}),
+        ("trainer: {max_epochs: -1, max_steps: 500}", {"max_steps": 500, "precision": "32"}),
         ("trainer: {max_epochs: 3, precision: 32-true}", {"epochs": 3, "precision": "32"}),
         ("trainer: {max_epochs: 3, precision: 16}", {"epochs": 3, "precision": "16"}),
-        ("trainer: {max_epochs: 3, deterministic: true, gradient_clip_val: 0}", {"epochs": 3, "deterministic": True}),
-        ("seed_everything: false\ntrainer: {max_epochs: 3}", {"epochs": 3}),
+        (
+            "trainer: {max_epochs: 3, deterministic: true, gradient_clip_val: 0}",
+            {"epochs": 3, "deterministic": True, "precision": "32"},
+        ),
+        ("seed_everything: false\ntrainer: {max_epochs: 3}", {"epochs": 3, "precision": "32"}),
         ("optimizer: {class_path: SGD, init_args: {lr: 0.1}}", {"optimizer": "sgd(lr=0.1, momentum=0)"}),
         ("model: {optimizer: {class_path: torch.optim.Adam, init_args: {lr: 0.1}}}", {"optimizer": "adam(lr=0.1)"}),
         (

@@ -168,7 +168,7 @@ def test_what_is_not_carried_over_is_named(registries: lossreg.Registries, text:
 def test_yaml_and_json_are_read_as_python_is(registries: lossreg.Registries) -> None:
     """The three forms that MMEngine reads."""
     content = {"optim_wrapper": {"optimizer": {"type": "SGD", "lr": 0.1}}, "train_cfg": {"max_epochs": 3}}
-    expected = {"optimizer": "sgd(lr=0.1, momentum=0)", "epochs": 3}
+    expected = {"optimizer": "sgd(lr=0.1, momentum=0)", "epochs": 3, "precision": "32"}
     yaml = "optim_wrapper:\n  optimizer: {type: SGD, lr: 1e-1}\ntrain_cfg:\n  max_epochs: 3\n"
     for name in ("config.json", "stdin"):
         assert read(json.dumps(content), name, registries).settings == expected
@@ -190,6 +190,7 @@ def test_a_config_is_merged_with_what_it_is_based_on(tmp_path: Path, registries:
     )  # fmt: skip
     assert found.settings == {
         "optimizer": "adam(lr=0.001)", "clip_grad_norm": 1.0, "epochs": 100, "seed": 3, "batch_size": 32,
+        "precision": "32",
     }  # fmt: skip
 
 

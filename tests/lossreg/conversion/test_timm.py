@@ -94,6 +94,8 @@ def test_yaml_and_command_line_say_the_same(registries: Registries) -> None:
     ("opt: adamw\namp: false", "precision", "32"),
     ("opt: adamw", "precision", None),
     ("opt: adamw\namp: true", "precision", "16"),
+    ("opt: adamw\nbce_loss: true\nsmoothing: 0", "loss", "cross_entropy"),  # as train.py chooses
+    ("torchrun --nnodes 2 --nproc-per-node 8 train.py -b 32 --opt adamw", "batch_size", 512),
     ("opt: adamw\nwarmup_epochs: 0\nlr: 1", "scheduler", "cosine_annealing_lr"),
     ("opt: adamw\nwarmup_epochs: 2\nwarmup_lr: 1e-3\nlr: 0.1", "scheduler",
      "lambda_lr(lr_lambda='0.01 + 0.99 * epoch / 2 if epoch < 2 else 0.5 * (1 + cos(pi * epoch / epochs))')"),
@@ -217,6 +219,7 @@ def complete(spec: lossreg.ComponentSpec | None, registry: Any) -> Any:
     ({"loss": "dice"}, "loss: train.py does not have dice, so that it is cross-entropy"),
     ({"loss": "cross_entropy(ignore_index=3)"}, "loss: train.py has no ignore_index"),
     ({"weights": "swa"}, "weights: train.py does not have swa"),
+    ({"max_steps": 100}, "max_steps is left out: train.py has nothing like it"),
     ({"param_groups": {"*.weight": "lr=x0.1"}}, "param_groups: train.py has no group"),
     ({"optimizer": "adamw(lr=0.1)"}, "weight_decay is for all parameters here, which opt_kwargs says"),
 ])  # fmt: skip

@@ -10,6 +10,7 @@ import torch
 
 import lossreg
 from lossreg.run_spec import Interval
+from tests.table import for_each
 
 
 def rates(scheduler: str, calls: int, each: Interval, **loop: int) -> list[float]:
@@ -110,3 +111,37 @@ def test_the_state_of_another_schedule_is_refused() -> None:
     assert scheduler is not None
     with pytest.raises(lossreg.StateError, match="a schedule of another text"):
         scheduler.load_state_dict({"last_epoch": 3})
+
+
+@for_each("scheduler", ["cosine(eta_min=0.1)", "warmup(cosine, length=2)", "step_lr(step_size=1)"])
+def test_the_state_of_another_text_is_refused(scheduler: str) -> None:
+    """Where torch's schedulers would take it without a word; both texts are named."""
+    optimizer, parts = started(4)
+    saved = parts.scheduler(optimizer)
+    other = lossreg.parts(optimizer="sgd(lr=1.0)", scheduler=scheduler, epochs=4).scheduler(optimizer)
+    assert saved is not None
+    assert other is not None
+    with pytest.raises(lossreg.StateError, match=r"schedule cosine_annealing_lr, and this one is ") as caught:
+        other.load_state_dict(saved.state_dict())
+    assert scheduler.partition("(")[0] in str(caught.value)
+
+
+def test_what_a_host_steps_after_is_an_epoch_or_a_step() -> None:
+    """Another word is refused."""
+    optimizer, parts = started(4)
+    with pytest.raises(lossreg.ConfigError, match="'epoch' or 'step', not 'batch'"):
+        parts.scheduler(optimizer, each="batch")  # type: ignore[arg-type]  # that is tested
+
+
+def test_a_last_epoch_may_be_broken_off() -> None:
+    """A schedule of steps goes over those that there are, one of epochs over all that begin."""
+    loop = {"epochs": 2, "steps_per_epoch": 4, "total_steps": 6}
+    assert rates("cosine", 6, "step", **loop) == pytest.approx([1.0] * 4 + [0.5] * 2)
+    peer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(peer, max_lr=0.5, total_steps=6)
+    expected = [peer.param_groups[0]["lr"]]
+    for _ in range(5):
+        peer.step()
+        schedule.step()
+        expected.append(peer.param_groups[0]["lr"])
+    assert rates("one_cycle(max_lr=0.5)", 6, "step", **loop) == pytest.approx(expected)

@@ -166,7 +166,9 @@ def test_unfreezing_is_refused() -> None:
         ({"loss": "dise"}, "no loss named 'dise'. Did you mean 'dice'?"),
         ({"task": "ranking"}, "task is one of classification"),
         ({"epochs": 0}, "epochs is a whole number of at least 1"),
-        ({"epochs": 2, "steps_per_epoch": 3, "total_steps": 7}, "which is 6; leave one of them out"),
+        ({"scheduler": "cosine", "total_steps": 6}, "or scheduler_interval='step' to have it count the total_steps"),
+        ({"epochs": 2, "steps_per_epoch": 3, "total_steps": 7}, "which are 6 steps; leave one of them out"),
+        ({"epochs": 2, "steps_per_epoch": 3, "total_steps": 3}, "which are 6 steps; leave one of them out"),
         ({"param_groups": {"nothing.*": "lr=1"}}, "nothing.*"),
     ],
 )  # fmt: skip
