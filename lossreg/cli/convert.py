@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
@@ -83,6 +84,8 @@ def _read(file: str, source: str | None) -> tuple[str, Converted]:
 
     if not file:
         raise ConfigError("FILE is empty; name a file")
+    if Path(file).is_dir():
+        raise ConfigError(f"{file} is a directory; a run directory is converted with --to")
     where, text = named(file), read_text(file)
     if source is not None:
         return source, read_settings(text, where, source, default)

@@ -136,7 +136,10 @@ def guess_format(text: str, where: str) -> tuple[str, str]:
         for pattern, sign in one.signs:
             if re.search(pattern, text):
                 return name, sign
-    raise ConfigError(f"{where}: it does not say of which program it is; write --from and one of {', '.join(FORMATS)}")
+    raise ConfigError(
+        f"{where}: it does not say of which program it is; write --from and one of {', '.join(FORMATS)}, or --to for "
+        "settings of lossreg"
+    )
 
 
 def read_settings(text: str, where: str, name: str, registries: Registries) -> Converted:

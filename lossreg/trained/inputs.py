@@ -65,6 +65,8 @@ def _read(file: Path, facts: DataFacts, *, resize: bool) -> Iterator[Samples]:
     file, chosen = _member(file)
     suffix = file.suffix.lower()
     if suffix not in SUFFIXES:
+        if not file.exists():
+            raise DataError("it does not exist")
         raise DataError(f"its name does not end in one of {', '.join(SUFFIXES)}, by which it is known how to read it")
     name = one_line(str(file))
     if suffix == ".safetensors":

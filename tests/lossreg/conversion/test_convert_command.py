@@ -104,9 +104,10 @@ def test_settings_are_written_and_read_again(target: str, lossreg_command: Comma
 @for_each(("arguments", "said"), [
     (("nothing.yaml",), "nothing.yaml cannot be read: No such file or directory"),
     (("",), "FILE is empty; name a file"),
-    ((".",), ". cannot be read: Is a directory"),
+    ((".",), ". is a directory; a run directory is converted with --to"),
     (("broken.yaml", "--from", "hydra"), "broken.yaml, line 2 is not YAML: "),
-    (("plain.txt",), "plain.txt: it does not say of which program it is; write --from and one of mmengine, hydra, "),
+    (("plain.txt",), "plain.txt: it does not say of which program it is; write --from and one of mmengine, hydra, "
+     "lightning, timm, or --to for settings of lossreg"),
     (("args.yaml", "--from", "hydra"), "args.yaml: nothing in it can be converted from hydra"),
     (("args.yaml", "--from", "timn"), "Invalid value for '--from': 'timn' is not one of"),
     (("args.yaml", "--to", "timm"), "args.yaml is not TOML: "),

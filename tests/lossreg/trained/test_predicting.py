@@ -247,6 +247,7 @@ def wrong_inputs(folder: Path) -> dict[str, str]:
         "a.txt": "its name does not end in one of",
         "folder.png": "it holds no pictures: their names end in .png",
         "nowhere.png": "it does not exist",
+        "nowhere": "it does not exist",
     }
 
 
