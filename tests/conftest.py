@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import multiprocessing.spawn
 import os
 import shlex
 import shutil
@@ -143,6 +144,15 @@ def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 start(address)
                 assert until_the_end.enter_context(held(address))
         yield str(executable)
+
+
+@pytest.fixture(scope="module")
+def warm_workers(warm_python: str) -> Iterator[None]:
+    """Processes that `multiprocessing` spawns find torch imported (warm.py)."""
+    executable = multiprocessing.spawn.get_executable()
+    multiprocessing.set_executable(warm_python)
+    yield
+    multiprocessing.set_executable(executable)
 
 
 @pytest.fixture(scope="module", autouse=True)

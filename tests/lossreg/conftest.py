@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,33 @@ def installed(once: Once, tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
 
     return once("installed", fill)
+
+
+COLD = """
+import json, sys
+seen = ("matplotlib", "rich")
+import lossreg.cli.plot, lossreg.cli.run, lossreg.cli.plan, lossreg.cli.show, lossreg.training.api
+import lossreg.pictures.curves, lossreg.pictures.overlay, lossreg.pictures.rates, lossreg.pictures.losses
+imported = [name for name in seen if name in sys.modules]
+import lossreg
+lossreg.run(epochs=1, limit_train=64, limit_test=64, out="run")
+print(json.dumps({"imported": imported, "ran": [name for name in seen if name in sys.modules]}))
+"""
+
+
+@pytest.fixture(scope="session")
+def cold(once: Once) -> Mapping[str, Any]:
+    """What a process that finds nothing imported has imported: with the commands and the runner, and after a run.
+
+    Its stderr, a pipe, has what the run shows.
+    """
+
+    def fill(folder: Path) -> None:
+        done = subprocess.run([sys.executable, "-c", COLD], cwd=folder, capture_output=True, text=True, check=True)
+        (folder / "found.json").write_text(json.dumps({**json.loads(done.stdout), "shown": done.stderr}))
+
+    found: dict[str, Any] = json.loads((once("cold", fill) / "found.json").read_text())
+    return found
 
 
 @pytest.fixture

@@ -94,6 +94,7 @@ def test_a_file_that_cannot_be_loaded_is_an_error(
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.usefixtures("warm_workers")
 def test_a_data_set_of_a_file_works_in_spawned_workers(load_with: LoadWith, tmp_path: Path) -> None:
     """A map-style data set from a `-p` file is read by DataLoader workers that are spawned."""
     (tmp_path / "my_data.py").write_text(

@@ -6,6 +6,8 @@ import multiprocessing
 import pickle
 from concurrent.futures import ProcessPoolExecutor
 
+import pytest
+
 import lossreg
 
 
@@ -20,6 +22,7 @@ def test_registries_and_specs_survive_pickling() -> None:
     assert copy.build(spec).smooth == 2.0
 
 
+@pytest.mark.usefixtures("warm_workers")
 def test_a_spawned_process_builds_the_same() -> None:
     """A spawned process that gets a registry and a spec builds what this one builds."""
     spec = lossreg.ComponentSpec.parse("dice(smooth=2.0)")
