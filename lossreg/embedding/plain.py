@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 from torch import nn
+from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from lossreg.registry.build import ResolvedComponent
@@ -15,8 +16,6 @@ from lossreg.training.optim.needs import PROBED
 from lossreg.training.optim.optimizer import not_an_optimizer
 
 if TYPE_CHECKING:
-    from torch.nn import Parameter
-
     from lossreg.run_spec import RunSpec
     from lossreg.training.selection import Selection
 
@@ -55,7 +54,7 @@ class PlainOptimizer:
         """
         parameters = []
         for _, one in model.named_parameters():
-            if type(one) is not nn.Parameter or one.is_meta:
+            if type(one) is not Parameter or one.is_meta:
                 return None
             if one.requires_grad:
                 parameters.append(one)
