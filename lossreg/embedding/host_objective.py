@@ -22,7 +22,7 @@ FLOAT32 = Precision("32", "the loop of the host decides", "cpu")
 _PARALLEL = (nn.parallel.DistributedDataParallel, nn.DataParallel)
 _FLAT = "_fsdp_wrapped_module"
 #: Where wrappers hold a module: torch.compile, activation checkpointing and offloading, FullyShardedDataParallel.
-_HELD = frozenset({"_orig_mod", "_checkpoint_wrapped_module", _FLAT})
+_HELD = ("_orig_mod", "_checkpoint_wrapped_module", _FLAT)
 
 
 class HostObjective(Objective):
@@ -57,7 +57,7 @@ def held_by(module: nn.Module) -> str | None:
     """The name of the attribute in which a wrapper holds a module; None of a module that wraps none."""
     if isinstance(module, _PARALLEL):
         return "module"
-    if _HELD.isdisjoint(module._modules):
+    if module._modules.keys().isdisjoint(_HELD):
         return None
     return next((name for name in _HELD if isinstance(module._modules.get(name), nn.Module)), None)
 
