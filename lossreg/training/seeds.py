@@ -32,7 +32,10 @@ def seed_construction(seed: int) -> None:
 def _seed_all(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)  # it takes 32 bits
-    torch.manual_seed(seed)
+    if torch.accelerator.is_available():
+        torch.manual_seed(seed)
+    else:  # it would note the seed for devices that do not exist, with three formatted stacks
+        torch.default_generator.manual_seed(seed)
 
 
 def seed_process(seed: int, rank: int) -> None:

@@ -9,9 +9,10 @@ import pytest
 import lossreg
 from lossreg import RunSpec
 from lossreg.checkpointing import Every
+from tests.table import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("written", "form", "every"),
     [
         *((text, "500 steps", Every(500, "steps")) for text in ("500s", "500 steps", "500steps", " 500 Steps ")),
@@ -29,7 +30,7 @@ def test_every_form_has_one_form_in_the_record(written: Any, form: str, every: E
     assert RunSpec(checkpoint_every=form).checkpoint_every == form
 
 
-@pytest.mark.parametrize("written", ["90 seconds", "90sec", "1h", "1h30m", "0s", "0", 0, -1, "s", "1.5m", True])
+@for_each("written", ["90 seconds", "90sec", "1h", "1h30m", "0s", "0", 0, -1, "s", "1.5m", True])
 def test_what_is_neither_says_that_s_is_for_steps(written: Any) -> None:
     """A time as for `max_time` is an error, and the message says what is not."""
     with pytest.raises(lossreg.ConfigError, match=r"of steps \('500 steps', or 500s: s is for steps, not seconds\)"):

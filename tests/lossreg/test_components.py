@@ -372,7 +372,7 @@ def data(**facts: Any) -> Data:
     )
 
 
-@pytest.mark.parametrize("task", ["classification", "segmentation"])
+@for_each("task", ["classification", "segmentation"])
 def test_a_data_set_of_classes_has_as_many_outputs_as_classes(task: str) -> None:
     """For classification and segmentation a model gives a number per class."""
     assert data(task=task, num_classes=7).outputs == 7
@@ -426,7 +426,7 @@ def test_a_shape_holds_sizes(shape: object) -> None:
         data(in_shape=shape)
 
 
-@pytest.mark.parametrize("shape", [28, None, 2.5], ids=repr)
+@for_each("shape", [28, None, 2.5], ids=repr)
 def test_a_shape_is_a_tuple(shape: object) -> None:
     """A shape that is no tuple or list, as `10` for `(10,)`, is a DataError."""
     with pytest.raises(DataError, match="in_shape"):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lossreg import Column, Data, DataError
+from tests.table import for_each
 
 INPUTS, TARGETS = torch.rand(4, 3), torch.tensor([0, 1, 0, 1])
 
@@ -18,7 +19,7 @@ def make(**facts: Any) -> Data:
     return Data(both, both, "classification", (3,), num_classes=2, **facts)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("facts", "expected"),
     [
         ({"class_names": ["a"]}, "class_names has 1 names, and the data set 2 classes"),
@@ -44,7 +45,7 @@ def test_a_regression_has_no_classes() -> None:
         Data(both, both, "regression", (3,), out_features=1, class_names=["a"])
 
 
-@pytest.mark.parametrize("column", [Column("a"), Column("b", ["x", "y"], optional=True)])
+@for_each("column", [Column("a"), Column("b", ["x", "y"], optional=True)])
 def test_a_column_comes_back_from_json(column: Column) -> None:
     """What `to_json` gives is read again; anything else is None."""
     assert Column.from_json(column.to_json()) == column
@@ -52,7 +53,7 @@ def test_a_column_comes_back_from_json(column: Column) -> None:
     assert [Column.from_json(other) for other in others] == [None] * len(others)
 
 
-@pytest.mark.parametrize("arguments", [(1,), ("a", ("x", "x")), ("a", ()), ("a", None, 1)])
+@for_each("arguments", [(1,), ("a", ("x", "x")), ("a", ()), ("a", None, 1)])
 def test_a_column_that_is_none(arguments: tuple[Any, ...]) -> None:
     """A column has a name, and categories that differ."""
     with pytest.raises(DataError):

@@ -12,9 +12,10 @@ import lossreg
 from lossreg.errors import ConfigError
 from lossreg.run_spec import RunSpec
 from lossreg.training.record.saved import read_saved
+from tests.table import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("settings", "said"),
     [
         ({"keep": 0}, "keep (--keep) is a whole number of at least 1 and at most 1000, not 0"),
@@ -32,7 +33,7 @@ def test_a_wrong_value_is_named_with_its_option(settings: dict[str, Any], said: 
     assert said in str(refused.value)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("settings", "said"),
     [
         ({"checkpoint_every": None, "keep": 3}, "keep (--keep) has no effect: the run writes no checkpoints"),

@@ -10,6 +10,7 @@ import lossreg
 from lossreg.components import Metric
 from lossreg.errors import ComponentError
 from lossreg.hookspecs import COMPONENT_HOOKS
+from tests.table import for_each
 
 
 def record(**fields: Any) -> Metric:
@@ -27,7 +28,7 @@ def test_a_contract_holds_direction_input_target_and_bounds() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("field", "word"),
     [("better", "more"), ("better", True), ("target", "labels"), ("target", None), ("input", "label"), ("input", None)],
 )
@@ -37,7 +38,7 @@ def test_another_word_is_refused(field: str, word: object) -> None:
         record(**{field: word})
 
 
-@pytest.mark.parametrize("bounds", [1, (0,), (0, 1, 2), ("0", 1), (1, 0), (0, 0), (True, None), {"least": 0}, None])
+@for_each("bounds", [1, (0,), (0, 1, 2), ("0", 1), (1, 0), (0, 0), (True, None), {"least": 0}, None])
 def test_bounds_are_two_numbers_in_order(bounds: object) -> None:
     """What is not a least and a greatest value is an error."""
     with pytest.raises(ComponentError, match="the least and the greatest value"):

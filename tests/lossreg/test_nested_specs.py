@@ -11,11 +11,12 @@ import torch
 import lossreg
 from lossreg import ComponentSpec, SpecError
 from lossreg.registry.build import resolve
+from tests.table import for_each
 
 REGISTRIES = lossreg.load_registries(allow=[])
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "canonical"),
     [
         ("warmup(cosine(), length=5)", "warmup(cosine, length=5)"),
@@ -40,9 +41,7 @@ def test_edits_keep_nested_specs() -> None:
     assert spec.with_name("builtin.warmup").text == "builtin.warmup(cosine, length=5)"
 
 
-@pytest.mark.parametrize(
-    "text", ["a(1)", "a('b')", "a([b])", "a(None)", "a(inf)", "a(-b)", "a({})", "a(*b)", "a(b + c)"]
-)
+@for_each("text", ["a(1)", "a('b')", "a([b])", "a(None)", "a(inf)", "a(-b)", "a({})", "a(*b)", "a(b + c)"])
 def test_only_specs_may_stand_without_a_name(text: str) -> None:
     """A number, a text or a list without a name is an error that says to give it one."""
     with pytest.raises(SpecError, match="is not a spec"):
@@ -55,7 +54,7 @@ def test_an_expression_without_a_name_is_no_nested_spec() -> None:
         ComponentSpec.parse("lambda_lr(epoch // 2)")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "written"),
     [
         (
@@ -77,7 +76,7 @@ def test_what_is_written_to_disk_names_the_parameter(text: str, written: str) ->
     assert resolve(REGISTRIES.schedulers, ComponentSpec.parse(written)).spec == spec
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "message"),
     [
         ("step_lr(cosine)", r"step_lr: cosine stands without a name; write key=cosine\. step_lr\(step_size: int"),

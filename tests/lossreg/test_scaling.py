@@ -11,6 +11,7 @@ import torch
 
 import lossreg
 from lossreg import Data, Scaling
+from tests.table import for_each
 
 INPUTS = torch.zeros(4, 3, 5, 5)
 
@@ -28,7 +29,7 @@ def test_numbers_of_any_kind() -> None:
     assert Scaling() == Scaling(0.0, 1.0)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "facts",
     [
         {"std": 0}, {"std": (1, -1)}, {"mean": float("nan")}, {"mean": ()}, {"mean": "a"}, {"std": None},

@@ -281,7 +281,7 @@ def test_error_holds_what_was_written() -> None:
     assert caught.value.text == "dice(1)"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "advice"),
     [("dice(1)", "key=1"), ("dice(x=1, x=2)", "x is given twice"), ("dice(x=1+2)", "x=1 \\+ 2 is not a literal")],
 )
@@ -499,7 +499,7 @@ def test_equality_is_equality_of_the_text() -> None:
     assert Spec("dice") != "dice"
 
 
-@pytest.mark.parametrize("written", ["Inf", "INF", "inf()"])
+@for_each("written", ["Inf", "INF", "inf()"])
 def test_equal_text_is_equal_value(written: str) -> None:
     """A value whose text reads as another value is refused or is that value: equal text never hides a difference."""
     try:
@@ -509,7 +509,7 @@ def test_equal_text_is_equal_value(written: str) -> None:
     assert values_of(Spec.parse(spec.text)) == values_of(spec)
 
 
-@pytest.mark.parametrize("name", ["inf", "nan"])
+@for_each("name", ["inf", "nan"])
 def test_a_nested_spec_is_not_called_by_a_word_for_a_number(name: str) -> None:
     """A nested spec whose text would be a number is refused, or its text reads back as the spec."""
     try:
@@ -531,7 +531,7 @@ class Level(enum.IntEnum):
     HIGH = 3
 
 
-@pytest.mark.parametrize(("value", "text"), [(Mode.MEAN, "a(x='mean')"), (Level.HIGH, "a(x=3)")])
+@for_each(("value", "text"), [(Mode.MEAN, "a(x='mean')"), (Level.HIGH, "a(x=3)")])
 def test_subclasses_of_the_literal_types_are_written_as_literals(value: object, text: str) -> None:
     """A value whose class derives from str or int is written as the plain string or number."""
     assert Spec("a", {"x": value}).text == text
@@ -709,7 +709,7 @@ def test_a_component_is_a_text_or_a_spec(field: str) -> None:
         assert getattr(run_with(**{field: value}), field) == Spec.parse("dice(smooth=1)")
 
 
-@pytest.mark.parametrize("word", ["none", "None", " NONE "])
+@for_each("word", ["none", "None", " NONE "])
 def test_none_is_a_word_for_no_scheduler(word: str) -> None:
     """The word `none` stands for a constant learning rate."""
     assert RunSpec(scheduler=word).scheduler is None
@@ -725,7 +725,7 @@ def test_a_component_of_another_type_is_refused(field: str, value: object) -> No
         run_with(**{field: value})
 
 
-@pytest.mark.parametrize("field", ["optimizer", "data"])
+@for_each("field", ["optimizer", "data"])
 def test_a_run_needs_an_optimizer_and_a_data_set(field: str) -> None:
     """None is no optimizer and no data set."""
     with pytest.raises(ConfigError, match=field):
@@ -758,7 +758,7 @@ def test_a_count_is_at_least_one(field: str) -> None:
     assert getattr(run_with(**{field: 1}), field) == 1
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2**63 - 1])
+@for_each("seed", [0, 1, 2**63 - 1])
 def test_a_seed_is_any_number_that_torch_takes(seed: int) -> None:
     """A seed is 0 to 2**63 - 1."""
     assert RunSpec(seed=seed).seed == seed
@@ -770,7 +770,7 @@ def test_a_seed_of_more_than_63_bits_is_refused() -> None:
         RunSpec(seed=2**63)
 
 
-@pytest.mark.parametrize("field", ["limit_train", "limit_test"])
+@for_each("field", ["limit_train", "limit_test"])
 def test_a_limit_may_be_none(field: str) -> None:
     """None is no limit."""
     assert getattr(run_with(**{field: None}), field) is None
@@ -841,7 +841,7 @@ def test_an_unknown_key_that_resembles_nothing_lists_the_keys(key: object) -> No
         RunSpec.from_mapping({key: 1}, "run.toml")  # type: ignore[dict-item]  # what is tested
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("settings", "kind"), [({"epochs": 0}, ConfigError), ({"loss": 5}, ConfigError), ({"loss": "dice("}, SpecError)]
 )
 def test_an_error_in_a_file_names_the_file(settings: dict[str, object], kind: type[Exception]) -> None:
@@ -913,7 +913,7 @@ def test_equal_runs_have_one_hash() -> None:
     assert len({RunSpec(epochs=3), RunSpec(epochs=3), RunSpec(epochs=4)}) == 2
 
 
-@pytest.mark.parametrize("read", [parse_params, lambda text: ComponentSpec.parse(f"dice({text})")])
+@for_each("read", [parse_params, lambda text: ComponentSpec.parse(f"dice({text})")])
 def test_a_part_of_several_lines_is_quoted_in_one(read: Callable[[str], object]) -> None:
     """What stands without a name may have line breaks; the message has none."""
     with pytest.raises(SpecError) as raised:

@@ -70,7 +70,7 @@ def test_the_parts_of_a_cut() -> None:
     assert (fold.shares, fold.held) == ((0.25,) * 4, 2)
 
 
-@pytest.mark.parametrize("written", ["validation_accuracy>=0.99", " validation_accuracy >= 0.99 "])
+@for_each("written", ["validation_accuracy>=0.99", " validation_accuracy >= 0.99 "])
 def test_a_target_has_one_form(written: str) -> None:
     """Blanks do not count."""
     spec = RunSpec(target=written)
@@ -109,7 +109,7 @@ def test_a_monitor_is_a_name(value: Any) -> None:
         RunSpec(monitor=value)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "settings",
     [
         {"validate": 0.1, "patience": 3, "monitor": "validation_accuracy", "target": "validation_loss<=0.1"},

@@ -67,7 +67,7 @@ def test_a_start_is_a_share_or_a_number_of_epochs(start: str) -> None:
         RunSpec(weights=f"swa(start={start})")
 
 
-@pytest.mark.parametrize(("written", "parameter"), [("ema(start=0.5)", "decay"), ("swa(decay=0.5)", "start")])
+@for_each(("written", "parameter"), [("ema(start=0.5)", "decay"), ("swa(decay=0.5)", "start")])
 def test_a_parameter_of_the_other_average_is_refused(written: str, parameter: str) -> None:
     """The message has the parameter that there is."""
     with pytest.raises(ConfigError, match=rf"has no parameter .*; write {written[:3]}\({parameter}=\.\.\.\)$"):
@@ -101,7 +101,7 @@ def test_a_start_behind_the_run_is_refused() -> None:
     assert str(caught.value) == ("weights: swa(start=3) starts in epoch 3, but the last epoch of the run is 2")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("one", "other", "text"),
     [
         ("ema(0.9)", "ema(decay=0.9)", "ema(0.9)"),

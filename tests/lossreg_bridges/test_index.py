@@ -11,6 +11,7 @@ import pytest
 
 from lossreg_bridges import index as index_module
 from lossreg_bridges.index import IndexFileError, read_index, write_index
+from tests.table import for_each
 from tests.toy_bridge import LION, index
 
 
@@ -21,7 +22,7 @@ def written(folder: Path, content: Any) -> Path:
     return file
 
 
-@pytest.mark.parametrize(
+@for_each(
     "factory",
     ["os:system", "toybox:Lion", "toy.x:os.system", "toy:", "toy", ":system", "toy..x:f", "toy:a b", " toy:f", None, 1],
 )
@@ -43,7 +44,7 @@ def test_a_common_field_is_not_a_factory(tmp_path: Path) -> None:
         read_index(file, "toy")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("content", "message"),
     [
         ("", "is not JSON"),

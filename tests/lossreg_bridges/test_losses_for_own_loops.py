@@ -17,6 +17,7 @@ from lossreg_bridges.candidates import called_with
 from lossreg_bridges.making import as_json, candidates_of, tried
 from lossreg_bridges.trial_data import mask, numbers
 from lossreg_bridges.trials import try_record
+from tests.table import for_each
 
 TAKES = {
     "kornia": {
@@ -49,7 +50,7 @@ class Smooth(torch.nn.Module):
         return self.factor * field.diff().square().mean() if self.factor else (field * 0).sum()
 
 
-@pytest.mark.parametrize("name", TAKES)
+@for_each("name", TAKES)
 def test_they_are_listed_with_what_they_take(name: str) -> None:
     """No target of a data set is one of the things, and a run cannot feed them."""
     rows = index_of(bridge_named(name), None).rows("loss")

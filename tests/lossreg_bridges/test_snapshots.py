@@ -5,18 +5,17 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-import pytest
-
 from lossreg.component_table import Row
 from lossreg.names import snake_case
 from lossreg_bridges.bridge import TYPES, Bridge, index_of
 from lossreg_bridges.catalogue import BRIDGES, bridges, counts, page
+from tests.table import for_each
 
 ROOT = Path(__file__).parents[2]
 FEWEST = 1700  # names of other packages; with the built-ins there are 2,000
 
 
-@pytest.mark.parametrize("bridge", bridges(), ids=lambda bridge: bridge.name)
+@for_each("bridge", bridges(), ids=lambda bridge: bridge.name)
 def test_every_row_is_a_record(bridge: Bridge) -> None:
     """A record can be made of each, which checks its fields; none is named or aliased twice."""
     index = index_of(bridge, None)

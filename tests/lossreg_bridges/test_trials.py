@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lossreg import Loss, LossregError, Metric, Model, Optimizer, Scheduler
 from lossreg_bridges.trials import try_record
+from tests.table import for_each
 
 
 class Matrices(torch.optim.SGD):
@@ -51,7 +52,7 @@ def loss(name: str, value: Callable[[Tensor], Tensor]) -> Loss:
     return Loss(name, lambda: lambda output, _: value(output), target="any")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("record", "message"),
     [
         (Optimizer("still", Still), "12 steps change no weight"),
@@ -74,7 +75,7 @@ def test_what_is_wrong_is_refused(record: Any, message: str) -> None:
     assert message in str(raised.value)
 
 
-@pytest.mark.parametrize(("reduction", "averages"), [("mean", "sample"), ("sum", None)])
+@for_each(("reduction", "averages"), [("mean", "sample"), ("sum", None)])
 def test_whether_a_loss_averages_is_found(reduction: str, averages: str | None) -> None:
     """A mean over a batch is that of its parts, of whatever sizes; a sum is not."""
     defaults = {"reduction": reduction}

@@ -11,6 +11,7 @@ from torchvision.transforms import v2
 from lossreg.errors import DataError
 from lossreg_builtin.augment import Augmentation, parse_augment
 from lossreg_builtin.transform_names import REFUSED, transforms_by_name
+from tests.table import for_each
 
 #: Those that change no masks: torchvision refuses or warns.
 WITHOUT_MASKS = {"aug_mix", "auto_augment", "rand_augment", "random_erasing", "trivial_augment_wide"}
@@ -49,7 +50,7 @@ def parsed(*texts: str, **settings: Any) -> Augmentation:
     return found
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "peer"),
     [
         ("random_crop(32, padding=4)", v2.RandomCrop(32, padding=4)),
@@ -74,7 +75,7 @@ def test_a_text_may_be_a_list() -> None:
     assert parse_augment("[]") is None
 
 
-@pytest.mark.parametrize("name", [name for name in transforms_by_name() if name not in REFUSED])
+@for_each("name", [name for name in transforms_by_name() if name not in REFUSED])
 def test_every_transform_gives_a_picture(name: str) -> None:
     """Each transform of the installed torchvision makes one picture of 8 bits of one, or is refused with a reason."""
     text = f"{name}({ARGUMENTS.get(name, '')})"
@@ -128,7 +129,7 @@ def test_a_trial_leaves_the_generator() -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "said"),
     [
         ("random_horizontal_flop", "Did you mean 'random_horizontal_flip'"),
@@ -158,7 +159,7 @@ def test_a_text_that_is_wrong(text: str, said: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "said"),
     [
         ("random_crop(24)", r"turns 32x32 pixels \(height x width\) into 24x24, and.*end with resize\(\[32, 32\]\)"),

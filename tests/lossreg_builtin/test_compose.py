@@ -265,7 +265,7 @@ def test_a_schedule_is_composed_outside_of_a_run() -> None:
         lossreg.schedulers.build("warmup(cosine(T_max=5), length='10%')", optimizer())
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "torch_s_own"),
     [
         (

@@ -89,7 +89,7 @@ def test_values_and_gradients_are_those_of_monai(shape: tuple[int, ...], reducti
     torch.testing.assert_close(gradient(ours, logits, target), expected, rtol=1e-4, atol=atol)
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@for_each("reduction", ["mean", "sum", "none"])
 def test_first_and_second_derivatives_are_those_of_finite_differences(reduction: str) -> None:
     """Dice passes gradcheck, the same gradient twice included, and gradgradcheck."""
     logits, target = batch(2, 3, 6000, dtype=torch.float64)
@@ -139,7 +139,7 @@ def test_the_gradient_is_a_tensor_of_its_own() -> None:
     assert torch.equal(torch.autograd.grad(value, logits)[0], kept)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@for_each("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_summed_in_float32(dtype: torch.dtype) -> None:
     """Half-precision logits give the value of the same numbers in float32, and its gradient, rounded once."""
     logits, target = batch(2, 4, 96, 96, dtype=dtype)
@@ -149,7 +149,7 @@ def test_half_precision_is_summed_in_float32(dtype: torch.dtype) -> None:
     assert torch.equal(gradient(loss, logits, target), gradient(loss, logits.float(), target).to(dtype))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@for_each("dtype", [torch.float32, torch.bfloat16])
 def test_autocast_changes_nothing(dtype: torch.dtype) -> None:
     """Under autocast, forward and backward, value and gradient are those without."""
     logits, target = batch(2, 4, 96, 96, dtype=dtype)
@@ -190,7 +190,7 @@ def test_logits_without_gradient_are_fine() -> None:
         assert torch.equal(value, expected)
 
 
-@pytest.mark.parametrize("shape", [(0, 4, 96, 96), (2, 4, 0, 96), (2, 4, 0)])
+@for_each("shape", [(0, 4, 96, 96), (2, 4, 0, 96), (2, 4, 0)])
 def test_nothing_at_all_has_loss_zero(shape: tuple[int, ...]) -> None:
     """No samples or no positions: each class has loss 0 and the gradient is empty."""
     logits = torch.zeros(shape, requires_grad=True)
@@ -286,7 +286,7 @@ def test_a_whole_graph_can_be_compiled() -> None:
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-6 * expected.abs().max().item())
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
+@for_each("threads", [1, 2, 3])
 def test_the_number_of_threads_changes_no_gradient(threads: int) -> None:
     """However many threads there are, hence however large the blocks, the gradient is the formula's."""
     logits, target = batch(2, 4, 96, 96)

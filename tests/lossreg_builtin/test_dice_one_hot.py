@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lossreg_builtin.dice import DiceLoss
+from tests.table import for_each
 
 
 class Made(TorchDispatchMode):
@@ -34,7 +34,7 @@ def batch(*shape: int) -> tuple[Tensor, Tensor]:
     return logits.requires_grad_(), torch.randint(shape[1], (shape[0], *shape[2:]), generator=generator)
 
 
-@pytest.mark.parametrize("shape", [(64, 10), (16, 3), (64, 1000), (4, 3, 16, 16)])
+@for_each("shape", [(64, 10), (16, 3), (64, 1000), (4, 3, 16, 16)])
 def test_nothing_as_large_as_the_logits_is_int64(shape: tuple[int, ...]) -> None:
     """Beside the logits there are tensors of float32 only: a one-hot target of int64 is twice as large."""
     logits, target = batch(*shape)

@@ -197,7 +197,7 @@ def test_a_constant_without_a_use_is_an_error_at_once(text: str) -> None:
         LrLambda(text)
 
 
-@pytest.mark.parametrize("text", ["3 - epoch", "log(epoch - 5)", "exp(100 * epoch)"])
+@for_each("text", ["3 - epoch", "log(epoch - 5)", "exp(100 * epoch)"])
 def test_a_rate_that_goes_wrong_later_is_an_error_at_once(text: str) -> None:
     """A factor that becomes negative, infinite or undefined at some epoch is an error when the schedule is made."""
     with pytest.raises(ExpressionError, match="epoch = "):
@@ -237,9 +237,7 @@ def test_an_expression_survives_a_deep_copy() -> None:
     assert [back(epoch) for epoch in range(6)] == [epoch // 2 for epoch in range(6)]
 
 
-@pytest.mark.parametrize(
-    "make", [LambdaLR, lambda optimizer, text: TorchLambdaLR(optimizer, LrLambda(text))], ids=["ours", "torch's"]
-)
+@for_each("make", [LambdaLR, lambda optimizer, text: TorchLambdaLR(optimizer, LrLambda(text))], ids=["ours", "torch's"])
 def test_a_state_goes_on_where_it_was_saved(make: Callable[[torch.optim.Optimizer, str], TorchLambdaLR]) -> None:
     """A scheduler that loads the state of another goes on with its counter and rates."""
     saved = make(sgd(0.01), "epoch // 2")
@@ -270,9 +268,7 @@ def through_file(state: dict[str, Any]) -> dict[str, Any]:
     return loaded
 
 
-@pytest.mark.parametrize(
-    "make", [LambdaLR, lambda optimizer, text: TorchLambdaLR(optimizer, LrLambda(text))], ids=["ours", "torch's"]
-)
+@for_each("make", [LambdaLR, lambda optimizer, text: TorchLambdaLR(optimizer, LrLambda(text))], ids=["ours", "torch's"])
 def test_a_state_survives_a_file_of_weights_only(make: Callable[[torch.optim.Optimizer, str], TorchLambdaLR]) -> None:
     """The state is plain data, which torch.load(weights_only=True) reads, and it loads again."""
     saved = make(sgd(0.01, 0.5), "epoch // 2")

@@ -18,7 +18,7 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 A, B = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 2.0, 5.0])
 
 
-@pytest.mark.parametrize(("reduction", "expected"), [("mean", 2 / 3), ("sum", 2.0), ("none", [0.0, 0.0, 2.0])])
+@for_each(("reduction", "expected"), [("mean", 2 / 3), ("sum", 2.0), ("none", [0.0, 0.0, 2.0])])
 def test_l1_of_the_tutorial(reduction: str, expected: float | list[float]) -> None:
     """L1 of [1, 2, 3] and [1, 2, 5] is 2/3 as a mean, 2 as a sum, and [0, 0, 2] without reduction."""
     loss = lossreg.losses.build("l1", reduction=reduction)
@@ -103,7 +103,7 @@ def test_dice_equals_segmentation_models_pytorch() -> None:
     torch.testing.assert_close(lossreg.losses.build("dice", smooth=1.0)(logits, target), theirs)
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@for_each("reduction", ["mean", "sum", "none"])
 def test_gradients_of_dice_are_those_of_finite_differences(reduction: str) -> None:
     """Dice passes gradcheck in float64."""
     logits, target = batch(3, 4, 2, 2)
@@ -111,7 +111,7 @@ def test_gradients_of_dice_are_those_of_finite_differences(reduction: str) -> No
     assert torch.autograd.gradcheck(lambda z: loss(z, target), logits.double().requires_grad_())
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@for_each("dtype", [torch.float16, torch.bfloat16])
 def test_dice_sums_in_float32(dtype: torch.dtype) -> None:
     """Over more samples than half precision can count, Dice of half-precision logits is that of float32."""
     logits, target = batch(20_000, 2)
@@ -121,7 +121,7 @@ def test_dice_sums_in_float32(dtype: torch.dtype) -> None:
     torch.testing.assert_close(loss(rounded, target), loss(rounded.float(), target), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("smooth", [0, -1.0])
+@for_each("smooth", [0, -1.0])
 def test_dice_refuses_a_smooth_that_is_not_positive(smooth: float) -> None:
     """The smoothing of Dice is greater than 0."""
     with pytest.raises(ValueError, match="smooth is greater than 0"):

@@ -6,11 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from lossreg import RegistryEntry
 from lossreg.cli.show import differing_defaults
 from lossreg.registry.registries import default
+from tests.table import for_each
 
 PAGE = Path(__file__).parents[2] / "docs" / "losses.md"
 ROWS = {
@@ -26,7 +25,7 @@ def test_every_loss_has_a_row() -> None:
     assert sorted(ROWS) == sorted(entry.name for entry in LOSSES)
 
 
-@pytest.mark.parametrize("entry", LOSSES, ids=lambda entry: entry.name)
+@for_each("entry", LOSSES, ids=lambda entry: entry.name)
 def test_a_row_says_what_the_record_says(entry: RegistryEntry[Any]) -> None:
     """A row has what the loss takes, and the defaults that are not torch's."""
     component, (_, *row) = entry.component, ROWS[entry.name]

@@ -18,6 +18,7 @@ from lossreg.data import Task
 from lossreg.errors import ConfigError, ContractError
 from lossreg.registry.registries import default
 from lossreg.training.loss.adapter import adapt
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -31,20 +32,20 @@ CLASSES = sorted(
 )
 
 
-@pytest.mark.parametrize("name", CLASSES)
+@for_each("name", CLASSES)
 def test_every_loss_of_torch_has_a_row(name: str) -> None:
     """The installed torch has no loss that cannot be named; one that is deprecated is an alias of its successor."""
     alias = name.lower().removesuffix("loss").replace("loss", "")
     assert [one for one in LOSSES if one.factory is getattr(nn, name) or alias in one.component.aliases]
 
 
-@pytest.mark.parametrize("entry", LOSSES, ids=lambda entry: entry.name)
+@for_each("entry", LOSSES, ids=lambda entry: entry.name)
 def test_a_row_has_every_parameter_that_a_user_may_set(entry: RegistryEntry[Any]) -> None:
     """What a row leaves out is what torch has for its own use."""
     assert set(entry.signature.parameters) <= {*entry.component.known_parameters, *INTERNAL}
 
 
-@pytest.mark.parametrize("entry", LOSSES, ids=lambda entry: entry.name)
+@for_each("entry", LOSSES, ids=lambda entry: entry.name)
 def test_what_takes_classes_weighs_them_where_it_can(entry: RegistryEntry[Any]) -> None:
     """A parameter that a run can compute is one of the factory's, and takes a tensor."""
     for parameter in entry.component.data_values:
@@ -97,7 +98,7 @@ VALUES: list[tuple[str, Task, Expected]] = [
 TARGETS: dict[str, Tensor] = {"regression": NUMBERS, "classification": INDEX, "multilabel": LABELS}
 
 
-@pytest.mark.parametrize(("spec", "task", "expected"), VALUES, ids=[f"{one[0]}-{one[1]}" for one in VALUES])
+@for_each(("spec", "task", "expected"), VALUES, ids=[f"{one[0]}-{one[1]}" for one in VALUES])
 def test_a_named_loss_has_the_value_of_torch_s_own(spec: str, task: Task, expected: Expected) -> None:
     """What a run makes of output and target gives the value of torch's class on targets made by hand."""
     component = lossreg.losses[spec.partition("(")[0]].component
@@ -143,7 +144,7 @@ OF_ONE_CLASS = ("cross_entropy", "nll", "kl_div", "multi_margin", "dice")
 FITTING = [(name, task) for name, task in FED if not (task == "multilabel" and name in OF_ONE_CLASS)]
 
 
-@pytest.mark.parametrize(("name", "task"), FITTING)
+@for_each(("name", "task"), FITTING)
 def test_a_loss_that_a_run_feeds_fits_the_data(name: str, task: Task) -> None:
     """A plan finds that loss, model and data set fit, with a finite loss and its gradient, and without a warning."""
     plan = lossreg.plan(loss=name, data=table(task), model=nn.Linear(4, 4), batch_size=8, epochs=1)
@@ -151,14 +152,14 @@ def test_a_loss_that_a_run_feeds_fits_the_data(name: str, task: Task) -> None:
     assert [one for one in plan.warnings if "loss" in one] == []
 
 
-@pytest.mark.parametrize("name", OF_ONE_CLASS)
+@for_each("name", OF_ONE_CLASS)
 def test_a_loss_of_one_class_refuses_samples_of_several(name: str) -> None:
     """A loss of class indices, or of probabilities that sum to 1, is an error that names those that fit."""
     with pytest.raises(ContractError, match=r"but the targets are a 0 or 1 for each class\. Losses that fit: .*bce"):
         lossreg.plan(loss=name, data=table("multilabel"), model=nn.Linear(4, 4))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "said"),
     [
         ("bce_with_logits", "takes a 0 or 1 for each class"),
@@ -217,7 +218,7 @@ def test_those_that_a_run_cannot_feed() -> None:
     assert {entry.name for entry in LOSSES if not entry.component.is_fed} == {*UNFED}
 
 
-@pytest.mark.parametrize(("name", "takes"), UNFED.items())
+@for_each(("name", "takes"), UNFED.items())
 def test_a_run_says_what_such_a_loss_takes(name: str, takes: str) -> None:
     """A run with it is refused before anything is loaded, in one line that says what it takes."""
     with pytest.raises(ConfigError) as failed:

@@ -13,6 +13,7 @@ from sklearn import metrics as peer
 from torch import Tensor
 
 import lossreg
+from tests.table import for_each
 
 CLASSES = 5
 SIZES = (7, 1, 20, 12)  # of the batches
@@ -42,7 +43,7 @@ def built(text: str, **params: Any) -> Any:
     return lossreg.metrics.build(text, **params)
 
 
-@pytest.mark.parametrize("average", ["macro", "micro", "weighted"])
+@for_each("average", ["macro", "micro", "weighted"])
 def test_f1_is_scikit_learn_s(average: str) -> None:
     """Classes that are neither there nor predicted do not count in either."""
     scores, targets = samples()
@@ -64,7 +65,7 @@ def test_accuracy_is_scikit_learn_s() -> None:
     assert measured(macro, labels, targets) == pytest.approx(balanced, rel=1e-12)
 
 
-@pytest.mark.parametrize(("background", "first"), [(True, 0), (False, 1)])
+@for_each(("background", "first"), [(True, 0), (False, 1)])
 def test_dice_and_iou_are_scikit_learn_s(background: bool, first: int) -> None:
     """Mean IoU is the Jaccard score over classes, mean Dice the F1 score; the background may be left out."""
     scores, targets = samples()
@@ -79,7 +80,7 @@ def test_dice_and_iou_are_scikit_learn_s(background: bool, first: int) -> None:
     assert iou == pytest.approx(peer.jaccard_score(targets, labels, **flat), rel=1e-12)
 
 
-@pytest.mark.parametrize("average", ["macro", "weighted"])
+@for_each("average", ["macro", "weighted"])
 def test_auroc_is_scikit_learn_s(average: str) -> None:
     """Each class against all others, with equal scores; a class that is not there does not count."""
     scores, targets = samples()
@@ -97,7 +98,7 @@ def test_auroc_of_two_classes_is_that_of_class_1() -> None:
     assert measured(built("auroc"), probabilities, (targets == 0).long()) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("k", [1, 2, 4])
+@for_each("k", [1, 2, 4])
 def test_top_k_is_scikit_learn_s(k: int) -> None:
     """Without equal scores, of which each has an order of its own."""
     generator = torch.Generator().manual_seed(1)
@@ -114,7 +115,7 @@ def test_top_1_is_the_accuracy_also_of_equal_scores() -> None:
     assert measured(built("top_k(k=1)"), scores, targets, [400]) == accuracy
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "expected"),
     [
         ("mean_absolute_error", peer.mean_absolute_error),
@@ -132,9 +133,7 @@ def test_errors_are_scikit_learn_s(name: str, expected: Any) -> None:
     assert measured(built(name), given, targets) == pytest.approx(value, rel=1e-6)
 
 
-@pytest.mark.parametrize(
-    "name", ["accuracy", "accuracy(average='macro')", "f1", "mean_dice", "mean_iou", "top_k(k=2)", "auroc"]
-)
+@for_each("name", ["accuracy", "accuracy(average='macro')", "f1", "mean_dice", "mean_iou", "top_k(k=2)", "auroc"])
 def test_ignored_targets_are_as_if_they_were_not_there(name: str) -> None:
     """With ignore_index a metric of classes has the value of the positions that count."""
     entry = lossreg.metrics[name.partition("(")[0]].component
@@ -151,7 +150,7 @@ def test_ignored_targets_are_as_if_they_were_not_there(name: str) -> None:
     assert of_pictures == pytest.approx(alone, rel=1e-12)
 
 
-@pytest.mark.parametrize("name", ["accuracy", "f1", "mean_iou", "top_k(k=2)", "auroc"])
+@for_each("name", ["accuracy", "f1", "mean_iou", "top_k(k=2)", "auroc"])
 def test_without_a_target_that_counts_the_value_is_nan(name: str) -> None:
     """There is nothing to measure: neither 0 nor 1 would be true."""
     entry = lossreg.metrics[name.partition("(")[0]].component
@@ -161,7 +160,7 @@ def test_without_a_target_that_counts_the_value_is_nan(name: str) -> None:
     assert math.isnan(measured(built(name, ignore_index=1, **sized), given, torch.ones_like(targets)))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "params", "why"),
     [
         ("top_k", {"k": 0}, "k is at least 1"),

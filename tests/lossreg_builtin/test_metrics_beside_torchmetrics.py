@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import lossreg
 from lossreg import Data
+from tests.table import for_each
 
 torchmetrics = pytest.importorskip("torchmetrics.classification")
 
@@ -35,7 +36,7 @@ def over_batches(metric: Any, given: Tensor, targets: Tensor) -> float:
     return float(metric.compute())
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("ours", "theirs", "arguments"),
     [
         ("accuracy", "MulticlassAccuracy", {"average": "micro"}),

@@ -8,6 +8,7 @@ import torch
 from torch.optim import lr_scheduler as torch_s
 
 import lossreg
+from tests.table import for_each
 
 
 def rates(schedule: str, epochs: int) -> list[float]:
@@ -28,7 +29,7 @@ def test_the_rates_are_those_of_torch_in_any_order_of_milestones() -> None:
     assert rates("multi_step(milestones=[5, 2, 5], gamma=0.5)", 8) == expected
 
 
-@pytest.mark.parametrize("milestones", ["['50%']", "[-3]", "[0]", "[2.5]", "[True]", "5"])
+@for_each("milestones", ["['50%']", "[-3]", "[0]", "[2.5]", "[True]", "5"])
 def test_a_milestone_that_never_comes_is_an_error(milestones: str) -> None:
     """Torch takes these, and leaves the rate as it is for the whole run (or fails with a TypeError)."""
     with pytest.raises(lossreg.LossregError, match=r"multi_step_lr: (a milestone=|milestones=)"):

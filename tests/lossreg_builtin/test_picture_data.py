@@ -20,6 +20,7 @@ from lossreg.trained.samples import Samples
 from lossreg_builtin import picture_data as module
 from lossreg_builtin.picture_data import PictureOptions, picture_data, to_inputs
 from lossreg_builtin.pictures import Pictures
+from tests.table import for_each
 
 IMAGES = torch.randint(0, 256, (24, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 CLASSES = torch.arange(24) % 3
@@ -77,7 +78,7 @@ def test_without_options_pictures_are_those_of_to_tensor() -> None:
     assert torch.equal(data.train[0], IMAGES.float() / 255)
 
 
-@pytest.mark.parametrize("scaling", [Scaling(), Scaling(0.3, 0.7), Scaling((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))])
+@for_each("scaling", [Scaling(), Scaling(0.3, 0.7), Scaling((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))])
 def test_predictions_take_pictures_as_the_training_did(scaling: Scaling) -> None:
     """What `predict` makes of a picture's bytes is, bit for bit, what the training made of them."""
     facts = DataFacts("classification", (3, 8, 8), 3, "float32", scaling, None, {})
@@ -174,7 +175,7 @@ def test_every_epoch_augments_anew(tmp_path: Path) -> None:
     assert all(map(torch.equal, whole, resumed.model.state_dict().values()))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("options", "said"),
     [
         ({"size": 0}, "size=0 is not a number of pixels"),

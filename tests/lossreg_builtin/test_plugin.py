@@ -117,7 +117,7 @@ def test_mnist_cnn_takes_its_widths() -> None:
     torch.testing.assert_close(model(images), plain(images))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("spec", "said"),
     [
         ("mnist_cnn(channels=[8])", "channels are two numbers"),

@@ -7,9 +7,10 @@ import torch
 from torch.nn import functional
 
 import lossreg
+from tests.table import for_each
 
 
-@pytest.mark.parametrize("size", [(1, 1), (7, 30), (32, 32)])
+@for_each("size", [(1, 1), (7, 30), (32, 32)])
 def test_pictures_of_any_size(size: tuple[int, int]) -> None:
     """A single picture of one pixel is enough, in training mode too."""
     model = lossreg.models.build("small_cnn", in_channels=3, num_classes=4).train()
@@ -28,7 +29,7 @@ def test_it_is_convolutions_normalisation_and_a_mean() -> None:
     torch.testing.assert_close(model(inputs), expected)
 
 
-@pytest.mark.parametrize("channels", [(), (0,)])
+@for_each("channels", [(), (0,)])
 def test_a_layer_without_width(channels: tuple[int, ...]) -> None:
     """There is a convolution, and each is at least 1 wide."""
     with pytest.raises(lossreg.BuildError, match="at least"):

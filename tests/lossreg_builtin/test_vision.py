@@ -16,6 +16,7 @@ from torchvision import models
 import lossreg
 from lossreg.data import Data
 from lossreg_builtin.vision_models import MODELS, SEGMENTATION, vision_models
+from tests.table import for_each
 
 SMALL = "squeezenet1_1"  # 1.2 million parameters, and 17 pixels are enough
 
@@ -114,7 +115,7 @@ def test_a_vision_transformer_takes_the_size_of_the_pictures() -> None:
     assert model.get_parameter("encoder.pos_embedding").shape == (1, 5, 768)
 
 
-@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+@for_each("name", ["googlenet", "inception_v3"])
 def test_no_auxiliary_outputs(name: str) -> None:
     """A model in training gives its logits alone: what torchvision has for training besides is left out."""
     with torch.device("meta"):
@@ -125,7 +126,7 @@ def test_no_auxiliary_outputs(name: str) -> None:
     assert {key: value.shape for key, value in ours.state_dict().items()} == expected
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "shape", "said"),
     [
         ("alexnet", (3, 32, 32), r"at least 63x63 pixels, not 32x32; --data\.size 63 makes them so; a data set"),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import lossreg
+from tests.table import for_each
 
 SCALES = torch.tensor([1.0, 4.0, 0.25], dtype=torch.float64)
 START = [1.0, -2.0, 3.0]
@@ -102,7 +103,7 @@ WRAPPED = [
 ]
 
 
-@pytest.mark.parametrize("spec", WRAPPED)
+@for_each("spec", WRAPPED)
 def test_the_state_of_a_wrapper_is_a_whole_one(spec: str) -> None:
     """A state that torch's safe reading accepts goes on, in another object, as if nothing had happened."""
     weight, optimizer = problem(spec)
@@ -118,7 +119,7 @@ def test_the_state_of_a_wrapper_is_a_whole_one(spec: str) -> None:
         assert torch.equal(mine, theirs)
 
 
-@pytest.mark.parametrize("spec", WRAPPED)
+@for_each("spec", WRAPPED)
 def test_a_scheduler_moves_the_rate_of_what_is_wrapped(spec: str) -> None:
     """The groups are those of the innermost optimizer, also after a state was loaded."""
     weight, optimizer = problem(spec)
@@ -153,7 +154,7 @@ def test_a_wrapper_has_the_modes_of_what_it_wraps() -> None:
     assert not hasattr(lossreg.optimizers.build("lookahead(optimizer=sgd)", weights), "train")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("spec", "said"),
     [
         ("sam(optimizer=sam(optimizer=sgd))", "sam wraps sam, which has closure=True; sam supports optimizers with"),

@@ -15,6 +15,7 @@ import torch
 from lossreg.checkpoints.reading import read_json
 from lossreg.checkpoints.tree import decode, encode, why_not_plain
 from lossreg.errors import StateError
+from tests.table import for_each
 
 
 class Colour(enum.Enum):
@@ -55,7 +56,7 @@ def back(tree: Any, like: Any = None) -> Any:
     return decode(read_json(json.dumps(value, allow_nan=False).encode()), tensors, like)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "value",
     [
         *(OrderedDict(b=1, a=(2,)), Counter(a=2), deque([1, 2]), deque([1], maxlen=3), {1, 2}, {"a"}, frozenset({"b"})),
@@ -83,7 +84,7 @@ def test_a_default_dictionary_goes_on_making_values() -> None:
     assert torch.equal(read[0][0], torch.ones(2))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("value", "words"),
     [
         (Point(1), r"x is a Point \(.*\), which is not plain data"),
@@ -108,7 +109,7 @@ def test_what_would_not_come_back_is_named(value: Any, words: str) -> None:
     assert why_not_plain({"x": value}) is not None
 
 
-@pytest.mark.parametrize("node", [{"of": "eval"}, {"of": ["list"]}, {}, {"of": "__import__"}])
+@for_each("node", [{"of": "eval"}, {"of": ["list"]}, {}, {"of": "__import__"}])
 def test_a_file_names_no_other_function(node: dict[str, Any]) -> None:
     """What makes the missing values is looked up in a table, and nowhere else."""
     with pytest.raises(StateError, match=r"state holds a '\$defaultdict' that makes no sense"):

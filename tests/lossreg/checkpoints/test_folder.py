@@ -14,6 +14,7 @@ import torch
 from lossreg.checkpoints.folder import Checkpoint, CheckpointFolder
 from lossreg.checkpoints.weights_file import read_weights
 from lossreg.errors import CheckpointError, StateError
+from tests.table import for_each
 
 
 def write(folder: CheckpointFolder, step: int, **facts: Any) -> Checkpoint:
@@ -142,7 +143,7 @@ def test_a_state_that_is_not_plain_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["step-1"]
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/etc", ".step-1.partial", "a" * 200, "a\0", "a\n"])
+@for_each("name", ["", ".", "..", "../x", "a/b", "/etc", ".step-1.partial", "a" * 200, "a\0", "a\n"])
 def test_a_name_cannot_lead_out_of_the_folder(tmp_path: Path, name: str) -> None:
     """Neither that of a checkpoint nor that of weights."""
     with pytest.raises(ValueError, match="cannot be called"):

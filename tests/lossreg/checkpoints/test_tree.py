@@ -118,7 +118,7 @@ def test_strides_of_dense_tensors_come_back(tensor: torch.Tensor) -> None:
     assert torch.equal(read, tensor)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "tensor",
     [torch.arange(12.0)[::3], torch.arange(12.0).view(3, 4)[:, 1:3], torch.tensor([1.0, 2.0]).expand(3, 2)],
     ids=["step", "columns", "expanded"],
@@ -288,7 +288,7 @@ def test_what_is_not_plain_is_named(value: Any, words: str) -> None:
     assert caught.value.where.startswith("optimizer.state.weight")
 
 
-@pytest.mark.parametrize("coalesced", [True, False])
+@for_each("coalesced", [True, False])
 def test_sparse_tensors_keep_their_entries(coalesced: bool) -> None:
     """A sparse tensor has the same indices and values in the same order, and is coalesced as it was."""
     values = torch.tensor([[1.0, 2], [3, 4], [5, 6]])

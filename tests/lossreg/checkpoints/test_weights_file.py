@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import struct
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from lossreg.checkpoints.tensors import DTYPES, SAFETENSORS
 from lossreg.checkpoints.weights_file import read_weights, write_weights
 from lossreg.errors import CheckpointError, StateError
+from tests.table import for_each
 
 #: Those with which torch makes tensors; the others are of quantized tensors or have no values of their own.
 WITH_VALUES = [name for name in sorted(DTYPES) if not name.startswith(("q", "bit")) and DTYPES[name].itemsize]
@@ -130,8 +132,7 @@ def test_equal_states_give_equal_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*Complex.* support is experimental")
-@pytest.mark.parametrize("shape", [(), (0, 3), (3,), (2, 3)])
-@pytest.mark.parametrize("name", WITH_VALUES)
+@for_each("name, shape", itertools.product(WITH_VALUES, [(), (0, 3), (3,), (2, 3)]))
 def test_every_dtype_comes_back(tmp_path: Path, name: str, shape: tuple[int, ...]) -> None:
     """Bit by bit; where safetensors has the dtype, its library agrees."""
     dtype = DTYPES[name]
@@ -203,7 +204,7 @@ def test_the_most_bytes_of_a_large_state_are_copied_nowhere() -> None:
 GOOD = b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
 
 
-@pytest.mark.parametrize(
+@for_each(
     "data",
     [
         *(b"", b"\x00" * 7, b"PK\x03\x04" + b"\x00" * 100, b"\x80\x02cos\nsystem\n", b"not safetensors at all" * 3),

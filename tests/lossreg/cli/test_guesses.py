@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.lossreg.conftest import CommandWith
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("line", "parts"),
     [
         ("run --lr 0.1", ("'--lr'", "'--opt.lr'")),

@@ -17,6 +17,7 @@ import pytest
 from lossreg.cli.main import cli
 from lossreg_builtin.vision_datasets import ROWS
 from lossreg_builtin.vision_models import MODELS
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -115,7 +116,7 @@ def test_all_kinds_are_listed_in_json(lossreg_command: Command) -> None:
     assert found == {(kind, name) for kind, names in BUILTIN.items() for name in names}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("line", "names"),
     [
         ("list dataset '*mnist*'", {"mnist", "fashion_mnist", "kmnist", "emnist", "qmnist"}),
@@ -163,14 +164,14 @@ def test_listing_says_what_a_component_takes(lossreg_command: Command) -> None:
     assert schedule["runtime_args"]["steps_per_epoch"] == "steps_per_epoch"
 
 
-@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in KINDS for name in sorted(BUILTIN[kind])])
+@for_each(("kind", "name"), [(kind, name) for kind in KINDS for name in sorted(BUILTIN[kind])])
 def test_what_is_listed_can_be_shown(lossreg_command: Command, kind: str, name: str) -> None:
     """Every component can be shown, and the first line is its name and summary."""
     (row,) = rows(lossreg_command, f"list {kind} {name}")
     assert output(lossreg_command, f"show {kind} {name}").splitlines()[0] == f"{name}: {row['summary']}"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("line", "text"),
     [
         ("show loss dice", r"full id +builtin\.dice"),
@@ -336,7 +337,7 @@ def test_every_command_is_tested_here() -> None:
     assert tuple(cli.list_commands(click.Context(cli))) == COMMANDS
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@for_each("command", COMMANDS)
 def test_the_help_of_a_command_has_an_example(lossreg_command: Command, command: str) -> None:
     """The help of each command has examples that call it."""
     _, found, examples = output(lossreg_command, f"{command} --help").partition("Examples:\n")
@@ -344,7 +345,7 @@ def test_the_help_of_a_command_has_an_example(lossreg_command: Command, command:
     assert examples.strip().startswith(f"lossreg {command}")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@for_each("command", COMMANDS)
 def test_every_option_has_help(command: str) -> None:
     """Every option of each command says what it does."""
     found = cli.get_command(click.Context(cli), command)
@@ -353,7 +354,7 @@ def test_every_option_has_help(command: str) -> None:
     assert silent == []
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@for_each("command", COMMANDS)
 def test_the_help_of_lossreg_names_every_command(lossreg_command: Command, command: str) -> None:
     """`lossreg --help` has a line for each command that says what it is for."""
     commands = output(lossreg_command, "--help").partition("Commands:\n")[2]

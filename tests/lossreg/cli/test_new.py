@@ -22,6 +22,7 @@ import pytest
 
 from lossreg.cli.main import main
 from lossreg.cli.new import oldest
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -225,7 +226,7 @@ def installed_version() -> str:
     return importlib.metadata.version("lossreg")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("version", "bound"),
     [("0.1.0", "0.1"), ("1.12.3", "1.12"), ("2.0", "2.0"), ("0.2.0.dev1", "0.2.0.dev1"), ("1.0rc1+gpu", "1.0rc1")],
 )
@@ -413,7 +414,7 @@ def refused(command: Command, arguments: list[str], *parts: str) -> None:
     assert {path: path.read_bytes() if path.is_file() else None for path in Path.cwd().rglob("*")} == before
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "reason"),
     [
         ("", "write letters, digits"),

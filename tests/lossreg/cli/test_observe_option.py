@@ -14,6 +14,7 @@ import lossreg
 from lossreg.plugins.entry_points import EntryPoint
 from lossreg.plugins.loader import Installed, reason_not_to_load
 from lossreg.plugins.plugin_settings import PluginSettings
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -200,7 +201,7 @@ def test_our_own_trackers_cannot_be_blocked() -> None:
         lossreg.load_registries(block=["observers"])
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "module", "said"),
     [
         ("observers", "acme.plugin", "the name 'observers' is reserved for lossreg itself"),
@@ -237,7 +238,7 @@ def test_show_has_the_contract(lossreg_command: Command) -> None:
     assert {"mlflow", "tensorboard", "wandb"} <= {row["name"] for row in listed}
 
 
-@pytest.mark.parametrize("wait", [-1, float("inf"), float("nan"), "30", True, None])
+@for_each("wait", [-1, float("inf"), float("nan"), "30", True, None])
 def test_a_wrong_wait_is_refused(wait: Any) -> None:
     """`wait` is a finite number of seconds."""
     with pytest.raises(lossreg.ComponentError, match="observer 'x' has wait="):

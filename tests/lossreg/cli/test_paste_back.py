@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 import lossreg
 from lossreg import ComponentSpec
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -55,9 +54,7 @@ def test_an_infinite_number_is_shown_as_it_is_written() -> None:
     assert lines_of(str(lossreg.plan(loss="capped", registries=registries)))["loss"] == "local.capped(bound=inf)"
 
 
-@pytest.mark.parametrize(
-    ("name", "shown"), [("mse", "builtin.mse(reduction='mean')"), ("l1", "builtin.l1(reduction='mean')")]
-)
+@for_each(("name", "shown"), [("mse", "builtin.mse(reduction='mean')"), ("l1", "builtin.l1(reduction='mean')")])
 def test_the_old_words_of_torch_are_not_shown(name: str, shown: str) -> None:
     """`size_average` and `reduce`, which torch deprecates, are not parameters of its losses here."""
     assert lines_of(str(lossreg.plan(loss=name, data="diabetes")))["loss"] == shown

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lossreg.values import bounded, plain, printable, shown
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -43,7 +44,7 @@ def test_a_removed_working_directory_is_said(line: str, said: str, tmp_path: Pat
     assert child.stderr == f"lossreg: error: {said}\n"
 
 
-@pytest.mark.parametrize(
+@for_each(
     "line",
     [
         f"run --out {LONG} --epochs 1",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import lossreg
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.conftest import Command, Outcome
@@ -89,7 +90,7 @@ def test_none_names_no_component(lossreg_command: Command, line: str) -> None:
     refused(lossreg_command, line, "'none'", "(lossreg list ")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("line", "parts"),
     [
         ("run --loss 'dice(smoth=1)'", ("dice has no parameter 'smoth'", "'smooth'", "smooth: float = 1e-05")),
@@ -111,7 +112,7 @@ def test_an_unknown_parameter_is_refused_with_the_one_that_was_meant(
     refused(lossreg_command, line, *parts)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("line", "parts"),
     [
         ("run --opt \"sgd(lr='fast')\"", ("sgd", "lr='fast'", "float")),
@@ -256,7 +257,7 @@ def test_an_unknown_component_before_a_dot_is_refused_with_a_flag_to_copy(lossre
     refused(lossreg_command, line, f"Did you mean {meant}")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "why"),
     [
         ("dice(", "write name or name(key=value, ...)"),
@@ -285,7 +286,7 @@ def test_a_spec_of_endless_nesting_is_refused(lossreg_command: Command) -> None:
     refused(lossreg_command, f"run --loss 'dice(smooth={'[' * 3000}{']' * 3000})'", "is not a spec")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("line", "parts"),
     [
         ("run --epochs 0", ("epochs", "at least 1", "not 0")),
@@ -568,7 +569,7 @@ def test_a_wrong_schedule_is_refused_before_it_starts(
     refused(lossreg_command, f"{verb} {LAMBDA} {shlex.quote(expression)}", "expression", *parts)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("line", "parts"),
     [
         ("run --loss 'dice(smooth=0)'", ("dice(smooth=0", "cannot be built", "greater than 0")),

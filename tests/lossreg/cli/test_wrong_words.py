@@ -13,6 +13,7 @@ import lossreg
 from lossreg.cli.doctor import removal
 from lossreg.plugins.plugin_settings import load_settings
 from lossreg.values import decimal_comma_hint
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +57,7 @@ def test_two_numbers_where_a_list_fits_are_two(lossreg_command: Command) -> None
     assert (result.code, "betas=[0.8, 0.9]" in result.out) == (0, True)
 
 
-@pytest.mark.parametrize("text", ["1.5", "1,2,3", ",5", "1,", "a,b", "1,5x", "1 ,5", "1,5e"])
+@for_each("text", ["1.5", "1,2,3", ",5", "1,", "a,b", "1,5x", "1 ,5", "1,5e"])
 def test_what_is_not_one_number_gets_no_hint(text: str) -> None:
     """Only a number with one comma between digits has a decimal comma."""
     assert decimal_comma_hint(text) == ""
@@ -152,7 +153,7 @@ def test_an_installed_plugin_that_failed_is_told_with_its_failure(install: Insta
 # Values
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("line", "parts"),
     [
         ("plan --opt 'adam(eps=0, lr=[1])'", ("adam: lr=[1] is a list; one number belongs there",)),

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import lossreg
+from tests.table import for_each
 
 
 def test_a_file_gives_texts_and_names_what_is_left_to_the_loop(tmp_path: Path) -> None:
@@ -28,7 +29,7 @@ def test_a_mapping_and_a_spec_give_the_same() -> None:
     assert lossreg.parts(settings).describe() == lossreg.parts(spec).describe()
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("given", "wanted"),
     [
         ("dice", "neither a file nor a run directory; a text is written"),

@@ -9,9 +9,10 @@ import pytest
 
 from lossreg.pictures.end_labels import EndLabel, label_ends, spread
 from lossreg.pictures.style import Look, drawing, name_axes, new_figure
+from tests.table import for_each
 
 
-@pytest.mark.parametrize("wanted", [[0.5] * 7, [0.0, 0.1, 0.9, 1.0], [0.2, 0.21, 0.22, 0.8], [1.0] * 5])
+@for_each("wanted", [[0.5] * 7, [0.0, 0.1, 0.9, 1.0], [0.2, 0.21, 0.22, 0.8], [1.0] * 5])
 def test_heights_keep_their_distance(wanted: list[float]) -> None:
     """Neighbours are at least the distance apart, in their order and within the bounds."""
     heights = spread(wanted, 0.1, 0.0, 1.0)
@@ -29,7 +30,7 @@ def test_too_many_heights_share_the_room() -> None:
     assert spread([0.0] * 5, 1.0, 0.0, 1.0) == pytest.approx([0.0, 0.25, 0.5, 0.75, 1.0])
 
 
-@pytest.mark.parametrize("text", ["a", "W" * 200, r"$\frac{1}{0}$", "\x1b[31m\n\t", "損失"])
+@for_each("text", ["a", "W" * 200, r"$\frac{1}{0}$", "\x1b[31m\n\t", "損失"])
 def test_names_are_inside_of_the_picture_and_outside_of_the_panel(text: str) -> None:
     """As drawn, every name lies right of the panel, within the figure, and over no other name."""
     with drawing():

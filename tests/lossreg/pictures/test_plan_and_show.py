@@ -19,6 +19,7 @@ from lossreg.registry.build import resolve
 from lossreg.registry.registries import default
 from lossreg.spec import ComponentSpec
 from lossreg.training.loss.profile import LossProfile, profile_loss
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -31,7 +32,7 @@ def profile(text: str) -> LossProfile:
     return profile_loss(resolve(default.losses, ComponentSpec.parse(text)))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "value", "slope"),
     [
         ("l1", np.abs, np.sign),

@@ -25,6 +25,7 @@ from lossreg.pictures.style import (
     new_figure,
     write_picture,
 )
+from tests.table import for_each
 
 
 def luminance(colour: str) -> float:
@@ -92,7 +93,7 @@ def test_a_picture_is_of_the_format_of_its_name(tmp_path: Path, ending: str, beg
     assert [path.name for path in tmp_path.iterdir()] == [target.name]
 
 
-@pytest.mark.parametrize("name", ["", "plot", "plot.gif", "a\0.png", ".png", "plot.png/", "x" * 5000 + ".pn"])
+@for_each("name", ["", "plot", "plot.gif", "a\0.png", ".png", "plot.png/", "x" * 5000 + ".pn"])
 def test_a_name_of_no_picture_is_refused(name: str) -> None:
     """A name without a known ending is an error that lists them."""
     with pytest.raises(ConfigError, match=r"\.png, \.svg, \.pdf|is a directory|is empty|null byte"):

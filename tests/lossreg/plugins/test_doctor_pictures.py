@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -12,6 +11,7 @@ from lossreg import Loss
 from lossreg.plugins.provenance import Provenance
 from lossreg.registry.entry import RegistryEntry
 from lossreg.training.trial import try_component
+from tests.table import for_each
 
 
 class OfPictures(torch.nn.CrossEntropyLoss):
@@ -34,7 +34,7 @@ def problems(**defaults: Any) -> list[str]:
     return try_component(RegistryEntry(record, Provenance("local")))
 
 
-@pytest.mark.parametrize("dimensions", [4, 5])
+@for_each("dimensions", [4, 5])
 def test_a_loss_of_pictures_or_volumes_is_well(dimensions: int) -> None:
     """It is tried on those where it fails on samples without pixels."""
     assert problems(dimensions=dimensions) == []

@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-import pytest
-
 import lossreg
 from lossreg.plugins.requirements import unmet_requirement
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.lossreg.conftest import Install, LoadWith
@@ -22,7 +21,7 @@ def test_a_plugin_for_another_lossreg_is_not_imported(install: Install, load_wit
     assert "needs_newer" not in sys.modules
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("requirement", "installed", "met"),
     [
         ("lossreg", "0.1.0", True),

@@ -12,14 +12,14 @@ from lossreg.registry.parameters import Parameter
 from tests.table import for_each
 
 
-@pytest.mark.parametrize("value", [False, "always", 1])
+@for_each("value", [False, "always", 1])
 def test_a_literal_takes_what_it_lists_alone(value: object) -> None:
     """`Literal[True, "auto"]` takes neither False nor another text, nor 1, which equals True."""
     with pytest.raises(ParameterError, match="does not fit"):
         Parameter("fused", Literal[True, "auto"], MISSING).check(value, "sgd")
 
 
-@pytest.mark.parametrize("value", [True, "auto"])
+@for_each("value", [True, "auto"])
 def test_a_literal_takes_what_it_lists(value: object) -> None:
     """The listed values pass unchanged."""
     assert Parameter("fused", Literal[True, "auto"], MISSING).check(value, "sgd") is value

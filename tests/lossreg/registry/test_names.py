@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import lossreg
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.lossreg.conftest import CommandWith, Install, LoadWith
@@ -97,7 +98,7 @@ def test_an_ambiguous_name_is_an_error_that_lists_full_ids(install: Install, loa
     )
 
 
-@pytest.mark.parametrize("name", ["cross_entropy", "Cross-Entropy", "builtin.cross_entropy", "BUILTIN.CROSS-ENTROPY"])
+@for_each("name", ["cross_entropy", "Cross-Entropy", "builtin.cross_entropy", "BUILTIN.CROSS-ENTROPY"])
 def test_case_and_hyphens_do_not_matter(name: str) -> None:
     """A short name and a full id resolve in any case, with `-` for `_`."""
     assert lossreg.losses[name].id == "builtin.cross_entropy"

@@ -160,9 +160,7 @@ def test_a_known_parameter_is_found() -> None:
     assert signature.find("momentum", "sgd", {}) is signature.parameters["momentum"]
 
 
-@pytest.mark.parametrize(
-    ("written", "meant"), [("momentun", "momentum"), ("nestorov", "nesterov"), ("weightdecay", "weight_decay")]
-)
+@for_each(("written", "meant"), [("momentun", "momentum"), ("nestorov", "nesterov"), ("weightdecay", "weight_decay")])
 def test_an_unknown_parameter_gets_a_suggestion_and_the_signature(written: str, meant: str) -> None:
     """The error about an unknown parameter says what was probably meant, and shows the signature."""
     with pytest.raises(UnknownParameterError) as caught:
@@ -497,14 +495,14 @@ def test_a_tensor_for_a_tensor_comes_back_as_it_is() -> None:
     assert Parameter("weight", torch.Tensor | None, None).check(weight, "c") is weight
 
 
-@pytest.mark.parametrize("value", [[[1.0], [2.0, 3.0]], [1.0, [2.0]], [10**400]], ids=repr)
+@for_each("value", [[[1.0], [2.0, 3.0]], [1.0, [2.0]], [10**400]], ids=repr)
 def test_a_list_that_makes_no_tensor_is_a_parameter_error(value: object) -> None:
     """A ragged list, or one with a number that no tensor holds, is a ParameterError."""
     with pytest.raises(ParameterError):
         Parameter("weight", torch.Tensor, MISSING).check(value, "c")
 
 
-@pytest.mark.parametrize(
+@for_each(
     "annotation",
     [tuple[float | torch.Tensor, float | torch.Tensor], list[float] | torch.Tensor, tuple[float, ...]],
     ids=str,
@@ -514,9 +512,7 @@ def test_a_list_for_a_sequence_stays_a_sequence(annotation: Any) -> None:
     assert Parameter("betas", annotation, MISSING).check((0.9, 0.999), "c") == (0.9, 0.999)
 
 
-@pytest.mark.parametrize(
-    "annotation", [list[torch.Tensor], tuple[torch.Tensor, torch.Tensor], Sequence[torch.Tensor]], ids=str
-)
+@for_each("annotation", [list[torch.Tensor], tuple[torch.Tensor, torch.Tensor], Sequence[torch.Tensor]], ids=str)
 def test_a_list_of_lists_for_several_tensors_is_not_one_tensor(annotation: Any) -> None:
     """A parameter that takes several tensors does not get a single one."""
     try:

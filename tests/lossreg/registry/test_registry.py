@@ -15,9 +15,10 @@ from lossreg.components import KINDS
 from lossreg.plugins.provenance import Provenance
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.registries import default
+from tests.table import for_each
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@for_each("kind", KINDS)
 def test_a_registry_is_a_mapping_of_full_ids(kind: str) -> None:
     """Iterating gives full ids, each of which resolves to its component."""
     registry = default.of(kind)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from lossreg.registry.search import Query, Rank, Searched
+from tests.table import for_each
 
 
 def rank(text: str, name: str, summary: str = "", *aliases: str) -> Rank | None:
@@ -12,7 +11,7 @@ def rank(text: str, name: str, summary: str = "", *aliases: str) -> Rank | None:
     return Query(text).rank(Searched(f"acme.{name}", (name, *aliases), summary))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "name", "expected"),
     [
         ("focal", "focal", Rank.NAME),

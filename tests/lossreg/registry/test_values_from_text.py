@@ -17,6 +17,7 @@ from lossreg.registry.annotations import words_of
 from lossreg.registry.build import ResolvedComponent, resolve
 from lossreg.spec import ComponentSpec
 from lossreg.spec_text import parse_params, parse_value
+from tests.table import for_each
 
 
 class Mode(enum.Enum):
@@ -61,7 +62,7 @@ def resolved(registries: lossreg.Registries, text: str) -> ResolvedComponent[Any
     return resolve(registries.losses, ComponentSpec.parse(text))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("written", "parameter", "value"),
     [
         ("mode='quick'", "mode", Mode.FAST),
@@ -100,7 +101,7 @@ def test_a_value_becomes_the_object_that_it_stands_for(
     assert again.build(runtime={}).given[parameter] == value
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("written", "parts"),
     [
         ("mode=3", ("mode=3", "one of fast, slow_one, half")),
@@ -140,7 +141,7 @@ def test_a_dotted_value_is_read_as_its_parameter_takes_it(registries: lossreg.Re
     assert [given[key] for key in written] == [Mode.FAST, torch.float16, {"a": 1}, "none", ("a",)]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("value", "text"),
     [
         (Mode.FAST, "a(x='quick')"),
@@ -177,7 +178,7 @@ def test_a_list_that_holds_itself_is_refused() -> None:
         lossreg.losses.build("cross_entropy", weight=endless)
 
 
-@pytest.mark.parametrize("word", ["true", "True", "TRUE"])
+@for_each("word", ["true", "True", "TRUE"])
 def test_true_is_one_word_in_every_place(word: str) -> None:
     """In a spec text, in a group and behind a dotted option it is the same value."""
     in_spec = dict(ComponentSpec.parse(f"sgd(nesterov={word})").params)["nesterov"]

@@ -13,6 +13,7 @@ from lossreg.past_runs.sources import read_sources
 from lossreg.reports.amounts import Amount
 from lossreg.reports.curves import Curve, charts_of, thinned
 from tests.lossreg.reports.conftest import WriteRun
+from tests.table import for_each
 
 
 def test_runs_that_differ_in_their_seed_are_one_cell(grid: Path) -> None:
@@ -45,7 +46,7 @@ def test_objects_are_cells_of_their_own(write_run: WriteRun) -> None:
     assert [cell.label for cell in cells_of(read_sources(places).runs)] == ["Net", "Other"]
 
 
-@pytest.mark.parametrize("values", [[0.1, 0.2, 0.4], [1e-9, 1e9], [1e200, -1e200, 0.0], [5.0, 5.0]])
+@for_each("values", [[0.1, 0.2, 0.4], [1e-9, 1e9], [1e200, -1e200, 0.0], [5.0, 5.0]])
 def test_amounts_are_those_of_the_standard_library(values: list[float]) -> None:
     """Mean and standard deviation of a sample, without overflow."""
     amount = Amount.of(values)

@@ -16,6 +16,7 @@ from lossreg.reports.commands import repeat_command
 from lossreg.run_spec import RunSpec
 from lossreg.training.record.reading import read_run
 from tests.lossreg.reports.conftest import SETTINGS, WriteRun
+from tests.table import for_each
 
 
 def spec_of(line: str) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def test_a_python_object_has_no_command(write_run: WriteRun) -> None:
     assert repeat_command(read_run(run)) is None
 
 
-@pytest.mark.parametrize(
+@for_each(
     "spec",
     [
         {"loss": []}, {"loss": {"a": 1}}, {"loss": "((("}, {"epochs": "many"}, {"epochs": 10**400}, {"freeze": [1]},

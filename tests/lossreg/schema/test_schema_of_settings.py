@@ -18,6 +18,7 @@ from lossreg.errors import LossregError
 from lossreg.run_spec import COMPONENT_FIELDS, LISTED_FIELDS, SETTINGS, RunSpec
 from lossreg.schema.docs import parameter_docs
 from lossreg.schema.document import COMPARISON, file_schema
+from tests.table import for_each
 from tests.toy_bridge import write_bridges, write_package
 
 if TYPE_CHECKING:
@@ -234,7 +235,7 @@ def test_the_words_of_a_comparison_are_those_of_the_command() -> None:
     assert COMPARISON.keys() == _KEYS.keys()
 
 
-@pytest.mark.parametrize("key", SETTINGS)
+@for_each("key", SETTINGS)
 def test_each_setting_says_what_it_is(key: str, schema: dict[str, Any]) -> None:
     """It has a description, a default in words, and something that not every value fits."""
     found = schema["properties"][key]

@@ -18,6 +18,7 @@ from lossreg.trained.arrays import read_csv
 from lossreg.trained.facts import DataFacts
 from lossreg.trained.inputs import read_inputs, to_batch
 from tests.lossreg.trained.conftest import Run, load_run
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -98,9 +99,7 @@ def test_an_option_without_effect_is_refused(lossreg_command: Command, options: 
     assert (outcome.code, said in outcome.err) == (2, True)
 
 
-@pytest.mark.parametrize(
-    ("text", "what"), [("a;b\n1;2\n", "semicolons"), ("1\t2\n", "tabs"), ("1,5;2,5", "semicolons")]
-)
+@for_each(("text", "what"), [("a;b\n1;2\n", "semicolons"), ("1\t2\n", "tabs"), ("1,5;2,5", "semicolons")])
 def test_other_separators_are_told(text: str, what: str) -> None:
     """A table in another form says what is between its cells."""
     with pytest.raises(DataError, match=f"it has {what} between its cells; a table has commas"):

@@ -23,6 +23,7 @@ from lossreg.training.choosing import Best, Choices
 from lossreg.training.data.validation import hold_out
 from lossreg.training.early_stopping import EarlyStopping
 from lossreg.validation import Cut
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -354,7 +355,7 @@ def test_the_state_of_early_stopping_comes_back() -> None:
     assert other.state_dict() == {"waited": 2, "best": attrs.asdict(best, recurse=False)}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("flags", "says"),
     [
         (["--monitor", "test_loss"], "monitor (--monitor) has no effect without patience"),

@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 import lossreg
+from tests.table import for_each
 
 WEIGHT = nn.Parameter(torch.zeros(2))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("field", "given", "said"),
     [
         (

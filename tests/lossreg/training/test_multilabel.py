@@ -16,6 +16,7 @@ import lossreg
 from lossreg import Data, RunResult
 from lossreg.errors import ContractError, DataError
 from lossreg.trained.predicting import predict_files
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +60,7 @@ def test_loss_and_label_accuracy_are_those_of_the_split(trained: RunResult) -> N
     assert "test_accuracy" not in trained.final
 
 
-@pytest.mark.parametrize("kind", [torch.uint8, torch.bool, torch.float64], ids=str)
+@for_each("kind", [torch.uint8, torch.bool, torch.float64], ids=str)
 def test_targets_of_every_type_are_numbers_for_the_loss(kind: torch.dtype) -> None:
     """Whole numbers, truth values and numbers of another precision are the same targets."""
     plan = lossreg.plan(data=data(LABELS.to(kind)), model="mlp")
@@ -73,7 +74,7 @@ def test_arrays_are_targets(run: Run) -> None:
     assert run(data=arrays, model="mlp", epochs=1).final["test_label_accuracy"] > 0
 
 
-@pytest.mark.parametrize("value", [2, -1, 0.5])
+@for_each("value", [2, -1, 0.5])
 def test_other_targets_than_0_and_1_are_refused(value: float) -> None:
     """A number that is neither is an error that names the split and the number."""
     targets = LABELS.double()

@@ -10,6 +10,7 @@ from lossreg.training.hardware.precision import Precision
 from lossreg.training.loss.adapter import LossAdapter
 from lossreg.training.loss.objective import Objective
 from lossreg.training.not_finite import are_finite, not_finite_at_start, not_finite_weights
+from tests.table import for_each
 
 NAN, INFINITY = float("nan"), float("inf")
 
@@ -99,7 +100,7 @@ def test_trained_parameters_are_never_exempt(objective: Objective) -> None:
     assert not_finite_at_start(objective) == {"mask", "norm.bias"}
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@for_each("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_great_numbers_are_finite(dtype: torch.dtype) -> None:
     """Tensors of the greatest number of their type are finite, though their sum is not."""
     assert are_finite([torch.full((1000,), torch.finfo(dtype).max, dtype=dtype)]) == [True]

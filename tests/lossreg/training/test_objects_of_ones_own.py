@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import lossreg
 from lossreg import Data, RunResult
+from tests.table import for_each
 
 Run = Callable[..., RunResult]
 Weights = Callable[[nn.Module], Tensor]
@@ -134,7 +135,7 @@ def test_sparse_inputs_are_refused() -> None:
         lossreg.plan(model=linear(), data=data(table()[0].to_sparse()))
 
 
-@pytest.mark.parametrize("length", [-1, 2.5])
+@for_each("length", [-1, 2.5])
 def test_a_length_that_is_no_number_of_samples_is_refused(length: Any) -> None:
     """A data set whose `__len__` gives nonsense is a DataError."""
 

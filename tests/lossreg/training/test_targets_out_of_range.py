@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 import lossreg
+from tests.table import for_each
 
 SMALL: dict[str, Any] = {"model": "mlp", "limit_train": 64, "limit_test": 8}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("target", "said"),
     [
         ("test_accuracy>=2", "test_accuracy is a share from 0 to 1: for 2% write 'test_accuracy>=0.02'"),
@@ -34,7 +35,7 @@ def test_an_error_is_not_negative() -> None:
         lossreg.plan(data="diabetes", target="test_mean_absolute_error<=-1")
 
 
-@pytest.mark.parametrize("target", ["test_accuracy>=1", "test_accuracy>=0", "test_loss<=-3"])
+@for_each("target", ["test_accuracy>=1", "test_accuracy>=0", "test_loss<=-3"])
 def test_the_ends_of_a_range_are_in_it(target: str) -> None:
     """The bounds themselves are values of a metric, and a loss may be any number."""
     lossreg.plan(target=target, **SMALL)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import lossreg
+from tests.table import for_each
 
 
 def convolutional() -> nn.Module:
@@ -30,7 +31,7 @@ def facts_of(model: nn.Module) -> Any:
     return values, [module.training for module in model.modules()]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "scheduler",
     [
         "linear(start_factor=0.5)",
@@ -53,7 +54,7 @@ def test_a_plan_leaves_the_optimizer_as_it_was(scheduler: Any) -> None:
     assert not optimizer.state
 
 
-@pytest.mark.parametrize("settings", [{}, {"layout": "channels_last"}, {"freeze": "0.*"}, {"loss": nn.NLLLoss()}])
+@for_each("settings", [{}, {"layout": "channels_last"}, {"freeze": "0.*"}, {"loss": nn.NLLLoss()}])
 def test_a_plan_leaves_the_model_as_it_was(settings: dict[str, Any]) -> None:
     """Weights, statistics, layouts, modes, and what is trained."""
     model = convolutional()

@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 import lossreg
 from lossreg.errors import DataError, MissingLibraryError
+from tests.table import for_each
 
 GOOD = "a,b,y\n1,2,p\n3,4,q\n5,6,p\n7,8,q\n"
 
@@ -128,7 +129,7 @@ FAULTS: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@for_each("fault", FAULTS)
 def test_what_is_wrong_is_named(fault: str, tmp_path: Path) -> None:
     """The error says where it is, and what."""
     content, parameters, expected = FAULTS[fault]

@@ -11,6 +11,7 @@ import pytest
 import lossreg
 from lossreg import Data
 from lossreg.errors import DataError
+from tests.table import for_each
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(20, 3)).astype(np.float32), np.arange(20) % 2
@@ -118,7 +119,7 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@for_each("fault", FAULTS)
 def test_what_is_wrong_is_named(tmp_path: Path, fault: str) -> None:
     """The error names the array, the place and what is wrong."""
     arrays, parameters, expected = FAULTS[fault]

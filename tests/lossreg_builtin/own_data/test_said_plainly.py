@@ -18,6 +18,7 @@ from lossreg.trained.inputs import read_inputs
 from lossreg.values import counted
 from lossreg_builtin.picture_data import PictureOptions
 from lossreg_builtin.vision_data import _remove_empty
+from tests.table import for_each
 
 
 def refused(name: str, **parameters: Any) -> str:
@@ -44,7 +45,7 @@ def test_a_parameter_that_is_needed_cannot_be_left_out() -> None:
     assert refused("csv", path="a.csv", target="y", test_path="").endswith(", or leave test_path out")
 
 
-@pytest.mark.parametrize("parameter", ["features", "categorical"])
+@for_each("parameter", ["features", "categorical"])
 def test_one_text_in_place_of_a_list(parameter: str) -> None:
     """The message has the list as it is written."""
     message = refused("csv", path="a.csv", target="y", **{parameter: "a"})

@@ -11,6 +11,7 @@ import pytest
 import lossreg
 from lossreg.errors import DataError
 from lossreg.inputs.tables import has_decimal_comma
+from tests.table import for_each
 
 
 def load(folder: Path, text: str, **parameters: Any) -> lossreg.Data:
@@ -67,7 +68,7 @@ def test_words_with_commas_are_categories(tmp_path: Path) -> None:
     assert load(tmp_path, commas(30), categorical=["b"]).in_shape == (31,)
 
 
-@pytest.mark.parametrize("text", ["2,5", "-0,1", "+1,5e-3", "1.234,5", "1\u202f234,5", "1'234,50", ",5", " 2,5 "])
+@for_each("text", ["2,5", "-0,1", "+1,5e-3", "1.234,5", "1\u202f234,5", "1'234,50", ",5", " 2,5 "])
 def test_numbers_with_a_comma(text: str) -> None:
     """The ways in which spreadsheets write them, with and without something between thousands."""
     assert has_decimal_comma(text)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from lossreg.training.data.order import sample_order
 from lossreg.training.seeds import sample_seeds
+from tests.table import for_each
 
 
 def test_order_and_seeds_are_functions_of_seed_and_epoch() -> None:
@@ -20,7 +20,7 @@ def test_order_and_seeds_are_functions_of_seed_and_epoch() -> None:
     assert sample_seeds(1, 2, 50).equal(sample_seeds(1, 2, 100)[:50])
 
 
-@pytest.mark.parametrize(("seed", "epoch"), [(0, 0), (1, 2), (2**40, 7)])
+@for_each(("seed", "epoch"), [(0, 0), (1, 2), (2**40, 7)])
 def test_seeds_are_drawn_from_another_stream_than_the_order(seed: int, epoch: int) -> None:
     """No seed of a sample is a number that the generator of the order draws: the two have nothing in common."""
     drawn = np.random.default_rng([seed, epoch]).integers(2**32, size=1000)

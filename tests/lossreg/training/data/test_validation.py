@@ -57,7 +57,7 @@ def test_each_class_keeps_its_share(count: int, share: float) -> None:
         assert abs(there[one] - share * size) <= 1 + SLACK * share * size
 
 
-@pytest.mark.parametrize("folds", [2, 5, 10])
+@for_each("folds", [2, 5, 10])
 def test_folds_are_as_stratified_as_those_of_scikit_learn(folds: int) -> None:
     """Each fold has as many of each class as StratifiedKFold's, and at most two samples and 5 % more."""
     samples = make(1442)
@@ -69,7 +69,7 @@ def test_folds_are_as_stratified_as_those_of_scikit_learn(folds: int) -> None:
             assert ours[one] <= size + 2 + SLACK * size
 
 
-@pytest.mark.parametrize("folds", [2, 3, 7])
+@for_each("folds", [2, 3, 7])
 def test_folds_are_disjoint_and_together_everything(folds: int) -> None:
     """Each sample is held out by exactly one of the folds, and trained on by the others."""
     samples = make(500)
@@ -81,7 +81,7 @@ def test_folds_are_disjoint_and_together_everything(folds: int) -> None:
         assert sorted(both[:, 0].int().tolist()) == list(range(500))
 
 
-@pytest.mark.parametrize("validate", [0.1, 0.3, "fold(2/5)"])
+@for_each("validate", [0.1, 0.3, "fold(2/5)"])
 def test_a_sample_never_moves_when_others_are_added(validate: Any) -> None:
     """Of the first samples the same are held out, however many follow, of whatever classes."""
     samples = make(3000)
@@ -127,7 +127,7 @@ def test_inputs_of_any_type_are_cut(dtype: torch.dtype) -> None:
     assert len(cut((inputs, targets), "fold(1/2)").validation[0]) in range(20, 41)
 
 
-@pytest.mark.parametrize("task", ["regression", "segmentation"])
+@for_each("task", ["regression", "segmentation"])
 def test_a_task_without_classes_is_cut_by_hash(task: Task) -> None:
     """The whole split keeps its share then, and the record says that it is not stratified."""
     inputs, _ = make(1000)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 
-import pytest
 from rich.console import Console
 
 from lossreg.training.display.cells import CellTable
+from tests.table import for_each
 
 
-@pytest.mark.parametrize("width", [45, 60, 80])
+@for_each("width", [45, 60, 80])
 def test_names_give_way_to_values(width: int) -> None:
     """Status, epochs, metric and time are whole, however long the labels and the metric's name are."""
     console = Console(file=io.StringIO(), record=True, force_terminal=True, width=width, height=12, _environ={})

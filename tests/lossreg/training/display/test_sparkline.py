@@ -8,9 +8,10 @@ import statistics
 import pytest
 
 from lossreg.training.display.sparkline import BLOCKS, Curve, sparkline
+from tests.table import for_each
 
 
-@pytest.mark.parametrize("count", [1, 8, 9, 16, 100, 1000, 4097])
+@for_each("count", [1, 8, 9, 16, 100, 1000, 4097])
 def test_a_curve_holds_means_of_equal_parts(count: int) -> None:
     """Each mean is that of as many values in a row as the others; all but the last values are in one."""
     curve = Curve(8)
@@ -32,7 +33,7 @@ def test_what_is_not_finite_is_not_in_the_curve() -> None:
     assert curve.means == [1.0, 2.0]
 
 
-@pytest.mark.parametrize("values", [[-1e308, 1e308], [1e-320, 1.0], [0.0, 1e-320], [-5.0, 5.0], [1e300] * 3])
+@for_each("values", [[-1e308, 1e308], [1e-320, 1.0], [0.0, 1e-320], [-5.0, 5.0], [1e300] * 3])
 def test_any_finite_values_have_heights(values: list[float]) -> None:
     """A range that no float holds is no error."""
     text = sparkline(values)

@@ -13,9 +13,10 @@ import torch
 import lossreg
 from lossreg.training.hardware.device import check_not_shared, hardware_id, own_index
 from lossreg.training.hardware.launcher import find_launch
+from tests.table import for_each
 
 
-@pytest.mark.parametrize("local_rank", range(4))
+@for_each("local_rank", range(4))
 def test_srun_with_one_gpu_for_each_task(local_rank: int) -> None:
     """The task with SLURM_LOCALID=1 that sees one device takes its device 0, as all others do."""
     launch = find_launch(

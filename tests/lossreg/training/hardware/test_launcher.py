@@ -16,12 +16,13 @@ from safetensors.torch import load_file
 
 import lossreg
 from lossreg.training.hardware.launcher import Launch, find_launch
+from tests.table import for_each
 
 MEETING = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
 FLAGS = ["--epochs", "1", "--limit-train", "64", "--limit-test", "32", "--device", "cpu", "--precision", "32"]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("environment", "launch"),
     [
         ({}, None),
@@ -49,7 +50,7 @@ def test_what_the_launchers_say_is_read(environment: dict[str, str], launch: Lau
     assert find_launch({**environment, **MEETING}) == launch
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("environment", "said"),
     [
         (

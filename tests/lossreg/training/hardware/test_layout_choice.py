@@ -15,6 +15,7 @@ from torch.nn import functional
 
 import lossreg
 from lossreg import Data
+from tests.table import for_each
 
 
 def images(channels: int = 3, rows: int = 12) -> Data:
@@ -121,7 +122,7 @@ class Back(torch.autograd.Function):
         return gradients[0] + 0 * kept.view(-1).view(kept.shape)
 
 
-@pytest.mark.parametrize("back", [False, True])
+@for_each("back", [False, True])
 def test_a_loss_that_views_is_given_the_contiguous_layout(*, back: bool) -> None:
     """A loss that fails in channels-last, forward or backward, decides on the layout, too."""
     inputs = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(0))
@@ -209,7 +210,7 @@ def test_a_requested_layout_is_obeyed(tmp_path: Path) -> None:
     assert not next(model.parameters()).is_contiguous()
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("arguments", "said"),
     [
         ({"model": Viewing(inputs=False)}, "the layout channels_last was requested (--layout)"),

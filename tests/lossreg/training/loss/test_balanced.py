@@ -21,6 +21,7 @@ from lossreg.errors import ConfigError, DataError, LossregError, ParameterError
 from lossreg.past_runs.cells import cells_of
 from lossreg.run_spec import RunSpec
 from lossreg.training.record.reading import read_run
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -60,7 +61,7 @@ def test_class_weights_are_scikit_learn_s() -> None:
     assert planned()["weight"] == pytest.approx(sklearn_s(TARGETS), rel=1e-8)
 
 
-@pytest.mark.parametrize("loss", ["nll", "multi_margin", "multilabel_soft_margin"])
+@for_each("loss", ["nll", "multi_margin", "multilabel_soft_margin"])
 def test_every_loss_with_a_weight_for_each_class_takes_it(loss: str) -> None:
     """The same numbers for all that weigh classes."""
     assert planned(f"{loss}(weight=balanced)")["weight"] == pytest.approx(sklearn_s(TARGETS), rel=1e-8)
@@ -138,7 +139,7 @@ class Read(Dataset[Any]):
         return torch.full((2,), index / 10), self.labels[index]
 
 
-@pytest.mark.parametrize("loader", ["dataloader", "resident"])
+@for_each("loader", ["dataloader", "resident"])
 def test_samples_that_are_read_one_by_one_are_read_once_for_it(loader: str) -> None:
     """A map-style data set gives the numbers of its tensors, for one more pass over its training split at most."""
     samples = Read(TARGETS)
@@ -201,7 +202,7 @@ def test_a_target_that_is_no_class_is_refused() -> None:
     assert "has the class index 7" in said
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("spec", "said"),
     [
         ("dice(smooth=balanced)", "balanced is for parameters with a number for each class, and dice has none"),

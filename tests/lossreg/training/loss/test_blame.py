@@ -6,9 +6,10 @@ import pytest
 import torch
 
 import lossreg
+from tests.table import for_each
 
 
-@pytest.mark.parametrize("data", ["digits", "diabetes"])
+@for_each("data", ["digits", "diabetes"])
 def test_a_reduction_that_does_not_exist_is_refused_with_those_that_do(data: str) -> None:
     """The message has torch's words for the reduction, and does not say that the parts do not fit."""
     loss = "cross_entropy" if data == "digits" else "mse"
@@ -20,7 +21,7 @@ def test_a_reduction_that_does_not_exist_is_refused_with_those_that_do(data: str
     assert refusal.value.parameter == "reduction"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("written", "parameter", "sentence"),
     [
         ("label_smoothing=2", "label_smoothing", "label_smoothing must be between 0.0 and 1.0. Got: 2"),

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 import lossreg
 from lossreg import Data
+from tests.table import for_each
 
 
 def line(rows: int = 8, test_rows: int = 8) -> Data:
@@ -236,7 +237,7 @@ def test_targets_of_another_type(tmp_path: Path) -> None:
         lossreg.plan(data=data, model="mlp", loss=product)
 
 
-@pytest.mark.parametrize("count", [3.0, np.float64(3), np.bool_(True), "3", 0, np.int64(-1)])
+@for_each("count", [3.0, np.float64(3), np.bool_(True), "3", 0, np.int64(-1)])
 def test_facts_that_are_no_counts(count: Any) -> None:
     """A number of classes is a whole number of at least 1, numpy's or Python's."""
     with pytest.raises(lossreg.DataError, match="a whole number of at least 1"):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import lossreg
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.lossreg.training.conftest import Run
@@ -57,7 +58,7 @@ def test_the_loss_of_a_sum_does_not_depend_on_the_size_of_batches(run: Run) -> N
     assert result.final["test_loss"] == pytest.approx(float(expected), rel=1e-4)
 
 
-@pytest.mark.parametrize("loss", [nn.CrossEntropyLoss(), nn.NLLLoss(), Coupled(), nn.MultiMarginLoss()])
+@for_each("loss", [nn.CrossEntropyLoss(), nn.NLLLoss(), Coupled(), nn.MultiMarginLoss()])
 def test_what_is_no_sum_is_not_taken_for_one(loss: nn.Module) -> None:
     """Losses of torch, and a subclass that is neither, are warned of nothing."""
     assert not any("reduction='mean'" in warning for warning in lossreg.plan(loss=loss, **SMALL).warnings)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 import lossreg
 from lossreg.registry.registries import default
 from lossreg.training.trial import try_component
+from tests.table import for_each
 
 
 class Right:
@@ -48,7 +47,7 @@ def problems(**defaults: Any) -> list[str]:
     return tried(made.metrics["local.right"])
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("fault", "said"),
     [
         ("averages", "if they come in three batches"),

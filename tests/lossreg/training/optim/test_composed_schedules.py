@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import lossreg
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -96,7 +97,7 @@ def test_a_plateau_follows_the_metric_that_is_named(run: Run, spec: str) -> None
     assert [row["lr"] for row in result.metrics] == pytest.approx([1e-30 * factor for factor in expected])
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("spec", "more", "message"),
     [
         ("plateau(monitor='test_acuracy')", {}, "follows the metric 'test_acuracy', which this run does not"),

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 import lossreg
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -173,7 +174,7 @@ def test_settings_come_from_lists_and_files_and_are_recorded(lossreg_command: Co
     assert written.freeze == "0.*, shape=(64, 10)"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("settings", "said"),
     [
         ({"freeze": "bakbone.*"}, "freeze: 'bakbone.*' matches no parameter of mnist_cnn"),

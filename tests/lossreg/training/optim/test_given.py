@@ -10,6 +10,7 @@ from torch import nn
 
 import lossreg
 from lossreg import Data
+from tests.table import for_each
 
 
 def plan(**arguments: Any) -> Any:
@@ -47,7 +48,7 @@ def test_an_optimizer_class_that_needs_more_is_refused() -> None:
     assert caught.value.message.endswith("write optimizer=lambda parameters: Needy(parameters, rate=..., decay=...)")
 
 
-@pytest.mark.parametrize("field", ["optimizer", "scheduler"])
+@for_each("field", ["optimizer", "scheduler"])
 def test_a_function_without_parameters_is_refused(field: str) -> None:
     """It cannot be called with what it is to be made of."""
     with pytest.raises(lossreg.ConfigError, match=rf"{field}=.*does not take: too many positional arguments"):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import lossreg
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,7 +126,7 @@ def test_lookahead_steps_each_group_by_its_own_numbers() -> None:
         assert two.item() == pytest.approx(hand[1][0], rel=1e-12)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("optimizer", "options", "shown"),
     [
         ("sam(sgd(lr=0.1))", "lr=x0.1, rho=0.2", {"sgd.lr": 0.01, "sam.rho": 0.2}),
@@ -145,7 +146,7 @@ def test_an_option_says_whose_it_is(optimizer: str, options: Any, shown: dict[st
     assert again.spec == plan.spec
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("optimizer", "options", "said"),
     [
         ("sam(sgd)", "wieght_decay=0", "neither sam nor sgd has a parameter 'wieght_decay'. Did you mean 'weight_dec"),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lossreg.training.optim.joint import JointOptimizer
+from tests.table import for_each
 
 
 def parts() -> tuple[nn.Module, JointOptimizer]:
@@ -102,7 +103,7 @@ def test_a_copy_is_independent() -> None:
     assert {id(one) for one in twin.state} == {id(one) for group in twin.param_groups for one in group["params"]}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("state", "said"),
     [({"members": []}, "that of 0 optimizers, not of 2"), ({"state": {}, "param_groups": []}, "that of one optimizer")],
 )

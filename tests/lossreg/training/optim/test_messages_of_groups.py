@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import lossreg
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from tests.conftest import Command
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("line", "parts"),
     [
         (

@@ -19,6 +19,7 @@ from lossreg.training.loss.gradients import SparseGradient
 from lossreg.training.optim.probe import find_needs, plan_alone
 from lossreg_builtin.optimizers import OPTIMIZERS
 from tests.lossreg.training.optim.test_needs import ALL, LR, Plain
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.lossreg.training.conftest import Run
@@ -268,7 +269,7 @@ def test_ctrl_c_in_a_trial_is_ctrl_c(settings: dict[str, Any]) -> None:
 TORCH_S = [one.name for one in OPTIMIZERS if str(one.factory).startswith("torch.optim:")]
 
 
-@pytest.mark.parametrize("name", TORCH_S)
+@for_each("name", TORCH_S)
 def test_what_the_rows_of_torch_s_optimizers_declare_is_what_a_trial_finds(name: str) -> None:
     """The same optimizer, with all of it unsaid, is found to need what its row says."""
     entry: RegistryEntry[Any] = lossreg.optimizers[name]

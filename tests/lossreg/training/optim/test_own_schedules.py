@@ -16,6 +16,7 @@ from torch.nn import functional
 from torch.optim import SGD, Adam, Optimizer, lr_scheduler
 
 import lossreg
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -291,7 +292,7 @@ def test_the_state_of_each_round_trips(run: Run) -> None:
     assert second == [*first[1:], [0.0625, 0.0625, 0.125]]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("arguments", "said"),
     [
         (

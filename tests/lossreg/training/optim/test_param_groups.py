@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import lossreg
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -71,7 +72,7 @@ def test_the_parameters_of_a_loss_have_a_prefix(run: Run) -> None:
     assert loss.scale.item() == 1
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("groups", "said"),
     [
         ({"*.bais": "lr=1"}, "'*.bais' matches no trainable parameter of mnist_cnn. Did you mean"),

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import lossreg
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from tests.conftest import Command
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("scheduler", "epoch"),
     [
         ("exponential(gamma=-1.0)", 1),
@@ -33,7 +34,7 @@ def test_a_negative_rate_is_an_error_that_names_scheduler_and_epoch(scheduler: s
     assert f", in epoch {epoch}; a rate is at least 0" in str(error.value)
 
 
-@pytest.mark.parametrize(("factor", "said"), [(-1.0, "is -0.01"), (float("nan"), "is nan")])
+@for_each(("factor", "said"), [(-1.0, "is -0.01"), (float("nan"), "is nan")])
 def test_a_function_that_makes_a_scheduler_is_checked_too(factor: float, said: str) -> None:
     """Expressions check their own values; a function of Python does not."""
 

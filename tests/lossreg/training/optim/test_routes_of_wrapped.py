@@ -13,6 +13,7 @@ from torch.nn import functional
 import lossreg
 from lossreg.groups import has_own_scheduler
 from lossreg.spec import ComponentSpec
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -34,7 +35,7 @@ def groups(optimizer: str, **settings: Any) -> list[list[str]]:
     return [group["names"] for group in plan.facts["groups"]]
 
 
-@pytest.mark.parametrize("optimizer", ["lookahead(muon)", "cautious(optimizer=muon)", "lookahead(cautious(muon))"])
+@for_each("optimizer", ["lookahead(muon)", "cautious(optimizer=muon)", "lookahead(cautious(muon))"])
 def test_a_wrapper_is_given_what_the_wrapped_optimizer_is_for(optimizer: str) -> None:
     """The parameters are split as for `muon` alone, and a warning says who trains the rest, and how to name it."""
     plan = lossreg.plan(model="mlp", optimizer=optimizer, limit_train=64)
@@ -44,7 +45,7 @@ def test_a_wrapper_is_given_what_the_wrapped_optimizer_is_for(optimizer: str) ->
     assert warning.endswith(f"{optimizer.partition('(')[0]}(..., rest=adamw) says so, or names another optimizer")
 
 
-@pytest.mark.parametrize(
+@for_each(
     "optimizer",
     [
         "lookahead(muon(lr=0.02), rest=adam(lr=0.01))",
@@ -112,7 +113,7 @@ def test_patterns_and_presets_go_with_it() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("optimizer", "said"),
     [
         (

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import lossreg
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -222,7 +223,7 @@ def test_an_optimizer_that_is_left_without_parameters_is_warned_of() -> None:
     assert any("the optimizer sgd trains nothing" in one for one in plan.warnings)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("arguments", "said"),
     [
         ({"param_groups": {"*.bias": "lbfgs"}}, "lbfgs computes the loss again in each of its steps (closure)"),

@@ -10,6 +10,7 @@ import lossreg
 from lossreg.training.hardware.precision import Precision
 from lossreg.training.loss.adapter import LossAdapter
 from lossreg.training.loss.objective import Objective
+from tests.table import for_each
 
 
 class Tied(nn.Module):
@@ -29,7 +30,7 @@ class Tied(nn.Module):
         return output
 
 
-@pytest.mark.parametrize("pattern", ["second.weight", "second.w*"])
+@for_each("pattern", ["second.weight", "second.w*"])
 def test_a_second_name_is_refused_with_the_first(pattern: str) -> None:
     """A pattern that only a weight's second name matches is told the name by which it goes."""
     with pytest.raises(lossreg.ConfigError) as refusal:

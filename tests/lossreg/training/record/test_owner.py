@@ -18,6 +18,7 @@ import pytest
 import lossreg
 from lossreg.training.record.directory import RunDirectory
 from lossreg.training.record.owner import describe_unfinished, is_gone, this_process
+from tests.table import for_each
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 DESCRIBE = (
@@ -80,7 +81,7 @@ def test_a_number_is_not_enough(changed: dict[str, Any], gone: bool | None) -> N
     assert is_gone({**this_process(), **changed}) is gone
 
 
-@pytest.mark.parametrize("content", [{"status": "finished", "process": None}, {"status": "failed"}, {}])
+@for_each("content", [{"status": "finished", "process": None}, {"status": "failed"}, {}])
 def test_of_a_run_that_ended_there_is_nothing_to_say(content: dict[str, Any]) -> None:
     """Only a run.json that says `running` is spoken of."""
     assert describe_unfinished(content) is None

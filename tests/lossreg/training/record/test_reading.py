@@ -18,6 +18,7 @@ import lossreg
 from lossreg.errors import ConfigError
 from lossreg.training.record.files import MAX_RECORD
 from lossreg.training.record.reading import LOST, PastRun, read_run, read_summary
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.lossreg.training.conftest import Run
@@ -160,7 +161,7 @@ def test_a_whole_last_line_without_a_line_break_is_read(write: Write) -> None:
     assert (len(past.rows["step"]), past.notes) == (1, ())
 
 
-@pytest.mark.parametrize(
+@for_each(
     "line",
     ["null", "[]", "3", "{", DEEP, '{"kind": "step"}', '{"kind": ["step"], "epoch": 0, "step": 1}', "\x00\x01",
      '{"kind": "other", "epoch": 0, "step": 1}', '{"kind": "step", "epoch": 0, "step": "1"}',
@@ -238,7 +239,7 @@ def test_control_characters_are_made_printable(write: Write) -> None:
     assert past.reason == "a\\x1b[2J\\n\\t\\u202e\\ud800"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "why"),
     [
         ('{"format": 2, "spe', "is not a whole run.json: "),

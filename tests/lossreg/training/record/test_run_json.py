@@ -10,6 +10,7 @@ import pytest
 
 from lossreg.errors import ConfigError
 from lossreg.training.record.run_json import FORMAT, read_run_record, write_run_record
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -49,7 +50,7 @@ def test_what_is_written_can_be_read(tmp_path: Path) -> None:
     assert read_run_record(content, tmp_path / "run.json").spec == {"epochs": 2}
 
 
-@pytest.mark.parametrize("number", [0, FORMAT + 1, "2", None, True])
+@for_each("number", [0, FORMAT + 1, "2", None, True])
 def test_another_format_is_refused(number: object) -> None:
     """A format that this version does not know is an error that names the file and the formats that it reads."""
     with pytest.raises(ConfigError, match=r"past/run.json is not a run.json of format 1 or 2"):
