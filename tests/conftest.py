@@ -55,6 +55,8 @@ def pytest_xdist_auto_num_workers() -> int:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Frees the memory; what a test that failed has left stays until the next session."""
+    gc.collect()
+    gc.freeze()  # pytest collects garbage five times at its end
     if (folder := session.config.stash.get(FOLDER, None)) is not None:
         folder.close(keep=exitstatus == pytest.ExitCode.TESTS_FAILED)
         del session.config.stash[FOLDER], os.environ[temporary.VARIABLE]
@@ -73,9 +75,10 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 def pytest_collection_finish() -> None:
-    """Leaves what was imported and collected out of the garbage collections of the tests."""
+    """Leaves what was imported and collected out of the garbage collections of the tests, and has these be fewer."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000, 50, 20)
     gc.enable()
 
 

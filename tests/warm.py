@@ -15,6 +15,7 @@ import contextlib
 import fcntl
 import gc
 import importlib
+import inspect
 import multiprocessing
 import os
 import pkgutil
@@ -54,6 +55,7 @@ def start(address: str) -> None:
     """Starts the server, and returns when it answers. It ends if nothing holds it any more."""
     Path(address).unlink(missing_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment["OMP_NUM_THREADS"] = "1"  # a child would wait for threads that a fork does not have
     subprocess.run([sys.executable, __file__, address], env=environment, check=True)
 
 
@@ -192,8 +194,11 @@ def serve(address: str) -> dict[str, Any] | None:
     importlib.import_module("pytest")  # by the tests of distributions that `lossreg new` writes
     import_all(importlib.import_module("lossreg"))
     importlib.import_module("lossreg_builtin.digits").load()  # which keeps what it reads
+    # torchrun asks for the whole stack at each of its events, and looks a file that no module has up in all modules.
+    inspect.modulesbyfile.update({__file__: __name__, "<frozen runpy>": "runpy"})  # type: ignore[attr-defined]  # typeshed leaves it out
     gc.collect()
     gc.freeze()  # a child that collects garbage would copy all memory of torch
+    gc.set_threshold(10_000, 50, 20)
     server = Server(address)
     if os.fork():
         os._exit(0)
