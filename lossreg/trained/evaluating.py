@@ -19,7 +19,7 @@ from lossreg.trained.loading import LoadedRun
 from lossreg.training.evaluate import split_metrics
 from lossreg.training.hardware.memory_format import Layout
 from lossreg.training.selection import Choice, Request, select_field, select_metrics
-from lossreg.training.setup import set_up_evaluation
+from lossreg.training.setup.evaluation import set_up_evaluation
 from lossreg.values import finite, one_line, shown
 
 EvaluatedSplit = Literal["test", "validation", "train"]

@@ -30,7 +30,7 @@ from lossreg.training.record.reading import PastRun, RunSummary, read_run
 from lossreg.training.record.run_json import NAME
 from lossreg.training.record.saved import KeptWeights, read_kept
 from lossreg.training.selection import TASK_LOSS, Choice, Request, select_field
-from lossreg.training.setup import rebuild
+from lossreg.training.setup.objective import rebuild
 from lossreg.training.state_dicts import load_state
 from lossreg.values import one_line, shown
 

@@ -53,7 +53,7 @@ from lossreg.training.resume.saver import Saver
 from lossreg.training.resume.session import Session
 from lossreg.training.seeds import seed_process
 from lossreg.training.selection import Request, class_name
-from lossreg.training.setup import set_up
+from lossreg.training.setup.assembly import set_up
 from lossreg.training.state import Run
 from lossreg.training.stops import GOES_ON_FROM, SignalGuard, exits_as_failures, signal_name
 from lossreg.training.untouched import untouched
