@@ -31,10 +31,11 @@ from lossreg.registry.edits import Edit, default_model, merged
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.guesses import Owner, find_owner
 from lossreg.registry.registries import Registries
-from lossreg.run_spec import COMPONENT_FIELDS, LISTED_FIELDS, RUN_KEYS, SETTINGS, RunSpec, meant_setting
+from lossreg.run_spec import COMPONENT_FIELDS, LISTED_FIELDS, RUN_KEYS, SETTINGS, RunSpec
 from lossreg.settings import Setting
 from lossreg.spec import ComponentSpec
 from lossreg.suggestions import close_matches
+from lossreg.synonyms import meant_setting
 from lossreg.training.record.run_json import NAME
 from lossreg.values import decimal_comma_hint
 from lossreg.values import shown as quoted
