@@ -23,7 +23,7 @@ import click
 import lossreg
 from lossreg.cli.list import check_kind, complete_kind
 from lossreg.cli.plugin_options import plugin_options
-from lossreg.components import KINDS
+from lossreg.component import KINDS
 from lossreg.errors import AmbiguousNameError, ComponentError, ConfigError, UnknownNameError
 from lossreg.names import canonical, check_name, with_article
 from lossreg.plugins.entry_points import entry_points

@@ -14,7 +14,7 @@ from lossreg.cli.contract_words import contract_lines
 from lossreg.cli.list import WORDS, check_kind, complete_kind, kinds_of
 from lossreg.cli.output import columns, component_json, json_text
 from lossreg.cli.plugin_options import plugin_options
-from lossreg.components import KINDS
+from lossreg.component import KINDS
 from lossreg.errors import ConfigError
 from lossreg.names import normalize, with_article
 from lossreg.registry.build import ResolvedComponent, resolve

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
+from lossreg.component import Component
 from lossreg.component_table import Row
-from lossreg.components import Component
 from lossreg.errors import BuildError, LossregError, ParameterError, UnknownParameterError, describe_error
 from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
 from lossreg.plugins.provenance import BUILTIN, Provenance

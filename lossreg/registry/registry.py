@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
 
 import attrs
 
+from lossreg.component import KINDS, Component
 from lossreg.component_table import ComponentTable
-from lossreg.components import KINDS, Component
 from lossreg.errors import ComponentError, UnknownNameError, describe_error
 from lossreg.names import normalize, plural, snake_case, with_article
 from lossreg.plugins.local import is_same, local_provenance

@@ -10,7 +10,8 @@ from typing import Any
 
 import attrs
 
-from lossreg.components import Component, Loss, Metric
+from lossreg.component import Component
+from lossreg.components import Loss, Metric
 from lossreg.data import Task
 from lossreg.errors import ConfigError, LossregError, UnknownParameterError
 from lossreg.groups import REST, SCHEDULER, ParamGroup

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lossreg.components import Component, Loss, Metric
+from lossreg.component import Component
+from lossreg.components import Loss, Metric
 from lossreg.data import Task
 from lossreg.errors import (
     BuildError,
