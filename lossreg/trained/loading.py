@@ -20,6 +20,7 @@ from lossreg.registry.registries import Registries, default
 from lossreg.run_spec import RunSpec
 from lossreg.trained.facts import DataFacts
 from lossreg.trained.inputs import to_batch
+from lossreg.training.choice import Choice
 from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.data.splits import ResidentSplit
 from lossreg.training.hardware.device import resolve_device
@@ -29,7 +30,7 @@ from lossreg.training.record.files import to_count
 from lossreg.training.record.reading import PastRun, RunSummary, read_run
 from lossreg.training.record.run_json import NAME
 from lossreg.training.record.saved import KeptWeights, read_kept
-from lossreg.training.selection import TASK_LOSS, Choice, Request, select_field
+from lossreg.training.selection import TASK_LOSS, Request, select_field
 from lossreg.training.setup.objective import rebuild
 from lossreg.training.state_dicts import load_state
 from lossreg.values import one_line, shown

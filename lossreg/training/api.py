@@ -25,6 +25,7 @@ from lossreg.training.arguments import (
     split_metrics,
     split_observers,
 )
+from lossreg.training.choice import class_name
 from lossreg.training.early_stopping import EarlyStopping
 from lossreg.training.finite_loss import FiniteLoss
 from lossreg.training.hardware.deterministic import deterministic_algorithms, naming_operations
@@ -52,7 +53,7 @@ from lossreg.training.resume.past import (
 from lossreg.training.resume.saver import Saver
 from lossreg.training.resume.session import Session
 from lossreg.training.seeds import seed_process
-from lossreg.training.selection import Request, class_name
+from lossreg.training.selection import Request
 from lossreg.training.setup.assembly import set_up
 from lossreg.training.state import Run
 from lossreg.training.stops import GOES_ON_FROM, SignalGuard, exits_as_failures, signal_name

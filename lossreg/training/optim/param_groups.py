@@ -17,7 +17,7 @@ from lossreg.training.optim.group_options import GroupOptions, labelled, takes
 from lossreg.training.optim.layers import Parameters, without_decay
 
 if TYPE_CHECKING:
-    from lossreg.training.selection import Choice
+    from lossreg.training.choice import Choice
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 MAX_SHOWN = 20  # names in an error message

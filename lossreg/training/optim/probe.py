@@ -17,6 +17,7 @@ from lossreg.errors import BuildError, ConfigError, LossregError
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.build import ResolvedComponent
 from lossreg.registry.levels import nested_in
+from lossreg.training.choice import Choice
 from lossreg.training.optim.loading import why_not_kept
 from lossreg.training.optim.modes import has_modes
 from lossreg.training.optim.needs import PROBED, declared_needs
@@ -26,7 +27,6 @@ from lossreg.training.optim.throw_away import maker
 from lossreg.training.optim.trial_step import cannot_step
 from lossreg.training.optim.trials import Trial, best_of, trials_of
 from lossreg.training.optim.ways_out import groups_out, routes_out
-from lossreg.training.selection import Choice
 
 
 def make_once(plan: OptimizerPlan) -> OptimizerPlan:

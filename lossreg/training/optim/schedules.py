@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from lossreg.run_spec import Interval
-    from lossreg.training.selection import Choice
+    from lossreg.training.choice import Choice
 
 
 @attrs.frozen(eq=False)

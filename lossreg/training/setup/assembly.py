@@ -12,6 +12,7 @@ from lossreg.data import Data
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import METRICS, RunSpec
 from lossreg.spec import ComponentSpec
+from lossreg.training.choice import Choice, class_name
 from lossreg.training.choosing import choose
 from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.hardware.compile import check_compiler
@@ -27,11 +28,9 @@ from lossreg.training.optim.needs import declared_needs
 from lossreg.training.optim.schedules import followed_metrics
 from lossreg.training.parts import Fit, Optimization, Parts
 from lossreg.training.selection import (
-    Choice,
     Request,
     Selection,
     check_effects,
-    class_name,
     select,
     select_loss,
     select_metrics,

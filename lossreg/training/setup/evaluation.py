@@ -10,13 +10,13 @@ import torch
 from lossreg.data import Data
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import RunSpec
+from lossreg.training.choice import Choice
 from lossreg.training.hardware.distributed import Processes
 from lossreg.training.hardware.memory_format import apply_layout, choose_layout
 from lossreg.training.loss.contract import check_contract, mismatch_of
 from lossreg.training.loss.objective import Objective
 from lossreg.training.parts import Evaluation, Fit
 from lossreg.training.seeds import forked_generators
-from lossreg.training.selection import Choice
 from lossreg.training.setup.fit import choose_reduction
 from lossreg.training.setup.metrics import built_metrics, named_metrics
 from lossreg.training.setup.samples import load_samples, runtime_facts

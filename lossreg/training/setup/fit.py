@@ -10,6 +10,7 @@ import torch
 
 from lossreg.errors import BuildError, ConfigError, ContractError, LossregError, describe_error
 from lossreg.run_spec import RunSpec
+from lossreg.training.choice import Choice
 from lossreg.training.hardware.distributed import Processes
 from lossreg.training.hardware.memory_format import Layout, apply_layout, choose_layout
 from lossreg.training.loss.adapter import LossAdapter
@@ -23,7 +24,7 @@ from lossreg.training.optim.optimizer import OptimizerPlan
 from lossreg.training.optim.probe import find_needs, make_once
 from lossreg.training.optim.support import check_support, why_contiguous
 from lossreg.training.parts import Fit, Samples
-from lossreg.training.selection import Choice, Request
+from lossreg.training.selection import Request
 from lossreg.training.setup.metrics import built_metrics
 from lossreg.training.setup.samples import Runtime
 

@@ -8,6 +8,7 @@ from typing import Any
 from lossreg.data import Data
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import RunSpec
+from lossreg.training.choice import Choice
 from lossreg.training.choosing import Measure
 from lossreg.training.evaluate import metric_names, quality_name
 from lossreg.training.hardware.distributed import Processes
@@ -15,7 +16,6 @@ from lossreg.training.loss.contract import ProbeResult
 from lossreg.training.loss.objective import Objective
 from lossreg.training.metrics.named import BuiltMetric, NamedMetric, build_metrics, metric_runtime, name_metrics
 from lossreg.training.parts import Samples
-from lossreg.training.selection import Choice
 from lossreg.training.setup.samples import Runtime
 
 

@@ -12,6 +12,7 @@ from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import RunSpec
 from lossreg.training.adapting import adapted, build_criterion
+from lossreg.training.choice import Choice
 from lossreg.training.data.splits import Split
 from lossreg.training.hardware.distributed import Processes
 from lossreg.training.hardware.precision import choose_precision
@@ -19,7 +20,6 @@ from lossreg.training.loss.data_values import with_data_values
 from lossreg.training.loss.objective import Objective
 from lossreg.training.parts import Samples
 from lossreg.training.seeds import forked_generators, seed_construction
-from lossreg.training.selection import Choice
 from lossreg.training.setup.samples import Runtime
 
 

@@ -8,6 +8,7 @@ import torch
 
 from lossreg.run_spec import RunSpec
 from lossreg.training.batch_statistics import BatchStatistics
+from lossreg.training.choice import Choice
 from lossreg.training.choosing import Measure
 from lossreg.training.hardware.distributed import Processes
 from lossreg.training.loss.objective import Objective
@@ -27,7 +28,7 @@ from lossreg.training.optim.schedules import (
 from lossreg.training.optim.support import needs_warnings
 from lossreg.training.optim.trial_step import try_step
 from lossreg.training.parts import Fit, Optimization, Samples
-from lossreg.training.selection import Choice, Selection
+from lossreg.training.selection import Selection
 from lossreg.training.setup.metrics import row_metrics
 from lossreg.training.setup.samples import Runtime
 from lossreg.training.weights import Weights

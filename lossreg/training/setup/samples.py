@@ -10,6 +10,7 @@ import torch
 from lossreg.data import Data
 from lossreg.errors import ConfigError, DataError
 from lossreg.run_spec import RunSpec
+from lossreg.training.choice import Choice
 from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.data.load import load_split
 from lossreg.training.data.splits import Split, StreamedSplit
@@ -17,7 +18,6 @@ from lossreg.training.data.validation import HeldOut, hold_out
 from lossreg.training.hardware.distributed import Processes
 from lossreg.training.parts import Samples
 from lossreg.training.seeds import seed_construction
-from lossreg.training.selection import Choice
 from lossreg.validation import Cut
 
 Runtime = Mapping[str, Any]  # runtime name -> what factories that ask for it get
