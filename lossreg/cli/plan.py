@@ -44,7 +44,7 @@ def plan_command(ctx: click.Context, /, **options: Any) -> None:
     target = None if options["plot"] is None else _target(options["plot"])
     settings = settings_of(ctx)
     from lossreg.registry.registries import default
-    from lossreg.training.api import plan_request
+    from lossreg.training.planning import plan_request
     from lossreg.training.selection import Request
 
     with StdoutToStderr(), naming_file(settings.file, settings.from_file):

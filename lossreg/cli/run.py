@@ -66,7 +66,7 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
     resume = options["resume"] and absolute_path(options["resume"])
     settings = settings_of(ctx, resume)
     from lossreg.registry.registries import default
-    from lossreg.training.api import run_request
+    from lossreg.training.execution import run_request
     from lossreg.training.selection import Request
     from lossreg.training.stops import signals_as_exits
 
