@@ -14,7 +14,7 @@ from torch import Tensor
 from lossreg.errors import RunFailedError
 from lossreg.training.data.order import sample_order
 from lossreg.training.not_finite import are_finite, not_finite_weights
-from lossreg.training.optim.scheduler import learning_rate
+from lossreg.training.optim.rates import learning_rate
 from lossreg.training.replay import Cause, find_cause, name_samples
 
 if TYPE_CHECKING:
