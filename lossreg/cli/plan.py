@@ -15,7 +15,7 @@ from lossreg.cli.run_options import run_options
 from lossreg.cli.run_settings import naming_file, settings_of
 from lossreg.errors import ConfigError
 from lossreg.plugins.isolation import StdoutToStderr
-from lossreg.training.record.reading import short_text
+from lossreg.training.record.texts import short_text
 from lossreg.values import printable
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from lossreg.registry.from_data import BALANCED, takes_balanced
 from lossreg.registry.registry import PLURALS
 from lossreg.spec import ComponentSpec, texts_of
 from lossreg.suggestions import did_you_mean
-from lossreg.training.record.reading import short_text
+from lossreg.training.record.texts import short_text
 from lossreg.values import printable, shown
 
 
