@@ -24,7 +24,6 @@ from lossreg.synonyms import meant_setting
 from lossreg.values import shown as quoted
 
 EDITS = "lossreg.edits"
-
 COMMAND = "lossreg.command"  # where main.py puts the whole line, as a shell would read it
 
 _OPTION = re.compile(r"--[A-Za-z]", re.ASCII)

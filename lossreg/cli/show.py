@@ -174,7 +174,7 @@ def _found(resolved: ResolvedComponent[Any]) -> str | None:
     component = resolved.entry.component
     if component.kind != "optimizer" or None not in component.contract().values():
         return None
-    from lossreg.training.trial import describe_needs  # it imports torch
+    from lossreg.training.trial.optimizer import describe_needs  # it imports torch
 
     return describe_needs(resolved)
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from lossreg.training.choice import Choice
 
 ROUNDING = 1e-6  # of the highest rate: what a line that ends in 0 may be below it
-
 MAX_PREVIEW = 20_000  # steps that are tried out; a longer schedule that counts steps is not (0.2 s on a slow core)
 
 

@@ -10,7 +10,6 @@ from lossreg.training.record.files import json_object, read_regular_file, to_cou
 from lossreg.values import one_line
 
 METRICS = "metrics.jsonl"
-
 MAX_METRICS = 200_000_000  # bytes of a metrics.jsonl, about a million rows
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from lossreg import Loss
 from lossreg.plugins.provenance import Provenance
 from lossreg.registry.entry import RegistryEntry
-from lossreg.training.trial import try_component
+from lossreg.training.trial.component import try_component
 
 
 class OfPictures(torch.nn.CrossEntropyLoss):

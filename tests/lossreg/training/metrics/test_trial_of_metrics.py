@@ -8,7 +8,7 @@ import pytest
 
 import lossreg
 from lossreg.registry.registries import default
-from lossreg.training.trial import try_component
+from lossreg.training.trial.component import try_component
 
 
 class Right:
