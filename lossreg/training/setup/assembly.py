@@ -64,8 +64,7 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     measuring, observers = select_metrics(request), select_observers(request)
     samples = load_samples(selection.data, spec, device, processes, quiet=quiet or not processes.is_main)
     chosen = _all_chosen(selection, samples.data, request.registries)
-    asked = chosen["loss"]
-    chosen["loss"] = with_numbers(asked, samples, processes, request.registries, quiet=quiet)
+    chosen["loss"], from_data = with_numbers(chosen["loss"], samples, processes, request.registries, quiet=quiet)
     declared = declared_needs(selection.optimizer.component)
     runtime = runtime_facts(spec, samples)
     objective = build_objective(chosen, spec, device, samples, runtime, request.registries, closure=declared.closure)
@@ -77,9 +76,7 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
     plan, schedules = plan_optimization(selection, chosen, spec, samples, objective, runtime, measures)
     choices = choose(spec, row_metrics(spec, samples, measures), followed_metrics(plan, schedules), measures)
     plan, fit = fitted(request, chosen, device, processes, samples, objective, plan, runtime, metrics)
-    # torch's fused SGD does not take a gradient that comes later.
-    unfused = fit.objective.precision.scaler() is not None or bool(freezing.epochs)
-    optimization = build_optimization(chosen, device, fit.objective, plan, schedules, unfused=unfused)
+    optimization = build_optimization(chosen, device, fit.objective, plan, schedules, unfreezes=bool(freezing.epochs))
     weights = chosen_weights(chosen, spec, device, processes, samples, fit, optimization)
     if spec.compile:
         check_compiler(device)
@@ -99,7 +96,7 @@ def set_up(request: Request, processes: Processes, *, quiet: bool) -> Parts:
         | observer_facts(observers, spec.epochs),
         measures=describe_measures(metrics),
         initial=initial,
-        from_data={} if chosen["loss"] is asked or asked.spec is None else {"loss": asked.spec.text},
+        from_data=from_data,
         warnings=[
             *_warnings([*measuring, *observers, *chosen.values()], chosen, samples.plan, fit, optimization),
             *filter(None, [weights.warning, choices.warning]),

@@ -73,14 +73,22 @@ def build_objective(
     return Objective(model, adapter, precision, frozen)
 
 
-def with_numbers(loss: Choice, samples: Samples, processes: Processes, of: Registries, *, quiet: bool) -> Choice:
-    """The loss with what it asks of the training split; itself, if it asks for nothing."""
+def with_numbers(
+    loss: Choice, samples: Samples, processes: Processes, of: Registries, *, quiet: bool
+) -> tuple[Choice, dict[str, str]]:
+    """The loss with what it asks of the training split, if it does.
+
+    Returns:
+        The loss, and `loss` -> the text that asks, if it asks for anything.
+    """
     if loss.resolved is None:
-        return loss
+        return loss, {}
     quiet = quiet or not processes.is_main
     train = samples.splits["train"]
     resolved = with_data_values(loss.resolved, loss.label, samples.data, train, processes, of.losses, quiet=quiet)
-    return loss if resolved is loss.resolved else attrs.evolve(loss, resolved=resolved)
+    if resolved is loss.resolved:
+        return loss, {}
+    return attrs.evolve(loss, resolved=resolved), {} if loss.spec is None else {"loss": loss.spec.text}
 
 
 def _build_model(choice: Choice, runtime: Runtime) -> torch.nn.Module:

@@ -68,11 +68,12 @@ def build_optimization(
     plan: OptimizerPlan,
     schedules: list[PlannedSchedule],
     *,
-    unfused: bool,
+    unfreezes: bool,
 ) -> Optimization:
     """Builds optimizer and scheduler, after trials with throw-away weights."""
     scaler = objective.precision.scaler()
-    plan = try_step(plan, device, unfused=unfused)
+    # torch's fused SGD does not take a gradient that comes later.
+    plan = try_step(plan, device, unfused=scaler is not None or unfreezes)
     previews = preview_schedules(plan, schedules, device)
     optimizer, warning = build_optimizer(plan)
     warnings = filter(None, (warning, *needs_warnings(plan), rest_warning(chosen["optimizer"], plan)))
