@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from lossreg.components import Component
+from lossreg.component import Component
 from lossreg.errors import ComponentError
 
 #: Name -> the other fields of the record: `factory`, `summary`, `defaults` and so on, of plain values.

@@ -2,171 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 import attrs
 
+from lossreg.component import Component, as_names, copied, is_a, one_of, words_only
 from lossreg.errors import ComponentError
-from lossreg.names import check_name, with_article
 from lossreg.values import shown
 
-KINDS = ("loss", "optimizer", "scheduler", "model", "dataset", "metric", "observer")
-
-#: What a runner can supply to a factory's parameter.
-RUNTIME_NAMES = frozenset(
-    {
-        "params",
-        "named_params",  # pairs of name and parameter: those that are trained
-        "optimizer",
-        "model",  # the module that is trained
-        "num_samples",  # of the training split
-        "interval",  # "epoch" or "step": what one step of the scheduler counts
-        "epochs",
-        "span",  # how many of these a scheduler has: the run's, or those of its part of a composed schedule
-        "fused",  # True where the optimizer can step in one kernel on the run's device
-        "total_steps",
-        "steps_per_epoch",
-        "num_classes",
-        "in_channels",
-        "in_features",
-        "in_shape",  # of one input, without the batch
-        "out_features",
-        "ignore_index",  # the target that the loss leaves out, or None
-        "monitor_better",  # "higher" or "lower": which values are better of the metric that a scheduler follows
-    }
-)
-
-_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", re.ASCII)
-
-Factory = str | Callable[..., Any]
 LossTarget = Literal["index", "dense", "multilabel", "signs", "label_lists", "probabilities", "any"] | None
 LossInput = Literal["any", "logits", "log_probabilities", "probabilities", "label_probabilities"]
 MetricTarget = Literal["index", "dense", "multilabel", "any"]
 MetricInput = Literal["any", "logits", "log_probabilities", "probabilities", "labels"]
 Routes = Literal["all", "matrices", "weights", "hidden_matrices", "hidden_weights"]
-
-
-def _one_of(*words: str | bool | None) -> Callable[[Any, Any, Any], None]:
-    def check(component: Component, attribute: Any, value: object) -> None:
-        if value not in words:
-            allowed = " | ".join(map(str, words))
-            raise ComponentError(f"{component.what} has {attribute.name}={value!r}; it is one of {allowed}")
-
-    return check
-
-
-def _is_a(*kinds: type, what: str) -> Callable[[Any, Any, Any], None]:
-    def check(component: Component, attribute: Any, value: object) -> None:
-        if not isinstance(value, kinds):
-            raise ComponentError(f"{component.what} has {attribute.name}={shown(value)}; it is {what}")
-
-    return check
-
-
-def _words_only(component: Component, attribute: Any, value: object) -> None:
-    if not (isinstance(value, tuple) and all(isinstance(word, str) for word in value)):
-        raise ComponentError(f"{component.what} has {attribute.name}={shown(value)}; it is a list of names")
-
-
-def _values(values: Mapping[str, Any]) -> Any:
-    return dict(values) if isinstance(values, Mapping) else values
-
-
-def _names(names: Iterable[str]) -> Any:
-    if isinstance(names, str):
-        return (names,)
-    return tuple(names) if isinstance(names, Iterable) and not isinstance(names, Mapping) else names
-
-
-@attrs.frozen
-class Component:
-    """What every kind of component declares.
-
-    Attributes:
-        name: A lower-case identifier; the class's snake_case without the kind's suffix (`cross_entropy`).
-        factory: `"module:attribute"`, imported when first needed, or a callable (for notebooks).
-        summary: One line that says what it is.
-        defaults: Parameters that are set unless the user sets them; always shown and recorded.
-        runtime_args: Which parameters of the factory the runner supplies, and with what:
-            `{"T_max": "epochs"}`.
-        required: Parameters that the user must set; shells complete them, with those above, without an import.
-        aliases: Further names that lead here.
-        nested: The parameter that nested specs without a name fill, as in `warmup(cosine(), length=5)`; with `*` before
-            it (`"*schedulers"`) it takes any number of them.
-        deprecated: What to use instead (`"use dice"`); the component works, and warns once.
-
-    Raises:
-        ComponentError: If a field is wrong.
-    """
-
-    kind: ClassVar[str]
-    #: How many positional arguments the factory takes before its parameters.
-    positional_args: ClassVar[int] = 0
-    #: What `register` fills in.
-    registered_fields: ClassVar[Mapping[str, Any]] = {}
-
-    name: str
-    factory: Factory
-    summary: str = attrs.field(default="", validator=_is_a(str, what="one line of text"))
-    defaults: Mapping[str, Any] = attrs.field(
-        factory=dict, converter=_values, validator=_is_a(Mapping, what="a mapping from names to values"), kw_only=True
-    )
-    runtime_args: Mapping[str, str] = attrs.field(
-        factory=dict, converter=_values, validator=_is_a(Mapping, what="a mapping from names to names"), kw_only=True
-    )
-    required: tuple[str, ...] = attrs.field(default=(), converter=_names, validator=_words_only, kw_only=True)
-    aliases: tuple[str, ...] = attrs.field(default=(), converter=_names, validator=_words_only, kw_only=True)
-    nested: str | None = attrs.field(
-        default=None, validator=_is_a(str, types.NoneType, what="the name of a parameter, or None"), kw_only=True
-    )
-    deprecated: str | None = attrs.field(
-        default=None, validator=_is_a(str, types.NoneType, what="one line of text, or None"), kw_only=True
-    )
-
-    def __attrs_post_init__(self) -> None:
-        for name in (self.name, *self.aliases):
-            check_name(name, with_article(self.kind))
-        factory = self.factory
-        if not (callable(factory) or (isinstance(factory, str) and _TARGET.fullmatch(factory))):
-            raise ComponentError(f"{self.what} has factory={factory!r}; write 'module:attribute' or give a callable")
-        for parameter, supplied in self.runtime_args.items():
-            if supplied not in RUNTIME_NAMES:
-                raise ComponentError(
-                    f"{self.what} asks for runtime_args[{parameter!r}]={supplied!r}; "
-                    f"a runner supplies {', '.join(sorted(RUNTIME_NAMES))}"
-                )
-
-    @property
-    def what(self) -> str:
-        """The component in an error message: `loss 'dice'`."""
-        return f"{self.kind} {self.name!r}"
-
-    @property
-    def known_parameters(self) -> list[str]:
-        """The parameters that are declared; the factory may have more."""
-        return [*self.required, *self.defaults, *self.runtime_args]
-
-    def first_arguments(self, given: tuple[Any, ...], runtime: Mapping[str, Any]) -> tuple[Any, ...]:  # noqa: ARG002  # a kind may go by it
-        """What the factory takes before its parameters.
-
-        Args:
-            given: What the kind's factories take first.
-            runtime: Runtime name -> value.
-        """
-        return given
-
-    @classmethod
-    def contract_fields(cls) -> list[str]:
-        """The fields that this kind adds to the common ones."""
-        common = {field.name for field in attrs.fields(Component)}
-        return [field.name for field in attrs.fields(cls) if field.name not in common]
-
-    def contract(self) -> dict[str, Any]:
-        """What this kind adds to the common fields: what a runner dispatches on."""
-        return {name: getattr(self, name) for name in self.contract_fields()}
 
 
 #: What a run calls a loss with: what the model gives, and the target of the data set.
@@ -227,22 +76,22 @@ class Loss(Component):
 
     target: LossTarget = attrs.field(
         kw_only=True,
-        validator=_one_of("index", "dense", "multilabel", "signs", "label_lists", "probabilities", "any", None),
+        validator=one_of("index", "dense", "multilabel", "signs", "label_lists", "probabilities", "any", None),
     )
     input: LossInput = attrs.field(
         default="any",
         kw_only=True,
-        validator=_one_of("any", "logits", "log_probabilities", "probabilities", "label_probabilities"),
+        validator=one_of("any", "logits", "log_probabilities", "probabilities", "label_probabilities"),
     )
     averages: Literal["sample", "element"] | None = attrs.field(
-        default=None, kw_only=True, validator=_one_of("sample", "element", None)
+        default=None, kw_only=True, validator=one_of("sample", "element", None)
     )
     takes: tuple[str, ...] = attrs.field(
-        default=FED, kw_only=True, converter=_names, validator=[_words_only, _check_takes]
+        default=FED, kw_only=True, converter=as_names, validator=[words_only, _check_takes]
     )
     data_values: Mapping[str, str] = attrs.field(
-        factory=dict, kw_only=True, converter=_values,
-        validator=[_is_a(Mapping, what="a mapping from parameters to what they are"), _check_data_values],
+        factory=dict, kw_only=True, converter=copied,
+        validator=[is_a(Mapping, what="a mapping from parameters to what they are"), _check_data_values],
     )  # fmt: skip
 
     def __attrs_post_init__(self) -> None:
@@ -260,13 +109,13 @@ class Loss(Component):
 
 
 def _needs(names: Iterable[str] | None) -> Any:
-    return None if names is None else _names(names)
+    return None if names is None else as_names(names)
 
 
 def _check_needs(component: Component, attribute: Any, value: object) -> None:
     if value is None:
         return
-    _words_only(component, attribute, value)
+    words_only(component, attribute, value)
     words: Any = value
     for word in words:
         if word not in NEEDS:
@@ -322,21 +171,21 @@ class Optimizer(Component):
     kind: ClassVar[str] = "optimizer"
     positional_args: ClassVar[int] = 1
 
-    closure: bool | None = attrs.field(default=None, kw_only=True, validator=_one_of(True, False, None))
-    modes: bool | None = attrs.field(default=None, kw_only=True, validator=_one_of(True, False, None))
+    closure: bool | None = attrs.field(default=None, kw_only=True, validator=one_of(True, False, None))
+    modes: bool | None = attrs.field(default=None, kw_only=True, validator=one_of(True, False, None))
     needs: tuple[str, ...] | None = attrs.field(default=None, kw_only=True, converter=_needs, validator=_check_needs)
-    create_graph: bool | None = attrs.field(default=None, kw_only=True, validator=_one_of(True, False, None))
+    create_graph: bool | None = attrs.field(default=None, kw_only=True, validator=one_of(True, False, None))
     layout: Literal["any", "contiguous"] | None = attrs.field(
-        default=None, kw_only=True, validator=_one_of("any", "contiguous", None)
+        default=None, kw_only=True, validator=one_of("any", "contiguous", None)
     )
     wrapped: Mapping[str, bool] = attrs.field(
-        factory=dict, kw_only=True, converter=_values,
-        validator=[_is_a(Mapping, what="a mapping from fields to values"), _check_wrapped],
+        factory=dict, kw_only=True, converter=copied,
+        validator=[is_a(Mapping, what="a mapping from fields to values"), _check_wrapped],
     )  # fmt: skip
     routes: Routes = attrs.field(
         default="all",
         kw_only=True,
-        validator=_one_of("all", "matrices", "weights", "hidden_matrices", "hidden_weights"),
+        validator=one_of("all", "matrices", "weights", "hidden_matrices", "hidden_weights"),
     )
 
     def first_arguments(self, given: tuple[Any, ...], runtime: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -369,9 +218,9 @@ class Scheduler(Component):
     kind: ClassVar[str] = "scheduler"
     positional_args: ClassVar[int] = 1
 
-    interval: Literal["epoch", "step"] = attrs.field(default="epoch", kw_only=True, validator=_one_of("epoch", "step"))
+    interval: Literal["epoch", "step"] = attrs.field(default="epoch", kw_only=True, validator=one_of("epoch", "step"))
     monitor: str | None = attrs.field(default=None, kw_only=True)
-    composes: bool = attrs.field(default=False, kw_only=True, validator=_one_of(True, False))
+    composes: bool = attrs.field(default=False, kw_only=True, validator=one_of(True, False))
 
 
 @attrs.frozen
@@ -439,10 +288,10 @@ class Metric(Component):
     kind: ClassVar[str] = "metric"
     registered_fields: ClassVar[Mapping[str, Any]] = {"target": "any"}
 
-    better: Literal["higher", "lower"] | None = attrs.field(kw_only=True, validator=_one_of("higher", "lower", None))
-    target: MetricTarget = attrs.field(kw_only=True, validator=_one_of("index", "dense", "multilabel", "any"))
+    better: Literal["higher", "lower"] | None = attrs.field(kw_only=True, validator=one_of("higher", "lower", None))
+    target: MetricTarget = attrs.field(kw_only=True, validator=one_of("index", "dense", "multilabel", "any"))
     input: MetricInput = attrs.field(
-        default="any", kw_only=True, validator=_one_of("any", "logits", "log_probabilities", "probabilities", "labels")
+        default="any", kw_only=True, validator=one_of("any", "logits", "log_probabilities", "probabilities", "labels")
     )
     bounds: tuple[float | None, float | None] = attrs.field(
         default=(None, None), kw_only=True, converter=_pair, validator=_check_bounds
@@ -472,5 +321,5 @@ class Observer(Component):
 
     kind: ClassVar[str] = "observer"
 
-    blocking: bool = attrs.field(default=False, kw_only=True, validator=_one_of(True, False))
+    blocking: bool = attrs.field(default=False, kw_only=True, validator=one_of(True, False))
     wait: float = attrs.field(default=30.0, kw_only=True, validator=_check_seconds)

@@ -9,7 +9,8 @@ from typing import Literal
 import attrs
 
 from lossreg.errors import ConfigError
-from lossreg.patterns import Pattern, parse_pattern, pattern_texts
+from lossreg.pattern_terms import Pattern
+from lossreg.patterns import parse_pattern, pattern_texts
 from lossreg.values import shown
 
 

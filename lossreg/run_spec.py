@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
 
 import attrs
 
 from lossreg.checkpointing import EveryText, read_every
+from lossreg.component_settings import Groups, OneSpec, SeveralSpecs, all_parsed, parsed, parsed_or_none
 from lossreg.durations import Duration, read_duration
 from lossreg.errors import ConfigError, SpecError
 from lossreg.freezing import freezing_text
-from lossreg.groups import NO_DECAY, ParamGroup, parse_groups
-from lossreg.names import normalize
+from lossreg.groups import ParamGroup, parse_groups
 from lossreg.settings import (
-    Check,
-    Kind,
     OneOf,
     PathText,
     Positive,
@@ -33,6 +31,7 @@ from lossreg.settings import (
 )
 from lossreg.spec import ComponentSpec
 from lossreg.suggestions import did_you_mean
+from lossreg.synonyms import meant_setting
 from lossreg.validation import MetricName, TargetText, Validate, read_target, read_validate
 from lossreg.values import plain, shown
 from lossreg.weights import WeightsText, canonical_weights
@@ -70,156 +69,18 @@ KEEP = 2  # checkpoints that are kept
 #: What decides which checkpoints are written and kept, and nothing of the run itself.
 CHECKPOINTING = ("checkpoint_every", "keep", "best")
 
-#: Other words for a setting -> the setting: its flag, and what other trainers call it.
-SYNONYMS: Mapping[str, str] = {
-    "opt": "optimizer",
-    "optim": "optimizer",
-    "sched": "scheduler",
-    "lr_scheduler": "scheduler",
-    "dataset": "data",
-    "criterion": "loss",
-    "loss_fn": "loss",
-    "net": "model",
-    "network": "model",
-    "max_epochs": "epochs",
-    "num_epochs": "epochs",
-    "n_epochs": "epochs",
-    "max_iters": "max_steps",
-    "max_iterations": "max_steps",
-    "num_steps": "max_steps",
-    "max_duration": "max_time",
-    "time_limit": "max_time",
-    "bs": "batch_size",
-    "train_batch_size": "batch_size",
-    "num_workers": "workers",
-    "accumulate_grad_batches": "accumulate",
-    "gradient_accumulation_steps": "accumulate",
-    "gradient_clip_val": "clip_grad_norm",
-    "max_grad_norm": "clip_grad_norm",
-    "grad_clip": "clip_grad_norm",
-    "sched_interval": "scheduler_interval",
-    "random_state": "seed",
-    "use_deterministic_algorithms": "deterministic",
-    "ema": "weights",
-    "ema_decay": "weights",
-    "model_ema": "weights",
-    "swa": "weights",
-    "validation_split": "validate",
-    "val_split": "validate",
-    "val_size": "validate",
-    "validation_fraction": "validate",
-    "early_stopping_patience": "patience",
-    "n_iter_no_change": "patience",
-    "metric": "metrics",
-    "scoring": "metrics",
-    "logger": "observe",
-    "loggers": "observe",
-    "tracker": "observe",
-    "report_to": "observe",
-    "log_with": "observe",
-}
-
-
-def meant_setting(word: str) -> str | None:
-    """The setting that another trainer, or a flag, calls by this word; None if there is none.
-
-    Example:
-        >>> meant_setting("opt"), meant_setting("max-epochs"), meant_setting("lr")
-        ('optimizer', 'epochs', None)
-    """
-    return SYNONYMS.get(normalize(word))
-
-
-def _parsed(value: str | ComponentSpec | None) -> Any:
-    return ComponentSpec.parse(value) if isinstance(value, str) else value
-
-
-def _parsed_or_none(value: str | ComponentSpec | None) -> Any:
-    return None if isinstance(value, str) and normalize(value) == "none" else _parsed(value)
-
 
 def _path(value: object) -> Any:
     """The text of a path; None for the word `none`."""
     return plain_or_none(os.fspath(value) if isinstance(value, os.PathLike) else value)
 
 
-@attrs.frozen
-class _Component(Check):
-    """A component, or None where that is a default to be found later."""
-
-    kind: ClassVar[Kind] = "component"
-
-    optional: bool = False
-    metavar: str | None = "SPEC"
-
-    def check(self, name: str, value: Any) -> None:
-        """Checks the type."""
-        if not isinstance(value, ComponentSpec) and not (self.optional and value is None):
-            raise ConfigError(f"{name} is a spec text such as 'name(key=value)', not {shown(value)}")
-
-
-@attrs.frozen
-class _Groups(Check):
-    """Parameter groups."""
-
-    kind: ClassVar[Kind] = "groups"
-
-    optional: bool = True
-    metavar: str | None = "GROUP"
-
-    def check(self, name: str, value: Any) -> None:
-        """Their converter has checked them."""
-
-    def schema(self) -> dict[str, Any]:
-        """A table from patterns to options, or to an optimizer."""
-        options = {"anyOf": [{"type": "string"}, {"type": "object"}, {"const": True}]}
-        return {
-            "type": "object",
-            "properties": {NO_DECAY: {**options, "description": "No weight decay for biases and norms: true."}},
-            "additionalProperties": options,
-        }
-
-
-@attrs.frozen
-class _Components(Check):
-    """Several components."""
-
-    kind: ClassVar[Kind] = "components"
-
-    optional: bool = True
-    metavar: str | None = "SPEC"
-
-    def check(self, name: str, value: Any) -> None:
-        """Checks that each is one, and that none is there twice."""
-        for place, one in enumerate(value):
-            if not isinstance(one, ComponentSpec):
-                raise ConfigError(
-                    f"{name} is a list of spec texts such as 'name(key=value)'; {shown(one)} is not a spec text"
-                )
-            if one in value[:place]:
-                raise ConfigError(f"{name}: {one.text} is given twice")
-
-
-def _all_parsed(value: str | ComponentSpec | Iterable[str | ComponentSpec] | None, name: str) -> Any:
-    """One spec, or a list of them; nothing for None and for the word `none` alone."""
-    if value is None:
-        return ()
-    if isinstance(value, Mapping) or not isinstance(value, str | ComponentSpec | Iterable):
-        raise ConfigError(
-            f"{name} is a list of spec texts such as 'name(key=value)', not {shown(value)}; write {name} = [...]"
-        )
-    given = (value,) if isinstance(value, str | ComponentSpec) else tuple(value)
-    if len(given) == 1 and isinstance(given[0], str) and normalize(given[0]) == "none":
-        return ()
-    return tuple(map(_parsed, given))
-
-
 def _metrics(value: Any) -> Any:
-    return _all_parsed(value, METRICS)
+    return all_parsed(value, METRICS)
 
 
 def _observe(value: Any) -> Any:
-    return _all_parsed(value, OBSERVE)
+    return all_parsed(value, OBSERVE)
 
 
 def _freeze(value: Any) -> Any:
@@ -246,34 +107,34 @@ class RunSpec:
 
     loss: ComponentSpec | None = attrs.field(
         default=None,
-        converter=_parsed_or_none,
-        validator=_Component(optional=True),
+        converter=parsed_or_none,
+        validator=OneSpec(optional=True),
         metadata=described("The loss.", default="the task's own: cross_entropy, or mse for a regression"),
     )
     optimizer: ComponentSpec = attrs.field(
         default=ComponentSpec("sgd"),
-        converter=_parsed,
-        validator=_Component(),
+        converter=parsed,
+        validator=OneSpec(),
         metadata=described("The optimizer.", "--opt", "--optimizer"),
     )
     scheduler: ComponentSpec | None = attrs.field(
         default=None,
-        converter=_parsed_or_none,
-        validator=_Component(optional=True),
+        converter=parsed_or_none,
+        validator=OneSpec(optional=True),
         metadata=described(
             "The learning-rate scheduler; none is a constant rate.", "--sched", "--scheduler", default="none"
         ),
     )
     model: ComponentSpec | None = attrs.field(
         default=None,
-        converter=_parsed_or_none,
-        validator=_Component(optional=True),
+        converter=parsed_or_none,
+        validator=OneSpec(optional=True),
         metadata=described("The model.", default="the data set's own"),
     )
     data: ComponentSpec = attrs.field(
         default=ComponentSpec("digits"),
-        converter=_parsed,
-        validator=_Component(),
+        converter=parsed,
+        validator=OneSpec(),
         metadata=described("The data set.", "--data", "--dataset"),
     )
     epochs: int = attrs.field(
@@ -303,7 +164,7 @@ class RunSpec:
     param_groups: tuple[ParamGroup, ...] = attrs.field(
         default=None,
         converter=parse_groups,
-        validator=_Groups(),
+        validator=Groups(),
         metadata=described(
             "What is different for the parameters that match a pattern: options, or an optimizer of their own.",
             default="none",
@@ -440,7 +301,7 @@ class RunSpec:
     metrics: tuple[ComponentSpec, ...] = attrs.field(
         default=(),
         converter=_metrics,
-        validator=_Components(),
+        validator=SeveralSpecs(),
         metadata=described("What is measured of the model beside the loss.", "--metric", default="none"),
     )
     monitor: str | None = attrs.field(
@@ -532,7 +393,7 @@ class RunSpec:
     observe: tuple[ComponentSpec, ...] = attrs.field(
         default=(),
         converter=_observe,
-        validator=_Components(),
+        validator=SeveralSpecs(),
         metadata=described("What watches the run, such as a tracker.", default="none"),
     )
 

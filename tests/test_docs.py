@@ -12,7 +12,8 @@ import click
 
 import lossreg
 from lossreg.cli.main import COMMANDS, cli
-from lossreg.components import RUNTIME_NAMES, Dataset, Loss, Model, Observer, Optimizer, Scheduler
+from lossreg.component import RUNTIME_NAMES
+from lossreg.components import Dataset, Loss, Model, Observer, Optimizer, Scheduler
 from lossreg.expression import WORDS
 from lossreg.plugins import plugin_settings as settings
 from lossreg.plugins.checks import HOOKS

@@ -9,7 +9,9 @@ import attrs
 import click
 
 from lossreg.cli.config_file import load_comparison
-from lossreg.cli.run_options import EDITS, RunCommand, check_working_directory, groups_of, repeatable_options
+from lossreg.cli.run_command import EDITS, RunCommand
+from lossreg.cli.run_options import repeatable_options
+from lossreg.cli.run_settings import check_working_directory, groups_of
 from lossreg.comparison.cells import Choice, Question, check_filled, seeds_from
 from lossreg.comparison.question import Options, choices_of
 from lossreg.errors import ConfigError, LossregError

@@ -7,7 +7,8 @@ from typing import Any
 
 import attrs
 
-from lossreg.components import NEEDS, Component
+from lossreg.component import Component
+from lossreg.components import NEEDS
 from lossreg.names import plural
 
 _OUTPUT = {

@@ -97,7 +97,7 @@ def removal(finding: dict[str, Any]) -> str:
 def _child(name: str) -> None:
     from lossreg.plugins.doctor import examine, named
     from lossreg.plugins.isolation import StdoutToStderr, keep_stdout
-    from lossreg.training.trial import try_component
+    from lossreg.training.trial.component import try_component
 
     keep_stdout()
     with StdoutToStderr():

@@ -15,8 +15,8 @@ from click.shell_completion import CompletionItem
 
 from lossreg.cli.output import columns, component_json, json_text
 from lossreg.cli.plugin_options import plugin_options
+from lossreg.component import KINDS, Component
 from lossreg.component_table import Row
-from lossreg.components import KINDS, Component
 from lossreg.errors import ConfigError
 from lossreg.names import canonical, normalize, with_article
 from lossreg.registry.entry import RegistryEntry

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lossreg.components import Component
+from lossreg.component import Component
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.registry import Registry
 

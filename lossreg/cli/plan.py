@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lossreg.cli.plugin_options import plugin_options
-from lossreg.cli.run_options import RunCommand, naming_file, run_options, settings_of
+from lossreg.cli.run_command import RunCommand
+from lossreg.cli.run_options import run_options
+from lossreg.cli.run_settings import naming_file, settings_of
 from lossreg.errors import ConfigError
 from lossreg.plugins.isolation import StdoutToStderr
-from lossreg.training.record.reading import short_text
+from lossreg.training.record.texts import short_text
 from lossreg.values import printable
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def plan_command(ctx: click.Context, /, **options: Any) -> None:
     target = None if options["plot"] is None else _target(options["plot"])
     settings = settings_of(ctx)
     from lossreg.registry.registries import default
-    from lossreg.training.api import plan_request
+    from lossreg.training.planning import plan_request
     from lossreg.training.selection import Request
 
     with StdoutToStderr(), naming_file(settings.file, settings.from_file):

@@ -9,7 +9,9 @@ import click
 
 from lossreg.cli.output import next_commands
 from lossreg.cli.plugin_options import plugin_options
-from lossreg.cli.run_options import COMMAND, RunCommand, naming_file, run_options, settings_of
+from lossreg.cli.run_command import COMMAND, RunCommand
+from lossreg.cli.run_options import run_options
+from lossreg.cli.run_settings import naming_file, settings_of
 from lossreg.plugins.isolation import StdoutToStderr
 from lossreg.training.arguments import check_resuming
 from lossreg.training.hardware.launcher import find_launch
@@ -66,7 +68,7 @@ def run_command(ctx: click.Context, /, **options: Any) -> None:
     resume = options["resume"] and absolute_path(options["resume"])
     settings = settings_of(ctx, resume)
     from lossreg.registry.registries import default
-    from lossreg.training.api import run_request
+    from lossreg.training.execution import run_request
     from lossreg.training.selection import Request
     from lossreg.training.stops import signals_as_exits
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from lossreg.cli.plugin_options import plugin_options
-from lossreg.components import KINDS
+from lossreg.component import KINDS
 
 logger = logging.getLogger("lossreg")
 

@@ -14,7 +14,7 @@ from lossreg.cli.contract_words import contract_lines
 from lossreg.cli.list import WORDS, check_kind, complete_kind, kinds_of
 from lossreg.cli.output import columns, component_json, json_text
 from lossreg.cli.plugin_options import plugin_options
-from lossreg.components import KINDS
+from lossreg.component import KINDS
 from lossreg.errors import ConfigError
 from lossreg.names import normalize, with_article
 from lossreg.registry.build import ResolvedComponent, resolve
@@ -23,7 +23,7 @@ from lossreg.registry.from_data import BALANCED, takes_balanced
 from lossreg.registry.registry import PLURALS
 from lossreg.spec import ComponentSpec, texts_of
 from lossreg.suggestions import did_you_mean
-from lossreg.training.record.reading import short_text
+from lossreg.training.record.texts import short_text
 from lossreg.values import printable, shown
 
 
@@ -174,7 +174,7 @@ def _found(resolved: ResolvedComponent[Any]) -> str | None:
     component = resolved.entry.component
     if component.kind != "optimizer" or None not in component.contract().values():
         return None
-    from lossreg.training.trial import describe_needs  # it imports torch
+    from lossreg.training.trial.optimizer import describe_needs  # it imports torch
 
     return describe_needs(resolved)
 

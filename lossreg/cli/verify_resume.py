@@ -8,7 +8,9 @@ from typing import Any
 import click
 
 from lossreg.cli.plugin_options import plugin_options
-from lossreg.cli.run_options import RunCommand, naming_file, run_options, settings_of
+from lossreg.cli.run_command import RunCommand
+from lossreg.cli.run_options import run_options
+from lossreg.cli.run_settings import naming_file, settings_of
 from lossreg.plugins.isolation import StdoutToStderr
 from lossreg.values import printable
 

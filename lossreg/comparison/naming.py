@@ -15,7 +15,7 @@ from lossreg.past_runs.differences import Part, Subject, differences, labels_of
 from lossreg.run_spec import CHECKPOINTING, COMPONENT_FIELDS, RunSpec
 from lossreg.spec import ComponentSpec, value_text
 from lossreg.suggestions import did_you_mean
-from lossreg.training.record.reading import setting_text
+from lossreg.training.record.texts import setting_text
 from lossreg.values import shown
 
 _DEFAULTS = dict(RunSpec().items())

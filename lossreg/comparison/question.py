@@ -9,8 +9,9 @@ import attrs
 
 from lossreg.comparison.cells import Choice, Question, seeds_from
 from lossreg.errors import ConfigError
-from lossreg.run_spec import COMPONENT_FIELDS, LISTED_FIELDS, RUN_KEYS, RunSpec, key_hint, meant_setting
+from lossreg.run_spec import COMPONENT_FIELDS, LISTED_FIELDS, RUN_KEYS, RunSpec, key_hint
 from lossreg.spec import ComponentSpec, value_text
+from lossreg.synonyms import meant_setting
 from lossreg.validation import TargetText, read_target
 from lossreg.values import plain, shown
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,15 @@ from lossreg.comparison.cells import Question
 from lossreg.comparison.cluster import Task, connected, do_on_cluster
 from lossreg.comparison.directory import ComparisonDirectory, claimed
 from lossreg.comparison.fair import Rate, check_fair, choose, trials_of
+from lossreg.comparison.gathering import gathered
 from lossreg.comparison.jobs import Job, Outcome, Slots, do, own_threads
 from lossreg.comparison.planning import Planned, described, find_slots, plan_comparison
 from lossreg.comparison.question import Options
 from lossreg.comparison.results import (
     Attempt,
-    CellResult,
     Comparison,
-    metric_of,
-    ranked,
-    summarise,
-    with_differences,
 )
 from lossreg.comparison.tables import csv_text
-from lossreg.comparison.verdict import judge
 from lossreg.comparison.watching import CellRun, Silence, Watcher
 from lossreg.comparison.worker import training
 from lossreg.errors import ConfigError
@@ -236,41 +231,14 @@ class _Work:
         return attempt is not None and attempt.is_done
 
     def _gather(self) -> Comparison:
-        results = [
-            summarise(
-                cell,
-                [
-                    self._attempts.get(cell.directory(seed)) or Attempt(seed, cell.directory(seed), "missing")
-                    for seed in self._planned.seeds
-                ],
-            )
-            for cell in self._planned.cells
-        ]
-        metric, chosen_by = metric_of(results)
-        reference = self._reference(results, chosen_by)
-        if metric is not None and chosen_by is not None and reference is not None:
-            results = ranked(with_differences(results, reference, metric), chosen_by)
-        baseline = self._planned.baseline
-        return Comparison(
-            directory=self._directory.path,
-            cells=tuple(results),
-            metric=metric,
-            chosen_by=chosen_by,
-            reference=None if reference is None or len(results) == 1 else reference.label,
-            target=None if self._target is None else self._target.text,
-            notes=(*_notes(results, metric, chosen_by), *(rate.note for rate in self._rates)),
-            verdict=judge(results, reference, metric, chosen_by=chosen_by, is_baseline=baseline is not None),
+        return gathered(
+            self._directory.path,
+            self._planned,
+            self._attempts,
+            self._target,
+            notes=[rate.note for rate in self._rates],
             seconds=time.perf_counter() - self._started,
-            is_whole=all(run.is_done for result in results for run in result.runs),
         )
-
-    def _reference(self, results: Sequence[CellResult], chosen_by: str | None) -> CellResult | None:
-        if chosen_by is None:
-            return None
-        if self._planned.baseline is not None:
-            named = next(result for result in results if result.label == self._planned.baseline.label)
-            return named if named.done else None
-        return ranked(results, chosen_by)[0]
 
     def _write(self, status: str) -> None:
         comparison = self._gather()
@@ -289,23 +257,6 @@ class _Work:
 
 def _plain(value: Any) -> Any:
     return value.text if isinstance(value, ComponentSpec) else dict(value) if isinstance(value, Mapping) else value
-
-
-def _notes(results: Sequence[CellResult], metric: str | None, chosen_by: str | None) -> Iterable[str]:
-    """What a reader should know of the numbers."""
-    if metric is None or chosen_by is None or len(results) < 2:
-        return
-    if chosen_by == metric:
-        yield (
-            "Chosen on the test split, since the runs have no validation split: the best cell looks better there than "
-            "on new data. --validate 0.1 chooses on a part of the training split."
-        )
-    else:
-        yield f"Chosen on the validation split, by {chosen_by}; the test split was read once, at the end of each run."
-    differs = {key.partition(".")[0] for result in results for key in result.cell.differs}
-    if "loss" in differs:
-        yield "The losses of cells with different losses are not comparable."
-    yield "Intervals: Student's t on the paired differences of seeds, 95% each, not corrected for the number of cells."
 
 
 def _check_same(directory: ComparisonDirectory, planned: Planned, options: Options) -> None:

@@ -157,7 +157,7 @@ def train(spec: RunSpec, out: Path, say: Say, *, plots: bool, goes_on: bool = Fa
         goes_on: Whether the run in the directory goes on from its newest checkpoint; one that cannot begins anew.
     """
     from lossreg.registry.registries import default
-    from lossreg.training.api import run_request
+    from lossreg.training.execution import run_request
     from lossreg.training.selection import Request
 
     run = functools.partial(run_request, Request(spec, {}, default), quiet=True, plots=plots, observers=[Reporter(say)])
@@ -213,7 +213,7 @@ def plan(specs: Sequence[tuple[int, RunSpec, str | None]], say: Say) -> list[dic
 
 def _plan(spec: RunSpec, target: str | None) -> dict[str, Any]:
     from lossreg.registry.registries import default
-    from lossreg.training.api import plan_request
+    from lossreg.training.planning import plan_request
     from lossreg.training.selection import Request
 
     if target is not None:  # whether its runs have the metric

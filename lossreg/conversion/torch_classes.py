@@ -18,8 +18,8 @@ from lossreg.names import snake_case, with_article
 from lossreg.registry.annotations import MISSING
 from lossreg.registry.build import resolve
 from lossreg.registry.entry import RegistryEntry
-from lossreg.registry.parameters import Signature
 from lossreg.registry.registries import Registries
+from lossreg.registry.signature import Signature
 from lossreg.spec import ComponentSpec, holds_spec, thawed, value_text
 from lossreg.suggestions import close_matches
 from lossreg.values import shown

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from lossreg.data import TASKS, Task
 from lossreg.errors import ConfigError
+from lossreg.training.choice import Choice
 from lossreg.training.loss.adapter import LossAdapter, adapt
 from lossreg.training.loss.fitting import misfit
-from lossreg.training.selection import Choice
 from lossreg.values import shown
 
 _TARGETS = {

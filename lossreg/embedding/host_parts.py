@@ -23,12 +23,13 @@ from lossreg.embedding.scheduling import Scheduling, optimizers_of
 from lossreg.errors import ConfigError
 from lossreg.run_spec import Interval
 from lossreg.training.adapting import adapted, build_criterion
+from lossreg.training.choice import Choice
 from lossreg.training.loss.adapter import LossAdapter
 from lossreg.training.optim.needs import Needs, union
 from lossreg.training.optim.optimizer import OptimizerPlan
 from lossreg.training.optim.probe import find_needs, make_once
 from lossreg.training.optim.trial_step import try_step
-from lossreg.training.selection import Choice, Request, Selection, select, select_loss
+from lossreg.training.selection import Request, Selection, select, select_loss
 from lossreg.values import shown
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import attrs
 from torch.optim.lr_scheduler import LRScheduler
 
 from lossreg.errors import StateError
-from lossreg.training.optim.scheduler import Schedule, learning_rate
+from lossreg.training.optim.rates import learning_rate
+from lossreg.training.optim.scheduler import Schedule
 
 if TYPE_CHECKING:
     from torch import Tensor

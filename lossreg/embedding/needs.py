@@ -16,7 +16,7 @@ from lossreg.training.optim.probe import find_needs, plan_alone
 
 if TYPE_CHECKING:
     from lossreg.embedding.host_parts import HostParts
-    from lossreg.training.selection import Choice
+    from lossreg.training.choice import Choice
 
 
 def needs_of(choice: Choice, runtime: Mapping[str, Any]) -> Needs:

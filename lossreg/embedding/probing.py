@@ -14,9 +14,9 @@ from lossreg.training.loss.contract import check_contract, mismatch_of
 
 if TYPE_CHECKING:
     from lossreg.registry.registries import Registries
+    from lossreg.training.choice import Choice
     from lossreg.training.loss.gradients import SparseGradient
     from lossreg.training.loss.objective import Objective
-    from lossreg.training.selection import Choice
 
 
 class BatchSplit:

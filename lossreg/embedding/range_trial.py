@@ -19,6 +19,7 @@ from lossreg.registry.nested import interval_of
 from lossreg.spec import ComponentSpec
 from lossreg.training.adapting import build_criterion
 from lossreg.training.arguments import split_arguments, split_metrics, split_observers
+from lossreg.training.choice import Choice
 from lossreg.training.loss.adapter import LossAdapter, adapt, one_hot_like
 from lossreg.training.loss.fitting import misfit
 from lossreg.training.optim.group_options import GroupOptions
@@ -26,7 +27,7 @@ from lossreg.training.optim.probe import find_needs, plan_alone
 from lossreg.training.optim.scheduler import build_scheduler
 from lossreg.training.optim.stand_ins import stand_ins_of
 from lossreg.training.seeds import forked_generators
-from lossreg.training.selection import Choice, Request, Selection, select, select_metrics
+from lossreg.training.selection import Request, Selection, select, select_metrics
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer

@@ -14,10 +14,11 @@ from lossreg.errors import ConfigError, LossregError
 from lossreg.groups import SCHEDULER
 from lossreg.registry.nested import monitor_of
 from lossreg.run_spec import Interval
+from lossreg.training.choice import Choice
 from lossreg.training.optim.optimizer import OptimizerPlan
 from lossreg.training.optim.scheduler import Schedule, Stepping, choose_stepping, scheduler_builder, takes_length
 from lossreg.training.optim.schedules import PlannedSchedule, build_schedules, plan_schedules
-from lossreg.training.selection import Choice, Selection
+from lossreg.training.selection import Selection
 from lossreg.values import shown
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from lossreg.errors import SpecError
 from lossreg.past_runs.differences import Part, Subject, differences, labels_of
 from lossreg.run_spec import COMPONENT_FIELDS, RunSpec
 from lossreg.spec import ComponentSpec
-from lossreg.training.record.reading import ENDED, PastRun, setting_text
+from lossreg.training.record.reading import ENDED, PastRun
+from lossreg.training.record.texts import setting_text
 from lossreg.values import one_line
 
 SEED = "seed"

@@ -13,7 +13,7 @@ import attrs
 
 from lossreg.run_spec import COMPONENT_FIELDS, RUN_KEYS
 from lossreg.spec import ComponentSpec, value_text
-from lossreg.training.record.reading import setting_text, short_text
+from lossreg.training.record.texts import setting_text, short_text
 from lossreg.values import one_line
 
 NAMING = ("loss", "optimizer", "scheduler")  # what names something that differs from nothing

@@ -11,8 +11,8 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from lossreg import hookspecs
+from lossreg.component import Component
 from lossreg.component_table import ComponentTable
-from lossreg.components import Component
 from lossreg.errors import PluginError
 from lossreg.hookspecs import COMPONENT_HOOKS, PREFIX, PROJECT
 from lossreg.suggestions import did_you_mean

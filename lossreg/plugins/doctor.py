@@ -11,7 +11,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lossreg.components import Component, Dataset
+from lossreg.component import Component
+from lossreg.components import Dataset
 from lossreg.errors import ConfigError, LossregError, describe_error
 from lossreg.names import canonical
 from lossreg.plugins.checks import check_hook, collect, hooks_of

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from lossreg.components import Component
+from lossreg.component import Component
 from lossreg.errors import LossregError, PluginError, describe_error
 from lossreg.plugins.checks import Offered, collect, hooks_of
 from lossreg.plugins.isolation import StdoutToStderr, is_from_outside

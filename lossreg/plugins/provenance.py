@@ -7,8 +7,8 @@ from typing import Literal
 
 import attrs
 
+from lossreg.component import KINDS, Component
 from lossreg.component_table import ComponentTable
-from lossreg.components import KINDS, Component
 
 BUILTIN = "builtin"  # its components win over a plugin's of the same short name
 LOCAL = "local"  # the namespace of what is registered without a distribution

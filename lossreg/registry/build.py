@@ -8,7 +8,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
-from lossreg.components import Component, Scheduler
+from lossreg.component import Component
+from lossreg.components import Scheduler
 from lossreg.errors import SpecError, UnknownNameError, UnknownParameterError
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.from_data import BALANCED, FromData

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 
+from lossreg.component import Component
 from lossreg.component_table import Row
-from lossreg.components import Component
 from lossreg.errors import BuildError, LossregError, ParameterError, UnknownParameterError, describe_error
 from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
 from lossreg.plugins.provenance import BUILTIN, Provenance
@@ -19,7 +19,7 @@ from lossreg.registry.from_data import balanced_hint, from_data
 from lossreg.values import shown
 
 if TYPE_CHECKING:
-    from lossreg.registry.parameters import Signature
+    from lossreg.registry.signature import Signature
 
 C = TypeVar("C", bound=Component)
 
@@ -115,7 +115,7 @@ class RegistryEntry(Generic[C]):
     @functools.cached_property
     def signature(self) -> Signature:
         """The parameters of the factory."""
-        from lossreg.registry.parameters import Signature  # listing names does without
+        from lossreg.registry.signature import Signature  # listing names does without
 
         wraps = "optimizer" in (
             getattr(self.component, "needs", None) or ()

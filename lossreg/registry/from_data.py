@@ -6,7 +6,8 @@ from typing import Any
 
 import attrs
 
-from lossreg.components import Component, Loss
+from lossreg.component import Component
+from lossreg.components import Loss
 from lossreg.errors import ParameterError
 
 BALANCED = "balanced"

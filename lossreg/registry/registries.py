@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from lossreg.components import KINDS, Component, Dataset, Loss, Metric, Model, Observer, Optimizer, Scheduler
+from lossreg.component import KINDS, Component
+from lossreg.components import Dataset, Loss, Metric, Model, Observer, Optimizer, Scheduler
 from lossreg.errors import ConfigError, PluginError
 from lossreg.names import canonical
 from lossreg.plugins.checks import hooks_of

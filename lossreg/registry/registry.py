@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, overload
 
 import attrs
 
+from lossreg.component import KINDS, Component
 from lossreg.component_table import ComponentTable
-from lossreg.components import KINDS, Component
-from lossreg.errors import ComponentError, UnknownNameError, describe_error
+from lossreg.errors import ComponentError, UnknownNameError
 from lossreg.names import normalize, plural, snake_case, with_article
-from lossreg.plugins.local import is_same, local_provenance
+from lossreg.plugins.local import local_provenance
 from lossreg.plugins.provenance import BUILTIN, PluginReport, Provenance
 from lossreg.registry.entry import RegistryEntry
+from lossreg.registry.index import Index
 from lossreg.suggestions import did_you_mean
 from lossreg.values import shown
 
@@ -70,11 +70,7 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
         self.kind = component_type.kind
         self.component_type = component_type
         self._owner = owner
-        self._by_id: dict[str, RegistryEntry[C]] = {}
-        self._by_name: dict[str, list[RegistryEntry[C]]] = {}
-        self._tables: list[tuple[ComponentTable, Provenance]] = []  # those that are not read yet
-        self._lock = threading.RLock()  # under which tables are read, which may import modules
-        self._changing = threading.RLock()  # under which nothing of others runs
+        self._index: Index[C] = Index(self.kind)
         self._warned: set[str] = set()
 
     def names(self) -> list[str]:
@@ -86,13 +82,13 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
         """The shortest name that resolves to this component."""
         if entry.provenance.plugin == BUILTIN:
             return entry.name
-        self._read_tables()
-        return entry.name if len(self._named(entry.name)) == 1 else entry.id
+        self._index.read_tables()
+        return entry.name if len(self._index.named(entry.name)) == 1 else entry.id
 
     def resolves(self, word: str, entry: RegistryEntry[C]) -> bool:
         """Whether a short name or an alias leads to this component, without the name of its plugin."""
-        self._read_tables()
-        found = self._named(word)
+        self._index.read_tables()
+        found = self._index.named(word)
         return found[:1] == [entry] and (len(found) == 1 or entry.provenance.plugin == BUILTIN)
 
     def build(self, spec: str | ComponentSpec, /, *args: Any, **params: Any) -> T:
@@ -197,85 +193,27 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
         if not isinstance(component, self.component_type):
             raise ComponentError(f"{component!r} is not a lossreg.{self.component_type.__name__}")
         entry = RegistryEntry(component, provenance)
-        words = (component.name, *component.aliases)
-        with self._changing:
-            for word in words:
-                known = self._by_id.get(f"{provenance.plugin}.{word}")
-                if known is not None and not (known.id == entry.id and is_same(known.component, component)):
-                    raise ComponentError(
-                        f"{provenance.plugin}.{word} is registered already ({known.provenance}); give this {self.kind} "
-                        f"another {'name' if word == component.name else 'alias'}"
-                    )
-            replaced = self._by_id.get(entry.id)
-            for word in words:
-                others = [one for one in self._by_name.get(word, []) if one is not replaced]
-                self._by_name[word] = _ordered([*others, entry])
-                self._by_id[f"{provenance.plugin}.{word}"] = entry
-            self._forget(replaced, but=words)
+        self._index.add(entry)
         return entry
 
     def _remove(self, full_id: str) -> None:
         """Takes a component away, with its aliases."""
-        with self._changing:
-            self._forget(self._by_id.get(full_id), but=())
-
-    def _forget(self, old: RegistryEntry[C] | None, but: Sequence[str]) -> None:
-        """Has words lead no more to a component, but for some, which lead to another one by now."""
-        if old is None:
-            return
-        for word in old.words:
-            if word not in but and self._by_id.get(full_id := f"{old.provenance.plugin}.{word}") is old:
-                del self._by_id[full_id]
-                self._by_name[word] = [one for one in self._by_name[word] if one is not old]
+        self._index.remove(full_id)
 
     def add_table(self, table: ComponentTable, provenance: Provenance) -> None:
         """Adds the components of a table, which is read when it is needed."""
-        self._tables.append((table, provenance))
-
-    def _read_tables(self) -> None:
-        """Reads the tables that were not needed so far."""
-        if not self._tables:
-            return
-        with self._lock:
-            while self._tables:
-                table, provenance = self._tables[0]
-                try:
-                    rows = table.rows(provenance.version).values()
-                    with self._changing:
-                        for row in rows:
-                            self._add_row(RegistryEntry(row, provenance, from_table=True))
-                except Exception as error:  # whatever a plugin does, the others go on
-                    import logging
-
-                    what = f"plugin {provenance.plugin!r} ({provenance}): its table of {PLURALS[self.kind]}"
-                    logging.getLogger("lossreg").warning("%s cannot be read: %s", what, describe_error(error))
-                del self._tables[0]
-
-    def _add_row(self, entry: RegistryEntry[C]) -> None:
-        """Adds a component of a table; of two with one word the first has it."""
-        for word in entry.words:
-            full_id = f"{entry.provenance.plugin}.{word}"
-            if full_id in self._by_id:
-                continue
-            self._by_id[full_id] = entry
-            known = self._by_name.get(word)
-            self._by_name[word] = [entry] if known is None else _ordered([*known, entry])
+        self._index.tables.append((table, provenance))
 
     @property
     def entries(self) -> list[RegistryEntry[C]]:
         """All components so far, each once, by full id; loads no plugin."""
-        self._read_tables()
-        return self._sorted(lambda _: True)
+        self._index.read_tables()
+        return self._index.sorted(lambda _: True)
 
     @property
     def declared(self) -> list[RegistryEntry[C]]:
         """The same without those of tables; reads none."""
-        return self._sorted(lambda entry: not entry.from_table)
-
-    def _sorted(self, wanted: Callable[[RegistryEntry[C]], bool]) -> list[RegistryEntry[C]]:
-        with self._changing:  # a dictionary must not change while it is walked
-            found = {entry.id: entry for entry in self._by_id.values() if wanted(entry)}
-        return sorted(found.values(), key=lambda entry: entry.id)
+        return self._index.sorted(lambda entry: not entry.from_table)
 
     def __getitem__(self, name: str) -> RegistryEntry[C]:
         if not isinstance(name, str):
@@ -301,10 +239,10 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
         key = normalize(name)
         for reads in (False, True):  # a table is not read for what is found without it
             if reads:
-                self._read_tables()
-            if key in self._by_id:
-                return [self._by_id[key]]
-            found = self._named(key)
+                self._index.read_tables()
+            if key in self._index.by_id:
+                return [self._index.by_id[key]]
+            found = self._index.named(key)
             if found and found[0].provenance.plugin == BUILTIN:
                 return found[:1]
         return found
@@ -318,7 +256,9 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
         return len(self.entries)
 
     def __repr__(self) -> str:
-        known = [entry.id for entry in self.declared] + [f"the table of {whose.plugin}" for _, whose in self._tables]
+        known = [entry.id for entry in self.declared] + [
+            f"the table of {whose.plugin}" for _, whose in self._index.tables
+        ]
         return f"<registry of {PLURALS[self.kind]}: {', '.join(known) or 'empty'}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -334,30 +274,18 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
 
     def rivals(self, entry: RegistryEntry[C]) -> list[RegistryEntry[C]]:
         """The other components of the same short name, without those of tables."""
-        return [other for other in self._named(entry.name) if other is not entry and not other.from_table]
+        return [other for other in self._index.named(entry.name) if other is not entry and not other.from_table]
 
     def same_name(self, entry: RegistryEntry[C]) -> list[RegistryEntry[C]]:
         """All other components of the same short name."""
-        self._read_tables()
-        return [other for other in self._named(entry.name) if other is not entry]
-
-    def _named(self, name: str) -> list[RegistryEntry[C]]:
-        """Those that a short name can mean; an alias of a built-in gives way to a component of that name."""
-        found = self._by_name.get(name, [])
-        if found and found[0].provenance.plugin == BUILTIN and found[0].name != name:
-            return [entry for entry in found if entry.name == name] or found
-        return found
+        self._index.read_tables()
+        return [other for other in self._index.named(entry.name) if other is not entry]
 
     def _unknown(self, name: str) -> UnknownNameError:
         from lossreg.registry.unknown import Known, unknown  # only errors need it
 
         listed = sorted(map(self.short_name, self.declared))
-        words = {*self._by_id, *filter(self._by_name.get, self._by_name)}
+        words = {*self._index.by_id, *filter(self._index.by_name.get, self._index.by_name)}
         known = Known(self.kind, self.names(), listed, words)
         other_kinds = [kind for kind in KINDS if kind != self.kind and name in self._owner.of(kind)]
         return unknown(known, name, other_kinds, self._owner.reports, self._owner.offered(self.kind, name))
-
-
-def _ordered(candidates: list[RegistryEntry[C]]) -> list[RegistryEntry[C]]:
-    """Those of one word: a built-in first."""
-    return sorted(candidates, key=lambda one: (one.provenance.plugin != BUILTIN, one.id))

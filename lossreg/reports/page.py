@@ -35,7 +35,8 @@ from lossreg.reports.tables import (
     runs_table,
 )
 from lossreg.run_spec import RUN_KEYS, RunSpec
-from lossreg.training.record.reading import PastRun, setting_text
+from lossreg.training.record.reading import PastRun
+from lossreg.training.record.texts import setting_text
 from lossreg.values import one_line
 
 OPEN = 4  # cells whose commands are shown without a click

@@ -137,7 +137,7 @@ def plan(asked: Asked, say: Say) -> dict[str, Any]:
         `spec`, with full ids; `steps_per_epoch`; `unwritable`, a sentence, or None.
     """
     del say
-    from lossreg.training.api import plan_request
+    from lossreg.training.planning import plan_request
 
     planned = plan_request(asked.request())
     return {
@@ -163,7 +163,7 @@ def train(asked: Asked, out: Path, steps: int, at: int | None, resume: Path | No
 
     import numpy as np
 
-    from lossreg.training.api import run_request
+    from lossreg.training.execution import run_request
 
     # A run leaves these two as it finds them: equal ones tell a part that draws from them, and others, for the process
     # that goes on, whether their states come back.

@@ -8,10 +8,11 @@ from typing import Any
 import attrs
 
 from lossreg.registry.registries import Registries
-from lossreg.run_spec import COMPONENT_FIELDS, LISTED_FIELDS, SETTINGS, SYNONYMS, RunSpec
+from lossreg.run_spec import COMPONENT_FIELDS, LISTED_FIELDS, SETTINGS, RunSpec
 from lossreg.schema.components import KindSchema, component_setting, components_setting, kind_schema
 from lossreg.schema.values import NONE, Schema, is_json
 from lossreg.settings import Check
+from lossreg.synonyms import SYNONYMS
 from lossreg.validation import TargetText
 
 #: TOML editors (taplo) read drafts 4 to 7; later ones only in newer versions of some.

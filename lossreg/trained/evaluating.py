@@ -16,10 +16,11 @@ from lossreg.run_spec import METRICS
 from lossreg.spec import ComponentSpec
 from lossreg.trained.facts import DataFacts
 from lossreg.trained.loading import LoadedRun
+from lossreg.training.choice import Choice
 from lossreg.training.evaluate import split_metrics
 from lossreg.training.hardware.memory_format import Layout
-from lossreg.training.selection import Choice, Request, select_field, select_metrics
-from lossreg.training.setup import set_up_evaluation
+from lossreg.training.selection import Request, select_field, select_metrics
+from lossreg.training.setup.evaluation import set_up_evaluation
 from lossreg.values import finite, one_line, shown
 
 EvaluatedSplit = Literal["test", "validation", "train"]

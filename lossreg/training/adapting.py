@@ -15,7 +15,7 @@ from lossreg.training.selection import declaration_of
 if TYPE_CHECKING:
     from lossreg.data import Task
     from lossreg.registry.registries import Registries
-    from lossreg.training.selection import Choice
+    from lossreg.training.choice import Choice
 
 
 def build_criterion(choice: Choice, runtime: Mapping[str, Any]) -> Criterion:

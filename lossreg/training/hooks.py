@@ -11,8 +11,8 @@ from lossreg.errors import RunFailedError, describe_error
 from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
 from lossreg.plugins.manager import implementations
 from lossreg.plugins.participants import RUN_HOOKS, participants
+from lossreg.training.choice import class_name
 from lossreg.training.observing import HURRIED, IsolatedObserver, check_observer, copied
-from lossreg.training.selection import class_name
 
 if TYPE_CHECKING:
     from lossreg.registry.registries import Registries

@@ -18,7 +18,7 @@ from lossreg.training.hardware.compile import CompiledObjective
 from lossreg.training.hardware.distributed import data_parallel
 from lossreg.training.limits import Limits
 from lossreg.training.not_finite import are_finite
-from lossreg.training.optim.scheduler import learning_rate
+from lossreg.training.optim.rates import learning_rate
 from lossreg.training.optim.step import SecondOrderStep, TrainingStep
 
 if TYPE_CHECKING:

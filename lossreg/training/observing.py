@@ -17,7 +17,8 @@ from lossreg.plugins.checks import HOOKS
 from lossreg.plugins.isolation import StdoutToStderr, is_from_outside
 from lossreg.plugins.participants import RUN_HOOKS
 from lossreg.run_spec import OBSERVE
-from lossreg.training.selection import Choice, Request, class_name, select_observers
+from lossreg.training.choice import Choice, class_name
+from lossreg.training.selection import Request, select_observers
 
 if TYPE_CHECKING:
     from lossreg.training.state import Run

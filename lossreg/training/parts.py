@@ -216,8 +216,7 @@ class Parts:
 
     def describe(self) -> dict[str, Any]:
         """What the run record says of the parts; `plan` shows the same."""
-        adapter, precision = self.objective.adapter, self.objective.precision
-        data, splits, stepping = self.samples.data, self.samples.splits, self.optimization.schedule.stepping
+        precision = self.objective.precision
         return {
             "repeatable": self.repeatable,
             "objects": dict(self.objects),
@@ -225,36 +224,18 @@ class Parts:
             "spec": {**dict(self.spec.items()), **dict.fromkeys(field for field in self.objects if field != METRICS)},
             "from_data": dict(self.from_data),
             "components": self.components,
-            "contract": {
-                "input": adapter.input,
-                "target": adapter.target,
-                "output_shape": list(self.fit.output_shape),
-                "interval": stepping.interval,
-                "monitor": stepping.monitor,
-                **({"threshold": adapter.threshold} if data.task == "multilabel" else {}),
-            },
+            "contract": self._describe_contract(),
             "device": str(self.device),
             "deterministic": torch.are_deterministic_algorithms_enabled(),
             "processes": self.processes.world_size,
             "precision": {"used": precision.name, "reason": precision.reason},
-            "loaders": {name: _loader(split) for name, split in splits.items()},
+            "loaders": {name: _loader(split) for name, split in self.samples.splits.items()},
             "layout": {"memory_format": self.fit.layout.name, "reason": self.fit.layout.reason},
             "reduction": self.fit.reduction.rule,
             "optimizer_needs": self.optimization.needs.to_json(),
             "weights": self.weights.describe(),
-            "data": {
-                "task": data.task,
-                "in_shape": list(data.in_shape),
-                "in_dtype": str(self.samples.in_dtype).removeprefix("torch."),
-                "outputs": data.outputs,
-                "input_scaling": data.input_scaling and data.input_scaling.to_json(),
-                "target_scaling": data.target_scaling and data.target_scaling.to_json(),
-                "class_names": data.class_names and list(data.class_names),
-                "columns": data.columns and [column.to_json() for column in data.columns],
-                "resized": data.resized,
-                **{name: len(split) for name, split in splits.items()},
-            },
-            "source": dict(data.source),
+            "data": self._describe_data(),
+            "source": dict(self.samples.data.source),
             "validation": None if self.samples.held_out is None else dict(self.samples.held_out),
             "chosen_on": self.choices.chosen_on,
             "choosing": dict(self.choices.deciders),
@@ -274,6 +255,34 @@ class Parts:
             "threads": torch.get_num_threads(),
             "machine": describe_machine(self.device),
             "digests": self.samples.digests(),
+        }
+
+    def _describe_contract(self) -> dict[str, Any]:
+        """What is done to output and target, and when the schedule steps."""
+        adapter, stepping = self.objective.adapter, self.optimization.schedule.stepping
+        return {
+            "input": adapter.input,
+            "target": adapter.target,
+            "output_shape": list(self.fit.output_shape),
+            "interval": stepping.interval,
+            "monitor": stepping.monitor,
+            **({"threshold": adapter.threshold} if self.samples.data.task == "multilabel" else {}),
+        }
+
+    def _describe_data(self) -> dict[str, Any]:
+        """What the samples are, and how many each split has."""
+        data = self.samples.data
+        return {
+            "task": data.task,
+            "in_shape": list(data.in_shape),
+            "in_dtype": str(self.samples.in_dtype).removeprefix("torch."),
+            "outputs": data.outputs,
+            "input_scaling": data.input_scaling and data.input_scaling.to_json(),
+            "target_scaling": data.target_scaling and data.target_scaling.to_json(),
+            "class_names": data.class_names and list(data.class_names),
+            "columns": data.columns and [column.to_json() for column in data.columns],
+            "resized": data.resized,
+            **{name: len(split) for name, split in self.samples.splits.items()},
         }
 
 

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from lossreg.components import KINDS
+from lossreg.component import KINDS
 from lossreg.names import plural
 from lossreg_bridges.bridge import Bridge, index_of
 from lossreg_bridges.index import Index

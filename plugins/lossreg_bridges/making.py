@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from lossreg.component import KINDS
 from lossreg.component_table import Row
-from lossreg.components import KINDS
 from lossreg.errors import LossregError
 from lossreg_bridges.bridge import TYPES, Bridge
 from lossreg_bridges.candidates import Candidate

@@ -14,6 +14,7 @@ from lossreg.errors import LossregError
 from lossreg.registry.build import resolve_params
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.registries import Registries, load_registries
+from lossreg.training.choice import Choice
 from lossreg.training.optim.layout import layout_failure
 from lossreg.training.optim.modes import set_training_mode
 from lossreg.training.optim.needs import PROBED, declared_needs, take_step
@@ -21,7 +22,6 @@ from lossreg.training.optim.optimizer import OptimizerPlan
 from lossreg.training.optim.param_groups import OptimizerGroup
 from lossreg.training.optim.probe import find_needs
 from lossreg.training.optim.stand_ins import stand_ins_of
-from lossreg.training.selection import Choice
 from lossreg_bridges.candidates import GROUPS
 from lossreg_bridges.trial_data import CPU, OPTIMIZER_STEPS, RUNTIME, Found, TrialError
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from lossreg.components import Component
+from lossreg.component import Component
 from lossreg.errors import LossregError, describe_error
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.plugins.provenance import Provenance

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 
 import lossreg
 from lossreg.checkpoints import folder as folders
+from lossreg.checkpoints.checkpoint import Checkpoint
 from lossreg.checkpoints.durable import remove
-from lossreg.checkpoints.folder import Checkpoint, CheckpointFolder
+from lossreg.checkpoints.folder import CheckpointFolder
 from lossreg.cli.main import main
 from lossreg.training import agenda as agendas
 from lossreg.training.resume import saver as savers

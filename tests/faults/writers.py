@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from lossreg.checkpoints import folder as folders
-from lossreg.checkpoints.folder import Checkpoint, CheckpointFolder
+from lossreg.checkpoints.checkpoint import Checkpoint
+from lossreg.checkpoints.folder import CheckpointFolder
 from lossreg.errors import CheckpointError
 
 Writer = Callable[[Path, int], None]

@@ -11,7 +11,8 @@ import attrs
 import pytest
 import torch
 
-from lossreg.components import KINDS, Component, Dataset, Loss, Metric, Model, Observer, Optimizer, Scheduler
+from lossreg.component import KINDS, Component
+from lossreg.components import Dataset, Loss, Metric, Model, Observer, Optimizer, Scheduler
 from lossreg.data import Data
 from lossreg.errors import ComponentError, DataError
 from lossreg.expression import WORDS

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lossreg.errors import ConfigError
-from lossreg.patterns import ParameterFacts, parse_pattern, split_patterns
+from lossreg.pattern_terms import ParameterFacts
+from lossreg.patterns import parse_pattern, split_patterns
 from tests.table import for_each
 
 LINEAR = ParameterFacts("body.0.weight", (8, 4), ("Linear",))

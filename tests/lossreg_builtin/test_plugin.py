@@ -9,7 +9,7 @@ import torch
 
 import lossreg
 from lossreg import RegistryEntry
-from lossreg.components import KINDS
+from lossreg.component import KINDS
 from lossreg.expression import WORDS
 from lossreg.names import EXPRESSION_WORDS
 from lossreg.registry.registries import default

@@ -15,10 +15,11 @@ from lossreg.names import snake_case
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.plugins.provenance import BUILTIN
 from lossreg.run_spec import METRICS
+from lossreg.training.choice import Choice
 from lossreg.training.choosing import Measure
 from lossreg.training.metrics.adapter import Batch, MetricAdapter, adapt, why_not
 from lossreg.training.metrics.number import number_of
-from lossreg.training.selection import Choice, check_metric
+from lossreg.training.selection import check_metric
 
 if TYPE_CHECKING:
     from lossreg.components import Metric

@@ -18,7 +18,7 @@ from lossreg.suggestions import did_you_mean
 from lossreg.values import shown
 
 if TYPE_CHECKING:
-    from lossreg.training.selection import Choice
+    from lossreg.training.choice import Choice
 
 ByLevel = list[dict[str, Any]]  # the options of a group for each level of an optimizer, the outermost first
 Runtime = Mapping[str, Any]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 from torch import nn
 
-from lossreg.patterns import ParameterFacts
+from lossreg.pattern_terms import ParameterFacts
 
 if TYPE_CHECKING:
     from lossreg.training.loss.objective import Objective

@@ -19,14 +19,14 @@ from lossreg.training.optim.modes import has_modes
 from lossreg.training.optim.needs import Needs, asks_for, union
 from lossreg.training.optim.param_groups import MAX_SHOWN, OptimizerGroup
 from lossreg.training.optim.stand_ins import Sparse
-from lossreg.training.selection import ROUTED
+from lossreg.training.optimizer_choice import ROUTED
 from lossreg.values import shown
 
 if TYPE_CHECKING:
     from torch.nn import Module
     from torch.optim import Optimizer
 
-    from lossreg.training.selection import Choice
+    from lossreg.training.choice import Choice
 
 Replace = Callable[[list[Parameter]], list[Parameter]]
 

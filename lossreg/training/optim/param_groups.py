@@ -11,13 +11,14 @@ from torch.nn import Parameter
 
 from lossreg.errors import ConfigError
 from lossreg.groups import NO_DECAY, ParamGroup
-from lossreg.patterns import Dimensions, Glob, ParameterFacts, Pattern, Shape, Type, parse_pattern
+from lossreg.pattern_terms import Dimensions, Glob, ParameterFacts, Pattern, Shape, Type
+from lossreg.patterns import parse_pattern
 from lossreg.suggestions import close_matches
 from lossreg.training.optim.group_options import GroupOptions, labelled, takes
 from lossreg.training.optim.layers import Parameters, without_decay
 
 if TYPE_CHECKING:
-    from lossreg.training.selection import Choice
+    from lossreg.training.choice import Choice
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 MAX_SHOWN = 20  # names in an error message

@@ -6,109 +6,27 @@ climbs along the gradients that it finds (SAM) steps without them, too, but else
 
 from __future__ import annotations
 
-import inspect
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 import torch
-from torch import Tensor
 from torch.nn import Parameter
 
-from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
+from lossreg.errors import BuildError, ConfigError, LossregError
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.registry.build import ResolvedComponent
 from lossreg.registry.levels import nested_in
+from lossreg.training.choice import Choice
 from lossreg.training.optim.loading import why_not_kept
-from lossreg.training.optim.modes import has_modes, set_training_mode
-from lossreg.training.optim.needs import PROBED, Backward, Needs, declared_needs, set_gradients, take_step
+from lossreg.training.optim.modes import has_modes
+from lossreg.training.optim.needs import PROBED, declared_needs
 from lossreg.training.optim.optimizer import OptimizerPlan
 from lossreg.training.optim.param_groups import OptimizerGroup
-from lossreg.training.optim.sharded import whole_in_place_of
-from lossreg.training.optim.stand_ins import as_sparse, copy_optimizer, stand_ins_of
+from lossreg.training.optim.throw_away import maker
 from lossreg.training.optim.trial_step import cannot_step
-from lossreg.training.seeds import forked_generators, seed_construction
-from lossreg.training.selection import Choice
-
-if TYPE_CHECKING:
-    from torch.optim import Optimizer
-
-STEPS = 12  # some compute second derivatives only in every tenth step
-
-#: A word for `routes`, what it means, a pattern of all others, and whether a number of dimensions is for it.
-_ROUTES: tuple[tuple[str, str, str, Callable[[int], bool]], ...] = (
-    ("weights", "parameters of two dimensions or more", "ndim<2", lambda ndim: ndim >= 2),
-    ("matrices", "matrices", "ndim!=2", lambda ndim: ndim == 2),
-)
-
-
-@attrs.frozen(eq=False)
-class Trial:
-    """Some steps in one way.
-
-    Attributes:
-        needs: The way.
-        make: Made the optimizer, and makes others like it.
-        optimizer: What stepped; None if it failed.
-        weights: The throw-away weights after the steps.
-        moved: Whether they changed.
-        passes: How often each step computed gradients; None if that differs.
-        elsewhere: Whether a closure was called at other weights than those before the step.
-        error: What went wrong, or None.
-    """
-
-    needs: Needs
-    make: Callable[[], Subject]
-    optimizer: Optimizer | None
-    weights: tuple[Parameter, ...]
-    moved: bool
-    passes: int | None
-    elsewhere: bool = False
-    error: BaseException | None = None
-
-    def is_like(self, other: Trial) -> bool:
-        """Whether another way led to the same weights."""
-        pairs = zip(self.weights, other.weights, strict=True)
-        return all(torch.equal(mine.nan_to_num(), theirs.nan_to_num()) for mine, theirs in pairs)
-
-
-@attrs.frozen(eq=False)
-class Subject:
-    """A throw-away optimizer with what gives its weights gradients."""
-
-    optimizer: Optimizer
-    backward: Any
-
-    def backward_of(self, step: int) -> Backward:
-        """The same with a loss that goes up and down from step to step: what goes by the loss shows it."""
-
-        def backward(*, create_graph: bool = False) -> Tensor:
-            loss: Tensor = self.backward(create_graph=create_graph)
-            return loss + 10.0 * (step % 4)
-
-        return backward
-
-
-class Watched:
-    """Computes gradients, and sees where: at the weights before the step, or elsewhere.
-
-    Args:
-        backward: Computes them.
-        weights: All weights.
-    """
-
-    def __init__(self, backward: Backward, weights: Sequence[Parameter]) -> None:
-        self._backward = backward
-        self._weights = weights
-        self._before = [one.detach().clone() for one in weights]
-        self.elsewhere = False
-
-    def __call__(self, *, create_graph: bool = False) -> Tensor:
-        """Computes them."""
-        pairs = zip(self._weights, self._before, strict=True)
-        self.elsewhere = self.elsewhere or any(not torch.equal(one, old) for one, old in pairs)
-        return self._backward(create_graph=create_graph)
+from lossreg.training.optim.trials import Trial, best_of, trials_of
+from lossreg.training.optim.ways_out import groups_out, routes_out
 
 
 def make_once(plan: OptimizerPlan) -> OptimizerPlan:
@@ -187,7 +105,7 @@ def _chosen_trial(
     for first in firsts:
         shaped = attrs.evolve(plan, needs=attrs.evolve(plan.needs, needs=first))
         try:
-            make = _maker(shaped, device)
+            make = maker(shaped, device)
         except LossregError as error:
             if not isinstance(error, BuildError):
                 raise
@@ -195,227 +113,24 @@ def _chosen_trial(
             continue
         if make is None:
             return None
-        trials = [*_trials(shaped.needs, unsaid, make)]
-        chosen = _best(trials)
+        trials = [*trials_of(shaped.needs, unsaid, make)]
+        chosen = best_of(trials)
         if chosen is not None:
             return chosen
         failure = failure or trials[0].error
     if failure is None:
         assert refused is not None  # noqa: S101  # each of them failed in one way or the other
-        way_out = _routes_out(plan, unsaid, device) or _groups_out(plan, device, refused.__cause__)
+        way_out = routes_out(plan, unsaid, device) or groups_out(plan, device, refused.__cause__)
         refused.message = _joined(refused.message, way_out)
         raise refused
     cannot = cannot_step(plan, device, failure)
-    cannot.message = _joined(cannot.message, _routes_out(plan, unsaid, device))
+    cannot.message = _joined(cannot.message, routes_out(plan, unsaid, device))
     raise cannot from failure
 
 
 def _joined(message: str, way_out: str) -> str:
     """A message with its end."""
     return f"{message.rstrip('.')}; {way_out}" if way_out else message
-
-
-def _routes_out(plan: OptimizerPlan, unsaid: tuple[str, ...], device: torch.device) -> str:
-    """For which parameters a class is that fails with all of them, as the end of a message; or nothing."""
-    component = plan.choice.component
-    if component is None or component.routes != "all" or plan.has_patterns or plan.takes_model:
-        return ""
-    (group,) = plan.groups
-    for routes, what, pattern, fits in _ROUTES:
-        some = [index for index, one in enumerate(group.parameters) if fits(one.ndim)]
-        if not some or len(some) == len(group.parameters):
-            continue
-        parameters, names = [group.parameters[index] for index in some], tuple(group.names[index] for index in some)
-        part = group._replace(parameters=parameters, names=names)
-        try:
-            make = _maker(attrs.evolve(plan, groups=[part]), device)
-        except LossregError:
-            continue
-        if make is not None and _best([*_trials(plan.needs, unsaid, make)]) is not None:
-            return (
-                f"it works on {what} alone: register it with routes={routes!r}, or give the others an optimizer of "
-                f"their own by param_groups: {pattern + ': adamw'!r}"
-            )
-    return ""
-
-
-def _first_parameter(factory: Callable[..., Any]) -> str:
-    """The name of the first parameter of a factory, or an empty text."""
-    try:
-        return next(iter(inspect.signature(factory).parameters), "")
-    except (TypeError, ValueError):
-        return ""
-
-
-def _groups_out(plan: OptimizerPlan, device: torch.device, failure: BaseException | None) -> str:
-    """What a class takes that cannot be built from parameters, as the end of a message; or nothing."""
-    resolved = plan.choice.resolved
-    if resolved is None or resolved.entry.component.needs is not None:
-        return ""
-    first = _first_parameter(resolved.entry.factory)
-    if first.endswith("optimizer"):
-        return (
-            f"it takes the optimizer that it wraps ({first}): register it with needs='optimizer', and write "
-            f"{plan.choice.label}({first}=sgd)"
-        )
-    if plan.has_patterns:
-        return ""
-    grouped = attrs.evolve(plan, has_patterns=True)
-    try:
-        with forked_generators(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            grouped.build(stand_ins_of(grouped, device))
-    except LossregError as error:
-        cause = error.__cause__
-        if cause is None or str(cause) == str(failure):
-            return ""
-        return (
-            f"given groups of parameters it says: {describe_error(cause)[:200]} (param_groups gives groups their "
-            "options: 'ndim>=2: OPTION=VALUE')"
-        )
-    return "it takes groups of parameters: write param_groups"
-
-
-def _trials(needs: Needs, unsaid: tuple[str, ...], make: Callable[[], Subject]) -> Iterator[Trial]:
-    """The ways to take a step that contradict no declaration, the usual one first; no more than are needed."""
-    closures = [False, True] if "closure" in unsaid and not needs.closure else [needs.closure]
-    graphs = [False, True] if "create_graph" in unsaid else [needs.create_graph]
-    moved = False
-    for graph in graphs:
-        for closure in closures:
-            before = [False, True] if closure and "needs" in unsaid and not needs.gradients else [needs.gradients]
-            done = []
-            for gradients in before:
-                words = (*needs.needs, "gradients") if gradients and not needs.gradients else needs.needs
-                way = attrs.evolve(needs, closure=closure, create_graph=graph, needs=words)
-                done.append(_try(way, make))
-            yield from done
-            moved = moved or any(trial.error is None and trial.moved for trial in done)
-        if moved:
-            return
-
-
-def _best(trials: list[Trial]) -> Trial | None:
-    """The first way that moves the weights; with a closure, or gradients before it, where the optimizer uses these."""
-    worked = [trial for trial in trials if trial.error is None and trial.passes != 0]  # 0: it ignores closures
-    moving = [trial for trial in worked if trial.moved] or worked
-    if not moving:
-        return None
-    best = moving[0]
-    for other in moving[1:]:
-        if (other.needs.gradients <= best.needs.closure) and not other.is_like(best) and _uses(other, best):
-            best = other
-    return best
-
-
-def _uses(other: Trial, best: Trial) -> bool:
-    """Whether what a way has in addition is used: a closure in a step elsewhere, or its loss, as by EmoNavi.
-
-    It is not where the closure merely computes the gradients again, which undoes what the optimizer has done to them
-    before (`p.grad.sub_(...)`, then `super().step(closure)`), or where the optimizer does not do the same twice.
-    """
-    if best.needs.closure or other.elsewhere:
-        return True
-    if not _try(best.needs, best.make).is_like(best):
-        return False
-    told = _try(best.needs, best.make, tells_loss=True)
-    return told.error is None and not told.is_like(best)
-
-
-def _try(needs: Needs, make: Callable[[], Subject], *, tells_loss: bool = False) -> Trial:
-    """Takes the steps; the gradients of a step are there in the next, as in the loop.
-
-    Args:
-        needs: The way.
-        make: Makes what steps.
-        tells_loss: Whether a step without a closure is given the loss all the same, by one that computes nothing.
-    """
-    passes = set()
-    elsewhere = False
-    with forked_generators(), torch.enable_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the optimizer of the run gives them
-        seed_construction(0)
-        try:
-            subject = make()
-            optimizer = subject.optimizer
-            weights = tuple(one for group in optimizer.param_groups for one in group["params"])
-            set_training_mode(optimizer)
-            before = [one.detach().clone() for one in weights]
-            for step in range(STEPS):
-                watched = Watched(subject.backward_of(step), weights)
-                passes.add(take_step(optimizer, needs, watched, tells_loss=tells_loss))
-                elsewhere = elsewhere or watched.elsewhere
-                if not all(one.isfinite().all() for one in weights):  # so small a problem can be too simple (Shampoo)
-                    break
-        except BaseException as error:
-            if is_from_outside(error):
-                raise
-            return Trial(needs, make, None, (), moved=False, passes=None, error=error)
-        finally:
-            _drop_gradients(locals().get("weights", ()))
-    moved = any(not torch.equal(one, old) for one, old in zip(weights, before, strict=True))
-    return Trial(needs, make, optimizer, weights, moved, passes.pop() if len(passes) == 1 else None, elsewhere)
-
-
-def _drop_gradients(weights: tuple[Parameter, ...]) -> None:
-    """A gradient that can be differentiated refers to the weights, and they to it."""
-    for weight in weights:
-        weight.grad = None
-
-
-def _maker(plan: OptimizerPlan, device: torch.device) -> Callable[[], Subject] | None:
-    """What makes throw-away optimizers; None for an object that cannot be copied.
-
-    Raises:
-        LossregError: If the optimizer cannot be built.
-    """
-    given = plan.choice.given if plan.made is None else plan.made
-    if isinstance(given, torch.optim.Optimizer):
-        return _copier(given, plan)
-
-    def make() -> Subject:
-        stand_ins = stand_ins_of(plan, device)
-        return Subject(plan.build(stand_ins), stand_ins.backward)
-
-    with forked_generators(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the optimizer of the run gives them
-        make()
-    return make
-
-
-def _copier(optimizer: Optimizer, plan: OptimizerPlan) -> Callable[[], Subject] | None:
-    """Copies of an object, which holds the weights of the run."""
-    held = [one for group in optimizer.param_groups for one in group["params"]]
-    states = [one for values in optimizer.state.values() if isinstance(values, dict) for one in values.values()]
-    tensors = [*held, *(one for one in states if isinstance(one, Tensor))]
-    try:
-        copy_optimizer(optimizer, whole_in_place_of(tensors))
-    except BaseException as error:  # whatever an object of foreign code refuses
-        if is_from_outside(error):
-            raise
-        return None
-    sparse = [plan.sparse[id(one)].dimensions if id(one) in plan.sparse else 0 for one in held]
-
-    def make() -> Subject:
-        twin = copy_optimizer(optimizer, whole_in_place_of(tensors))
-        weights = [one for group in twin.param_groups for one in group["params"]]
-
-        def backward(*, create_graph: bool = False) -> Tensor:
-            total = torch.stack([0.5 * one.abs().square().sum() for one in weights]).sum()
-            for one in weights:
-                one.grad = None
-            if create_graph:
-                set_gradients(total, weights)
-            else:
-                total.backward()
-            for one, dimensions in zip(weights, sparse, strict=True):
-                if dimensions and one.grad is not None:
-                    one.grad = as_sparse(one.grad, dimensions)
-            return total.detach()
-
-        return Subject(twin, backward)
-
-    return make
 
 
 def _switches(optimizer: Any, weights: tuple[Parameter, ...]) -> bool:

@@ -18,11 +18,11 @@ from lossreg.training.optim.layers import Parameters, is_embedding
 from lossreg.training.optim.needs import declared_needs
 from lossreg.training.optim.optimizer import OptimizerPlan, makes
 from lossreg.training.optim.param_groups import OptimizerGroup, Presets, match_parameters, sort_groups
-from lossreg.training.selection import ROUTED
+from lossreg.training.optimizer_choice import ROUTED
 
 if TYPE_CHECKING:
+    from lossreg.training.choice import Choice
     from lossreg.training.loss.objective import Objective
-    from lossreg.training.selection import Choice
 
 
 def plan_optimizer(

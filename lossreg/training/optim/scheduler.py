@@ -8,27 +8,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import torch
 
-from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
-from lossreg.plugins.isolation import is_from_outside
+from lossreg.errors import ConfigError, LossregError
 from lossreg.registry.build import ResolvedComponent
 from lossreg.registry.nested import interval_of, monitor_of
 from lossreg.training.choosing import BY_NAME, Directions, check_direction, gets_greater, instead_of, watched
 from lossreg.training.optim.given import make
 from lossreg.training.optim.needs import asks_for
-from lossreg.training.optim.optimizer import OptimizerPlan, check_step
-from lossreg.training.optim.stand_ins import stand_ins_of
+from lossreg.training.optim.optimizer import check_step
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
     from lossreg.run_spec import Interval
-    from lossreg.training.selection import Choice
-
-ROUNDING = 1e-6  # of the highest rate: what a line that ends in 0 may be below it
-MAX_PREVIEW = 20_000  # steps that are tried out; a longer schedule that counts steps is not (0.2 s on a slow core)
+    from lossreg.training.choice import Choice
 
 
 @attrs.frozen
@@ -195,8 +189,9 @@ def build_scheduler(choice: Choice | None, optimizer: Optimizer, runtime: Mappin
         return None
     scheduler = choice.build(optimizer, runtime={**runtime, "optimizer": optimizer})
     if choice.given is not None:
-        is_made = _is_made(scheduler)
-        scheduler = scheduler if is_made else make(scheduler, optimizer, choice.label, "scheduler", "optimizer")
+        scheduler = (
+            scheduler if is_made(scheduler) else make(scheduler, optimizer, choice.label, "scheduler", "optimizer")
+        )
         if not hasattr(scheduler, "step"):
             raise ConfigError(f"the scheduler {scheduler!r} has no step(), and makes nothing that has")
         check_step(scheduler, choice.label, "monitor=")
@@ -241,109 +236,6 @@ class EpochRates:
     steps: tuple[float, ...] = ()
 
 
-def preview_rates(
-    plan: OptimizerPlan, choice: Choice | None, stepping: Stepping, device: torch.device
-) -> list[EpochRates] | None:
-    """Steps the scheduler of throw-away weights through a whole run.
-
-    Args:
-        plan: The optimizer.
-        choice: The scheduler, or None.
-        stepping: When it steps.
-        device: Where the weights are.
-
-    Returns:
-        The rates of each epoch, of the first parameter group; None if they cannot be known: the optimizer is no
-        component, the scheduler is an object (not a function that makes one) or follows a metric, or there are too many
-        steps to try.
-
-    Raises:
-        LossregError: If a rate is of no use, or the scheduler fails on its way.
-    """
-    is_object = plan.choice.given is not None or (choice is not None and _is_made(choice.given))
-    if is_object or stepping.monitor is not None:
-        return None
-    optimizer = plan.build(stand_ins_of(plan, device))
-    constant = learning_rate(optimizer)
-    if constant is None and choice is not None:
-        raise ConfigError(
-            f"optimizer {plan.choice.label} sets its own rate (it has no lr), which scheduler {choice.label} cannot "
-            "change; give it an lr, or leave the scheduler out"
-        )
-    if constant is None:
-        return None
-    if choice is None:
-        rates = [EpochRates(constant, constant)] * stepping.epochs
-    else:
-        schedule = Schedule(build_scheduler(choice, optimizer, plan.runtime), stepping, choice.label, may_skip=True)
-        if schedule.counts_steps and stepping.epochs * stepping.steps_per_epoch > MAX_PREVIEW:
-            return None
-        rates = _walk(schedule, optimizer)
-    _check_rates(rates, None if choice is None else choice.label)
-    return rates
-
-
-def _check_rates(rates: Sequence[EpochRates], scheduler: str | None) -> None:
-    """Refuses rates that no step is of any use with: of a line that ends in 0, one below it by rounding is none."""
-    each = [(epoch, one) for epoch, rate in enumerate(rates) for one in (rate.steps or (rate.first, rate.last))]
-    highest = max((one for _, one in each), default=0.0)
-    for epoch, one in each:
-        if not (isnan := math.isnan(one)) and one >= -ROUNDING * abs(highest):
-            continue
-        what = "is nan" if isnan else f"is {one:g}, which leads up the loss"
-        by = "" if scheduler is None else f"scheduler {scheduler}: "
-        raise ConfigError(f"{by}the learning rate {what}, in epoch {epoch}; a rate is at least 0")
-    if highest > torch.finfo(torch.float32).max:
-        raise ConfigError(f"the learning rate reaches {highest:g}, which no float32 weight can be moved by")
-
-
-def _is_made(given: object) -> bool:
+def is_made(given: object) -> bool:
     """Whether a Python object is an optimizer or a scheduler, not a function or class that makes one."""
     return given is not None and (not callable(given) or (hasattr(given, "step") and not isinstance(given, type)))
-
-
-def _walk(schedule: Schedule, optimizer: Optimizer) -> list[EpochRates]:
-    rates = []
-    between = schedule.stepping.steps_per_epoch - 1 if schedule.counts_steps else 0
-    done = 0
-    try:
-        for epoch in range(schedule.stepping.epochs):
-            steps = [float(optimizer.param_groups[0]["lr"])]
-            for _ in range(between):
-                done += 1
-                schedule.between_steps()
-                steps.append(float(optimizer.param_groups[0]["lr"]))
-            rates.append(EpochRates(steps[0], steps[-1], tuple(steps) if schedule.counts_steps else ()))
-            done += 1
-            schedule.after_epoch(epoch, {})
-    except BaseException as error:
-        if is_from_outside(error):
-            raise
-        if isinstance(error, LossregError):
-            raise
-        total = schedule.stepping.epochs * (between + 1)
-        raise BuildError(
-            f"scheduler {schedule.label} fails after {schedule.stepping.interval} {done} of the run's {total}: "
-            f"{describe_error(error)}",
-            component=schedule.label,
-        ) from error
-    return rates
-
-
-def learning_rate(optimizer: Optimizer) -> float | None:
-    """The learning rate of the first parameter group; None if the optimizer sets its own (timm's Adafactor)."""
-    rate = optimizer.param_groups[0].get("lr")
-    return None if rate is None else float(rate)
-
-
-def zero_rate_warning(rates: Sequence[EpochRates] | None, of: str | None = None) -> str | None:
-    """A sentence about epochs that cannot change the weights, or those of the optimizer that is named; or None."""
-    still = [epoch for epoch, rates in enumerate(rates or []) if rates.first == rates.last == 0]
-    if not still:
-        return None
-    rate, weights = ("the learning rate", "the weights") if of is None else (f"the rate of {of}", "its weights")
-    if len(still) == len(rates or []):
-        return f"{rate} is 0 in every epoch: {weights} stay as they are"
-    named = f"epoch {still[0]}" if len(still) == 1 else f"epochs {', '.join(map(str, still[:10]))}"
-    more = f" and {len(still) - 10} more" if len(still) > 10 else ""
-    return f"{rate} is 0 in {named}{more}: {weights} stay as they are there"

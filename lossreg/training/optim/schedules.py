@@ -13,22 +13,21 @@ from lossreg.errors import ConfigError
 from lossreg.training.choosing import BY_NAME, Directions
 from lossreg.training.optim.joint import JointOptimizer
 from lossreg.training.optim.optimizer import OptimizerPlan
+from lossreg.training.optim.rates import preview_rates, zero_rate_warning
 from lossreg.training.optim.scheduler import (
     EpochRates,
     Schedule,
     Stepping,
     build_scheduler,
     choose_stepping,
-    preview_rates,
     takes_length,
-    zero_rate_warning,
 )
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from lossreg.run_spec import Interval
-    from lossreg.training.selection import Choice
+    from lossreg.training.choice import Choice
 
 
 @attrs.frozen(eq=False)

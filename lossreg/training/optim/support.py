@@ -7,7 +7,7 @@ from lossreg.run_spec import RunSpec
 from lossreg.training.hardware.distributed import Processes
 from lossreg.training.hardware.precision import Precision
 from lossreg.training.optim.optimizer import OptimizerPlan
-from lossreg.training.selection import must_be_alone
+from lossreg.training.optimizer_choice import must_be_alone
 
 
 def check_support(plan: OptimizerPlan, spec: RunSpec, precision: Precision, processes: Processes) -> None:

@@ -14,9 +14,10 @@ import attrs
 
 from lossreg.errors import ConfigError
 from lossreg.names import normalize
-from lossreg.run_spec import COMPONENT_FIELDS, RunSpec, meant_setting
+from lossreg.run_spec import COMPONENT_FIELDS, RunSpec
 from lossreg.spec import ComponentSpec
 from lossreg.suggestions import did_you_mean
+from lossreg.synonyms import meant_setting
 from lossreg.training.record.reading import LOST, STATUSES, RunSummary
 from lossreg.values import decimal_comma_hint, shown
 

@@ -7,7 +7,7 @@ missing, text is made printable, and what cannot be used at all is one error of 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,6 @@ from lossreg.checkpoints.reading import check_depth
 from lossreg.errors import ConfigError
 from lossreg.run_spec import COMPONENT_FIELDS
 from lossreg.training.record.files import (
-    MAX_DEPTH,
-    MAX_NUMBER,
     MAX_RECORD,
     Converted,
     cleaned,
@@ -28,17 +26,15 @@ from lossreg.training.record.files import (
     to_cell,
     to_count,
     to_number,
-    to_row,
     to_text,
     to_texts,
     to_time,
 )
 from lossreg.training.record.owner import describe_unfinished, is_gone
+from lossreg.training.record.rows import METRICS, read_rows
 from lossreg.training.record.run_json import NAME, built_components, check_record, pick_fields
+from lossreg.training.record.texts import setting_text, short_text
 from lossreg.values import one_line
-
-METRICS = "metrics.jsonl"
-MAX_METRICS = 200_000_000  # bytes of a metrics.jsonl, about a million rows
 
 STATUSES = ("running", "finished", "stopped", "failed", "interrupted")
 ENDED = ("finished", "stopped")  # the statuses of a run that came to an end of its own
@@ -154,7 +150,7 @@ def read_run(directory: str | Path) -> PastRun:
     """
     place, content = _record(directory)
     rows: dict[str, list[dict[str, Any]]] = {"step": [], "epoch": [], "test": []}
-    notes = list(_read_rows(place / METRICS, rows))
+    notes = list(read_rows(place / METRICS, rows))
     summary = _summary(place, content)
     whole = {name: dict(summary[name]) for name in ("spec", "versions", "final")}
     return PastRun(**{**summary, **whole}, rows=rows, facts=cleaned(content), notes=tuple(notes))
@@ -170,12 +166,6 @@ def read_content(directory: str | Path) -> dict[str, Any]:
         ConfigError: If there is no run directory of this name, it has no run.json, or that cannot be read.
     """
     return _record(directory, check=check_depth)[1]
-
-
-def short_text(text: str) -> str:
-    """A spec text without the plugin before its name."""
-    name, bracket, rest = text.partition("(")
-    return f"{name.rpartition('.')[2]}{bracket}{rest}"
 
 
 def _record(
@@ -265,46 +255,6 @@ def _status(content: Mapping[str, Any]) -> tuple[str, str | None]:
     return status if status in STATUSES else "unknown", to_text(content.get("reason"))
 
 
-def _read_rows(file: Path, rows: Mapping[str, list[dict[str, Any]]]) -> Iterator[str]:
-    """Sorts the rows of metrics.jsonl by kind, and says what was left out."""
-    try:
-        data = read_regular_file(file, MAX_METRICS)
-    except (OSError, ValueError) as error:
-        yield f"{METRICS} cannot be read: {getattr(error, 'strerror', None) or one_line(str(error))}"
-        return
-    if len(data) > MAX_METRICS:
-        yield f"{METRICS} is longer than {MAX_METRICS:,} bytes: what is beyond them is left out"
-    lines = data.split(b"\n")
-    torn = lines.pop()
-    wrong = []
-    for number, line in enumerate(lines, 1):
-        if not _add_row(line, rows) and line.strip():
-            wrong.append(number)
-    if torn and not _add_row(torn, rows):
-        yield f"the last line of {METRICS} is cut off, and is left out"
-    if wrong:
-        what = f"line {wrong[0]} of {METRICS} is" if len(wrong) == 1 else f"{len(wrong)} lines of {METRICS} are"
-        first = "" if len(wrong) == 1 else f" (line {wrong[0]} is the first)"
-        yield f"{what} not a row, and left out{first}"
-
-
-def _add_row(line: bytes, rows: Mapping[str, list[dict[str, Any]]]) -> bool:
-    """Adds a line to the rows of its kind; False if it is no row."""
-    try:
-        row = json_object(line)
-    except ValueError:
-        return False
-    kind = row.get("kind")
-    if (
-        not isinstance(kind, str)
-        or kind not in rows
-        or any(to_count(row.get(key)) is None for key in ("epoch", "step"))
-    ):
-        return False
-    rows[kind].append(to_row(row))
-    return True
-
-
 def _directions(value: Any) -> dict[str, str | None]:
     """Which values of a metric are better; what is not told so counts as neither."""
     told = {
@@ -321,29 +271,3 @@ def _command(value: Any) -> str | None:
 
         value = shlex.join(value)
     return to_text(value)
-
-
-def setting_text(value: Any, depth: int = 0) -> str:
-    """A plain value of a setting as a person reads it.
-
-    Example:
-        >>> setting_text(None), setting_text(0.1), setting_text({"*.bias": {"lr": 0.1}, "head": True})
-        ('none', '0.1', '*.bias: lr: 0.1; head')
-    """
-    if value is None:
-        return "none"
-    if isinstance(value, str):
-        return one_line(value)
-    if depth > MAX_DEPTH:
-        return "..."
-    if isinstance(value, dict):
-        pairs = (
-            one_line(key) if what is True else f"{one_line(key)}: {setting_text(what, depth + 1)}"
-            for key, what in value.items()
-        )
-        return "; ".join(pairs) or "none"
-    if isinstance(value, list):
-        return ", ".join(setting_text(one, depth + 1) for one in value) or "none"
-    if type(value) is int and abs(value) > MAX_NUMBER:
-        return "a huge number"  # Python writes no number of so many digits
-    return str(value)

@@ -12,7 +12,8 @@ from typing import Any
 import attrs
 import torch
 
-from lossreg.checkpoints.folder import Checkpoint, CheckpointFolder
+from lossreg.checkpoints.checkpoint import Checkpoint
+from lossreg.checkpoints.folder import CheckpointFolder
 from lossreg.checkpoints.weights_file import read_weights
 from lossreg.errors import ConfigError, describe_error
 from lossreg.training.record.files import to_count, to_text

@@ -10,7 +10,8 @@ from typing import Any
 
 import attrs
 
-from lossreg.checkpoints.folder import Checkpoint, CheckpointFolder
+from lossreg.checkpoints.checkpoint import Checkpoint
+from lossreg.checkpoints.folder import CheckpointFolder
 from lossreg.checkpoints.manifest import MANIFEST
 from lossreg.durations import seconds_of
 from lossreg.errors import ConfigError

@@ -15,7 +15,8 @@ from lossreg.training.resume.session import check_state
 from lossreg.values import one_line
 
 if TYPE_CHECKING:
-    from lossreg.checkpoints.folder import Checkpoint, CheckpointFolder
+    from lossreg.checkpoints.checkpoint import Checkpoint
+    from lossreg.checkpoints.folder import CheckpointFolder
     from lossreg.run_spec import RunSpec
     from lossreg.training.agenda import Agenda
     from lossreg.training.resume.session import Session

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from lossreg.training.optim.scheduler import learning_rate
+from lossreg.training.optim.rates import learning_rate
 from lossreg.training.optim.schedules import JointSchedule
 
 if TYPE_CHECKING:

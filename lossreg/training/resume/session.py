@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -15,60 +14,19 @@ from torch import Tensor
 from lossreg.errors import CheckpointError, ConfigError
 from lossreg.training.record.files import to_count
 from lossreg.training.resume.optimizer_state import load_named_state, named_state
+from lossreg.training.resume.running_mean import RunningMean
 from lossreg.training.resume.schedule_state import Position, ScheduleState, schedule_state
 from lossreg.training.seeds import generator_states, set_generator_states
 
 if TYPE_CHECKING:
     from lossreg.training.early_stopping import EarlyStopping
     from lossreg.training.finite_loss import FiniteLoss
-    from lossreg.training.parts import Parts
     from lossreg.training.state import Run
 
 logger = logging.getLogger("lossreg")
 
 #: Where in an epoch: between two steps; after its steps, before they are evaluated; after its row was recorded.
 Phase = Literal["training", "evaluating", "recorded"]
-
-
-class RunningMean:
-    """The mean loss of an epoch, summed on the device."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._total = torch.zeros((), device=device)
-        self._weight: int | Tensor = 0
-        self._first: Tensor | None = None
-
-    def add(self, loss: Tensor, weight: int | Tensor) -> None:
-        """Adds a step: this process's share of its loss, and the weight of the whole step."""
-        if isinstance(weight, int):
-            self._total.add_(loss, alpha=weight)
-        else:
-            self._total.addcmul_(loss, weight)
-        self._weight += weight
-        if self._first is None:
-            self._first = loss.clone()  # a compiled objective writes its next loss into the same memory
-
-    def began_well(self) -> bool:
-        """Whether the first loss was finite; it waits for the device."""
-        return self._first is None or math.isfinite(self._first.item())
-
-    def result(self, parts: Parts) -> float:
-        """The mean over all processes; it waits for the device."""
-        return (parts.processes.all_reduce(self._total.clone()) / self._weight).item()
-
-    def state_dict(self) -> dict[str, Any]:
-        """The sums so far, of this process."""
-        return {"total": self._total.clone(), "weight": self._weight, "first": self._first}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes the sums of `state_dict`."""
-        device = self._total.device
-        self._total = state["total"].to(device, copy=True)
-        self._weight, self._first = _on(state["weight"], device), _on(state["first"], device)
-
-
-def _on(value: Any, device: torch.device) -> Any:
-    return value.to(device, copy=True) if isinstance(value, Tensor) else value
 
 
 @attrs.define(eq=False)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from lossreg.checkpoints.folder import Checkpoint, CheckpointFolder
+from lossreg.checkpoints.checkpoint import Checkpoint
+from lossreg.checkpoints.folder import CheckpointFolder
 from lossreg.checkpoints.weights_file import read_weights
 from lossreg.errors import CheckpointError, StateError
 from tests.table import for_each

@@ -11,7 +11,8 @@ import pytest
 
 from lossreg import Dataset, Loss, Metric, Model, Observer, Optimizer, Scheduler
 from lossreg.cli.contract_words import WORDS, contract_lines
-from lossreg.components import KINDS, NEEDS, Component
+from lossreg.component import KINDS, Component
+from lossreg.components import NEEDS
 from tests.table import for_each
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import lossreg
-from lossreg.run_spec import RUN_KEYS, SETTINGS, SYNONYMS
+from lossreg.run_spec import RUN_KEYS, SETTINGS
+from lossreg.synonyms import SYNONYMS
 from tests.table import for_each
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lossreg.cli.main import main
-from lossreg.cli.new import oldest
+from lossreg.cli.new_names import oldest
 from tests.table import for_each
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lossreg.cli.new import Names, fill_in, write_folder
+from lossreg.cli.new import fill_in, write_folder
+from lossreg.cli.new_names import Names
 
 HEAD = "import torch\nfrom torch import nn\nfrom torch.nn import functional\n\n"
 

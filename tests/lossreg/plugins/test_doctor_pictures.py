@@ -10,7 +10,7 @@ from torch import Tensor
 from lossreg import Loss
 from lossreg.plugins.provenance import Provenance
 from lossreg.registry.entry import RegistryEntry
-from lossreg.training.trial import try_component
+from lossreg.training.trial.component import try_component
 from tests.table import for_each
 
 

@@ -17,7 +17,8 @@ import torch
 
 from lossreg.errors import ParameterError, SpecError, UnknownParameterError
 from lossreg.registry.annotations import MISSING, accepts
-from lossreg.registry.parameters import Parameter, Signature
+from lossreg.registry.parameters import Parameter
+from lossreg.registry.signature import Signature
 from lossreg.spec import ComponentSpec
 from tests.table import for_each
 

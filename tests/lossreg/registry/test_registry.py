@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import lossreg
-from lossreg.components import KINDS
+from lossreg.component import KINDS
 from lossreg.plugins.provenance import Provenance
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.registries import default

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from lossreg.cli.main import cli
-from lossreg.cli.run_options import settings_of
+from lossreg.cli.run_settings import settings_of
 from lossreg.reports.commands import repeat_command
 from lossreg.run_spec import RunSpec
 from lossreg.training.record.reading import read_run

@@ -20,7 +20,7 @@ from lossreg.training.hardware.distributed import Processes
 from lossreg.training.record.directory import RunDirectory
 from lossreg.training.record.recorder import Recorder
 from lossreg.training.selection import Request
-from lossreg.training.setup import set_up
+from lossreg.training.setup.assembly import set_up
 from lossreg.training.stops import SignalGuard
 
 SMALL: dict[str, Any] = {"epochs": 2, "limit_train": 128, "limit_test": 32, "device": "cpu", "log_every": 1}

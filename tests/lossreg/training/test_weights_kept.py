@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 import lossreg
-from lossreg.training.trial import try_component
+from lossreg.training.trial.component import try_component
 
 if TYPE_CHECKING:
     from tests.lossreg.training.conftest import Run

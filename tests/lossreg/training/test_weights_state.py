@@ -21,7 +21,7 @@ from lossreg.training.hardware.distributed import Processes
 from lossreg.training.optim.modes import has_modes
 from lossreg.training.parts import Parts
 from lossreg.training.selection import Request
-from lossreg.training.setup import set_up
+from lossreg.training.setup.assembly import set_up
 
 if TYPE_CHECKING:
     from tests.conftest import Command

@@ -15,7 +15,7 @@ from PIL import Image
 import lossreg
 from lossreg import Data
 from lossreg.errors import DataError
-from lossreg_builtin.own_data.image_folder import PictureFiles, PicturePixels, read_splits
+from lossreg_builtin.own_data.picture_splits import PictureFiles, PicturePixels, read_splits
 
 Make = Callable[..., np.ndarray[Any, Any]]
 

@@ -15,7 +15,7 @@ from lossreg import RunResult, RunSpec
 from lossreg.registry.registries import default
 from lossreg.training.hardware.distributed import Processes
 from lossreg.training.selection import Request
-from lossreg.training.setup import set_up
+from lossreg.training.setup.assembly import set_up
 
 if TYPE_CHECKING:
     from tests.lossreg.training.conftest import TrainEpochs

@@ -6,7 +6,7 @@ from typing import Any
 
 import lossreg
 from lossreg.registry.registries import default
-from lossreg.training.trial import try_component
+from lossreg.training.trial.component import try_component
 from tests.table import for_each
 
 

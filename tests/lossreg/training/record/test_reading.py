@@ -284,7 +284,7 @@ def test_a_pipe_is_not_waited_for(write: Write) -> None:
 
 def test_what_is_too_long_is_not_read(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a metrics.jsonl beyond the bound the beginning is read, and the rest is said to be left out."""
-    monkeypatch.setattr("lossreg.training.record.reading.MAX_METRICS", 100)
+    monkeypatch.setattr("lossreg.training.record.rows.MAX_METRICS", 100)
     row = '{"kind": "step", "epoch": 0, "step": 1}\n'
     past = read_run(write(metrics=row * 50))
     assert len(past.rows["step"]) == 2

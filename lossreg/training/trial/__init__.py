@@ -1,0 +1,1 @@
+"""One component by itself: built with its defaults and used once, outside of a run."""
