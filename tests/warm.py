@@ -2,8 +2,8 @@
 
 The fixture `warm_python` is a command that stands for `sys.executable`. It runs warm_ask.py, which hands its arguments,
 environment, working directory and open files to a server, this file; the server has imported torch and lossreg, has
-loaded no plugin, and forks. All workers of xdist share one server, which ends after the last of them. Tests of how
-Python starts, of what is imported, or of process ids use `sys.executable` itself.
+loaded no plugin, and forks. All workers of xdist share one server, which ends after the last of them and of its
+children. Tests of how Python starts, of what is imported, or of process ids use `sys.executable` itself.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def held(address: str) -> Iterator[bool]:
 
 
 def start(address: str) -> None:
-    """Starts the server, and returns when it answers. It ends if nothing holds it any more."""
+    """Starts the server, and returns when it answers. It ends if nothing holds it any more and no child is left."""
     Path(address).unlink(missing_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     environment["OMP_NUM_THREADS"] = "1"  # a child would wait for threads that a fork does not have
@@ -74,7 +74,7 @@ class Server:
         self.children: dict[int, socket.socket] = {}
 
     def serve(self) -> dict[str, Any] | None:
-        """Answers until the last who holds it has gone.
+        """Answers until the last who holds it has gone, and the last child.
 
         Returns:
             In the server, nothing; in each of its children, what it shall become.
@@ -95,10 +95,10 @@ class Server:
                         return request
                 elif isinstance(key.fileobj, socket.socket):
                     self.leave(key.fileobj)
-                    if not self.holders:
-                        return None
                 else:
                     self.reap()
+            if not (self.holders or self.children):
+                return None
 
     def hear(self, connection: socket.socket) -> dict[str, Any] | None:
         """Notes who holds the server, or forks for a request.
