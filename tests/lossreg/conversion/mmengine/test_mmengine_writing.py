@@ -8,7 +8,7 @@ import pytest
 
 import lossreg
 from lossreg.conversion.mmengine import read, write
-from lossreg.conversion.mmengine_config import read_config
+from lossreg.conversion.mmengine.config import read_config
 from lossreg.run_spec import RunSpec
 from tests.table import for_each
 

@@ -6,8 +6,8 @@ import itertools
 import re
 from typing import Any
 
-from lossreg.conversion.mmengine_entries import Facts, LeftOutError, read_windows
-from lossreg.conversion.mmengine_windows import Amount, Window
+from lossreg.conversion.mmengine.entries import Facts, LeftOutError, read_windows
+from lossreg.conversion.mmengine.windows import Amount, Window
 from lossreg.conversion.result import Draft
 from lossreg.errors import LossregError
 from lossreg.expression import MAX_LENGTH, Expression

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lossreg.conversion.mmengine_config import read_config
-from lossreg.conversion.mmengine_entries import Facts
-from lossreg.conversion.mmengine_groups import read_paramwise
-from lossreg.conversion.mmengine_losses import read_loss
-from lossreg.conversion.mmengine_schedules import read_schedule
-from lossreg.conversion.mmengine_writing import write
+from lossreg.conversion.mmengine.config import read_config
+from lossreg.conversion.mmengine.entries import Facts
+from lossreg.conversion.mmengine.groups import read_paramwise
+from lossreg.conversion.mmengine.losses import read_loss
+from lossreg.conversion.mmengine.schedules import read_schedule
 from lossreg.conversion.places import Place
 from lossreg.conversion.python_literals import Dotted, Unread
 from lossreg.conversion.result import Converted, Draft
@@ -19,8 +18,6 @@ from lossreg.errors import ConfigError
 from lossreg.registry.registries import Registries
 from lossreg.spec import ComponentSpec
 from lossreg.values import shown
-
-__all__ = ["read", "write"]
 
 #: What a config has that is no business of the settings that are read.
 _OTHERS = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from lossreg.conversion.mmengine_groups import write_paramwise
+from lossreg.conversion.mmengine.groups import write_paramwise
 from lossreg.conversion.result import unwritten
 from lossreg.conversion.torch_classes import class_of_spec
 from lossreg.errors import ConfigError, LossregError

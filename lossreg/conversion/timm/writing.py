@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from lossreg.conversion.result import unwritten
-from lossreg.conversion.timm_args import DEFAULTS
+from lossreg.conversion.timm.args import DEFAULTS
 from lossreg.conversion.torch_classes import check_complete, for_class
 from lossreg.conversion.yaml_text import write_yaml
 from lossreg.registry.build import ResolvedComponent, resolve

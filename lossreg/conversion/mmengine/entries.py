@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from lossreg.conversion.mmengine_windows import FACTOR, GAMMA, Amount, Window
+from lossreg.conversion.mmengine.windows import FACTOR, GAMMA, Amount, Window
 from lossreg.conversion.places import Place, own_metric
 from lossreg.conversion.python_literals import Unread
 from lossreg.conversion.result import Draft

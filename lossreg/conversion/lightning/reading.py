@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lossreg.conversion.lightning_writing import TORCH_PLATEAU, write
+from lossreg.conversion.lightning.writing import TORCH_PLATEAU
 from lossreg.conversion.places import Place, own_metric
 from lossreg.conversion.result import Converted, Draft
 from lossreg.conversion.torch_classes import find_class, spec_of_class
@@ -13,8 +13,6 @@ from lossreg.conversion.yaml_text import read_yaml
 from lossreg.errors import ConfigError
 from lossreg.registry.registries import Registries
 from lossreg.values import shown
-
-__all__ = ["read", "write"]
 
 #: Where a file has an optimizer, a schedule or a loss: the first of them that is there is read.
 _PLACES: Mapping[str, tuple[str, ...]] = {
