@@ -10,6 +10,7 @@ import attrs
 
 from lossreg.conversion.result import unwritten
 from lossreg.conversion.timm.args import DEFAULTS
+from lossreg.conversion.timm.expressions import Counts, arguments_of
 from lossreg.conversion.torch_classes import check_complete, for_class
 from lossreg.conversion.yaml_text import write_yaml
 from lossreg.registry.build import ResolvedComponent, resolve
@@ -143,6 +144,9 @@ def _write_schedule(text: _Text, rate: float | None) -> None:
         return
     component = text.resolved(spec, "scheduler")
     written = dict(component.written)
+    if component.entry.id == "builtin.lambda_lr":
+        _write_expression(text, str(written["lr_lambda"]), rate)
+        return
     warmed = component.entry.id == "builtin.warmup"
     args: dict[str, Any] | None = {}
     if warmed:
@@ -166,6 +170,19 @@ def _write_schedule(text: _Text, rate: float | None) -> None:
     text.args |= {**args, **shape}
     if text.spec.scheduler_interval == "step" and shape["sched"] != "plateau":
         text.args["sched_on_updates"] = True
+
+
+def _write_expression(text: _Text, expression: str, rate: float | None) -> None:
+    """Writes the schedule that an expression is, where it is one that reading makes of train.py's arguments."""
+    by_steps = text.spec.scheduler_interval == "step"
+    counts = Counts(text.spec.epochs, rate or 0.0, by_steps, text.args.get("layer_decay"))
+    found = arguments_of(expression, counts) if rate else None
+    if found is None:
+        text.notes.append(
+            f"scheduler: train.py has no schedule with the rates of {shown(expression)}, so that the rate is constant"
+        )
+        return
+    text.args |= found
 
 
 def _epochs_of(length: Any, epochs: int) -> int:
