@@ -9,13 +9,16 @@ import attrs
 
 from lossreg.conversion.hydra.keys import SETTINGS, TARGET
 from lossreg.conversion.hydra.references import Resolver
+from lossreg.conversion.known_classes import find_class
+from lossreg.conversion.quoted import READ_AS_NUMBER, unquoted
 from lossreg.conversion.result import Converted, Draft
-from lossreg.conversion.torch_classes import find_class, spec_of_class
+from lossreg.conversion.torch_classes import spec_of_class
 from lossreg.conversion.yaml_text import read_yaml
 from lossreg.errors import ConfigError, LossregError
 from lossreg.names import normalize
 from lossreg.registry.registries import Registries
 from lossreg.spec import ComponentSpec
+from lossreg.values import shown
 
 #: Keys of hydra's own beside arguments, and what they say.
 _MARKS = (TARGET, "_partial_", "_convert_", "_recursive_")
@@ -95,8 +98,9 @@ def _read_settings(nodes: list[_Node], draft: Draft) -> None:
             for node in nodes
             if not any(part in _EVALUATING for part in normalize(node.path).split("."))
             for key, value in node.content.items()
-            if normalize(key) in names and not isinstance(value, bool) and isinstance(value, int | float)
+            if normalize(key) in names and value is not None and not isinstance(value, dict)
         }
+        found = {path: number for path, value in found.items() if (number := _number(value, path, draft)) is not None}
         if len({*found.values()}) > 1:
             said = " and ".join(f"{path}={value}" for path, value in found.items())
             draft.leave_out(f"{setting}: {said} are different")
@@ -106,6 +110,18 @@ def _read_settings(nodes: list[_Node], draft: Draft) -> None:
     if clipped and draft.settings.pop("clip_grad_norm", None) is not None:
         algorithm = clipped[0].content["gradient_clip_algorithm"]
         draft.leave_out(f"gradient_clip_algorithm={algorithm}: gradients are clipped by their norm alone")
+
+
+def _number(value: Any, path: str, draft: Draft) -> int | float | None:
+    """The number at a path, also one in quotation marks; None where there is another value, which is said."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    number: int | float | None = unquoted(value) if isinstance(value, str) else None
+    if number is None:
+        draft.leave_out(f"{path}: {shown(value)} is not a number")
+    else:
+        draft.note(f"{path}: {shown(value)} {READ_AS_NUMBER}")
+    return number
 
 
 def _read_targets(nodes: list[_Node], draft: Draft, registries: Registries) -> None:
