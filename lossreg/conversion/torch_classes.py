@@ -148,7 +148,7 @@ def class_of_spec(spec: ComponentSpec, kind: str, registries: Registries, *, spa
         elif key == "mode" and value == "auto":
             is_more = str(resolved.written.get("monitor", "")).endswith("accuracy")
             arguments[key] = "max" if is_more else "min"
-        elif key in takes:
+        elif key in takes or holds_spec(value):  # the signature is without what a runner gives first
             arguments[key] = value if holds_spec(value) else _plain(value)
         elif key != "monitor":
             notes.append(f"{entry.name}: {key}={shown(value)} is no argument of {path}")

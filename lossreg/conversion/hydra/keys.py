@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 TARGET = "_target_"
+ARGUMENTS = "_args_"  # those without names
+#: What builds an optimizer that no class equals, from its spec.
+BUILD = "lossreg.optimizers.build"
 #: Setting -> what a number for it is called.
 SETTINGS: Mapping[str, tuple[str, ...]] = {
     "epochs": ("epochs", "max_epochs", "num_epochs", "n_epochs"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from lossreg.conversion.hydra.keys import SETTINGS, TARGET
+from lossreg.conversion.hydra.keys import ARGUMENTS, BUILD, SETTINGS, TARGET
 from lossreg.conversion.hydra.references import Resolver
 from lossreg.conversion.known_classes import find_class
 from lossreg.conversion.quoted import READ_AS_NUMBER, unquoted
@@ -149,6 +149,10 @@ def _read_target(node: _Node, draft: Draft, registries: Registries) -> bool:
     path = str(node.content[TARGET])
     kinds = [kind for kind, keys in _KEYS.items() if node.key in keys]
     named = node.path or TARGET
+    own = _built_by_text(node.content)
+    if own is not None and "optimizer" not in draft.settings:
+        draft.set("optimizer", own)
+        return True
     for kind in kinds or _KEYS:
         try:
             find_class(path, kind, registries)
@@ -166,12 +170,20 @@ def _read_target(node: _Node, draft: Draft, registries: Registries) -> bool:
     return bool(kinds)
 
 
+def _built_by_text(content: dict[str, Any]) -> str | None:
+    """The text of an optimizer in a call of lossreg's own, as it is written for one that no class equals."""
+    match content:
+        case {"_target_": str() as target, "_args_": [str() as text], **others}:
+            return text if target == BUILD and set(others) <= {*_MARKS} else None
+    return None
+
+
 def _spec(
     content: dict[str, Any], kind: str, named: str, draft: Draft, registries: Registries, *, nested: bool = False
 ) -> ComponentSpec | None:
     """The component that a table is, or None, which is said."""
-    if "_args_" in content:
-        draft.leave_out(f"{named}: arguments without names (_args_) are not read")
+    if ARGUMENTS in content:
+        draft.leave_out(f"{named}: arguments without names ({ARGUMENTS}) are not read")
         return None
     arguments: dict[str, Any] = {}
     for key, value in content.items():
@@ -180,8 +192,10 @@ def _spec(
         made = _argument(value, kind, f"{named}.{key}", draft, registries)
         if made is not _Left:
             arguments[key] = made
-    span = draft.settings.get("epochs") if kind == "scheduler" and not nested else None
     try:
+        entry = find_class(str(content[TARGET]), kind, registries)
+        by_epoch = kind == "scheduler" and not nested and entry.component.interval == "epoch"
+        span = draft.settings.get("epochs") if by_epoch else None
         found = spec_of_class(str(content[TARGET]), arguments, kind, registries, span=span)
     except LossregError as error:
         draft.leave_out(f"{named}: {error.message.partition(chr(10))[0]}")

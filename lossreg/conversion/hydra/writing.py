@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lossreg.conversion.hydra.keys import SETTINGS, TARGET
+from lossreg.conversion.hydra.keys import ARGUMENTS, BUILD, SETTINGS, TARGET
 from lossreg.conversion.result import unwritten
 from lossreg.conversion.torch_classes import NoClassError, class_of_spec
 from lossreg.conversion.yaml_text import write_yaml
@@ -40,8 +40,8 @@ def write(spec: RunSpec, registries: Registries) -> tuple[str, tuple[str, ...]]:
         notes.append(
             f"param_groups: a class has none, so that all parameters have the options of {spec.optimizer.name}"
         )
-    if spec.scheduler is not None and spec.scheduler_interval == "step":
-        notes.append("scheduler: step it after each step of the optimizer, not after each epoch")
+    if "scheduler" in content and spec.scheduler is not None:
+        notes += _interval(spec.scheduler, spec, registries)
     for key in SETTINGS:
         if getattr(spec, key) is not None and (key != "accumulate" or spec.accumulate > 1):
             content[key] = getattr(spec, key)
@@ -50,21 +50,28 @@ def write(spec: RunSpec, registries: Registries) -> tuple[str, tuple[str, ...]]:
     return write_yaml(content), tuple(notes)
 
 
+def _interval(scheduler: ComponentSpec, spec: RunSpec, registries: Registries) -> list[str]:
+    """When to step a scheduler, which the file does not say, where that is not after each epoch or not as usual."""
+    own = registries.schedulers[scheduler.name].component.interval
+    if (spec.scheduler_interval or own) == "step":
+        return ["scheduler: step it after each step of the optimizer, not after each epoch"]
+    return [f"scheduler: step it after each epoch, though {scheduler.name} counts steps as a rule"] * (own == "step")
+
+
 def _table(
     component: ComponentSpec, kind: str, spec: RunSpec, registries: Registries, notes: list[str]
 ) -> dict[str, Any] | None:
     """A component as a table with `_target_`; None, with a note, where there is no class."""
     partial = {"_partial_": True} if kind != "loss" else {}
-    counts_steps = spec.scheduler_interval == "step" or (
-        kind == "scheduler" and registries.schedulers[component.name].component.interval == "step"
-    )
+    own = registries.schedulers[component.name].component.interval if kind == "scheduler" else None
+    counts_steps = (spec.scheduler_interval or own) == "step"
     span = spec.epochs if kind == "scheduler" and not counts_steps else None
     try:
         call = class_of_spec(component, kind, registries, span=span)
     except NoClassError as error:
         if kind == "optimizer":
             notes.append(f"optimizer: {component.text} is built by lossreg, which is needed where the file is used")
-            return {TARGET: "lossreg.optimizers.build", **partial, "_args_": [component.text]}
+            return {TARGET: BUILD, **partial, ARGUMENTS: [component.text]}
         notes.append(f"{kind}: {error.message.partition(chr(10))[0]}, so that it is left out")
         return None
     if any(isinstance(one, ComponentSpec) or holds_spec(one) for one in call.arguments.values()):

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from lossreg.conversion.mmengine.groups import write_paramwise
+from lossreg.conversion.mmengine.group_writing import write_paramwise
 from lossreg.conversion.result import unwritten
 from lossreg.conversion.torch_classes import class_of_spec
 from lossreg.errors import ConfigError, LossregError
@@ -53,7 +53,7 @@ def write(spec: RunSpec, registries: Registries) -> tuple[str, tuple[str, ...]]:
     average = re.fullmatch(r"ema\((.+)\)", spec.weights)
     if average and spec.accumulate == 1:
         content["custom_hooks"] = [{"type": "EMAHook", "momentum": float(f"{1 - float(average[1]):.12g}")}]
-    elif spec.weights != RunSpec().weights:
+    elif spec.weights not in (RunSpec().weights, "raw"):  # those of training, which are what MMEngine has
         notes.append(f"weights={spec.weights} is left out: MMEngine has ema(X), over iterations, alone")
     if spec.loss is not None:
         notes += _loss(spec.loss, registries, content)
@@ -125,6 +125,8 @@ class _Schedules:
         spec = self.run.scheduler
         assert spec is not None  # noqa: S101  # the caller has looked
         by_epoch = self.run.scheduler_interval != "step" and not self._counts_steps(spec)
+        if by_epoch and self.run.max_steps is not None:
+            raise ConfigError(f"{spec.text} counts epochs, of which a training by max_iters has none")
         if not by_epoch and self.run.accumulate > 1:
             raise ConfigError(f"{spec.text} counts steps, of which MMEngine's iterations are a part with accumulate")
         span = self.run.epochs if by_epoch else self.run.max_steps
@@ -163,7 +165,8 @@ class _Schedules:
                     "constant_lr": ("ConstantLR", ("factor",)),
                     "polynomial_lr": ("PolyLR", ("power",)),
                 }[name]
-                return [{"type": own[0], **{key: params[key] for key in own[1]}, **window, "end": begin + total + 1}]
+                given = {key: params[key] for key in own[1] if (key, params[key]) != ("end_factor", 1.0)}  # the default
+                return [{"type": own[0], **given, **window, "end": begin + total + 1}]
             case "cosine_annealing_lr":
                 return [self._cosine(spec, params, span) | window | until]
             case "step_lr" | "multi_step_lr" | "exponential_lr":

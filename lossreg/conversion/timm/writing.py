@@ -157,7 +157,7 @@ def _write_schedule(text: _Text, rate: float | None) -> None:
         else:
             args = {
                 "warmup_epochs": length,
-                "warmup_lr": start * rate,
+                "warmup_lr": float(f"{start * rate:.12g}"),  # as many digits as are read
                 "warmup_prefix": True,
                 "epochs": epochs - length,
             }
@@ -268,5 +268,7 @@ def _write_loop(text: _Text) -> None:
         text.notes.append(f"weights: train.py does not have {spec.weights}, so that they are those of training")
     if spec.precision in ("16", "bf16"):
         text.args |= {"amp": True, "amp_dtype": "bfloat16" if spec.precision == "bf16" else "float16"}
+    elif spec.precision == "32":
+        text.args["amp"] = False
     text.notes.append("data, model and augmentation are train.py's own arguments")
     text.notes += unwritten(spec, _WRITTEN, "train.py")
