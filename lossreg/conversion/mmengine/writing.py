@@ -8,6 +8,8 @@ from typing import Any
 
 import attrs
 
+from lossreg.conversion.mmengine.entries import Facts
+from lossreg.conversion.mmengine.expressions import entries_of
 from lossreg.conversion.mmengine.group_writing import write_paramwise
 from lossreg.conversion.result import unwritten
 from lossreg.conversion.torch_classes import class_of_spec
@@ -124,6 +126,9 @@ class _Schedules:
         """
         spec = self.run.scheduler
         assert spec is not None  # noqa: S101  # the caller has looked
+        own, params = self._looked_up(spec)
+        if own.name == "lambda_lr":
+            return self._expression(spec, str(params.get("lr_lambda")))
         by_epoch = self.run.scheduler_interval != "step" and not self._counts_steps(spec)
         if by_epoch and self.run.max_steps is not None:
             raise ConfigError(f"{spec.text} counts epochs, of which a training by max_iters has none")
@@ -131,6 +136,21 @@ class _Schedules:
             raise ConfigError(f"{spec.text} counts steps, of which MMEngine's iterations are a part with accumulate")
         span = self.run.epochs if by_epoch else self.run.max_steps
         return [{**one, "by_epoch": by_epoch} for one in self._windows(spec, 0, span)]
+
+    def _expression(self, spec: ComponentSpec, text: str) -> list[dict[str, Any]]:
+        """The list that an expression is, where it is one that reading makes of schedulers of MMEngine."""
+        run = self.run
+        iterations = None if run.max_steps is None else run.max_steps * run.accumulate
+        defaults = self.registries.optimizers[run.optimizer.name].component.defaults
+        rate = {**defaults, **dict(run.optimizer.params)}.get("lr")
+        has_rates = any(dict(group.options).get("lr") is not None for group in run.param_groups)
+        epochs = run.epochs if iterations is None else None
+        rate = rate if isinstance(rate, int | float) else None
+        facts = Facts(epochs, iterations, run.accumulate, rate, has_rates)
+        found = entries_of(text, facts, run.scheduler_interval == "step")
+        if found is None:
+            raise ConfigError(f"{spec.text}: MMEngine has no schedulers with the rates of this expression")
+        return found
 
     def _counts_steps(self, spec: ComponentSpec) -> bool:
         """Whether a scheduler, or one of its parts, counts steps where nothing else is said."""
