@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import math
 
 from lossreg.conversion.literal_arithmetic import NotLiteralError, computed
 from lossreg.errors import ExpressionError
@@ -66,24 +67,29 @@ def terms(node: ast.expr, kind: type[ast.operator]) -> list[ast.expr]:
 
 
 def number_in(node: ast.expr | None) -> float | None:
-    """The value of an expression of numbers alone; None where it has anything else.
+    """The value of an expression of numbers alone; None where it has anything else, or no finite one.
 
     Example:
         >>> number_in(parsed("1 - 1/4"))
         0.75
     """
+    try:
+        value = None if node is None else _number(node)
+    except (NotLiteralError, ArithmeticError, TypeError):
+        return None
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _number(node: ast.expr) -> float | None:
     match node:
         case ast.Constant(value=int() | float() as value):
             return value
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            inner = number_in(operand)
+            inner = _number(operand)
             return None if inner is None else -inner
         case ast.BinOp(left=left, op=op, right=right):
-            first, second = number_in(left), number_in(right)
-            try:
-                return None if first is None or second is None else float(computed(op, first, second))
-            except (NotLiteralError, ArithmeticError, TypeError):
-                return None
+            first, second = _number(left), _number(right)
+            return None if first is None or second is None else float(computed(op, first, second))
     return None
 
 
