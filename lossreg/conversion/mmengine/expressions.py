@@ -152,6 +152,10 @@ def _entry(factor: ast.expr, facts: Facts, digits: int, late: int) -> dict[str, 
     total = Amount(facts.epochs or 0) if clock.by_epoch else Amount(facts.iterations or 0, facts.epochs or 0)
     end = None if found.end is None or found.end == total else found.end
     amounts += [] if end is None else [end]
+    if "floor" in found.params:  # PolyLR has it as a rate alone, and no part of one
+        if not facts.rate:
+            raise _UnknownError
+        found.params["eta_min"] = found.params.pop("floor") * facts.rate
     span = found.params.get("T_max")
     if span is not None and span == (found.end or total) + -found.begin:  # which it is by itself
         del found.params["T_max"]
@@ -213,7 +217,10 @@ def _poly(factor: ast.expr, clock: _Clock) -> _Found | None:
     begin, _ = clock.held(holes["HELD"])
     given = {"type": "PolyLR", "power": number_in(holes["POWER"]) if "POWER" in holes else 1.0}
     if "FLOOR" in holes:
-        given["eta_min_ratio"] = number_in(holes["FLOOR"])
+        floor = number_in(holes["FLOOR"])
+        if floor is None:
+            raise _UnknownError
+        given["floor"] = floor
     return _Found(given, begin, begin + clock.amount(holes["LAST"]) + Amount(1))
 
 

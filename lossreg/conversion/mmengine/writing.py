@@ -150,6 +150,8 @@ class _Schedules:
         found = entries_of(text, facts, run.scheduler_interval == "step")
         if found is None:
             raise ConfigError(f"{spec.text}: MMEngine has no schedulers with the rates of this expression")
+        if has_rates and any(one.get("eta_min") for one in found):
+            self.notes.append("param_scheduler: eta_min is one rate for all parameters there, and a part of each here")
         return found
 
     def _counts_steps(self, spec: ComponentSpec) -> bool:

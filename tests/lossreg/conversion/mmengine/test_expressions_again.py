@@ -41,7 +41,7 @@ BY_STEPS = {"by_epoch": True, "convert_to_iter_based": True}
      {"type": "MultiStepLR", "milestones": [8, 11], "gamma": 0.1, "by_epoch": True}],  # of MMDetection
     [{"type": "LinearLR", "start_factor": 0.1, "end": 5, **BY_STEPS},
      {"type": "CosineAnnealingLR", "eta_min_ratio": 0.01, "begin": 5, **BY_STEPS}],  # of MMPretrain
-    [{"type": "PolyLR", "power": 0.9, "eta_min_ratio": 0.01, "by_epoch": True}],
+    [{"type": "PolyLR", "power": 0.9, "eta_min": 1e-4, "by_epoch": True}],
     [{"type": "ConstantLR", "factor": 0.5, "begin": 3, "end": 8, **BY_STEPS}],
     [{"type": "StepLR", "step_size": 3, "gamma": 0.5, "begin": 2, "end": 12, "by_epoch": True}],
     [{"type": "ExponentialLR", "gamma": 0.9, "end": 4, "by_epoch": True}],
@@ -107,3 +107,14 @@ def test_an_expression_that_mmengine_does_not_have_is_named(text: str, registrie
     written, notes = write(RunSpec(scheduler=f"lambda_lr(lr_lambda={text!r})"), registries)
     assert "param_scheduler" not in written
     assert any("MMEngine has no schedulers with the rates of this expression; it is left out" in one for one in notes)
+
+
+def test_a_floor_of_groups_with_rates_of_their_own_is_said(registries: lossreg.Registries) -> None:
+    """MMEngine's PolyLR ends at one rate for all of them, and lossreg's expression at a part of each."""
+    expression = "0.1 + 0.9*(1 - min(1, epoch/19))**2"
+    spec = RunSpec(
+        optimizer="sgd(lr=0.1)", scheduler=f"lambda_lr(lr_lambda={expression!r})", param_groups={"*head*": "lr=x10"}
+    )
+    text, notes = write(spec, registries)
+    assert read_config(text, "config.py")[0]["param_scheduler"][0]["eta_min"] == 0.01
+    assert "param_scheduler: eta_min is one rate for all parameters there, and a part of each here" in notes
