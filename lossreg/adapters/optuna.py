@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from lossreg.data import TASKS, Data, Task
 from lossreg.embedding.ranges import Choices, Range
 from lossreg.embedding.search_space import SearchSpace
 from lossreg.errors import ConfigError
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 _PLAIN = (str, int, float, Mapping, list, tuple)
 
 
-def suggest(trial: BaseTrial, /, *, registries: Registries | None = None, **settings: Any) -> dict[str, Any]:
+def suggest(
+    trial: BaseTrial, /, *, registries: Registries | None = None, task: Task | None = None, **settings: Any
+) -> dict[str, Any]:
     """Settings with a value of a trial for each range in their texts.
 
     Ranges are written as in Ray Tune: `uniform(low, high)`, `loguniform(low, high)`, `quniform(low, high, q)`,
@@ -29,6 +32,8 @@ def suggest(trial: BaseTrial, /, *, registries: Registries | None = None, **sett
     Args:
         trial: Of a study; `FixedTrial(study.best_params)` gives the settings of the best one.
         registries: Where names are looked up; None is `lossreg.losses` and its siblings.
+        task: That of the data, such as `"regression"`: a loss that does not fit it is an error. It is not among the
+            settings that come back. None if it is not known; a run, or `lossreg.parts(..., task=...)`, looks then.
         settings: Those of `lossreg.run`. What is not text stays as it is.
 
     Returns:
@@ -40,7 +45,7 @@ def suggest(trial: BaseTrial, /, *, registries: Registries | None = None, **sett
     """
     if not callable(getattr(trial, "suggest_float", None)):
         raise ConfigError(f"suggest is given the trial of a study first, not {shown(trial)}")
-    space = _checked(settings, registries)
+    space = _checked(settings, registries, task)
 
     def pick(found: Range) -> float:
         try:
@@ -54,11 +59,12 @@ def suggest(trial: BaseTrial, /, *, registries: Registries | None = None, **sett
     return space.filled(pick)
 
 
-def check(*, registries: Registries | None = None, **settings: Any) -> None:
+def check(*, registries: Registries | None = None, task: Task | None = None, **settings: Any) -> None:
     """Checks settings with ranges before there is a study; `suggest` does the same in the first trial.
 
     Args:
         registries: As for `suggest`.
+        task: As for `suggest`.
         settings: As for `suggest`.
 
     Raises:
@@ -70,23 +76,32 @@ def check(*, registries: Registries | None = None, **settings: Any) -> None:
         ...
         lossreg.errors.BuildError: optimizer='sgd(lr=uniform(-1, 1))' allows 'sgd(lr=-1.0)': ...
     """
-    _checked(settings, registries)
+    _checked(settings, registries, task)
 
 
 _passed: weakref.WeakKeyDictionary[Registries, set[str]] = weakref.WeakKeyDictionary()
 
 
-def _checked(settings: dict[str, Any], registries: Registries | None) -> SearchSpace:
+def _checked(settings: dict[str, Any], registries: Registries | None, task: Task | None) -> SearchSpace:
     """The settings, read; they are checked the first time, since that takes tens of milliseconds."""
     check_call(registries)
+    if task is not None and task not in TASKS:
+        raise ConfigError(f"task is one of {', '.join(TASKS)}, not {shown(task)}", setting="task")
     space = SearchSpace(settings)
     names = default if registries is None else registries
     passed = _passed.setdefault(names, set())
-    written = repr([(key, value if isinstance(value, _PLAIN) else type(value)) for key, value in settings.items()])
+    written = repr((task, [(key, _known_by(value)) for key, value in settings.items()]))
     if written not in passed:
-        space.check(names)
+        space.check(names, task)
         passed.add(written)
     return space
+
+
+def _known_by(value: object) -> object:
+    """What of a setting the check depends on."""
+    if isinstance(value, Data):
+        return value.task
+    return value if isinstance(value, _PLAIN) else type(value)
 
 
 def _suggested(trial: BaseTrial, found: Range) -> float:

@@ -27,7 +27,12 @@ from lossreg.values import printable
 @click.option(
     "--to", "target", type=click.Choice(tuple(FORMATS)), help="The format to write. [default: lossreg's TOML]"
 )
-@click.option("--out", type=click.Path(), metavar="FILE", help="Write to this file. [default: stdout]")
+@click.option(
+    "--out",
+    type=click.Path(),
+    metavar="FILE",
+    help="Write to this file; one that is there is replaced. [default: stdout]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print settings or text, notes and what is left out as JSON.")
 @plugin_options
 def convert_command(file: str, source: str | None, target: str | None, out: str | None, as_json: bool) -> None:

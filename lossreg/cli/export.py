@@ -20,7 +20,8 @@ from lossreg.values import printable
     "--out",
     type=click.Path(),
     metavar="FILE",
-    help="The file. [default: model.onnx, model.torchscript.pt or model.pt2, in the run directory]",
+    help="The file; one that is there is replaced. [default: model.onnx, model.torchscript.pt or model.pt2, in the run "
+    "directory]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @plugin_options

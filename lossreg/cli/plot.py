@@ -22,7 +22,11 @@ logger = logging.getLogger("lossreg")
 @click.option("--x", "axis", type=click.Choice(["epoch", "step", "seconds"]), help="What is on x. [default: epoch]")
 @click.option("--log", is_flag=True, help="A logarithmic scale for the metric.")
 @click.option(
-    "--out", type=click.Path(), metavar="FILE", default="plot.png", help="A .png, .svg or .pdf. [default: plot.png]"
+    "--out",
+    type=click.Path(),
+    metavar="FILE",
+    default="plot.png",
+    help="A .png, .svg or .pdf; one that is there is replaced. [default: plot.png]",
 )
 @plugin_options
 def plot_command(runs: tuple[str, ...], metric: str | None, axis: Axis | None, log: bool, out: str) -> None:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     "--out",
     type=click.Path(),
     metavar="FILE",
-    help="A file for the predictions in place of stdout: .csv, .jsonl, .npy, or .png for one mask.",
+    help="A file for the predictions in place of stdout: .csv, .jsonl, .npy, or .png for one mask; one that is there "
+    "is replaced.",
 )
 @click.option("--top", type=int, metavar="K", help="Classes that are told of each input. [default: 1]")
 @click.option("--resize", is_flag=True, help="Resize pictures to the size that the model takes.")

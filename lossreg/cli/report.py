@@ -19,7 +19,8 @@ logger = logging.getLogger("lossreg")
     "--out",
     type=click.Path(),
     metavar="FILE",
-    help="The page. [default: report.html, in the directory that is named; of several, in the working directory]",
+    help="The page; another page that is there is replaced. [default: report.html, in the directory that is named; of "
+    "several, in the working directory]",
 )
 @plugin_options
 def report_command(runs: tuple[str, ...], out: str | None) -> None:

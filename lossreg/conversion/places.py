@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from lossreg.conversion.python_literals import Unread
+from lossreg.conversion.quoted import READ_AS_NUMBER, unquoted
 from lossreg.conversion.result import Draft
 from lossreg.values import shown
 
@@ -34,7 +35,7 @@ class Place:
     def get(self, key: str, *kinds: type) -> Any:
         """A value of one of the kinds; None if there is none, or one of another kind, which is said.
 
-        A Boolean is no number.
+        A Boolean is no number; a text that is a number is one where no text is asked for, which is said, too.
         """
         self._taken.add(key)
         value = self.table.get(key)
@@ -42,6 +43,10 @@ class Place:
             return None
         if isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds):
             return value
+        number = unquoted(value) if isinstance(value, str) else None
+        if isinstance(number, kinds):
+            self.draft.note(f"{self.at(key)}: {shown(value)} {READ_AS_NUMBER}")
+            return number
         self.leave_out(
             key, str(value) if isinstance(value, Unread) else f"{shown(value)} is not of a form that is read"
         )

@@ -12,31 +12,18 @@ from typing import Any
 
 import attrs
 
+from lossreg.conversion.known_classes import STANDS_FOR, class_path, find_class
+from lossreg.conversion.quoted import READ_AS_NUMBER, unquoted
 from lossreg.errors import ConfigError, LossregError
 from lossreg.groups import REST, SCHEDULER
-from lossreg.names import snake_case, with_article
 from lossreg.registry.annotations import MISSING
 from lossreg.registry.build import resolve
 from lossreg.registry.entry import RegistryEntry
 from lossreg.registry.registries import Registries
+from lossreg.registry.registry import Registry
 from lossreg.registry.signature import Signature
 from lossreg.spec import ComponentSpec, holds_spec, thawed, value_text
-from lossreg.suggestions import close_matches
 from lossreg.values import shown
-
-_SCHEDULERS = "torch.optim.lr_scheduler"
-
-#: Id of a component -> the class that it equals, where its factory is one of lossreg's.
-STANDS_FOR: Mapping[str, str] = {
-    "builtin.lambda_lr": f"{_SCHEDULERS}:LambdaLR",
-    "builtin.multiplicative_lr": f"{_SCHEDULERS}:MultiplicativeLR",
-    "builtin.multi_step_lr": f"{_SCHEDULERS}:MultiStepLR",
-    "builtin.cyclic_lr": f"{_SCHEDULERS}:CyclicLR",
-    "builtin.one_cycle_lr": f"{_SCHEDULERS}:OneCycleLR",
-    "builtin.reduce_lr_on_plateau": f"{_SCHEDULERS}:ReduceLROnPlateau",
-    "builtin.sequential_lr": f"{_SCHEDULERS}:SequentialLR",
-    "builtin.chained": f"{_SCHEDULERS}:ChainedScheduler",
-}
 
 #: What a runner gives a class itself, not a person.
 _GIVEN = ("params", "optimizer")
@@ -78,35 +65,6 @@ class ClassCall:
     notes: tuple[str, ...] = ()
 
 
-def find_class(path: str, kind: str, registries: Registries) -> RegistryEntry[Any]:
-    """The component that a class is.
-
-    Args:
-        path: `torch.optim.AdamW`, also by the module in which the class is defined, or the class alone, `AdamW`.
-        kind: `loss`, `optimizer` or `scheduler`.
-        registries: Where it is looked up, by what factories declare.
-
-    Raises:
-        ConfigError: If there is none, with the classes that were probably meant; or if there are several.
-    """
-    registry = registries.of(kind)
-    registry.names()  # loads the plugins
-    written = path.strip().replace(":", ".")
-    found = _matching(written, registry.declared) or _matching(written, registry.entries)
-    name = written.rpartition(".")[2]
-    if len({_class_path(entry) for entry in found}) > 1:
-        raise ConfigError(
-            f"{shown(path)} may be {' or '.join(sorted(map(_class_path, found)))}; write the class with its module"
-        )
-    if found:  # of several components of one class, which differ in defaults, that with the name of the class
-        return min(found, key=lambda entry: (entry.name != snake_case(name, kind), len(entry.name), entry.id))
-    known = {_class_path(entry).rpartition(".")[2]: _class_path(entry) for entry in reversed(registry.entries)}
-    near = " or ".join(known[one] for one in close_matches(name, known))
-    offer = registries.offered(kind, snake_case(name, kind))
-    said = f"{shown(path)} is not a class of {with_article(kind)} that lossreg knows"
-    raise ConfigError(f"{said}; did you mean {near}?" if near else f"{said}{f': {offer}' if offer else ''}")
-
-
 def spec_of_class(
     path: str, arguments: Mapping[str, Any], kind: str, registries: Registries, *, span: int | None = None
 ) -> FromClass:
@@ -138,12 +96,15 @@ def spec_of_class(
         if key in (*_KERNELS, "verbose"):
             notes += [f"{name}: {key} changes no number, and lossreg decides it"] if value else []
             continue
-        try:
-            resolve(registry, ComponentSpec(name, {key: value}))
-        except LossregError as error:
-            left_out.append(error.message.partition("\n")[0].removesuffix(f" {entry.describe()}"))
-        else:
+        why = _why_refused(entry, name, key, value, registry)
+        number = None if why is None else unquoted(value)
+        if why is None:
             params[key] = value
+        elif number is not None and _why_refused(entry, name, key, number, registry) is None:
+            params[key] = number
+            notes.append(f"{name}: {key}={shown(value)} {READ_AS_NUMBER}")
+        else:
+            left_out.append(f"{why}{_instead(entry, key)}")
     params = {**_differing_defaults(entry, params), **params}
     notes += _take_span(entry, name, params, span)
     missing = [key for key in _required(entry) if key not in params]
@@ -173,7 +134,7 @@ def class_of_spec(spec: ComponentSpec, kind: str, registries: Registries, *, spa
     resolved = resolve(registry, spec)
     entry: RegistryEntry[Any] = resolved.entry
     check_complete(entry, resolved.written)
-    path = _class_path(entry)
+    path = class_path(entry)
     if entry.id not in STANDS_FOR and entry.component.nested is not None:
         raise NoClassError(f"{spec.text}: {entry.name} is lossreg's own; no class equals it")
     takes = _class_signature(entry).parameters
@@ -187,7 +148,7 @@ def class_of_spec(spec: ComponentSpec, kind: str, registries: Registries, *, spa
         elif key == "mode" and value == "auto":
             is_more = str(resolved.written.get("monitor", "")).endswith("accuracy")
             arguments[key] = "max" if is_more else "min"
-        elif key in takes:
+        elif key in takes or holds_spec(value):  # the signature is without what a runner gives first
             arguments[key] = value if holds_spec(value) else _plain(value)
         elif key != "monitor":
             notes.append(f"{entry.name}: {key}={shown(value)} is no argument of {path}")
@@ -232,25 +193,6 @@ def check_complete(entry: RegistryEntry[Any], written: Collection[str]) -> None:
         raise ConfigError(f"{entry.name} needs {' and '.join(missing)}. {entry.describe()}")
 
 
-def _matching(written: str, entries: list[RegistryEntry[Any]]) -> list[RegistryEntry[Any]]:
-    """The components whose class it may be: the one of exactly this path, or those of its package with its name."""
-    module, _, name = written.rpartition(".")
-    root = module.partition(".")[0]
-    same = [entry for entry in entries if _class_path(entry).rpartition(".")[2] == name]
-    exact = [entry for entry in same if _class_path(entry) == written]
-    if exact or root:
-        return exact or [entry for entry in same if _class_path(entry).partition(".")[0] == root]
-    return [entry for entry in same if _class_path(entry).startswith("torch.")] or same
-
-
-def _class_path(entry: RegistryEntry[Any]) -> str:
-    """`torch.optim.AdamW`, of what a component declares."""
-    target = STANDS_FOR.get(entry.id, entry.component.factory)
-    if not isinstance(target, str):
-        target = f"{target.__module__}:{getattr(target, '__qualname__', type(target).__qualname__)}"
-    return target.replace(":", ".")
-
-
 def _owner(entry: RegistryEntry[Any]) -> str:
     return entry.provenance.distribution or entry.provenance.file or entry.provenance.plugin
 
@@ -288,6 +230,24 @@ def _differing_defaults(entry: RegistryEntry[Any], params: Mapping[str, Any]) ->
         if differs:
             differing[key] = parameter.default
     return differing
+
+
+def _why_refused(
+    entry: RegistryEntry[Any], name: str, key: str, value: Any, registry: Registry[Any, Any]
+) -> str | None:
+    """What is wrong with an argument; None if nothing is."""
+    try:
+        resolve(registry, ComponentSpec(name, {key: value}))
+    except LossregError as error:
+        return error.message.partition("\n")[0].removesuffix(f" {entry.describe()}")
+    return None
+
+
+def _instead(entry: RegistryEntry[Any], key: str) -> str:
+    """What stands in the place of an argument that is left out: the default of the class."""
+    default = _default(entry, key)
+    is_plain = isinstance(default, bool | int | float | str | tuple)
+    return f"; it has the default of the class, {value_text(default)}" if is_plain else ""
 
 
 def _take_span(entry: RegistryEntry[Any], name: str, params: dict[str, Any], span: int | None) -> list[str]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import torch
 from torch.nn import Parameter
 
-from lossreg.data import Task
+from lossreg.data import Data, Task
+from lossreg.embedding.host_loss import task_of
 from lossreg.embedding.loop_facts import LoopFacts, asked_by
 from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
 from lossreg.registry.build import resolve
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 _CPU = torch.device("cpu")
 
 
-def try_settings(settings: Mapping[str, Any], registries: Registries) -> None:
+def try_settings(settings: Mapping[str, Any], registries: Registries, task: Task | None = None) -> None:
     """Looks all names and parameters up, and builds loss, optimizers and schedules as far as they need no loop.
 
     Neither random generators nor what is given as an object change.
@@ -47,6 +48,7 @@ def try_settings(settings: Mapping[str, Any], registries: Registries) -> None:
     Args:
         settings: Of a run, without ranges.
         registries: Where names are looked up.
+        task: That of the data, which the loss has to fit; None is the task of data that are given as an object, if any.
 
     Raises:
         LossregError: If something is wrong; its attribute `setting` says where, if that is known.
@@ -57,6 +59,10 @@ def try_settings(settings: Mapping[str, Any], registries: Registries) -> None:
     request = Request(spec, objects, registries, observers, metrics)
     chosen = select(request)
     select_metrics(request)
+    data = settings.get("data")
+    task = data.task if task is None and isinstance(data, Data) else task
+    if task is not None and chosen.loss is not None:
+        task_of(chosen.loss, task)  # raises where it does not fit
     loop = LoopFacts(epochs=spec.epochs if "epochs" in settings else None)
     with forked_generators(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the run gives them

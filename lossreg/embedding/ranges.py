@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import TypeAlias
 
 import attrs
@@ -105,7 +106,16 @@ def _picked(found: Range, pick: Pick) -> str:
 
 
 def _number_text(found: Numbers, value: float) -> str:
-    return repr(int(value) if found.whole else float(value))
+    if found.whole:
+        return repr(int(value))
+    return repr(float(value) if found.step is None else _on_grid(found, value, found.step))
+
+
+def _on_grid(found: Numbers, value: float, step: float) -> float:
+    """The number of the grid that a value is nearest to: 0.3, where a study has 3 * 0.1 = 0.30000000000000004."""
+    low, high, each = (Decimal(str(one)) for one in (found.low, found.high, step))
+    count = min(round((Decimal(value) - low) / each), int((high - low) / each))
+    return float(low + max(0, count) * each)
 
 
 def _ends_of(found: Range) -> list[str]:

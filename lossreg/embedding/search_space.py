@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from lossreg.data import Task
 from lossreg.embedding.range_text import read_template
 from lossreg.embedding.ranges import Choices, Pick, Range, Template
 from lossreg.errors import ConfigError, LossregError, ParameterError
@@ -63,11 +64,12 @@ class SearchSpace:
         """
         return {key: _named(key, _filled(tree, pick)) for key, tree in self._trees.items()}
 
-    def check(self, registries: Registries) -> None:
+    def check(self, registries: Registries, task: Task | None = None) -> None:
         """Builds what the ends of the ranges, and all that can be chosen, lead to, and throws it away.
 
         Args:
             registries: Where names are looked up.
+            task: That of the data, which each loss has to fit; None if it is not known.
 
         Raises:
             LossregError: If an end is a value that its parameter does not take, or something else is wrong.
@@ -78,7 +80,7 @@ class SearchSpace:
         for number in range(max(map(len, every.values()), default=1)):
             settings = {key: some[number % len(some)] for key, some in every.items()}
             try:
-                try_settings(settings, registries)
+                try_settings(settings, registries, task)
             except LossregError as error:
                 error.message = f"{self._allows(error.setting, settings)}{error.message}{self._kinds(error)}"
                 raise

@@ -14,7 +14,7 @@ import torch
 import lossreg
 from lossreg.conversion.formats import read_settings
 from lossreg.conversion.timm import write
-from lossreg.conversion.timm_args import DEFAULTS
+from lossreg.conversion.timm.args import DEFAULTS
 from lossreg.conversion.yaml_text import read_yaml, write_yaml
 from lossreg.registry.registries import Registries
 from tests.table import for_each

@@ -44,14 +44,17 @@ def by_hand(trial: Any) -> dict[str, Any]:
     factor = trial.suggest_categorical("param_groups.*.bias.lr", ["x1", "x2"])
     return {
         "loss": loss,
-        "optimizer": f"adamw(lr={rate!r}, weight_decay={decay!r})",
+        "optimizer": f"adamw(lr={rate!r}, weight_decay={round(decay, 10)!r})",
         "scheduler": f"warmup(cosine(), length={length})",
         "param_groups": {"*.bias": f"lr={factor!r}"},
     }
 
 
 def test_a_trial_fills_the_texts() -> None:
-    """Names, numbers and distributions are those of the same calls of Optuna, trial by trial."""
+    """Names, numbers and distributions are those of the same calls of Optuna, trial by trial.
+
+    In the text a number on a grid is without the last digits of a product, 0.30000000000000004.
+    """
     ours, theirs = study(), study()
     for _ in range(8):
         mine, hand = ours.ask(), theirs.ask()
@@ -72,7 +75,7 @@ def test_a_study_of_three_trials(tmp_path: Path) -> None:
         )  # fmt: skip
         optimizer = dict(result.spec.optimizer.params)
         assert optimizer["lr"] == trial.params["optimizer.lr"]
-        assert optimizer["weight_decay"] == trial.params["optimizer.weight_decay"]
+        assert optimizer["weight_decay"] == round(trial.params["optimizer.weight_decay"], 10)
         return float(result.final["test_loss"])
 
     made = study()
@@ -163,3 +166,13 @@ def test_the_example_runs(tmp_path: Path) -> None:
         assert len(made.trials) == count
     assert {trial.state.name for trial in made.trials} <= {"COMPLETE", "PRUNED"}
     assert 0 <= made.best_value <= 1
+
+
+def test_the_task_of_the_data_is_checked() -> None:
+    """It is no setting of what comes back, and a word that is no task is told."""
+    with pytest.raises(lossreg.ConfigError, match="allows 'dice': the loss dice does not fit a regression: "):
+        suggest(study().ask(), loss="choice(dice, l1)", task="regression")
+    assert suggest(study().ask(), loss="choice(mse, l1)", task="regression").keys() == {"loss"}
+    suggest(study().ask(), loss="choice(dice, l1)")  # not the same check as with a task
+    with pytest.raises(lossreg.ConfigError, match=r"task is one of classification, .*, not 'regresion'"):
+        check(loss="choice(dice, l1)", task="regresion")  # type: ignore[arg-type]  # that is what is tested

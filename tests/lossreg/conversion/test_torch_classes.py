@@ -10,7 +10,8 @@ import torch
 from torch.optim import lr_scheduler
 
 import lossreg
-from lossreg.conversion.torch_classes import STANDS_FOR, class_of_spec, find_class, spec_of_class
+from lossreg.conversion.known_classes import STANDS_FOR, find_class
+from lossreg.conversion.torch_classes import class_of_spec, spec_of_class
 from lossreg.errors import ConfigError
 from lossreg.registry.registries import Registries
 from tests.table import for_each

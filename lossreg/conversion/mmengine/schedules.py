@@ -6,8 +6,8 @@ import itertools
 import re
 from typing import Any
 
-from lossreg.conversion.mmengine_entries import Facts, LeftOutError, read_windows
-from lossreg.conversion.mmengine_windows import Amount, Window
+from lossreg.conversion.mmengine.entries import Facts, LeftOutError, read_windows
+from lossreg.conversion.mmengine.windows import Amount, Window, number
 from lossreg.conversion.result import Draft
 from lossreg.errors import LossregError
 from lossreg.expression import MAX_LENGTH, Expression
@@ -132,6 +132,12 @@ def _check_floor(place: int, windows: list[Window], facts: Facts, draft: Draft) 
             )
         if ended is None:
             draft.note(f"{one.path}: it is taken to begin after {other.path} has ended, which depends on the data")
+    if one.floor and "eta_min" in one.params and facts.is_default:
+        draft.leave_out(
+            f"{one.path}: eta_min={number(one.params['eta_min'])} is {number(one.floor)} of {number(facts.rate or 0)}, "
+            "which the optimizer has by default, since its own lr is not read: with another lr, the expression needs "
+            "another part"
+        )
     if one.floor and "eta_min" in one.params and facts.has_rates:
         draft.note(
             f"{one.path}: eta_min is for the optimizer's rate; groups with a rate of their own end in proportion"

@@ -1,4 +1,4 @@
-"""`paramwise_cfg` of MMEngine as parameter groups, and back.
+"""`paramwise_cfg` of MMEngine as parameter groups.
 
 MMEngine asks, for each parameter, for the longest of `custom_keys` that is in its name; then whether it is of a
 normalisation, called `bias`, or of one dimension. Patterns of lossreg must not overlap, so that each excludes what an
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lossreg.conversion.places import Place
-from lossreg.groups import NO_DECAY, ParamGroup, factor_of, options_text
+from lossreg.groups import options_text
 from lossreg.patterns import parse_pattern
 from lossreg.spec import frozen_params
 from lossreg.values import shown
@@ -158,68 +158,3 @@ def _pattern(kinds: set[str]) -> str:
     if "flat" in kinds:
         terms.append(FLAT if kinds >= {"norm", "bias", "norm bias"} else f"{FLAT} & !({NORM} | {BIAS})")
     return " | ".join(f"({one})" if "&" in one and len(terms) > 1 else one for one in terms)
-
-
-def write_paramwise(groups: tuple[ParamGroup, ...], has_decay: bool) -> tuple[dict[str, Any], list[str]]:
-    """The `paramwise_cfg` of parameter groups, and what has none.
-
-    Args:
-        groups: The groups.
-        has_decay: Whether the optimizer has a weight decay.
-    """
-    paramwise: dict[str, Any] = {}
-    custom: dict[str, Any] = {}
-    left_out = []
-    for group in groups:
-        options = dict(group.options)
-        key = _key(group.pattern)
-        if group.pattern == NO_DECAY:
-            rules = {"norm_decay_mult": 0.0, "bias_decay_mult": 0.0, "flat_decay_mult": 0.0}
-            paramwise |= rules if has_decay else {}
-        elif (
-            group.pattern == "*.bias"
-            and list(options) == ["weight_decay"]
-            and _decay(options) is not None
-            and has_decay
-        ):
-            paramwise["bias_decay_mult"] = _decay(options)
-        elif key is not None and options and all(_is_custom(key, value, has_decay) for key, value in options.items()):
-            custom[key] = dict(_multiplied(key, value) for key, value in options.items())
-        else:
-            left_out.append(
-                f"param_groups: {group.pattern}: a paramwise_cfg has no pattern like it; it has parts of names, biases "
-                "and normalisations"
-            )
-    if custom:
-        if "flat_decay_mult" in paramwise:
-            left_out.append(
-                f"param_groups: {NO_DECAY}: in MMEngine it does not hold for parameters with {' or '.join(custom)} in "
-                "their names"
-            )
-        paramwise["custom_keys"] = custom
-    return paramwise, left_out
-
-
-def _key(pattern: str) -> str | None:
-    """What of a name a pattern asks for, where a key of `custom_keys` asks for the same; otherwise None."""
-    found = re.fullmatch(r"\*([\w\-][\w.\-]*)\*|\*(\.([\w\-]+))\* \| \3\* & !\*\.\*", pattern, re.ASCII)
-    return (found[1] or found[2]) if found else None
-
-
-def _decay(options: Mapping[str, Any]) -> float | None:
-    """The factor of the weight decay that options say; None if they say a number that is not 0."""
-    value = options["weight_decay"]
-    return 0.0 if value == 0 else factor_of(value)
-
-
-def _is_custom(key: str, value: Any, has_decay: bool) -> bool:
-    """Whether an option can stand in `custom_keys`."""
-    if factor_of(value) is not None:
-        return key == "lr" or (key == "weight_decay" and has_decay)
-    return isinstance(value, bool | int | float | str)
-
-
-def _multiplied(key: str, value: Any) -> tuple[str, Any]:
-    """An option by MMEngine's word, which for a factor is another one, and its value."""
-    factor = factor_of(value)
-    return (key, value) if factor is None else ({"lr": "lr_mult", "weight_decay": "decay_mult"}[key], factor)

@@ -7,17 +7,19 @@ from typing import Any
 
 import attrs
 
-from lossreg.conversion.hydra_references import Resolver
-from lossreg.conversion.result import Converted, Draft, unwritten
-from lossreg.conversion.torch_classes import NoClassError, class_of_spec, find_class, spec_of_class
-from lossreg.conversion.yaml_text import read_yaml, write_yaml
+from lossreg.conversion.hydra.keys import ARGUMENTS, BUILD, SETTINGS, TARGET
+from lossreg.conversion.hydra.references import Resolver
+from lossreg.conversion.known_classes import find_class
+from lossreg.conversion.quoted import READ_AS_NUMBER, unquoted
+from lossreg.conversion.result import Converted, Draft
+from lossreg.conversion.torch_classes import spec_of_class
+from lossreg.conversion.yaml_text import read_yaml
 from lossreg.errors import ConfigError, LossregError
 from lossreg.names import normalize
 from lossreg.registry.registries import Registries
-from lossreg.run_spec import RunSpec
-from lossreg.spec import ComponentSpec, holds_spec
+from lossreg.spec import ComponentSpec
+from lossreg.values import shown
 
-TARGET = "_target_"
 #: Keys of hydra's own beside arguments, and what they say.
 _MARKS = (TARGET, "_partial_", "_convert_", "_recursive_")
 #: Kind -> what a key is called under which a class of it stands.
@@ -25,14 +27,6 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "optimizer": ("optimizer", "optim", "opt"),
     "scheduler": ("scheduler", "lr_scheduler", "sched"),
     "loss": ("loss", "criterion", "loss_fn", "loss_function"),
-}
-#: Setting -> what a number for it is called.
-_SETTINGS: Mapping[str, tuple[str, ...]] = {
-    "epochs": ("epochs", "max_epochs", "num_epochs", "n_epochs"),
-    "batch_size": ("batch_size", "train_batch_size"),
-    "accumulate": ("accumulate", "accumulate_grad_batches", "grad_accum_steps", "gradient_accumulation_steps"),
-    "clip_grad_norm": ("clip_grad_norm", "gradient_clip_val", "max_grad_norm", "grad_clip"),
-    "seed": ("seed",),
 }
 _EVALUATING = ("val", "valid", "validation", "test", "eval", "predict")
 
@@ -98,14 +92,15 @@ def _nodes(node: _Node) -> Iterator[_Node]:
 
 def _read_settings(nodes: list[_Node], draft: Draft) -> None:
     """Sets what is plainly a setting of the loop: a number under one of its names."""
-    for setting, names in _SETTINGS.items():
+    for setting, names in SETTINGS.items():
         found = {
             f"{node.path}.{key}".lstrip("."): value
             for node in nodes
             if not any(part in _EVALUATING for part in normalize(node.path).split("."))
             for key, value in node.content.items()
-            if normalize(key) in names and not isinstance(value, bool) and isinstance(value, int | float)
+            if normalize(key) in names and value is not None and not isinstance(value, dict)
         }
+        found = {path: number for path, value in found.items() if (number := _number(value, path, draft)) is not None}
         if len({*found.values()}) > 1:
             said = " and ".join(f"{path}={value}" for path, value in found.items())
             draft.leave_out(f"{setting}: {said} are different")
@@ -115,6 +110,18 @@ def _read_settings(nodes: list[_Node], draft: Draft) -> None:
     if clipped and draft.settings.pop("clip_grad_norm", None) is not None:
         algorithm = clipped[0].content["gradient_clip_algorithm"]
         draft.leave_out(f"gradient_clip_algorithm={algorithm}: gradients are clipped by their norm alone")
+
+
+def _number(value: Any, path: str, draft: Draft) -> int | float | None:
+    """The number at a path, also one in quotation marks; None where there is another value, which is said."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    number: int | float | None = unquoted(value) if isinstance(value, str) else None
+    if number is None:
+        draft.leave_out(f"{path}: {shown(value)} is not a number")
+    else:
+        draft.note(f"{path}: {shown(value)} {READ_AS_NUMBER}")
+    return number
 
 
 def _read_targets(nodes: list[_Node], draft: Draft, registries: Registries) -> None:
@@ -142,6 +149,10 @@ def _read_target(node: _Node, draft: Draft, registries: Registries) -> bool:
     path = str(node.content[TARGET])
     kinds = [kind for kind, keys in _KEYS.items() if node.key in keys]
     named = node.path or TARGET
+    own = _built_by_text(node.content)
+    if own is not None and "optimizer" not in draft.settings:
+        draft.set("optimizer", own)
+        return True
     for kind in kinds or _KEYS:
         try:
             find_class(path, kind, registries)
@@ -159,12 +170,20 @@ def _read_target(node: _Node, draft: Draft, registries: Registries) -> bool:
     return bool(kinds)
 
 
+def _built_by_text(content: dict[str, Any]) -> str | None:
+    """The text of an optimizer in a call of lossreg's own, as it is written for one that no class equals."""
+    match content:
+        case {"_target_": str() as target, "_args_": [str() as text], **others}:
+            return text if target == BUILD and set(others) <= {*_MARKS} else None
+    return None
+
+
 def _spec(
     content: dict[str, Any], kind: str, named: str, draft: Draft, registries: Registries, *, nested: bool = False
 ) -> ComponentSpec | None:
     """The component that a table is, or None, which is said."""
-    if "_args_" in content:
-        draft.leave_out(f"{named}: arguments without names (_args_) are not read")
+    if ARGUMENTS in content:
+        draft.leave_out(f"{named}: arguments without names ({ARGUMENTS}) are not read")
         return None
     arguments: dict[str, Any] = {}
     for key, value in content.items():
@@ -173,8 +192,10 @@ def _spec(
         made = _argument(value, kind, f"{named}.{key}", draft, registries)
         if made is not _Left:
             arguments[key] = made
-    span = draft.settings.get("epochs") if kind == "scheduler" and not nested else None
     try:
+        entry = find_class(str(content[TARGET]), kind, registries)
+        by_epoch = kind == "scheduler" and not nested and entry.component.interval == "epoch"
+        span = draft.settings.get("epochs") if by_epoch else None
         found = spec_of_class(str(content[TARGET]), arguments, kind, registries, span=span)
     except LossregError as error:
         draft.leave_out(f"{named}: {error.message.partition(chr(10))[0]}")
@@ -202,64 +223,3 @@ def _argument(value: Any, kind: str, named: str, draft: Draft, registries: Regis
         return _Left
     spec = _spec(value, kind, named, draft, registries, nested=True)
     return _Left if spec is None else spec
-
-
-def write(spec: RunSpec, registries: Registries) -> tuple[str, tuple[str, ...]]:
-    """Writes settings as YAML for `hydra.utils.instantiate`.
-
-    Optimizer and scheduler are partial: what they make is called with the parameters, or the optimizer.
-
-    Args:
-        spec: The settings.
-        registries: Where components are looked up.
-
-    Returns:
-        The YAML, and notes.
-
-    Raises:
-        LossregError: If a component is wrong.
-    """
-    notes: list[str] = []
-    content: dict[str, Any] = {}
-    for kind in ("loss", "optimizer", "scheduler"):
-        component: ComponentSpec | None = getattr(spec, kind)
-        if component is not None:
-            table = _table(component, kind, spec, registries, notes)
-            if table is not None:
-                content[kind] = table
-    if spec.param_groups:
-        notes.append(
-            f"param_groups: a class has none, so that all parameters have the options of {spec.optimizer.name}"
-        )
-    if spec.scheduler is not None and spec.scheduler_interval == "step":
-        notes.append("scheduler: step it after each step of the optimizer, not after each epoch")
-    for key in _SETTINGS:
-        if getattr(spec, key) is not None and (key != "accumulate" or spec.accumulate > 1):
-            content[key] = getattr(spec, key)
-    written = ("loss", "optimizer", "scheduler", "scheduler_interval", "param_groups", *_SETTINGS)
-    notes += unwritten(spec, written, "a YAML for instantiate")
-    return write_yaml(content), tuple(notes)
-
-
-def _table(
-    component: ComponentSpec, kind: str, spec: RunSpec, registries: Registries, notes: list[str]
-) -> dict[str, Any] | None:
-    """A component as a table with `_target_`; None, with a note, where there is no class."""
-    partial = {"_partial_": True} if kind != "loss" else {}
-    counts_steps = spec.scheduler_interval == "step" or (
-        kind == "scheduler" and registries.schedulers[component.name].component.interval == "step"
-    )
-    span = spec.epochs if kind == "scheduler" and not counts_steps else None
-    try:
-        call = class_of_spec(component, kind, registries, span=span)
-    except NoClassError as error:
-        if kind == "optimizer":
-            notes.append(f"optimizer: {component.text} is built by lossreg, which is needed where the file is used")
-            return {TARGET: "lossreg.optimizers.build", **partial, "_args_": [component.text]}
-        notes.append(f"{kind}: {error.message.partition(chr(10))[0]}, so that it is left out")
-        return None
-    if any(isinstance(one, ComponentSpec) or holds_spec(one) for one in call.arguments.values()):
-        notes.append(f"{kind}: {component.text} holds others, which hydra cannot give the optimizer, so it is left out")
-        return None
-    notes += [f"{kind}: {one}" for one in call.notes]
-    return {TARGET: call.path, **partial, **call.arguments}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from lossreg.conversion.result import Draft
-from lossreg.conversion.timm_args import Args
+from lossreg.conversion.timm.args import Args
 from lossreg.errors import ExpressionError
 from lossreg.expression import Expression
 from lossreg.spec import ComponentSpec

@@ -11,7 +11,7 @@ import torch
 
 import lossreg
 from lossreg.conversion.mmengine import read
-from lossreg.conversion.mmengine_config import read_config
+from lossreg.conversion.mmengine.config import read_config
 from lossreg.conversion.result import Converted
 from lossreg.errors import ConfigError
 from tests.lossreg.conversion.rates import built, options

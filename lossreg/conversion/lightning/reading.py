@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from lossreg.conversion.lightning_writing import TORCH_PLATEAU, write
+from lossreg.conversion.known_classes import find_class
+from lossreg.conversion.lightning.writing import TORCH_PLATEAU
 from lossreg.conversion.places import Place, own_metric
 from lossreg.conversion.result import Converted, Draft
-from lossreg.conversion.torch_classes import find_class, spec_of_class
+from lossreg.conversion.torch_classes import spec_of_class
 from lossreg.conversion.yaml_text import read_yaml
 from lossreg.errors import ConfigError
 from lossreg.registry.registries import Registries
 from lossreg.values import shown
-
-__all__ = ["read", "write"]
 
 #: Where a file has an optimizer, a schedule or a loss: the first of them that is there is read.
 _PLACES: Mapping[str, tuple[str, ...]] = {
@@ -31,6 +31,9 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
 _PRECISIONS: Mapping[str, str] = {
     "32": "32", "32-true": "32", "16": "16", "16-mixed": "16", "bf16": "bf16", "bf16-mixed": "bf16",
 }  # fmt: skip
+#: What looks like a class: a path, or a name that begins with a capital letter.
+_CLASS = re.compile(r"(?:\w+\.)*[A-Z]\w*|\w+(?:\.\w+)+", re.ASCII)
+_NO_ARGUMENT = "it is not an argument of the class, which has them in init_args"
 #: Settings of the trainer that change nothing of what is trained.
 _IGNORED = (
     "accelerator", "barebones", "benchmark", "check_val_every_n_epoch", "default_root_dir", "detect_anomaly", "devices",
@@ -65,12 +68,14 @@ def _at(table: Any, path: str) -> Any:
 
 
 def _found(kind: str, whole: Place) -> Place | None:
-    """Where the file has a component of a kind."""
+    """Where the file has a component of a kind; the path of a class alone is one without arguments."""
     for path in _PLACES[kind]:
         value = _at(whole.table, path)
+        if isinstance(value, str) and (kind != "loss" or _CLASS.fullmatch(value)):
+            return Place({"class_path": value}, path, whole.draft)
         if isinstance(value, Mapping) and value:
             return Place(value, path, whole.draft)
-        if value is not None and kind != "loss":
+        if value is not None and (kind != "loss" or isinstance(value, str)):
             whole.draft.leave_out(f"{path}: {shown(value)} is not a class with arguments")
     return None
 
@@ -81,6 +86,7 @@ def _read_component(kind: str, whole: Place, registries: Registries) -> None:
         return
     draft = whole.draft
     path, arguments = _class_call(place)
+    place.leave_out_rest(_NO_ARGUMENT)
     if path is None:
         return
     try:
@@ -182,6 +188,8 @@ def _read_scheduler(whole: Place, registries: Registries, epochs: int | None) ->
     interval, monitor = place.get("interval", str), place.get("monitor", str)
     frequency = place.whole("frequency")
     path, arguments = _class_call(place)
+    place.take("name", "strict", "reduce_on_plateau")
+    place.leave_out_rest(_NO_ARGUMENT)
     if path is None:
         return
     if path.rpartition(".")[2] == "ReduceLROnPlateau":
@@ -225,8 +233,7 @@ def _read_rest(whole: Place) -> None:
     whole.take("model", "data", "optimizer", "lr_scheduler", "ckpt_path", "config", "verbose", "weights_only")
     for key in ("model", "data"):
         inner = whole.table.get(key)
-        if isinstance(inner, Mapping) and inner.get("class_path"):
-            draft.leave_out(
-                f"{key}: {inner['class_path']} is a class of your own; name it by data and model of lossreg"
-            )
+        own = inner.get("class_path") if isinstance(inner, Mapping) else inner
+        if own:
+            draft.leave_out(f"{key}: {own} is a class of your own; name it by data and model of lossreg")
     whole.leave_out_rest()

@@ -9,7 +9,8 @@ from typing import Any
 import attrs
 
 from lossreg.conversion.result import unwritten
-from lossreg.conversion.timm_args import DEFAULTS
+from lossreg.conversion.timm.args import DEFAULTS
+from lossreg.conversion.timm.expressions import Counts, arguments_of
 from lossreg.conversion.torch_classes import check_complete, for_class
 from lossreg.conversion.yaml_text import write_yaml
 from lossreg.registry.build import ResolvedComponent, resolve
@@ -143,6 +144,9 @@ def _write_schedule(text: _Text, rate: float | None) -> None:
         return
     component = text.resolved(spec, "scheduler")
     written = dict(component.written)
+    if component.entry.id == "builtin.lambda_lr":
+        _write_expression(text, str(written["lr_lambda"]), rate)
+        return
     warmed = component.entry.id == "builtin.warmup"
     args: dict[str, Any] | None = {}
     if warmed:
@@ -153,7 +157,7 @@ def _write_schedule(text: _Text, rate: float | None) -> None:
         else:
             args = {
                 "warmup_epochs": length,
-                "warmup_lr": start * rate,
+                "warmup_lr": float(f"{start * rate:.12g}"),  # as many digits as are read
                 "warmup_prefix": True,
                 "epochs": epochs - length,
             }
@@ -166,6 +170,19 @@ def _write_schedule(text: _Text, rate: float | None) -> None:
     text.args |= {**args, **shape}
     if text.spec.scheduler_interval == "step" and shape["sched"] != "plateau":
         text.args["sched_on_updates"] = True
+
+
+def _write_expression(text: _Text, expression: str, rate: float | None) -> None:
+    """Writes the schedule that an expression is, where it is one that reading makes of train.py's arguments."""
+    by_steps = text.spec.scheduler_interval == "step"
+    counts = Counts(text.spec.epochs, rate or 0.0, by_steps, text.args.get("layer_decay"))
+    found = arguments_of(expression, counts) if rate else None
+    if found is None:
+        text.notes.append(
+            f"scheduler: train.py has no schedule with the rates of {shown(expression)}, so that the rate is constant"
+        )
+        return
+    text.args |= found
 
 
 def _epochs_of(length: Any, epochs: int) -> int:
@@ -251,5 +268,7 @@ def _write_loop(text: _Text) -> None:
         text.notes.append(f"weights: train.py does not have {spec.weights}, so that they are those of training")
     if spec.precision in ("16", "bf16"):
         text.args |= {"amp": True, "amp_dtype": "bfloat16" if spec.precision == "bf16" else "float16"}
+    elif spec.precision == "32":
+        text.args["amp"] = False
     text.notes.append("data, model and augmentation are train.py's own arguments")
     text.notes += unwritten(spec, _WRITTEN, "train.py")

@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 
+from lossreg.conversion.quoted import unquoted
 from lossreg.conversion.yaml_text import MOST, read_yaml
 from lossreg.errors import ConfigError
 from lossreg.values import shown
@@ -170,11 +171,15 @@ class Args:
     def number(self, key: str, *, least: float = 0.0) -> float:
         """A number of at least `least`; None where it is the default is 0.
 
+        One in quotation marks is a number in train.py, too.
+
         Raises:
             ConfigError: If it is something else.
         """
         value = self[key]
         value = 0.0 if value is None else value
+        if isinstance(value, str) and (number := unquoted(value)) is not None:
+            value = number
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < least:
             raise ConfigError(f"{self.where}: {key} is a number of at least {least:g}, not {shown(value)}")
         return value

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lossreg.conversion.mmengine_config import read_config
-from lossreg.conversion.mmengine_entries import Facts
-from lossreg.conversion.mmengine_groups import read_paramwise
-from lossreg.conversion.mmengine_losses import read_loss
-from lossreg.conversion.mmengine_schedules import read_schedule
-from lossreg.conversion.mmengine_writing import write
+from lossreg.conversion.mmengine.config import read_config
+from lossreg.conversion.mmengine.entries import Facts
+from lossreg.conversion.mmengine.groups import read_paramwise
+from lossreg.conversion.mmengine.losses import read_loss
+from lossreg.conversion.mmengine.schedules import read_schedule
 from lossreg.conversion.places import Place
 from lossreg.conversion.python_literals import Dotted, Unread
+from lossreg.conversion.quoted import unquoted
 from lossreg.conversion.result import Converted, Draft
 from lossreg.conversion.torch_classes import spec_of_class
 from lossreg.errors import ConfigError
 from lossreg.registry.registries import Registries
 from lossreg.spec import ComponentSpec
 from lossreg.values import shown
-
-__all__ = ["read", "write"]
 
 #: What a config has that is no business of the settings that are read.
 _OTHERS = {
@@ -48,6 +46,8 @@ def read(text: str, where: str, registries: Registries) -> Converted:
     epochs, iterations = _read_length(whole)
     wrapper = whole.inner("optim_wrapper")
     rate, accumulate = _read_wrapper(wrapper, registries) if wrapper else (None, 1)
+    written = _at(whole.table, "optim_wrapper", "optimizer", "lr")
+    is_default = written is not None and not isinstance(written, int | float) and unquoted(written) is None
     if iterations is not None:
         draft.set("max_steps", -(-iterations // accumulate))
         draft.note(
@@ -57,9 +57,15 @@ def read(text: str, where: str, registries: Registries) -> Converted:
     schedule = whole.get("param_scheduler", list, tuple, Mapping, Unread)
     if schedule:
         has_rates = any("lr=" in one for one in draft.settings.get("param_groups", {}).values())
-        read_schedule(schedule, Facts(epochs, iterations, accumulate, rate, has_rates), draft)
+        read_schedule(schedule, Facts(epochs, iterations, accumulate, rate, has_rates, is_default), draft)
     _read_rest(whole)
     return draft.done()
+
+
+def _at(table: Any, *keys: str) -> Any:
+    for key in keys:
+        table = table.get(key) if isinstance(table, Mapping) else None
+    return table
 
 
 def _read_length(whole: Place) -> tuple[int | None, int | None]:
@@ -146,15 +152,20 @@ def _read_optimizer(inner: Place, registries: Registries) -> ComponentSpec | Non
         inner.leave_out("type", "it names no optimizer")
         return None
     path = name if isinstance(name, Dotted) or name.startswith("torch.") else name.rpartition(".")[2]
-    path = _OPTIMIZERS.get(path, path)
+    path, arguments = _OPTIMIZERS.get(path, path), inner.arguments()
     try:
-        found = spec_of_class(path, inner.arguments(), "optimizer", registries)
+        found = spec_of_class(path, arguments, "optimizer", registries)
     except ConfigError as error:
         inner.draft.leave_out(f"{inner.path}: {error.message}")
         return None
     inner.draft.set("optimizer", found.spec)
     inner.draft.note(*found.notes)
     inner.draft.leave_out(*(f"{inner.path}: {one}" for one in found.left_out))
+    values = {**registries.optimizers[found.spec.name].component.defaults, **dict(found.spec.params)}
+    for key in [key for key in inner.rest() if key not in arguments and key in values]:
+        inner.draft.note(
+            f"{inner.at(key)}: it has the default of the class, {shown(values[key])}, since it is not read"
+        )
     return found.spec
 
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from lossreg.conversion.result import Converted, Draft
-from lossreg.conversion.timm_args import DEFAULTS, LAUNCHER, OTHERS, Args, read_args
-from lossreg.conversion.timm_schedules import read_schedule
-from lossreg.conversion.timm_writing import write
+from lossreg.conversion.timm.args import DEFAULTS, LAUNCHER, OTHERS, Args, read_args
+from lossreg.conversion.timm.schedules import read_schedule
 from lossreg.errors import LossregError
 from lossreg.registry.registries import Registries
 from lossreg.spec import ComponentSpec
 from lossreg.values import shown
-
-__all__ = ["read", "write"]
 
 #: What timm calls one of torch's optimizers -> the component, and what timm sets.
 TORCH: dict[str, tuple[str, dict[str, Any]]] = {

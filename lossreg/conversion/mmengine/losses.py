@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lossreg.conversion.known_classes import class_path, find_class
 from lossreg.conversion.places import Place
 from lossreg.conversion.torch_classes import spec_of_class
 from lossreg.errors import ConfigError
@@ -46,8 +47,7 @@ def _at(table: Any, path: str) -> Any:
 def _read_one_loss(loss: Place, registries: Registries) -> None:
     written = loss.get("type", str) or ""
     name = written.rpartition(".")[2]
-    is_torch = written.startswith("torch.")
-    if not is_torch:
+    if not _is_own_class(written, registries):
         own = _openmmlab_loss(loss, name)
         if own is None:
             return
@@ -63,6 +63,16 @@ def _read_one_loss(loss: Place, registries: Registries) -> None:
     loss.draft.set("loss", found.spec)
     loss.draft.note(*found.notes)
     loss.draft.leave_out(*(f"{loss.path}: {one}" for one in found.left_out))
+
+
+def _is_own_class(written: str, registries: Registries) -> bool:
+    """Whether it is the path of a class that a component is, as a config has it that was written from settings."""
+    if written.startswith("torch."):
+        return True
+    try:
+        return class_path(find_class(written, "loss", registries)) == written
+    except ConfigError:
+        return False
 
 
 def _openmmlab_loss(loss: Place, name: str) -> tuple[str, dict[str, Any]] | None:

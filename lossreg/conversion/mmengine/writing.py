@@ -8,7 +8,9 @@ from typing import Any
 
 import attrs
 
-from lossreg.conversion.mmengine_groups import write_paramwise
+from lossreg.conversion.mmengine.entries import Facts
+from lossreg.conversion.mmengine.expressions import entries_of
+from lossreg.conversion.mmengine.group_writing import write_paramwise
 from lossreg.conversion.result import unwritten
 from lossreg.conversion.torch_classes import class_of_spec
 from lossreg.errors import ConfigError, LossregError
@@ -53,7 +55,7 @@ def write(spec: RunSpec, registries: Registries) -> tuple[str, tuple[str, ...]]:
     average = re.fullmatch(r"ema\((.+)\)", spec.weights)
     if average and spec.accumulate == 1:
         content["custom_hooks"] = [{"type": "EMAHook", "momentum": float(f"{1 - float(average[1]):.12g}")}]
-    elif spec.weights != RunSpec().weights:
+    elif spec.weights not in (RunSpec().weights, "raw"):  # those of training, which are what MMEngine has
         notes.append(f"weights={spec.weights} is left out: MMEngine has ema(X), over iterations, alone")
     if spec.loss is not None:
         notes += _loss(spec.loss, registries, content)
@@ -124,11 +126,33 @@ class _Schedules:
         """
         spec = self.run.scheduler
         assert spec is not None  # noqa: S101  # the caller has looked
+        own, params = self._looked_up(spec)
+        if own.name == "lambda_lr":
+            return self._expression(spec, str(params.get("lr_lambda")))
         by_epoch = self.run.scheduler_interval != "step" and not self._counts_steps(spec)
+        if by_epoch and self.run.max_steps is not None:
+            raise ConfigError(f"{spec.text} counts epochs, of which a training by max_iters has none")
         if not by_epoch and self.run.accumulate > 1:
             raise ConfigError(f"{spec.text} counts steps, of which MMEngine's iterations are a part with accumulate")
         span = self.run.epochs if by_epoch else self.run.max_steps
         return [{**one, "by_epoch": by_epoch} for one in self._windows(spec, 0, span)]
+
+    def _expression(self, spec: ComponentSpec, text: str) -> list[dict[str, Any]]:
+        """The list that an expression is, where it is one that reading makes of schedulers of MMEngine."""
+        run = self.run
+        iterations = None if run.max_steps is None else run.max_steps * run.accumulate
+        defaults = self.registries.optimizers[run.optimizer.name].component.defaults
+        rate = {**defaults, **dict(run.optimizer.params)}.get("lr")
+        has_rates = any(dict(group.options).get("lr") is not None for group in run.param_groups)
+        epochs = run.epochs if iterations is None else None
+        rate = rate if isinstance(rate, int | float) else None
+        facts = Facts(epochs, iterations, run.accumulate, rate, has_rates)
+        found = entries_of(text, facts, run.scheduler_interval == "step")
+        if found is None:
+            raise ConfigError(f"{spec.text}: MMEngine has no schedulers with the rates of this expression")
+        if has_rates and any(one.get("eta_min") for one in found):
+            self.notes.append("param_scheduler: eta_min is one rate for all parameters there, and a part of each here")
+        return found
 
     def _counts_steps(self, spec: ComponentSpec) -> bool:
         """Whether a scheduler, or one of its parts, counts steps where nothing else is said."""
@@ -163,7 +187,8 @@ class _Schedules:
                     "constant_lr": ("ConstantLR", ("factor",)),
                     "polynomial_lr": ("PolyLR", ("power",)),
                 }[name]
-                return [{"type": own[0], **{key: params[key] for key in own[1]}, **window, "end": begin + total + 1}]
+                given = {key: params[key] for key in own[1] if (key, params[key]) != ("end_factor", 1.0)}  # the default
+                return [{"type": own[0], **given, **window, "end": begin + total + 1}]
             case "cosine_annealing_lr":
                 return [self._cosine(spec, params, span) | window | until]
             case "step_lr" | "multi_step_lr" | "exponential_lr":

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from lossreg.conversion.mmengine_windows import FACTOR, GAMMA, Amount, Window
+from lossreg.conversion.mmengine.windows import FACTOR, GAMMA, Amount, Window
 from lossreg.conversion.places import Place, own_metric
 from lossreg.conversion.python_literals import Unread
 from lossreg.conversion.result import Draft
@@ -39,6 +39,7 @@ class Facts:
         iterations: Of the training; None if it counts epochs.
         accumulate: Iterations of a step.
         rate: The optimizer's own; None if it is not known.
+        is_default: Whether that is the class's default, in the place of one that the config has and that is not read.
         has_rates: Whether parameter groups have rates of their own.
     """
 
@@ -47,6 +48,7 @@ class Facts:
     accumulate: int
     rate: float | None
     has_rates: bool
+    is_default: bool = False
 
 
 class LeftOutError(Exception):
@@ -146,9 +148,8 @@ def _lowest(place: Place, facts: Facts) -> dict[str, float]:
     """The lowest rate: as a number, and as a part of the base rate."""
     lowest, ratio = _number(place, "eta_min", None), _number(place, "eta_min_ratio", None)
     if ratio is not None:
-        return (
-            {"floor": ratio} if facts.has_rates or not facts.rate else {"floor": ratio, "eta_min": ratio * facts.rate}
-        )
+        is_part = facts.has_rates or facts.is_default or not facts.rate
+        return {"floor": ratio} if is_part or not facts.rate else {"floor": ratio, "eta_min": ratio * facts.rate}
     if not lowest:
         return {"eta_min": 0.0}
     if not facts.rate:

@@ -1,0 +1,18 @@
+"""The words of a YAML of hydra: its own, and those for what is a setting of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+TARGET = "_target_"
+ARGUMENTS = "_args_"  # those without names
+#: What builds an optimizer that no class equals, from its spec.
+BUILD = "lossreg.optimizers.build"
+#: Setting -> what a number for it is called.
+SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "epochs": ("epochs", "max_epochs", "num_epochs", "n_epochs"),
+    "batch_size": ("batch_size", "train_batch_size"),
+    "accumulate": ("accumulate", "accumulate_grad_batches", "grad_accum_steps", "gradient_accumulation_steps"),
+    "clip_grad_norm": ("clip_grad_norm", "gradient_clip_val", "max_grad_norm", "grad_clip"),
+    "seed": ("seed",),
+}
