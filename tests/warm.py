@@ -195,7 +195,7 @@ def serve(address: str) -> dict[str, Any] | None:
     import_all(importlib.import_module("lossreg"))
     importlib.import_module("lossreg_builtin.digits").load()  # which keeps what it reads
     # torchrun asks for the whole stack at each of its events, and looks a file that no module has up in all modules.
-    inspect.modulesbyfile.update({__file__: __name__, "<frozen runpy>": "runpy"})  # type: ignore[attr-defined]  # typeshed leaves it out
+    inspect.modulesbyfile.update({__file__: __name__, "<frozen runpy>": "runpy"})
     gc.collect()
     gc.freeze()  # a child that collects garbage would copy all memory of torch
     gc.set_threshold(10_000, 50, 20)

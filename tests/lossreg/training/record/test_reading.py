@@ -166,7 +166,7 @@ def test_a_whole_last_line_without_a_line_break_is_read(write: Write) -> None:
     ["null", "[]", "3", "{", DEEP, '{"kind": "step"}', '{"kind": ["step"], "epoch": 0, "step": 1}', "\x00\x01",
      '{"kind": "other", "epoch": 0, "step": 1}', '{"kind": "step", "epoch": 0, "step": "1"}',
      '{"kind": "step", "epoch": -1, "step": 1}', '{"kind": "step", "epoch": true, "step": 1}', "1" * 5000],
-    ids=range(13),
+    ids=[str(number) for number in range(13)],
 )  # fmt: skip
 def test_a_line_that_is_no_row_is_left_out(write: Write, line: str) -> None:
     """The rows before and after it are read, and its number is said."""
