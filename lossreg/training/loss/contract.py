@@ -187,10 +187,10 @@ def _forward(probe: Objective, inputs: Tensor, mismatch: Mismatch, when: str = "
         hint = f"; its weights are {weights}, so the inputs may have to be so, too" if weights != inputs.dtype else ""
         if inputs.ndim < 4 and any(isinstance(one, torch.nn.Conv2d) for one in probe.model.modules()):
             hint += (
-                "; it has convolutions over pictures (channels, height, width): without --model the data set's own "
-                "model is trained"
+                "; it has convolutions over pictures (channels, height, width): without model (--model) a run trains "
+                "the data set's own"
             )
-        hint += "; with another --batch-size no batch has one sample" if when == _LAST else ""
+        hint += "; with another batch_size (--batch-size) no batch has one sample" if when == _LAST else ""
         raise mismatch(
             f"the model failed{when} on a batch of shape {_shape(inputs)} and {inputs.dtype}: "
             f"{describe_error(error)}{hint}"
