@@ -42,7 +42,8 @@ def configure_optimizers(parts: HostParts, module: nn.Module, *, fused: bool = F
             f"configure_optimizers takes the parts, and then the module: write configure_optimizers(parts, self), not "
             f"{type(parts).__name__} first"
         )
-    check_needs(parts, HOST, closures=True)
+    if getattr(module, "automatic_optimization", True):  # else the steps are those of the module
+        check_needs(parts, HOST, closures=True)
     trainer: Any = getattr(module, "_trainer", None)
     if trainer is None:
         raise ConfigError("configure_optimizers needs the trainer of the LightningModule; call trainer.fit(module)")

@@ -67,6 +67,27 @@ def test_what_lightning_does_not_do_is_refused(optimizer: Any, wanted: str) -> N
         fit(Module(optimizer=optimizer))
 
 
+def test_a_module_that_steps_itself_may_do_it() -> None:
+    """With manual optimization the loop is that of the module, whose first step is looked at."""
+
+    class Manual(Module):
+        def __init__(self, *, graph: bool) -> None:
+            super().__init__(optimizer=Curved)
+            self.automatic_optimization, self.graph = False, graph
+
+        def training_step(self, batch: Any, index: int) -> None:
+            loss = self.loss(self.model(batch[0]), batch[1])
+            (self.model.w.grad,) = torch.autograd.grad(loss, self.model.w, create_graph=self.graph)
+            self.optimizers().step()
+            self.model.w.grad = None
+
+    module = Manual(graph=True)
+    fit(module)
+    assert module.model.w.item() == pytest.approx(0.0)
+    with pytest.raises(lossreg.ConfigError, match="Curved differentiates gradients: call"):
+        fit(Manual(graph=False))
+
+
 def test_a_closure_is_not_given_for_accumulated_batches() -> None:
     """Lightning clears the gradients before the first of them alone, so that each call would add to the last."""
     with pytest.raises(lossreg.ConfigError, match=r"builtin.lbfgs .*for the last of 2 accumulated batches alone"):
