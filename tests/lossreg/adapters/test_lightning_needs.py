@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 import lossreg
-from tests.lossreg.embedding.needing import Averaged, Curved, One
+from tests.lossreg.embedding.needing import Averaged, Curved, One, Switched
 from tests.table import for_each
 
 lightning: Any = pytest.importorskip("lightning", reason="lightning is not installed (pip install 'lossreg[hosts]')")
@@ -123,3 +123,40 @@ def test_the_state_of_another_optimizer_is_refused(tmp_path: Path) -> None:
     fit(Module(optimizer="adam")).save_checkpoint(file)
     with pytest.raises(lossreg.StateError, match=r"the optimizer builtin\.adam, and this one is builtin\.adamw"):
         fit(Module(optimizer="adamw"), resume=file, max_epochs=2)
+
+
+@pytest.mark.filterwarnings("ignore:Using backward")  # of torch, once in a process
+def test_fabric_passes_on_what_its_loop_gives() -> None:
+    """Its optimizers stand for those of the parts: a closure, modes, gradients with their graph, and states."""
+    fabric = lightning.Fabric(accelerator="cpu", devices=1)
+
+    def made(optimizer: Any) -> tuple[One, Any, Any]:
+        parts, model = lossreg.parts(loss="mse", task="regression", optimizer=optimizer), One()
+        wrapped, built = fabric.setup(model, parts.optimizer(model))
+
+        def backward(**named: Any) -> torch.Tensor:
+            built.zero_grad()
+            loss: torch.Tensor = parts.loss(wrapped(torch.ones(2, 1)), torch.zeros(2, 1))
+            fabric.backward(loss, **named)
+            return loss
+
+        return model, built, backward
+
+    model, built, backward = made("lbfgs(line_search_fn='strong_wolfe')")
+    built.step(backward)
+    assert model.w.item() == pytest.approx(0.0, abs=1e-6)
+    model, built, backward = made(Switched)
+    backward()
+    with pytest.raises(lossreg.ConfigError, match=r"Switched switches .* call optimizer.train\(\)"):
+        built.step()
+    built.train()
+    built.step()
+    assert model.w.item() == 0.5
+    model, built, backward = made(Curved)
+    backward(create_graph=True)
+    built.step()
+    assert model.w.item() == pytest.approx(0.0)
+    built.zero_grad()
+    state = made("adam")[1].state_dict()
+    with pytest.raises(lossreg.StateError, match=r"builtin\.adam, and this one is builtin\.adamw"):
+        made("adamw")[1].load_state_dict(state)

@@ -47,6 +47,28 @@ class Averaged(torch.optim.Optimizer):
         self._swap(to_mean=True)
 
 
+class Switched(Averaged):
+    """The same, with a switch in its groups, as schedule-free optimizers have it: it begins in evaluation."""
+
+    def __init__(self, params: Any, lr: float = 0.25) -> None:
+        super().__init__(params, lr)
+        self._switch(training=False)
+
+    def _switch(self, *, training: bool) -> None:
+        for group in self.param_groups:
+            group["training"] = training
+
+    def train(self) -> None:
+        """The weights that are trained."""
+        super().train()
+        self._switch(training=True)
+
+    def eval(self) -> None:
+        """Their mean."""
+        super().eval()
+        self._switch(training=False)
+
+
 class Curved(torch.optim.Optimizer):
     """Newton's method, with second derivatives of the gradients."""
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import lossreg
-from tests.lossreg.embedding.needing import Averaged, Curved, One
+from tests.lossreg.embedding.needing import Averaged, Curved, One, Switched
 from tests.table import for_each
 
 X, Y = torch.ones(2, 1), torch.zeros(2, 1)
@@ -27,7 +27,7 @@ def made(optimizer: Any) -> tuple[lossreg.HostParts, One, Any]:
     [
         ("lbfgs", r"the optimizer lbfgs computes the loss again in its steps \(closure\): call optimizer.step"),
         ("sam(sgd)", r"the optimizer sam\(.*sgd\) computes the loss again .* call optimizer.step\(closure\)"),
-        (Averaged, r"Averaged switches between the weights .* call optimizer.train\(\) before training, and "),
+        (Switched, r"Switched switches between the weights .* call optimizer.train\(\) before training, and "),
         (Curved, r"Curved differentiates gradients: call loss.backward\(create_graph=True\)"),
     ],
 )
@@ -83,18 +83,41 @@ def test_a_loop_that_switches_modes_trains() -> None:
     assert model.w.item() == 0.25
 
 
+def test_a_call_that_is_not_seen_is_found_by_its_switch() -> None:
+    """Wrappers of hosts that stand for an optimizer call the method of its class."""
+    parts, model, built = made(Switched)
+    type(built).train(built)
+    parts.loss(model(X), Y).backward()
+    built.step()
+    assert model.w.item() == 0.5
+
+
+def test_an_optimizer_that_begins_in_training_is_recalled_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Its steps are right without `train()`; whether the loop will call `eval()` cannot be known."""
+    parts, model, built = made(Averaged)
+    for _ in range(2):
+        built.zero_grad()
+        parts.loss(model(X), Y).backward()
+        built.step()
+    assert model.w.item() == 0.25
+    assert [one.getMessage().partition(" switches")[2] for one in caplog.records] == [
+        " between the weights that it trains and those that are evaluated: call optimizer.eval() before the model is "
+        "evaluated or saved"
+    ]
+
+
 def test_several_optimizers_switch_together() -> None:
     """Those that step as one are watched as one."""
     first, second = One(), One()
     model = torch.nn.Sequential(first, second)
     registries = lossreg.load_registries()
-    registries.optimizers.register("averaged", summary="Averaged")(Averaged)
+    registries.optimizers.register("switched", summary="Switched")(Switched)
     parts = lossreg.parts(
-        loss="mse", task="regression", optimizer="averaged", param_groups={"1.w": "sgd"}, registries=registries
+        loss="mse", task="regression", optimizer="switched", param_groups={"1.w": "sgd"}, registries=registries
     )
     built: Any = parts.optimizer(model)
     parts.loss(model(X), Y).backward()
-    with pytest.raises(lossreg.ConfigError, match="the optimizer averaged switches"):
+    with pytest.raises(lossreg.ConfigError, match="the optimizer switched switches"):
         built.step()
     built.train()
     built.step()
