@@ -100,12 +100,12 @@ def registering_hint(text: str) -> str:
     Example:
         >>> registering_hint("plain.py")
         '. A class of your own gets a name in its file, by @lossreg.models.register("net") above it \
-(or losses, optimizers, ...); then -p plain.py loads it'
+(or losses, optimizers, ...); then -p plain.py loads it, and so does importing it'
     """
     if not _CLASS.fullmatch(text.strip()):
         return ""
     file = text.strip().partition(":")[0]
     return (
         '. A class of your own gets a name in its file, by @lossreg.models.register("net") above it '
-        f"(or losses, optimizers, ...); then -p {file} loads it"
+        f"(or losses, optimizers, ...); then -p {file} loads it, and so does importing it"
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from accelerate.scheduler import AcceleratedScheduler
 
+from lossreg.embedding.needs import check_closure_settings
 from lossreg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
     from lossreg.embedding.host_parts import HostParts
+
+HOST = "Accelerate"
 
 
 def prepare(
@@ -23,7 +26,9 @@ def prepare(
 
     The loop calls `scheduler.step()` after each `optimizer.step()`, as all loops with Accelerate do. It steps once for
     each step of the optimizer, whatever the number of processes and of accumulated batches, and a schedule that counts
-    epochs counts them. A schedule that follows a metric is given it after each epoch: `scheduler.step(value)`.
+    epochs counts them. A schedule that follows a metric is given it after each epoch: `scheduler.step(value)`. What an
+    optimizer needs in addition to gradients (`parts.needs`) the loop gives it: `optimizer.step(closure)`,
+    `optimizer.train()` and `optimizer.eval()`, `accelerator.backward(loss, create_graph=True)`.
 
     Args:
         accelerator: An `accelerate.Accelerator`.
@@ -37,8 +42,10 @@ def prepare(
         Model, optimizer, loader and scheduler, which is None for a constant rate.
 
     Raises:
-        LossregError: If a part cannot be built.
+        LossregError: If a part cannot be built, or the optimizer needs what the accelerator is not set to.
     """
+    accumulated = accelerator.gradient_accumulation_steps
+    check_closure_settings(parts, HOST, accumulated=accumulated, scaled=accelerator.scaler is not None)
     if parts.has_loss:
         if accelerator.num_processes > 1 and any(True for _ in parts.loss.parameters()):
             raise ConfigError(
@@ -48,7 +55,7 @@ def prepare(
         parts.loss.to(accelerator.device)
     optimizer = parts.optimizer(model, fused=fused)
     prepared_model, prepared_optimizer, prepared_loader = accelerator.prepare(model, optimizer, loader)
-    steps = math.ceil(len(prepared_loader) / accelerator.gradient_accumulation_steps)
+    steps = math.ceil(len(prepared_loader) / accumulated)
     told = parts.for_loop(epochs=epochs, steps_per_epoch=steps)
     follows = told.monitor is not None
     scheduler = told.scheduler(optimizer, each="epoch" if follows else "step")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ignite.engine import Events
 
+from lossreg.embedding.needs import check_needs
 from lossreg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -14,11 +15,15 @@ if TYPE_CHECKING:
     from lossreg.embedding.host_parts import HostParts
     from lossreg.embedding.host_scheduler import HostScheduler
 
+HOST = "the supervised trainer of Ignite"
+
 
 class PartsScheduler:
     """Steps the schedule of the parts between the epochs or iterations of a trainer, whose numbers it knows.
 
-    It steps before the next epoch or iteration, when all metrics of the last are known.
+    It steps before the next epoch or iteration, when all metrics of the last are known. An optimizer with modes is
+    switched to training before each epoch, and to evaluation with the last iteration, before what the trainer calls
+    after the epoch.
 
     Args:
         parts: Of `lossreg.parts`.
@@ -40,16 +45,47 @@ class PartsScheduler:
             )
         self._parts, self._optimizer, self._accumulate, self._evaluator = parts, optimizer, accumulate, evaluator
         self._saved: dict[str, Any] | None = None
+        self._in_training = False
 
     def attach(self, trainer: Any) -> None:
         """Has a trainer call it.
 
         Args:
             trainer: An engine of Ignite.
+
+        Raises:
+            ConfigError: If the optimizer needs what a supervised trainer of Ignite does not do.
         """
+        needs = self._parts.needs
+        if str(getattr(trainer._process_function, "__module__", "")).startswith("ignite."):
+            check_needs(self._parts, HOST, closures=False, modes=True)
+        if needs.modes:
+            self._attach_modes(trainer)
         trainer.add_event_handler(Events.STARTED, self._start)
         trainer.add_event_handler(Events.EPOCH_STARTED, self._before_epoch)
         trainer.add_event_handler(Events.ITERATION_STARTED, self._before_iteration)
+
+    def _attach_modes(self, trainer: Any) -> None:
+        """Has a trainer switch the optimizer."""
+        trainer.add_event_handler(Events.EPOCH_STARTED, self._train)
+        trainer.add_event_handler(Events.ITERATION_COMPLETED, self._after_iteration)
+        # Of an epoch that is ended early no iteration is the last.
+        for event in (Events.EPOCH_COMPLETED, Events.COMPLETED, Events.TERMINATE, Events.INTERRUPT):
+            trainer.add_event_handler(event, self._evaluate)
+
+    def _train(self) -> None:
+        self._optimizer.train()  # type: ignore[attr-defined]  # one with modes has it
+        self._in_training = True
+
+    def _after_iteration(self, trainer: Any) -> None:
+        length = trainer.state.epoch_length
+        if length is not None and trainer.state.iteration % length == 0:
+            self._evaluate()
+
+    def _evaluate(self) -> None:
+        if self._in_training:
+            self._optimizer.eval()  # type: ignore[attr-defined]  # as above
+            self._in_training = False
 
     def _start(self, trainer: Any) -> None:
         """Builds the schedule for the length of this run, where an earlier one or a checkpoint left it."""

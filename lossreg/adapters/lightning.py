@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 from lossreg.embedding.freezing import not_frozen_in_parallel
-from lossreg.embedding.needs import check_needs
+from lossreg.embedding.needs import check_closure_settings, check_needs
 from lossreg.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import nn
 
     from lossreg.embedding.host_parts import HostParts
+    from lossreg.embedding.host_scheduler import HostScheduler
 
 HOST = "Lightning"
 _WAY_OUT = "write Trainer(strategy='ddp_find_unused_parameters_true'), or freeze in the __init__ of the LightningModule"
@@ -39,10 +42,14 @@ def configure_optimizers(parts: HostParts, module: nn.Module, *, fused: bool = F
             f"configure_optimizers takes the parts, and then the module: write configure_optimizers(parts, self), not "
             f"{type(parts).__name__} first"
         )
-    check_needs(parts, HOST, closures=True)
+    if getattr(module, "automatic_optimization", True):  # else the steps are those of the module
+        check_needs(parts, HOST, closures=True)
     trainer: Any = getattr(module, "_trainer", None)
     if trainer is None:
         raise ConfigError("configure_optimizers needs the trainer of the LightningModule; call trainer.fit(module)")
+    scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
+    check_closure_settings(parts, HOST, accumulated=trainer.accumulate_grad_batches, scaled=scaled)
+    _check_monitor(parts)
     held = {id(parameter) for parameter in module.parameters()}
     if parts.has_loss and any(id(one) not in held for one in parts.loss.parameters()):
         raise ConfigError(
@@ -55,6 +62,8 @@ def configure_optimizers(parts: HostParts, module: nn.Module, *, fused: bool = F
     scheduler = told.scheduler(optimizer)
     if scheduler is None:
         return {"optimizer": optimizer}
+    if scheduler.monitor is not None:
+        _explain_monitor(trainer, scheduler)
     return {
         "optimizer": optimizer,
         "lr_scheduler": {
@@ -79,3 +88,38 @@ def loop_of(trainer: Any) -> dict[str, int]:
         return {"total_steps": int(steps)}
     per_epoch = math.ceil(batches / trainer.accumulate_grad_batches)
     return {"epochs": math.ceil(steps / per_epoch), "steps_per_epoch": per_epoch, "total_steps": int(steps)}
+
+
+def _check_monitor(parts: HostParts) -> None:
+    """Checks that a metric that is followed is one that was named: the default of a run is none of Lightning's."""
+    if parts.monitor is None or "monitor=" in str(parts.texts):
+        return
+    scheduler = parts.texts.get("scheduler", "of an optimizer")
+    raise ConfigError(
+        f"the scheduler {scheduler} follows {parts.monitor}, which is a metric of a run of lossreg; Lightning has "
+        "those that the module logs: name one in the text, such as reduce_lr_on_plateau(monitor='val_loss')",
+        setting="scheduler",
+    )
+
+
+def _explain_monitor(trainer: Any, scheduler: HostScheduler) -> None:
+    """Has Lightning's error of a metric that the module does not log say where it is named."""
+    base = next((one for one in type(trainer).__mro__ if one.__name__ == "Trainer"), type(trainer))
+    # It is lightning.pytorch or pytorch_lightning, whichever the module is one of.
+    host: Any = sys.modules.get(base.__module__.partition(".trainer")[0])
+    if not hasattr(host, "Callback"):
+        return
+    callback = host.Callback()
+    callback.on_exception = functools.partial(_add_note, scheduler)
+    trainer.callbacks.append(callback)
+
+
+def _add_note(scheduler: HostScheduler, trainer: Any, module: Any, exception: BaseException) -> None:
+    """When a training fails: a line on the metric if it was that."""
+    del module
+    monitor, logged = scheduler.monitor, ", ".join(sorted(trainer.callback_metrics)) or "none"
+    if type(exception).__name__ == "MisconfigurationException" and f"metric {monitor} " in str(exception):
+        exception.add_note(
+            f"lossreg: the scheduler follows the metric {monitor!r}, which the module does not log; it logs {logged}. "
+            "Name one of these in the text of the scheduler (monitor='...'), or log it with self.log"
+        )

@@ -69,7 +69,7 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
                     "part of the model"
                 )
             settings["compute_loss_func"] = self._loss_of
-        self.parts, self.fused = parts, fused
+        self.parts, self.fused, self._has_modes = parts, fused, parts.needs.modes
         super().__init__(**settings)
         if parts.has_loss:
             # Of a model that does not take them the Trainer leaves labels out.
@@ -108,6 +108,20 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
         told = {"epochs": math.ceil(epochs), "steps_per_epoch": int(per_epoch)} if known else {}
         self.parts = self.parts.for_loop(**told, total_steps=int(steps))
         return values
+
+    def save_model(self, *arguments: Any, **named: Any) -> None:
+        """Saves the weights to evaluate: of itself the Trainer switches an optimizer with modes only to evaluate."""
+        self._switch_to_evaluation()
+        super().save_model(*arguments, **named)
+
+    def _finalize_training(self, *arguments: Any, **named: Any) -> Any:
+        """Leaves the model with the weights to evaluate; before those of the best checkpoint are loaded."""
+        self._switch_to_evaluation()
+        return super()._finalize_training(*arguments, **named)
+
+    def _switch_to_evaluation(self) -> None:
+        if self._has_modes and self.optimizer is not None:
+            self.optimizer.eval()  # before each step the Trainer calls train()
 
     def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
         """The optimizer of the parts."""

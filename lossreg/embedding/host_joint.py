@@ -27,6 +27,14 @@ class HostJoint(JointOptimizer):
 
     def state_dict(self) -> dict[str, Any]:
         """The states of the members as one."""
+        for before in self._optimizer_state_dict_pre_hooks.values():
+            before(self)
+        state = self._joined_states()
+        for after in self._optimizer_state_dict_post_hooks.values():
+            state = after(self, state) or state
+        return state
+
+    def _joined_states(self) -> dict[str, Any]:
         states = [member.state_dict() for member in self.members]
         if not all(_is_plain(state) for state in states):
             return {"members": states}
@@ -46,6 +54,13 @@ class HostJoint(JointOptimizer):
         Raises:
             ValueError: If it is the state of other optimizers.
         """
+        for before in self._optimizer_load_state_dict_pre_hooks.values():
+            state_dict = before(self, state_dict) or state_dict
+        self._load(state_dict)
+        for after in self._optimizer_load_state_dict_post_hooks.values():
+            after(self)
+
+    def _load(self, state_dict: dict[str, Any]) -> None:
         if not is_state_dict(state_dict):
             super().load_state_dict(state_dict)
             return

@@ -121,7 +121,7 @@ def says(name: str, interval: Interval) -> str:
 
 
 #: What a component is given with the parameters, not told by a loop.
-_GIVEN = ("params", "named_params", "optimizer", "model", "interval", "fused")
+_GIVEN = ("params", "named_params", "optimizer", "model", "interval", "fused", "monitor_better")
 
 
 def asked_by(value: Any, *, optional: bool = False) -> Iterator[tuple[str, str, str]]:

@@ -67,3 +67,33 @@ def check_needs(parts: HostParts, host: str, *, closures: bool, modes: bool = Fa
         "loop of your own",
         setting="optimizer",
     )
+
+
+def check_closure_settings(parts: HostParts, host: str, *, accumulated: int, scaled: bool) -> None:
+    """Checks that a host whose steps take a closure is not set to what a loss that is computed again does not allow.
+
+    Args:
+        parts: The parts.
+        host: The host in an error message.
+        accumulated: How many batches the host accumulates for a step.
+        scaled: Whether a gradient scaler takes the steps.
+
+    Raises:
+        ConfigError: That names the optimizer and the setting.
+    """
+    needs, optimizer = parts.needs, parts.texts["optimizer"]
+    if not (needs.closure or needs.create_graph):
+        return
+    if scaled:
+        does = "computes the loss again in its steps (closure)" if needs.closure else "differentiates gradients"
+        raise ConfigError(
+            f"the optimizer {optimizer} {does}, which the gradient scaler of {host} does not support; train in "
+            "bfloat16 or float32",
+            setting="optimizer",
+        )
+    if needs.closure and accumulated > 1:
+        raise ConfigError(
+            f"the optimizer {optimizer} computes the loss again in its steps (closure), and {host} would do so for the "
+            f"last of {accumulated} accumulated batches alone; accumulate none",
+            setting="optimizer",
+        )

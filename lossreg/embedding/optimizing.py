@@ -12,9 +12,11 @@ import attrs
 import torch
 from torch import Tensor, nn
 
+from lossreg.embedding.first_steps import watch_steps
 from lossreg.embedding.freezing import keep_evaluated, not_frozen_in_parallel, plan_frozen
 from lossreg.embedding.host_joint import HostJoint
 from lossreg.embedding.host_objective import HostObjective, check_shapes, reshard, unwrapped
+from lossreg.embedding.host_state import StateText
 from lossreg.embedding.known_models import Found, KnownModels
 from lossreg.embedding.plain import PlainOptimizer
 from lossreg.embedding.scheduling import Scheduling, optimizers_of
@@ -79,7 +81,9 @@ class Optimizing:
         if self._plain is not None and not fused:
             parameters = self._plain.parameters(unwrapped(model), None if loss is None else loss.criterion)
             if parameters is not None:
-                return self._plain.build(parameters), None
+                plain = self._plain.build(parameters)
+                self._state_text.follow(plain)
+                return plain, None
         check_shapes(model, self._going_by_shape())
         objective, label = self.objective(model, loss)
         find = functools.partial(self._found, objective, label, fused=fused)
@@ -90,7 +94,14 @@ class Optimizing:
         optimizer = HostJoint(built.members) if isinstance(built, JointOptimizer) else built
         for sentence in filter(None, (warning, *found.sentences)):
             logger.warning("%s", sentence)
+        self._state_text.follow(optimizer)
+        watch_steps(optimizer, found.plan)
         return optimizer, found.plan
+
+    @functools.cached_property
+    def _state_text(self) -> StateText:
+        texts = [one.label if one.spec is None else one.spec.text for one in optimizers_of(self.chosen)]
+        return StateText(tuple(texts))
 
     @functools.cached_property
     def _plain(self) -> PlainOptimizer | None:

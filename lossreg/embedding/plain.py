@@ -80,7 +80,9 @@ class PlainOptimizer:
 def _says_all(resolved: ResolvedComponent[Any]) -> bool:
     """Whether an optimizer wraps no other, takes parameters alone, and its record leaves nothing to a trial."""
     component = resolved.entry.component
-    if any(nested_in(tuple(resolved.params.values()))) or component.modes or component.needs:
+    if any(nested_in(tuple(resolved.params.values()))) or component.needs:
+        return False
+    if component.modes or component.closure or component.create_graph:  # its steps are looked at
         return False
     if any(getattr(component, field) is None for field in PROBED):
         return False

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
-from lossreg.data import Data, Task
-from lossreg.errors import ContractError
+from lossreg.data import Data, Task, has_indices
 from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.data.reader import check_classes
-from lossreg.training.loss.contract import check_contract, mismatch_of
+from lossreg.training.loss.contract import Mismatch, check_contract, losses_for, mismatch_of
 
 if TYPE_CHECKING:
     from lossreg.registry.registries import Registries
     from lossreg.training.choice import Choice
+    from lossreg.training.loss.adapter import LossAdapter
     from lossreg.training.loss.gradients import SparseGradient
     from lossreg.training.loss.objective import Objective
 
@@ -63,12 +66,14 @@ def probe(
         ContractError: If model, loss and batch do not fit.
     """
     labels = {"model": type(objective.model).__name__, "loss": loss.label, "data": "the batch"}
-    mismatch = mismatch_of(labels)
+    mismatch = mismatch_of(labels, kind="")
     if not (isinstance(batch, tuple | list) and len(batch) == 2 and all(isinstance(one, Tensor) for one in batch)):
         raise mismatch("a batch is a pair of tensors, inputs and targets, as the loss is given the latter")
     inputs, targets = batch
     if not len(inputs) or len(inputs) != len(targets):
         raise mismatch(f"the batch has {len(inputs)} inputs and {len(targets)} targets")
+    task = _task_of(targets, objective.adapter, task)
+    _check_indices(targets, objective.adapter, task, mismatch, functools.partial(_fitting, registries))
     split: Any = BatchSplit(inputs, targets)
     count: dict[str, Any] = (
         {"out_features": 1} if task == "regression" else {"num_classes": 1}
@@ -80,9 +85,51 @@ def probe(
         return check_contract(
             objective, loss.component, data, {"train": split}, plan, mismatch, registries.losses
         ).sparse
-    except ContractError as error:
-        error.message = error.message.replace("data set the batch", "the batch")
-        raise
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+def _task_of(targets: Tensor, adapter: LossAdapter, task: Task) -> Task:
+    """The task; numbers are none of class indices where the loss takes its targets as they are."""
+    if has_indices(task) and not _takes_indices(adapter) and targets.is_floating_point():
+        return "regression"
+    return task
+
+
+def _takes_indices(adapter: LossAdapter) -> bool:
+    """Whether a loss is given class indices, or what is made of them."""
+    return adapter.takes_index or (adapter.from_indices and adapter.target != "unchanged")
+
+
+def _check_indices(
+    targets: Tensor, adapter: LossAdapter, task: Task, mismatch: Mismatch, fitting: Callable[[Tensor], str]
+) -> None:
+    """Checks that targets can be class indices where the loss takes these.
+
+    Raises:
+        ContractError: If they cannot; it names losses that take such targets.
+    """
+    if not has_indices(task) or not _takes_indices(adapter):
+        return
+    are_numbers = targets.is_floating_point() or targets.is_complex()
+    # Some losses take other integers themselves; one-hot vectors are made of torch.int64 alone.
+    as_they_are = not are_numbers and adapter.target == "unchanged" and targets.dtype != torch.bool
+    if as_they_are or targets.dtype == torch.int64:
+        return
+    whole = not are_numbers or bool((targets == targets.real.floor()).all())
+    way_out = "targets.long() makes class indices of them. " if whole else ""
+    what = "the loss takes" if adapter.takes_index else f"the targets of a {task} are"
+    said = f"{what} class indices (torch.int64), and those of the batch are {targets.dtype} {tuple(targets.shape)}"
+    raise mismatch(f"{said}. {way_out}{fitting(targets)}".rstrip())
+
+
+def _fitting(registries: Registries, targets: Tensor) -> str:
+    """A sentence on the losses that take such targets, each with its task; nothing if none does."""
+    tasks: list[Task] = []
+    if targets.ndim > 1 and bool(((targets == 0) | (targets == 1)).all()):
+        tasks.append("multilabel")
+    if targets.is_floating_point():
+        tasks.append("regression")
+    names = [(", ".join(losses_for(task, registries.losses, None)), task) for task in tasks]
+    return "Losses that fit: " + "; ".join(f"{some} (task={task!r})" for some, task in names) if names else ""

@@ -37,7 +37,7 @@ def find_origin(
         distribution = origin.get("distribution")
         came = f"{distribution} {origin.get('version')}: install it, or let its plugin load"
         if source:
-            came = f"the file {source}: add -p {source}"
+            came = f"the file {source}: add -p {source}, or import it"
         elif distribution is None:
             came = f"a process that registered it: register it again{otherwise}"
         raise ConfigError(one_line(f"{run} cannot {undone}: its {kind} {full_id} is missing here; it came from {came}"))

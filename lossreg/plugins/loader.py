@@ -165,7 +165,8 @@ def _has_rivals(point: EntryPoint, installed: Installed, settings: PluginSetting
     return Reason(
         "failed",
         f"{' and '.join(rivals)} offers a plugin of the same name; uninstall one of them, "
-        f"or block one by its distribution (-p no:{point.distribution})",
+        f"or block one by its distribution: block=[{point.distribution!r}] of "
+        f"load_registries (-p no:{point.distribution})",
     )
 
 

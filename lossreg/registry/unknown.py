@@ -8,8 +8,8 @@ from typing import Any
 import attrs
 
 from lossreg.errors import AmbiguousNameError, UnknownNameError
-from lossreg.names import normalize, plural, with_article
-from lossreg.plugins.provenance import PluginReport
+from lossreg.names import canonical, normalize, plural, with_article
+from lossreg.plugins.provenance import BUILTIN, LOCAL, PluginReport
 from lossreg.registry.entry import RegistryEntry
 from lossreg.suggestions import close_matches, did_you_mean
 from lossreg.values import shown
@@ -64,12 +64,42 @@ def unknown(
     suggestions = close_matches(written, sorted(names))
     hint = registering_hint(name) if offer is None else None
     meant = _meant(suggestions, written, {*known.words} - names)
-    lines = [offer or f"no {kind} named {shown(name)}.{meant} {_listed(known)}"]
+    reports = [*reports]
+    said = f"no {kind} named {shown(name)}"
+    plugin = None if hint else _absent_plugin(written, reports)
+    if plugin is None:
+        said += f".{meant} {_listed(known)}"
+    else:
+        said += f": no plugin {shown(plugin)} is installed.{meant or _way_to(plugin, written)}"
+    lines = [offer or said]
     lines += [hint.replace(". ", "  ", 1)] if hint else []
     lines += [f"  {other} {shown(name)} exists; it is not {with_article(kind)}" for other in other_kinds]
     lines += [f"  {RANGES[written]} is a range of a search: lossreg.adapters.optuna"] if written in RANGES else []
     lines += [f"  {report.explanation}" for report in reports if report.state not in ("loaded", "aside")]
     return UnknownNameError("\n".join(lines), kind=kind, name=name, suggestions=suggestions)
+
+
+def _absent_plugin(written: str, reports: Iterable[PluginReport]) -> str | None:
+    """The plugin of a full id if it is not there; None of other names.
+
+    Args:
+        written: The name, normalised; one with more points is the path of a class.
+        reports: How the loading of each plugin went.
+    """
+    plugin, _, short = written.partition(".")
+    known = {BUILTIN, LOCAL, *(report.provenance.plugin for report in reports)}
+    is_full_id = plugin.isidentifier() and short.isidentifier()
+    return plugin if is_full_id and canonical(plugin) not in map(canonical, known) else None
+
+
+def _way_to(plugin: str, written: str) -> str:
+    """How a component of a plugin that is not there can be had, as the end of a message."""
+    short = written.removeprefix(f"{plugin}.")
+    return (
+        " Install the distribution that offers it (pip install ...; lossreg plugins lists those that are there). A "
+        f"file or module of your own that registers {short} is loaded with -p FILE (local=[FILE] of load_registries), "
+        f"and its name is {LOCAL}.{short}"
+    )
 
 
 def _meant(suggestions: Iterable[str], written: str, aliases: Iterable[str]) -> str:

@@ -89,7 +89,7 @@ class Choices:
         on_test = [f"{who} by {metric}" for who, metric in self.deciders.items() if metric.startswith(TEST)]
         return (
             f"chosen on the test split: {', '.join(on_test)}; its metrics are no measure of new data then. "
-            "--validate 0.1 holds out a part of the training split to choose by"
+            "validate=0.1 (--validate 0.1) holds out a part of the training split to choose by"
         )
 
 
@@ -213,7 +213,7 @@ def instead_of(metric: str, metrics: Sequence[str]) -> str:
 
     Example:
         >>> instead_of("train_accuracy", ["train_loss", "test_loss", "test_accuracy"])
-        '--eval-train evaluates on the training split too'
+        'eval_train=True (--eval-train) evaluates on the training split too'
     """
     of_split = next((one for split in (VALIDATION, TEST) if (one := f"{split}_{metric}") in metrics), None)
     if of_split is not None:
@@ -223,16 +223,16 @@ def instead_of(metric: str, metrics: Sequence[str]) -> str:
     if meant in metrics:
         return f"it is called {meant} here"
     if meant is not None and f"{TEST}_{rest}" in metrics:
-        return f"it has no validation split, which --validate 0.1 cuts off; the metric is {meant} then"
+        return f"it has no validation split, which validate=0.1 (--validate 0.1) cuts off; the metric is {meant} then"
     if kind == VALIDATION and f"{TEST}_{rest}" in metrics:
-        return "it has no validation split, which --validate 0.1 cuts off"
+        return "it has no validation split, which validate=0.1 (--validate 0.1) cuts off"
     if kind == TEST and f"{VALIDATION}_{rest}" in metrics:
         return f"its test split is read once, at the end; {VALIDATION}_{rest} is what to choose by"
     trained = "train_loss_after", "train_accuracy", "train_label_accuracy", "train_mean_absolute_error"
     is_evaluated = kind == "train" and any(f"{split}_{rest}" in metrics for split in (TEST, VALIDATION))
     if (metric in trained or is_evaluated) and "train_loss_after" not in metrics:
-        return "--eval-train evaluates on the training split too"
-    named = " --metric NAME measures another one." if kind in (TEST, VALIDATION, "train") else ""
+        return "eval_train=True (--eval-train) evaluates on the training split too"
+    named = " metrics=['NAME'] (--metric NAME) measures another one." if kind in (TEST, VALIDATION, "train") else ""
     return f"it has {', '.join(metrics)}.{did_you_mean(metric, metrics)}{named}"
 
 

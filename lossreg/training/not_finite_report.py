@@ -96,17 +96,18 @@ class Report:
         if not self.is_updated:
             return None
         if self.is_first or self.seen >= self.step - 1:
-            return "--nan strict ends a run before such a step changes the weights, and names the module"
+            return "nan='strict' (--nan strict) ends a run before such a step changes the weights, and names the module"
         after = f"after step {self.seen}, the last one seen to be finite" if self.seen else "at some step before"
-        return f"it may have begun earlier, {after}: --nan strict ends a run at the step itself, and names the module"
+        strict = "nan='strict' (--nan strict) ends a run at the step itself, and names the module"
+        return f"it may have begun earlier, {after}: {strict}"
 
     def _advice(self) -> Iterator[str]:
         if not self.is_first:
             yield "a lower learning rate"
             if self.run.spec.clip_grad_norm is None:
-                yield "--clip-grad-norm 1"
+                yield "clip_grad_norm=1 (--clip-grad-norm 1)"
         if self.run.parts.objective.precision.name != "32":
-            yield "--precision 32"
+            yield "precision='32' (--precision 32)"
         yield "a look at these samples"
 
     def _begin(self) -> int:

@@ -73,7 +73,7 @@ class LrLambda:
         if self._interval == "epoch" and "step" in names:
             raise ExpressionError(
                 f'expression "{self.text}" names step, but the schedule counts epochs; '
-                "write epoch, or count steps (--sched-interval step)",
+                "write epoch, or count steps: scheduler_interval='step' (--sched-interval step)",
                 text=self.text,
             )
         unknown = names - self._values(0).keys()

@@ -141,7 +141,10 @@ def _check_shape(name: str, in_shape: _SHAPE) -> None:
     step = _step(name)
     least = max(LEAST_SIDE.get(name, 1), step)
     nearest = max(least, -(-max(sides) // step) * step)
-    advice = f"--data.size {nearest} makes them so; a data set without that parameter needs another model"
+    advice = (
+        f"size={nearest} of the data set (--data.size {nearest}) makes them so; a data set without that parameter "
+        "needs another model"
+    )
     if min(sides) < least:
         raise _wrong(name, f"it takes pictures of at least {least}x{least} pixels, not {height}x{width}; {advice}")
     if step > 1 and (height % step or width % step):

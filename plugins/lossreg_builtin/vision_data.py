@@ -135,10 +135,10 @@ def _read_from(row: Row, folder: Path) -> Iterator[None]:
             _remove_empty(place, there)
         places = ", ".join(str(folder / place) for place in row.places)
         missing = "and could not be downloaded" if row.downloads else "(it is not downloaded)"
-        rest = ", or use --data digits, which needs no download" if row.downloads else ""
+        rest = ", or use data='digits' (--data digits), which needs no download" if row.downloads else ""
         raise DataError(
             f"{row.source} is not in {places} {missing}, or its files are damaged ({describe_error(error)}). Point "
-            f"--data.root at a copy{rest}"
+            f"root (--data.root) at a copy{rest}"
         ) from error
 
 
@@ -184,7 +184,7 @@ def _check_links(row: Row, folder: Path) -> None:
         if link is not None:
             raise DataError(
                 f"{row.source} is not complete in {folder}, and is not downloaded there: {link} is a link, which may "
-                "lead anywhere; remove it, or point --data.root at another folder"
+                "lead anywhere; remove it, or point root (--data.root) at another folder"
             )
 
 

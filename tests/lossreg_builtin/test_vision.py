@@ -129,9 +129,13 @@ def test_no_auxiliary_outputs(name: str) -> None:
 @for_each(
     ("name", "shape", "said"),
     [
-        ("alexnet", (3, 32, 32), r"at least 63x63 pixels, not 32x32; --data\.size 63 makes them so; a data set"),
+        (
+            "alexnet",
+            (3, 32, 32),
+            r"at least 63x63 pixels, not 32x32; size=63 .* \(--data\.size 63\) makes them so; a data set",
+        ),
         ("inception_v3", (3, 32, 80), "at least 75x75 pixels, not 32x80"),
-        ("vit_b_16", (3, 28, 28), "multiples of 16, not 28x28; --data.size 32 makes them so"),
+        ("vit_b_16", (3, 28, 28), r"multiples of 16, not 28x28; size=32 .* \(--data.size 32\) makes them so"),
         ("vit_b_16", (3, 32, 48), "square pictures, not 32x48.*--data.size 48"),
         ("maxvit_t", (3, 64, 64), "at least 224x224"),
         ("resnet18", (10,), r"pictures \(channels, height, width\), and an input has the shape \(10,\)"),

@@ -193,7 +193,7 @@ def test_pictures_of_several_sizes_need_a_size(tmp_path: Path) -> None:
 def test_what_is_not_there_is_an_error_without_a_network(name: str, tmp_path: Path) -> None:
     """It is one line that names the folder and what to do; nothing is left behind."""
     folder = tmp_path / "data"
-    with pytest.raises(DataError, match=r"Point --data\.root at a copy") as caught:
+    with pytest.raises(DataError, match=r"Point root \(--data\.root\) at a copy") as caught:
         read(name, folder)
     assert str(folder) in str(caught.value)
     assert "\n" not in str(caught.value)

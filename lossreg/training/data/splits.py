@@ -222,7 +222,7 @@ class StreamedSplit:
             batches = self._started()
         except (AttributeError, TypeError, pickle.PicklingError) as error:  # where workers are not forked
             raise DataError(
-                f"{where} cannot be sent to workers: {error}; --workers 0 reads it in this process"
+                f"{where} cannot be sent to workers: {error}; workers=0 (--workers 0) reads it in this process"
             ) from error
         while True:
             try:
@@ -233,7 +233,7 @@ class StreamedSplit:
                     guard = ", or the script that started this run has no `if __name__ == '__main__':`"
                 raise DataError(
                     f"{where}: a worker was ended from outside ({describe_error(error)}); the memory may have run out"
-                    f"{guard}: fewer --workers need less, --workers 0 reads in this process"
+                    f"{guard}: fewer workers (--workers) need less, and 0 reads in this process"
                 ) from error
             if batch is None:
                 return

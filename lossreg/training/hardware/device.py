@@ -116,7 +116,8 @@ def check_not_shared(ids: Sequence[str | None]) -> None:
         if one is not None and one in ids[:rank]:
             raise DeviceError(
                 f"processes {ids.index(one)} and {rank} have the same device ({one}); start no more processes on a "
-                "machine than it has accelerators, have the launcher show each its own, or write --device cpu",
+                "machine than it has accelerators, have the launcher show each its own, or write device='cpu' "
+                "(--device cpu)",
                 request="auto",
                 available=(),
             )

@@ -22,7 +22,7 @@ from lossreg.training.seeds import forked_generators
 
 if TYPE_CHECKING:
     from lossreg.components import Loss
-    from lossreg.data import Data
+    from lossreg.data import Data, Task
     from lossreg.registry.registry import Registry
     from lossreg.training.data.reader import Batch
     from lossreg.training.data.splits import Split
@@ -34,12 +34,17 @@ _LAST = " (the last batch of an epoch has one sample)"
 Mismatch = Callable[[str], ContractError]  # from what does not fit to an error that names all parts
 
 
-def mismatch_of(labels: Mapping[str, str]) -> Mismatch:
-    """Makes errors that name model, loss and data set."""
+def mismatch_of(labels: Mapping[str, str], kind: str = "data set ") -> Mismatch:
+    """Makes errors that name model, loss and data set.
+
+    Args:
+        labels: `model`, `loss` and `data` as a person would write them.
+        kind: What stands before the last of these in a message.
+    """
     model, loss, data = (labels[field] for field in ("model", "loss", "data"))
 
     def mismatch(what: str) -> ContractError:
-        message = f"model {model}, loss {loss} and data set {data} do not fit: {what}"
+        message = f"model {model}, loss {loss} and {kind}{data} do not fit: {what}"
         return ContractError(message, model=model, loss=loss, data=data)
 
     return mismatch
@@ -91,7 +96,7 @@ def check_contract(
         ContractError: That names model, loss, data set, the shapes, and a loss that would fit.
         DataError: If the first samples cannot be read.
     """
-    fitting = _fitting(data, losses, component)
+    fitting = f"Losses that fit: {', '.join(losses_for(data.task, losses, component))}"
     unfit = None if component is None else misfit(component, data.task)
     if unfit is not None:
         raise mismatch(f"{unfit}. {fitting}")
@@ -161,11 +166,11 @@ def _of_several(probe: Objective, output: Tensor, targets: Tensor, split: Split)
         return torch.cat([probe.predict(one) for one in inputs.split(1)]), targets
 
 
-def _fitting(data: Data, losses: Registry[Loss, Any], failed: Loss | None) -> str:
-    """A sentence on the losses for a task, but the one that it is said of."""
+def losses_for(task: Task, losses: Registry[Loss, Any], failed: Loss | None) -> list[str]:
+    """The names of the losses for a task, but the one that failed."""
     usable = [entry for entry in losses.declared if entry.component.deprecated is None]
-    known = [entry for entry in usable if entry.component is not failed and is_for(entry.component, data.task)]
-    return f"Losses that fit: {', '.join(sorted(map(losses.short_name, known)))}"
+    known = [entry for entry in usable if entry.component is not failed and is_for(entry.component, task)]
+    return sorted(map(losses.short_name, known))
 
 
 def _shape(tensor: Tensor) -> str:
@@ -182,10 +187,10 @@ def _forward(probe: Objective, inputs: Tensor, mismatch: Mismatch, when: str = "
         hint = f"; its weights are {weights}, so the inputs may have to be so, too" if weights != inputs.dtype else ""
         if inputs.ndim < 4 and any(isinstance(one, torch.nn.Conv2d) for one in probe.model.modules()):
             hint += (
-                "; it has convolutions over pictures (channels, height, width): without --model the data set's own "
-                "model is trained"
+                "; it has convolutions over pictures (channels, height, width): without model (--model) a run trains "
+                "the data set's own"
             )
-        hint += "; with another --batch-size no batch has one sample" if when == _LAST else ""
+        hint += "; with another batch_size (--batch-size) no batch has one sample" if when == _LAST else ""
         raise mismatch(
             f"the model failed{when} on a batch of shape {_shape(inputs)} and {inputs.dtype}: "
             f"{describe_error(error)}{hint}"
@@ -262,6 +267,8 @@ def _dtypes(output: Tensor, targets: Tensor) -> str:
     """A hint where numbers of several types meet."""
     if targets.is_floating_point() and targets.dtype != output.dtype:
         return f"; the targets are {targets.dtype}, and the model gives {output.dtype}: both may have to be of one type"
+    if targets.dtype == torch.bool:
+        return "; the targets are torch.bool: targets.float() makes numbers of them"
     return ""
 
 

@@ -52,6 +52,11 @@ class Needs:
         """Whether gradients are there before a step with a closure."""
         return "gradients" in self.needs
 
+    @property
+    def asks_of_loop(self) -> bool:
+        """Whether a loop has to do more for a step than to compute gradients."""
+        return self.closure or self.modes or self.create_graph
+
     def to_json(self) -> dict[str, Any]:
         """As the run record has it."""
         return {**attrs.asdict(self), "needs": list(self.needs), "found": list(self.found)}

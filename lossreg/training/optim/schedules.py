@@ -93,8 +93,8 @@ def plan_schedules(
     following = tuple(place for place in range(len(plan.members)) if place not in own)
     if choice is not None and not following:
         raise ConfigError(
-            f"the scheduler {choice.label} (--sched) moves nothing: each optimizer that trains has a scheduler of its "
-            "own; leave it out (--sched none), or take scheduler= from an optimizer that shall follow it",
+            f"the scheduler {choice.label} moves nothing: each optimizer that trains has a scheduler of its own; "
+            "leave scheduler out (--sched none), or take scheduler= from an optimizer that shall follow it",
             setting="scheduler",
         )
     epochs, steps = stepping.epochs, stepping.steps_per_epoch

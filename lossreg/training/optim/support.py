@@ -39,7 +39,8 @@ def _check_settings(plan: OptimizerPlan, spec: RunSpec, precision: Precision, pr
         )
     if needs.create_graph and spec.compile:
         raise ConfigError(
-            f"optimizer {label} differentiates gradients, which torch.compile does not support; write --no-compile"
+            f"optimizer {label} differentiates gradients, which torch.compile does not support; write "
+            "compile=False (--no-compile)"
         )
     if needs.create_graph and processes.world_size > 1:
         raise ConfigError(

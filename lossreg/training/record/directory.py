@@ -26,8 +26,8 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]  # the way to say that a module is missing
 
-_ROOM, _ELSEWHERE = "make room there", "name a directory on another disk (--out)"
-_DENIED = "permission denied; let this user write there, or name another directory (--out)"
+_ROOM, _ELSEWHERE = "make room there", "name a directory on another disk as out (--out)"
+_DENIED = "permission denied; let this user write there, or name another directory as out (--out)"
 
 #: Number of an error -> what it is, and what to do.
 _WHY: dict[int | None, str] = {
@@ -248,7 +248,7 @@ def _unfinished_run(directory: Path) -> str:
     resume = ""
     if (is_over or content.get("status") in ("interrupted", "failed")) and (directory / CHECKPOINTS).is_dir():
         resume = f"go on with it: lossreg run --resume {shlex.quote(str(directory))}; or "
-    return f"{f' ({said})' if said else ''}; {resume}name another --out directory, or remove it"
+    return f"{f' ({said})' if said else ''}; {resume}name another directory as out (--out), or remove it"
 
 
 def _unusable(path: Path, why: str) -> RunDirectoryError:
@@ -263,7 +263,7 @@ def why_not_written(error: BaseException) -> str:
 
     Example:
         >>> why_not_written(OSError(errno.ENOSPC, "No space left on device"))
-        'no space left on device; make room there, or name a directory on another disk (--out)'
+        'no space left on device; make room there, or name a directory on another disk as out (--out)'
     """
     return _WHY.get(error.errno if isinstance(error, OSError) else None) or describe_error(error)
 

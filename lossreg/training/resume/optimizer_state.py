@@ -64,8 +64,8 @@ def load_named_state(
     if differences and not partly:
         more = f" and {len(differences) - MAX_SHOWN} more" if len(differences) > MAX_SHOWN else ""
         raise ConfigError(
-            f"the state of the optimizer does not fit: {'; '.join(differences[:MAX_SHOWN])}{more}; --override takes "
-            "what fits, and the rest begins anew"
+            f"the state of the optimizer does not fit: {'; '.join(differences[:MAX_SHOWN])}{more}; override=True "
+            "(--override) takes what fits, and the rest begins anew"
         )
     state, options = saved["state"], [dict(group) for group in optimizer.param_groups]
     if differences:

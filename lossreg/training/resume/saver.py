@@ -107,8 +107,8 @@ class Saver:
             raise _not_of_a_run("it holds no state of one")
         if "why_not" in state:
             raise ConfigError(
-                f"{checkpoint.path} holds weights alone, and no run can go on from it: {state['why_not']}; --init-from "
-                "begins a new run with them"
+                f"{checkpoint.path} holds weights alone, and no run can go on from it: {state['why_not']}; init_from "
+                "(--init-from) begins a new run with them"
             )
         weights = {name: checkpoint.read_weights(name) for name in ("model", "loss") if checkpoint.has(name)}
         done = checkpoint.facts.get("epochs_done"), checkpoint.facts.get("step")

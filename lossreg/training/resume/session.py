@@ -164,7 +164,7 @@ class Session:
         if schedule.others and not partly:
             raise ConfigError(
                 f"the state of the scheduler does not fit: {'; '.join(schedule.others)}; give the one that the run "
-                "began with; --override begins the other one at this place"
+                "began with; override=True (--override) begins the other one at this place"
             )
         schedule.step_anew()
         differences = schedule.others + self._load_weights(weights, partly=partly)

@@ -71,7 +71,7 @@ def find_pictures(root: Path) -> Found:
     if held[0] != "test":
         notes.append(f"{where} is for testing: there is no folder test")
     if len(held) > 1:
-        notes.append(f"not read: {listed(held[1:])}; --validate holds out some of the training pictures")
+        notes.append(f"not read: {listed(held[1:])}; validate (--validate) holds out some of the training pictures")
     return Found(classes, train, test, notes, where)
 
 

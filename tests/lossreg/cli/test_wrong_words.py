@@ -260,7 +260,7 @@ def test_the_doctor_names_pip_where_that_can_remove(monkeypatch: pytest.MonkeyPa
         ("plan --sched cosinee", ("Did you mean 'cosine'",)),
         (
             "plan --patience 3 --monitor val_loss",
-            ("'val_loss'", "--validate 0.1 cuts off; the metric is validation_loss then"),
+            ("'val_loss'", "validate=0.1 (--validate 0.1) cuts off; the metric is validation_loss then"),
         ),
         ("plan --patience 3 --monitor val_loss --validate 0.1", ("'val_loss'", "it is called validation_loss here")),
         ("plan --target valid_accuracy>=0.9 --validate 0.1", ("it is called validation_accuracy here",)),

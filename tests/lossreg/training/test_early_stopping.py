@@ -359,7 +359,7 @@ def test_the_state_of_early_stopping_comes_back() -> None:
     ("flags", "says"),
     [
         (["--monitor", "test_loss"], "monitor (--monitor) has no effect without patience"),
-        (["--patience", "1", "--monitor", "validation_loss"], "--validate 0.1 cuts off"),
+        (["--patience", "1", "--monitor", "validation_loss"], "validate=0.1 (--validate 0.1) cuts off"),
         (["--patience", "1", "--validate", "0.1", "--monitor", "test_loss"], "its test split is read once"),
         (["--patience", "1", "--monitor", "tset_loss"], "Did you mean 'test_loss'"),
         (["--patience", "1", "--monitor", "train_accuracy"], "--eval-train"),

@@ -93,10 +93,12 @@ def test_a_run_ends_at_the_next_log_row(run: Run, tmp_path: Path) -> None:
     )
     assert "the weights hold NaN or infinity in 0.weight by now, so that no module can be named" in text
     seen = f"after step {LOGGED - 3}, the last one seen to be finite" if LOGGED > 3 else "at some step before"
-    assert f"it may have begun earlier, {seen}: --nan strict ends a run at the step itself" in text
+    assert f"it may have begun earlier, {seen}: nan='strict' (--nan strict) ends a run at the step itself" in text
     taken = ORDER[(LOGGED - 1) * BATCH : LOGGED * BATCH]
     assert f"batch of step {LOGGED}: {first(BATCH, taken)} of the training split" in text
-    assert "what may help: a lower learning rate, --clip-grad-norm 1, a look at these samples" in text
+    assert (
+        "what may help: a lower learning rate, clip_grad_norm=1 (--clip-grad-norm 1), a look at these samples" in text
+    )
     content = json.loads((tmp_path / "run0" / "run.json").read_text())
     assert (content["status"], content["steps_done"]) == ("failed", LOGGED)
     assert content["reason"] == f"RunFailedError: {' '.join(text.split())}"

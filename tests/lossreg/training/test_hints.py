@@ -35,4 +35,4 @@ def test_a_last_batch_that_batch_normalisation_does_not_take() -> None:
     with pytest.raises(lossreg.ContractError) as caught:
         lossreg.plan(data=data, model=nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)), batch_size=8, device="cpu")
     assert "(the last batch of an epoch has one sample)" in str(caught.value)
-    assert str(caught.value).endswith("; with another --batch-size no batch has one sample")
+    assert str(caught.value).endswith("; with another batch_size (--batch-size) no batch has one sample")

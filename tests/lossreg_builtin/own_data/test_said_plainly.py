@@ -91,7 +91,7 @@ def test_rows_for_convolutions(tmp_path: Path) -> None:
     """A model of convolutions on a table says what it takes, and which model fits."""
     path = tmp_path / "a.csv"
     path.write_text("a,b,y\n" + "1,2,p\n3,4,q\n" * 5)
-    with pytest.raises(lossreg.ContractError, match=r"it has convolutions over pictures .* without --model the data"):
+    with pytest.raises(lossreg.ContractError, match=r"it has convolutions over pictures .* without model \(--model\)"):
         lossreg.run(
             data=f"csv(path={str(path)!r}, target='y')", model="small_cnn", epochs=1, quiet=True, out=tmp_path / "r"
         )

@@ -307,7 +307,7 @@ def test_numbers_are_measured(run_table: Run) -> None:
         ({"metrics": ["f1"], "target": "test_f1>=90"}, ["a share from 0 to 1", "'test_f1>=0.9'"]),
         ({"metrics": ["wrong"], "target": "test_wrong<=-1"}, ["0 or more"]),
         ({"patience": 1, "monitor": "test_f1"}, ["'test_f1', which this run does not have", "--metric NAME"]),
-        ({"metrics": ["f1"], "patience": 1, "monitor": "train_f1"}, ["--eval-train evaluates"]),
+        ({"metrics": ["f1"], "patience": 1, "monitor": "train_f1"}, ["eval_train=True (--eval-train) evaluates"]),
         ({"metrics": ["f1"], "patience": 1, "monitor": "validation_f1"}, ["--validate 0.1"]),
     ],
 )  # fmt: skip

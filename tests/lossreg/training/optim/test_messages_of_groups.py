@@ -90,12 +90,12 @@ def test_an_object_of_many_lines_is_shown_in_one() -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("--sched \"plateau(monitor='train_accuracy')\"", "--eval-train evaluates on the training split too"),
-        ("--sched \"plateau(monitor='train_loss_after')\"", "--eval-train evaluates on the training split too"),
+        ("--sched \"plateau(monitor='train_accuracy')\"", "eval_train=True (--eval-train) evaluates on"),
+        ("--sched \"plateau(monitor='train_loss_after')\"", "eval_train=True (--eval-train) evaluates on"),
         ("--sched \"plateau(monitor='val_loss')\" --validate 0.2", "it is called validation_loss here"),
         ("--sched \"plateau(monitor='tset_loss')\"", "Did you mean 'test_loss'"),
         ("--sched plateau --sched-interval step", "leave scheduler_interval (--sched-interval) out"),
-        ("--patience 2 --monitor train_loss_after", "--eval-train evaluates on the training split too"),
+        ("--patience 2 --monitor train_loss_after", "eval_train=True (--eval-train) evaluates on"),
         ("--patience 2 --eval-train --monitor train_mean_absolute_error", "it has train_loss, test_loss"),
     ],
 )

@@ -312,7 +312,7 @@ def test_the_state_of_each_round_trips(run: Run) -> None:
         ({"optimizer": "sgd(scheduler='a b')"}, "scheduler of sgd: 'a b'"),
         (
             {"optimizer": "sgd(scheduler=cosine)", "scheduler": "cosine"},
-            "the scheduler cosine_annealing_lr (--sched) moves nothing: each optimizer that trains has a scheduler of",
+            "the scheduler cosine_annealing_lr moves nothing: each optimizer that trains has a scheduler of",
         ),
         (
             {"param_groups": {"*.bias": "lr=0.1, scheduler=cosine()"}},

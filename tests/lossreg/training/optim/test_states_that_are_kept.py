@@ -108,5 +108,7 @@ def test_a_run_that_cannot_go_on_says_so(
     """Its checkpoints hold the weights, and resuming is refused with the reason and what to do."""
     usual: Mapping[str, Any] = {"data": table(), "registries": registries}
     _run(**usual, optimizer="holding(state='object')", epochs=1, device="cpu", out=tmp_path / "run")
-    with pytest.raises(lossreg.ConfigError, match=r"holds weights alone, .*is a Kept .*--init-from begins a new run"):
+    with pytest.raises(
+        lossreg.ConfigError, match=r"holds weights alone, .*is a Kept .*init_from \(--init-from\) begins a new run"
+    ):
         _run(**usual, epochs=2, resume=tmp_path / "run")

@@ -56,7 +56,9 @@ def test_a_run_that_can_go_on_is_offered(tmp_path: Path, status: str) -> None:
     """The directory of a run that did not come to its end is refused with the command that goes on with it."""
     (tmp_path / "a run" / "checkpoints").mkdir(parents=True)
     (tmp_path / "a run" / "run.json").write_text(json.dumps({"status": status}))
-    words = rf"is not empty; go on with it: lossreg run --resume '{tmp_path / 'a run'}'; or name another --out"
+    words = (
+        rf"is not empty; go on with it: lossreg run --resume '{tmp_path / 'a run'}'; or name another directory as out"
+    )
     with pytest.raises(lossreg.RunDirectoryError, match=words):
         RunDirectory.claim(tmp_path / "a run")
 
@@ -66,5 +68,5 @@ def test_a_run_that_is_over_is_not_offered(tmp_path: Path, content: object) -> N
     """One that came to its end is not, nor is what no run.json can be."""
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     (tmp_path / "run" / "run.json").write_text(json.dumps(content))
-    with pytest.raises(lossreg.RunDirectoryError, match=r"is not empty; name another --out"):
+    with pytest.raises(lossreg.RunDirectoryError, match=r"is not empty; name another directory as out \(--out\)"):
         RunDirectory.claim(tmp_path / "run")

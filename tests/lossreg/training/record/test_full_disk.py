@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.lossreg.training.conftest import Run
 
 SMALL: dict[str, Any] = {"epochs": 1, "limit_train": 64, "limit_test": 8, "model": "mlp"}
-WHAT_TO_DO = "no space left on device; make room there, or name a directory on another disk (--out)"
+WHAT_TO_DO = "no space left on device; make room there, or name a directory on another disk as out (--out)"
 
 pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 

@@ -24,7 +24,7 @@ from lossreg.checkpoints.folder import CheckpointFolder
 from lossreg.training.record.directory import why_not_written
 
 NOBODY = 65534
-DENIED = "permission denied; let this user write there, or name another directory (--out)"
+DENIED = "permission denied; let this user write there, or name another directory as out (--out)"
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it knows other permissions")
 
@@ -114,4 +114,4 @@ def test_the_checkpoint_before_is_whole(out: Path, usual: dict[str, Any], caplog
 def test_a_file_system_that_was_made_read_only_is_named() -> None:
     """What the system says becomes a reason and what to do."""
     said = why_not_written(OSError(errno.EROFS, "Read-only file system"))
-    assert said == "the file system can only be read; name a directory on another disk (--out)"
+    assert said == "the file system can only be read; name a directory on another disk as out (--out)"

@@ -1,0 +1,89 @@
+"""The state of an optimizer for a host's checkpoint, with the optimizer's text: that of another one is refused."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from lossreg.errors import LossregError, StateError
+from lossreg.groups import SCHEDULER
+from lossreg.spec import ComponentSpec
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+logger = logging.getLogger("lossreg")
+
+KEY = "lossreg"  # in a state, beside torch's `state` and `param_groups`
+
+
+@attrs.frozen(eq=False)
+class StateText:
+    """What the states of an optimizer say of it. Torch itself takes the state of any class that has as many parameters.
+
+    Attributes:
+        texts: The optimizer, and those of single groups of parameters: with full ids; of an object its class.
+    """
+
+    texts: tuple[str, ...]
+
+    def follow(self, optimizer: Optimizer) -> None:
+        """Has an optimizer say it in what it saves, and look for it in what it loads."""
+        try:
+            # torch's methods for this take ten times as long, for a handle that takes the hook away again.
+            optimizer._optimizer_state_dict_post_hooks[KEY] = self.note  # type: ignore[index]  # torch counts its keys
+            optimizer._optimizer_load_state_dict_pre_hooks[KEY] = self.check  # type: ignore[index]  # see above
+        except AttributeError:  # a class that leaves out torch's constructor has no hooks
+            return
+
+    def note(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
+        """A hook behind `state_dict()`."""
+        del optimizer
+        state_dict[KEY] = list(self.texts)
+
+    def check(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
+        """A hook before `load_state_dict`; a state that does not say whose it is passes.
+
+        Raises:
+            StateError: If it is that of an optimizer of another name.
+        """
+        del optimizer
+        saved = state_dict.get(KEY)
+        if not isinstance(saved, list) or saved == [*self.texts]:
+            return
+        was, now = (" and ".join(map(str, texts)) for texts in (saved, self.texts))
+        if [[*_names(text)] for text in saved] != [[*_names(text)] for text in self.texts]:
+            raise StateError(
+                f"the state to load is that of the optimizer {was}, and this one is {now}: name the optimizer of the "
+                "checkpoint, or begin without its state",
+                where="the optimizer",
+            )
+        logger.warning(
+            "the optimizer %s goes on from the state of %s: the options of its parameter groups, such as lr, are those "
+            "of the state",
+            now,
+            was,
+        )
+
+
+def _names(text: Any) -> Iterator[str]:
+    """The names of an optimizer and of those in it, without their parameters."""
+    try:
+        spec = ComponentSpec.parse(text)
+    except (LossregError, TypeError):  # the class of an object
+        yield str(text)
+        return
+    yield from _names_of(spec)
+
+
+def _names_of(spec: ComponentSpec) -> Iterator[str]:
+    yield spec.name
+    for one in spec.nested:
+        yield from _names_of(one)
+    for key, value in spec.params:
+        if isinstance(value, ComponentSpec) and key != SCHEDULER:
+            yield f"{key}="
+            yield from _names_of(value)
