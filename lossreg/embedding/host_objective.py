@@ -23,6 +23,7 @@ _PARALLEL = (nn.parallel.DistributedDataParallel, nn.DataParallel)
 _FLAT = "_fsdp_wrapped_module"
 #: Where wrappers hold a module: torch.compile, activation checkpointing and offloading, FullyShardedDataParallel.
 _HELD = ("_orig_mod", "_checkpoint_wrapped_module", _FLAT)
+_ANY_HELD = frozenset(_HELD)
 
 
 class HostObjective(Objective):
@@ -57,7 +58,7 @@ def held_by(module: nn.Module) -> str | None:
     """The name of the attribute in which a wrapper holds a module; None of a module that wraps none."""
     if isinstance(module, _PARALLEL):
         return "module"
-    if module._modules.keys().isdisjoint(_HELD):
+    if _ANY_HELD.isdisjoint(module._modules.keys()):  # those of a scripted module are a list
         return None
     return next((name for name in _HELD if isinstance(module._modules.get(name), nn.Module)), None)
 
@@ -90,12 +91,12 @@ def reshard(model: nn.Module) -> None:
 
     A forward pass without a backward pass leaves whole parameters in some, which are gone with the next pass.
     """
-    if not (dist.is_available() and dist.is_initialized()):  # in one process there are none, as a rule
+    fsdp = sys.modules.get("torch.distributed.fsdp")
+    if fsdp is None or not (dist.is_available() and dist.is_initialized()):  # in one process there are none, as a rule
         return
-    if (fsdp := sys.modules.get("torch.distributed.fsdp")) is not None:
-        for module in model.modules():
-            if isinstance(module, fsdp.FSDPModule):
-                module.reshard()
+    for module in model.modules():
+        if isinstance(module, fsdp.FSDPModule):
+            module.reshard()
 
 
 def check_is_whole(model: nn.Module, label: str) -> None:

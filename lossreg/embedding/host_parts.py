@@ -193,7 +193,7 @@ class HostParts:
         Raises:
             LossregError: If it cannot be built, or the loop has not said what it needs.
         """
-        return self._scheduling.build(optimizer, self._shared.plans.get(optimizer), each)
+        return self._scheduling.build(optimizer, self._shared.plans, each)
 
     @property
     def needs(self) -> Needs:

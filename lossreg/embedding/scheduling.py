@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import attrs
@@ -104,12 +104,14 @@ class Scheduling:
         """Whether an optimizer has a scheduler of its own."""
         return any(one.scheduler for one in optimizers_of(self.chosen))
 
-    def build(self, optimizer: Optimizer, plan: OptimizerPlan | None, each: Interval | None) -> HostScheduler | None:
+    def build(
+        self, optimizer: Optimizer, plans: Mapping[Optimizer, OptimizerPlan], each: Interval | None
+    ) -> HostScheduler | None:
         """Builds the scheduler of an optimizer; None for a constant rate.
 
         Args:
             optimizer: The optimizer.
-            plan: What it was built from, where that is known.
+            plans: What optimizers were built from, where that is known.
             each: After what the host steps it, or None.
 
         Raises:
@@ -118,7 +120,7 @@ class Scheduling:
         if each not in (None, "epoch", "step"):
             raise ConfigError(f"each is after what the loop steps the scheduler, 'epoch' or 'step', not {shown(each)}")
         if self.has_own:
-            return self._own(optimizer, plan, each)
+            return self._own(optimizer, plans.get(optimizer), each)
         choice = self.chosen.scheduler
         if choice is None:
             return None

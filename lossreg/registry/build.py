@@ -103,6 +103,8 @@ class ResolvedComponent(Generic[C]):
             return functools.partial(self.build, runtime=runtime)
         arguments, construct = self.arguments(runtime), self.entry.construct
         first_arguments = self.entry.component.first_arguments
+        if first_arguments(given := (None,), runtime) is given:  # as it is each time, since it goes by the runtime
+            return lambda *positional: construct(positional, arguments)
         return lambda *positional: construct(first_arguments(positional, runtime), arguments)
 
     def make(self, runtime: Mapping[str, Any], /, *positional: Any, **params: Any) -> Any:
