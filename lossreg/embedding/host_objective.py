@@ -36,18 +36,23 @@ class HostObjective(Objective):
 
     def __init__(self, model: nn.Module, adapter: LossAdapter) -> None:
         super().__init__(unwrapped(model), adapter, FLOAT32)
+        self._named: dict[bool, dict[str, nn.Parameter]] = {}
 
     def of_model(self, *, remove_duplicate: bool = True) -> dict[str, nn.Parameter]:
-        """The parameters of the model, by the names that they have without wrappers."""
+        """The parameters of the model, by the names that they have without wrappers; looked for once."""
+        known = self._named.get(remove_duplicate)
+        if known is None:
+            known = self._named[remove_duplicate] = self._find(remove_duplicate=remove_duplicate)
+        return {**known}
+
+    def _find(self, *, remove_duplicate: bool) -> dict[str, nn.Parameter]:
         inside = {
             f"{path}.{held}".lstrip(".")
             for path, module in self.model.named_modules(remove_duplicate=remove_duplicate)
             if (held := held_by(module)) is not None
         }
-        return {
-            _own_name(name, inside): parameter
-            for name, parameter in self.model.named_parameters(remove_duplicate=remove_duplicate)
-        }
+        named = self.model.named_parameters(remove_duplicate=remove_duplicate)
+        return {_own_name(name, inside): parameter for name, parameter in named} if inside else dict(named)
 
     def itself(self, module: nn.Module) -> nn.Module:
         """A module of the model without what is wrapped around it."""
@@ -79,8 +84,6 @@ def _own_name(name: str, inside: set[str]) -> str:
         name: Of a parameter.
         inside: The paths of the modules that wrappers hold.
     """
-    if not inside:
-        return name
     words = name.split(".")
     paths = (".".join(words[: place + 1]) for place in range(len(words)))
     return ".".join(word for word, path in zip(words, paths, strict=True) if path not in inside)

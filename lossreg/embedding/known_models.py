@@ -1,4 +1,4 @@
-"""What was found of a model when an optimizer was first built for it: patterns that match, trials that went well."""
+"""What was found when an optimizer was first built for a model: patterns that match, trials that went well."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from lossreg.embedding.members import Members
     from lossreg.training.optim.optimizer import OptimizerPlan
 
+MOST = 8  # models that are remembered, the last ones
+
 
 @attrs.frozen(eq=False)
 class Found:
@@ -32,49 +34,52 @@ class Found:
 
 @attrs.frozen(eq=False)
 class Known:
-    """What was found of a model, for its parameters as they are now.
+    """What was found of a model, for all that have such members.
 
     Attributes:
         facts: What it was found by: those of `Members`.
+        fused: What it was found for in addition.
         names: The names of all parameters, in their order.
         found: What was found, without the parameters, which would keep the model.
         quick: Builds the optimizer without a plan, where no scheduler has to know it; else None.
+        model: The one model that it is about; None for any.
     """
 
     facts: list[Any]
+    fused: bool
     names: tuple[str, ...]
     found: Found
     quick: SortedOptimizer | None
+    model: weakref.ref[nn.Module] | None
 
     def again(self, parameters: Sequence[Parameter], model: nn.Module) -> Found:
         """What the optimizer of these parameters is built from."""
-        return Found(
-            self.found.plan.with_parameters(dict(zip(self.names, parameters, strict=True)), model), self.found.sentences
-        )
+        named = dict(zip(self.names, parameters, strict=True))
+        return Found(self.found.plan.with_parameters(named, model), self.found.sentences)
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class KnownModels:
-    """What was found of models, as long as they live and stay what they were.
+    """What was found of models, for these and for others that are alike.
 
     Names, shapes, types and devices are compared each time; patterns and trials, which go by these, take longer.
     """
 
-    _known: weakref.WeakKeyDictionary[nn.Module, dict[bool, Known]] = attrs.field(
-        factory=weakref.WeakKeyDictionary, init=False
-    )
+    _known: tuple[Known, ...] = attrs.field(default=(), init=False)
 
     def get(self, model: nn.Module, members: Members, *, fused: bool) -> Known | None:
-        """What was found of a model when it was what it is now.
+        """What was found of a model, or of one like it, when it was what it is now.
 
         Args:
             model: The model, with what is wrapped around it.
             members: Its members, and those of the loss.
             fused: What it depends on in addition.
         """
-        of_model = self._known.get(model)
-        known = None if of_model is None else of_model.get(fused)
-        return known if known is not None and known.facts == members.facts else None
+        facts = members.facts
+        for known in self._known:
+            if known.facts == facts and known.fused is fused and (known.model is None or known.model() is model):
+                return known
+        return None
 
     def add(
         self,
@@ -100,5 +105,7 @@ class KnownModels:
             return
         names = tuple(named)
         sorted_optimizer = SortedOptimizer.of(found.plan, names) if quick else None
+        about = weakref.ref(model) if sorted_optimizer is None else None  # it may be given the model itself
         without = Found(found.plan.with_parameters(None, None), found.sentences)
-        self._known.setdefault(model, {})[fused] = Known(members.facts, names, without, sorted_optimizer)
+        new = Known(members.facts, fused, names, without, sorted_optimizer, about)
+        self._known = (new, *self._known[: MOST - 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
@@ -108,6 +109,7 @@ def _collect(root: nn.Module, facts: list[Any], found: list[Parameter]) -> None:
     """Adds the names and types of modules to facts, with the names of the parameters that are found."""
     modules = walk(root)
     if modules is None:
+        facts.append(weakref.ref(root))  # what it shows may go by more than this
         facts += [(name, type(module)) for name, module in root.named_modules()]
         for name, one in root.named_parameters():
             facts.append(name)

@@ -131,7 +131,7 @@ def _says_all(resolved: ResolvedComponent[Any]) -> bool:
     component = resolved.entry.component
     if component.modes or component.needs or not _takes_parameters_alone(resolved):
         return False
-    return all(getattr(component, field) is not None for field in PROBED)
+    return None not in [getattr(component, field) for field in PROBED]
 
 
 def _takes_parameters_alone(resolved: ResolvedComponent[Any]) -> bool:

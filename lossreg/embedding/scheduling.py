@@ -50,7 +50,7 @@ class SharedSchedule:
         calls: How the host steps it.
         takes_length: Whether it is told how long the training is.
         make: Builds it for an optimizer.
-        more: What else it could be told, as the end of an error.
+        more: What else it could be told, as the end of an error; found when there is one.
     """
 
     label: str
@@ -58,7 +58,7 @@ class SharedSchedule:
     calls: Calls
     takes_length: bool
     make: Callable[[Optimizer], LRScheduler]
-    more: str
+    more: Callable[[], str]
 
     def build(self, optimizer: Optimizer) -> HostScheduler:
         """Builds it.
@@ -69,7 +69,7 @@ class SharedSchedule:
         try:
             scheduler = self.make(optimizer)
         except LossregError as error:
-            error.message += self.more
+            error.message += self.more()
             raise
         schedule = Schedule(scheduler, self.stepping, self.label, may_skip=True, takes_length=self.takes_length)
         calls = self.calls
@@ -133,11 +133,11 @@ class Scheduling:
         """The scheduler of the parts, checked for a host that steps it so."""
         stepping = self.stepping
         calls = self._checked([PlannedSchedule(choice, stepping, (0,))], each)
-        more = untold(self.loop, (choice.resolved,), stepping.interval)
+        more = functools.partial(untold, self.loop, (choice.resolved,), stepping.interval)
         try:
             make = scheduler_builder(choice, self.loop.runtime(stepping.interval))
         except LossregError as error:
-            error.message += more
+            error.message += more()
             raise
         return SharedSchedule(choice.label, stepping, calls, takes_length(choice.resolved), make, more)
 
@@ -180,7 +180,8 @@ class Scheduling:
         monitors = {one.stepping.monitor for one in planned}
         counts = {one.stepping.interval for one in planned}
         interval: Interval = each or ("step" if "step" in counts else "epoch")
-        self._check_interval(planned, interval, monitors)
+        if counts != {interval} or monitors != {None}:
+            self._check_interval(planned, interval, monitors)
         for one in planned:
             self.loop.check_known(None if one.choice is None else one.choice.resolved, one.stepping.interval)
         return Calls(interval, monitors.pop(), tuple(self._counts(one.stepping.interval, interval) for one in planned))

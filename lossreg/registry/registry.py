@@ -76,6 +76,9 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
         self._lock = threading.RLock()  # under which tables are read, which may import modules
         self._changing = threading.RLock()  # under which nothing of others runs
         self._warned: set[str] = set()
+        #: How often components were added or taken away, counted behind each: what a name led to at a number, it leads
+        #: to as long as that is the same.
+        self.changes = 0
 
     def names(self) -> list[str]:
         """The name to write for each component, sorted: the short one where it resolves, else the full id."""
@@ -212,12 +215,14 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
                 self._by_name[word] = _ordered([*others, entry])
                 self._by_id[f"{provenance.plugin}.{word}"] = entry
             self._forget(replaced, but=words)
+            self.changes += 1
         return entry
 
     def _remove(self, full_id: str) -> None:
         """Takes a component away, with its aliases."""
         with self._changing:
             self._forget(self._by_id.get(full_id), but=())
+            self.changes += 1
 
     def _forget(self, old: RegistryEntry[C] | None, but: Sequence[str]) -> None:
         """Has words lead no more to a component, but for some, which lead to another one by now."""
@@ -231,6 +236,7 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
     def add_table(self, table: ComponentTable, provenance: Provenance) -> None:
         """Adds the components of a table, which is read when it is needed."""
         self._tables.append((table, provenance))
+        self.changes += 1
 
     def _read_tables(self) -> None:
         """Reads the tables that were not needed so far."""
@@ -250,6 +256,7 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
                     what = f"plugin {provenance.plugin!r} ({provenance}): its table of {PLURALS[self.kind]}"
                     logging.getLogger("lossreg").warning("%s cannot be read: %s", what, describe_error(error))
                 del self._tables[0]
+                self.changes += 1
 
     def _add_row(self, entry: RegistryEntry[C]) -> None:
         """Adds a component of a table; of two with one word the first has it."""
