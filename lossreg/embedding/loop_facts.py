@@ -133,6 +133,9 @@ def says(name: str, interval: Interval) -> str:
 _GIVEN = ("params", "named_params", "optimizer", "model", "interval", "fused")
 
 
+_MAY_ASK = (ResolvedComponent, tuple)
+
+
 def asked_by(value: Any, *, optional: bool = False) -> Iterator[tuple[str, str, str]]:
     """The component, its parameter and the runtime name of all that has to be told.
 
@@ -156,5 +159,5 @@ def asked_by(value: Any, *, optional: bool = False) -> Iterator[tuple[str, str, 
         if optional or signature is None or signature.required or signature.default is not None:
             yield component.name, parameter, name
     for item in value.params.values():
-        if isinstance(item, ResolvedComponent | tuple):
+        if isinstance(item, _MAY_ASK):
             yield from asked_by(item, optional=optional)

@@ -12,7 +12,6 @@ from torch.optim import Optimizer
 
 from lossreg.embedding.members import parameters_of
 from lossreg.registry.build import ResolvedComponent
-from lossreg.registry.levels import nested_in
 from lossreg.training.optim.needs import PROBED
 from lossreg.training.optim.optimizer import OptimizerPlan, not_an_optimizer
 
@@ -136,9 +135,7 @@ def _says_all(resolved: ResolvedComponent[Any]) -> bool:
 
 def _takes_parameters_alone(resolved: ResolvedComponent[Any]) -> bool:
     """Whether an optimizer wraps no other, and asks neither for the model nor for names of parameters."""
-    if any(nested_in(tuple(resolved.params.values()))):
-        return False
-    return _OF_MODELS.isdisjoint(resolved.entry.component.runtime_args.values())
+    return not resolved.nests and _OF_MODELS.isdisjoint(resolved.entry.component.runtime_args.values())
 
 
 #: What the runtime has of the model and its parameters.
