@@ -23,6 +23,7 @@ _PARALLEL = (nn.parallel.DistributedDataParallel, nn.DataParallel)
 _FLAT = "_fsdp_wrapped_module"
 #: Where wrappers hold a module: torch.compile, activation checkpointing and offloading, FullyShardedDataParallel.
 _HELD = ("_orig_mod", "_checkpoint_wrapped_module", _FLAT)
+_ANY_HELD = frozenset(_HELD)
 
 
 class HostObjective(Objective):
@@ -35,18 +36,23 @@ class HostObjective(Objective):
 
     def __init__(self, model: nn.Module, adapter: LossAdapter) -> None:
         super().__init__(unwrapped(model), adapter, FLOAT32)
+        self._named: dict[bool, dict[str, nn.Parameter]] = {}
 
     def of_model(self, *, remove_duplicate: bool = True) -> dict[str, nn.Parameter]:
-        """The parameters of the model, by the names that they have without wrappers."""
+        """The parameters of the model, by the names that they have without wrappers; looked for once."""
+        known = self._named.get(remove_duplicate)
+        if known is None:
+            known = self._named[remove_duplicate] = self._find(remove_duplicate=remove_duplicate)
+        return {**known}
+
+    def _find(self, *, remove_duplicate: bool) -> dict[str, nn.Parameter]:
         inside = {
             f"{path}.{held}".lstrip(".")
             for path, module in self.model.named_modules(remove_duplicate=remove_duplicate)
             if (held := held_by(module)) is not None
         }
-        return {
-            _own_name(name, inside): parameter
-            for name, parameter in self.model.named_parameters(remove_duplicate=remove_duplicate)
-        }
+        named = self.model.named_parameters(remove_duplicate=remove_duplicate)
+        return {_own_name(name, inside): parameter for name, parameter in named} if inside else dict(named)
 
     def itself(self, module: nn.Module) -> nn.Module:
         """A module of the model without what is wrapped around it."""
@@ -57,7 +63,7 @@ def held_by(module: nn.Module) -> str | None:
     """The name of the attribute in which a wrapper holds a module; None of a module that wraps none."""
     if isinstance(module, _PARALLEL):
         return "module"
-    if module._modules.keys().isdisjoint(_HELD):
+    if _ANY_HELD.isdisjoint(module._modules.keys()):  # those of a scripted module are a list
         return None
     return next((name for name in _HELD if isinstance(module._modules.get(name), nn.Module)), None)
 
@@ -78,8 +84,6 @@ def _own_name(name: str, inside: set[str]) -> str:
         name: Of a parameter.
         inside: The paths of the modules that wrappers hold.
     """
-    if not inside:
-        return name
     words = name.split(".")
     paths = (".".join(words[: place + 1]) for place in range(len(words)))
     return ".".join(word for word, path in zip(words, paths, strict=True) if path not in inside)
@@ -90,12 +94,12 @@ def reshard(model: nn.Module) -> None:
 
     A forward pass without a backward pass leaves whole parameters in some, which are gone with the next pass.
     """
-    if not (dist.is_available() and dist.is_initialized()):  # in one process there are none, as a rule
+    fsdp = sys.modules.get("torch.distributed.fsdp")
+    if fsdp is None or not (dist.is_available() and dist.is_initialized()):  # in one process there are none, as a rule
         return
-    if (fsdp := sys.modules.get("torch.distributed.fsdp")) is not None:
-        for module in model.modules():
-            if isinstance(module, fsdp.FSDPModule):
-                module.reshard()
+    for module in model.modules():
+        if isinstance(module, fsdp.FSDPModule):
+            module.reshard()
 
 
 def check_is_whole(model: nn.Module, label: str) -> None:

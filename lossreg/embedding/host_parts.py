@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 import lossreg
 from lossreg.embedding.freezing import plan_frozen
-from lossreg.embedding.host_loss import HostLoss, task_of
+from lossreg.embedding.host_loss import HostLoss
 from lossreg.embedding.host_objective import check_is_whole
 from lossreg.embedding.host_scheduler import HostScheduler
 from lossreg.embedding.loop_facts import LoopFacts
 from lossreg.embedding.needs import needs_of
 from lossreg.embedding.optimizing import Optimizing, device_of
+from lossreg.embedding.prepared import prepare
 from lossreg.embedding.scheduling import Scheduling, optimizers_of
 from lossreg.errors import ConfigError
 from lossreg.run_spec import Interval
@@ -29,7 +30,7 @@ from lossreg.training.optim.needs import Needs, union
 from lossreg.training.optim.optimizer import OptimizerPlan
 from lossreg.training.optim.probe import find_needs, make_once
 from lossreg.training.optim.trial_step import try_step
-from lossreg.training.selection import Request, Selection, select, select_loss
+from lossreg.training.selection import Request, Selection
 from lossreg.values import shown
 
 if TYPE_CHECKING:
@@ -73,16 +74,12 @@ class HostParts:
     _optimizing: Optimizing = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        selection = select(self._request)
-        loss = selection.loss
-        if loss is None and self.task is not None:
-            loss = select_loss(selection, self.task, self._request.registries)
-        object.__setattr__(self, "_selection", selection)
-        object.__setattr__(self, "_loss", loss)
-        scheduling = Scheduling(selection, self._request.spec.scheduler_interval, self.loop)
-        object.__setattr__(self, "_scheduling", scheduling)
-        object.__setattr__(self, "_optimizing", Optimizing(self._request.spec, selection, scheduling))
-        object.__setattr__(self, "task", None if loss is None else task_of(loss, self.task))
+        prepared = prepare(self._request, self.task, self.loop)
+        object.__setattr__(self, "_selection", prepared.selection)
+        object.__setattr__(self, "_loss", prepared.loss)
+        object.__setattr__(self, "_scheduling", prepared.scheduling)
+        object.__setattr__(self, "_optimizing", prepared.optimizing)
+        object.__setattr__(self, "task", prepared.task)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return HostParts, (self.task, self.loop, self.left, self._request, self._shared)
@@ -194,7 +191,7 @@ class HostParts:
         Raises:
             LossregError: If it cannot be built, or the loop has not said what it needs.
         """
-        return self._scheduling.build(optimizer, self._shared.plans.get(optimizer), each)
+        return self._scheduling.build(optimizer, self._shared.plans, each)
 
     @property
     def needs(self) -> Needs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -68,7 +69,7 @@ class LoopFacts:
 
     def known(self) -> dict[str, int]:
         """What the host has said, by name."""
-        return {name: value for name in _FACTS if (value := getattr(self, name)) is not None}
+        return {name: value for name, value in zip(_FACTS, _values(self), strict=True) if value is not None}
 
     def described(self, interval: Interval) -> dict[str, Any]:
         """The same for a description: what is not known is there as its name, such as `"<span>"`."""
@@ -78,7 +79,11 @@ class LoopFacts:
     def runtime(self, interval: Interval) -> dict[str, Any]:
         """Runtime name -> value of what is known, for parts whose schedule counts epochs or steps."""
         span = self.epochs if interval == "epoch" else self.total_steps
-        return {**self.known(), "interval": interval, **({} if span is None else {"span": span})}
+        known: dict[str, Any] = self.known()
+        known["interval"] = interval
+        if span is not None:
+            known["span"] = span
+        return known
 
     def check_known(self, resolved: ResolvedComponent[Any] | None, interval: Interval) -> None:
         """Checks that all is known that a component goes by.
@@ -86,8 +91,11 @@ class LoopFacts:
         Raises:
             ConfigError: That says what to write.
         """
+        asked = () if resolved is None else tuple(asked_by(resolved))
+        if not asked:
+            return
         known = self.runtime(interval)
-        for component, parameter, name in [] if resolved is None else asked_by(resolved):
+        for component, parameter, name in asked:
             if name not in known:
                 more = ""
                 if interval == "epoch" and name == "span" and self.total_steps is not None:
@@ -98,6 +106,7 @@ class LoopFacts:
 
 
 _FACTS = tuple(attrs.fields_dict(LoopFacts))
+_values = operator.attrgetter(*_FACTS)
 
 
 def untold(facts: LoopFacts, resolved: Any, interval: Interval) -> str:
@@ -124,6 +133,9 @@ def says(name: str, interval: Interval) -> str:
 _GIVEN = ("params", "named_params", "optimizer", "model", "interval", "fused", "monitor_better")
 
 
+_MAY_ASK = (ResolvedComponent, tuple)
+
+
 def asked_by(value: Any, *, optional: bool = False) -> Iterator[tuple[str, str, str]]:
     """The component, its parameter and the runtime name of all that has to be told.
 
@@ -146,4 +158,6 @@ def asked_by(value: Any, *, optional: bool = False) -> Iterator[tuple[str, str, 
         signature = value.entry.signature.parameters.get(parameter)
         if optional or signature is None or signature.required or signature.default is not None:
             yield component.name, parameter, name
-    yield from asked_by(tuple(value.params.values()), optional=optional)
+    for item in value.params.values():
+        if isinstance(item, _MAY_ASK):
+            yield from asked_by(item, optional=optional)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -18,7 +18,8 @@ from lossreg.embedding.host_joint import HostJoint
 from lossreg.embedding.host_objective import HostObjective, check_shapes, reshard, unwrapped
 from lossreg.embedding.host_state import StateText
 from lossreg.embedding.known_models import Found, KnownModels
-from lossreg.embedding.plain import PlainOptimizer
+from lossreg.embedding.members import Members
+from lossreg.embedding.plain import PlainOptimizer, may_train
 from lossreg.embedding.scheduling import Scheduling, optimizers_of
 from lossreg.errors import ConfigError
 from lossreg.training.loss.adapter import LossAdapter
@@ -78,22 +79,42 @@ class Optimizing:
         """
         _check_is_module(model)
         reshard(model)
+        criterion = None if loss is None else loss.criterion
         if self._plain is not None and not fused:
-            parameters = self._plain.parameters(unwrapped(model), None if loss is None else loss.criterion)
+            parameters = self._plain.parameters(model, criterion)
             if parameters is not None:
-                plain = self._plain.build(parameters)
-                self._state_text.follow(plain)
-                return plain, None
+                optimizer = self._plain.build(parameters)
+                self._state_text.follow(optimizer)
+                return optimizer, None
+        members = Members(model, criterion) if may_train(criterion) else Members(model)
+        known = None if self._changes_the_model else self._known.get(model, members, fused=fused)
+        if known is None:
+            return self._built(self._find(model, loss, members, fused=fused))
+        if known.quick is None:
+            return self._built(known.again(members.parameters, unwrapped(model)))
+        optimizer = known.quick.build(members.parameters)
+        self._state_text.follow(optimizer)
+        if known.found.sentences:
+            _warn(known.found.sentences)
+        return optimizer, None
+
+    def _find(self, model: nn.Module, loss: LossAdapter | None, members: Members, *, fused: bool) -> Found:
+        """What the optimizer of a model is built from, checked and tried, and remembered where it can be."""
         check_shapes(model, self._going_by_shape())
         objective, label = self.objective(model, loss)
-        find = functools.partial(self._found, objective, label, fused=fused)
-        anew = self._changes_the_model or any(map(is_sharded, objective.named().values()))
         with not_frozen_in_parallel(model, objective.model, _BEFORE):
-            found = find() if anew else self._known.find(objective, find, fused=fused)
+            found = self._found(objective, label, fused=fused)
+        named = objective.named()
+        if not self._changes_the_model and not any(map(is_sharded, named.values())):
+            quick = not self.scheduling.has_own
+            self._known.add(model, members, named, found, fused=fused, quick=quick)
+        return found
+
+    def _built(self, found: Found) -> tuple[Optimizer, OptimizerPlan]:
+        """The optimizer, and what it was built from."""
         built, warning = build_optimizer(found.plan)
+        _warn((*filter(None, [warning]), *found.sentences))
         optimizer = HostJoint(built.members) if isinstance(built, JointOptimizer) else built
-        for sentence in filter(None, (warning, *found.sentences)):
-            logger.warning("%s", sentence)
         self._state_text.follow(optimizer)
         watch_steps(optimizer, found.plan)
         return optimizer, found.plan
@@ -113,7 +134,7 @@ class Optimizing:
     def _runtime(self) -> dict[str, Any]:
         return self.scheduling.loop.runtime(self.scheduling.stepping.interval)
 
-    @property
+    @functools.cached_property
     def _changes_the_model(self) -> bool:
         """Whether a model is frozen, or an object is used up, so that the second time is not like the first."""
         return self.spec.freeze is not None or any(one.resolved is None for one in optimizers_of(self.chosen))
@@ -170,6 +191,11 @@ class Optimizing:
         return plan_optimizer(
             chosen.optimizer, self.spec.param_groups, chosen.group_optimizers, objective, label, runtime
         )
+
+
+def _warn(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        logger.warning("%s", sentence)
 
 
 def no_loss(output: Tensor, target: Tensor) -> Tensor:

@@ -1,19 +1,19 @@
-"""Optimizers of which nothing is asked of a model but its parameters: all else goes by texts, and is checked once."""
+"""Optimizers of which nothing is asked of a model but its parameters: all else is checked, or has been once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import attrs
 from torch import nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
+from lossreg.embedding.members import parameters_of
 from lossreg.registry.build import ResolvedComponent
-from lossreg.registry.levels import nested_in
 from lossreg.training.optim.needs import PROBED
-from lossreg.training.optim.optimizer import not_an_optimizer
+from lossreg.training.optim.optimizer import OptimizerPlan, not_an_optimizer
 
 if TYPE_CHECKING:
     from lossreg.run_spec import RunSpec
@@ -53,12 +53,12 @@ class PlainOptimizer:
             criterion: The loss, whose own parameters are trained, too.
         """
         parameters = []
-        for _, one in model.named_parameters():
+        for one in parameters_of(model):
             if type(one) is not Parameter or one.is_meta:
                 return None
             if one.requires_grad:
                 parameters.append(one)
-        if isinstance(criterion, nn.Module) and not _is_bare(criterion):
+        if may_train(criterion):
             parameters += _own(criterion, model)
         return parameters
 
@@ -71,27 +71,82 @@ class PlainOptimizer:
         Raises:
             LossregError: If it cannot be built.
         """
-        built = self.builder(parameters)
-        if not isinstance(built, Optimizer):
-            raise not_an_optimizer(built)
-        return built
+        return _checked(self.builder(parameters))
+
+
+@attrs.frozen(eq=False)
+class SortedOptimizer:
+    """An optimizer whose parameter groups have been found, tried and checked: it is built of others in their places.
+
+    Attributes:
+        builder: Builds it from parameters or groups.
+        groups: The places of the parameters of each group among all, and the options of the group.
+        has_patterns: Whether it is given groups.
+    """
+
+    builder: Callable[[list[Any]], Any]
+    groups: list[tuple[list[int], dict[str, Any]]]
+    has_patterns: bool
+
+    @classmethod
+    def of(cls, plan: OptimizerPlan, names: Sequence[str]) -> SortedOptimizer | None:
+        """What was planned, if it is one optimizer by name that is given parameters or groups alone; else None.
+
+        Args:
+            plan: What was planned.
+            names: The names of all parameters.
+        """
+        resolved, needs = plan.choice.resolved, plan.needs
+        if plan.others or plan.made is not None or plan.choice.given is not None or resolved is None:
+            return None
+        if not _takes_parameters_alone(resolved) or plan.choice.routed is not None or needs.asks_of_loop or needs.first:
+            return None
+        places = {name: place for place, name in enumerate(names)}
+        groups = [([places[name] for name in group.names], group.by_level[0]) for group in plan.groups]
+        runtime = {name: value for name, value in plan.runtime.items() if name != "model"}
+        return cls(resolved.builder(runtime), groups, plan.has_patterns)
+
+    def build(self, parameters: Sequence[Parameter]) -> Optimizer:
+        """Builds it.
+
+        Args:
+            parameters: All parameters, in the order of the names.
+
+        Raises:
+            LossregError: If it cannot be built.
+        """
+        groups = [{"params": [parameters[place] for place in places], **options} for places, options in self.groups]
+        return _checked(self.builder(groups if self.has_patterns else groups[0]["params"]))
+
+
+def _checked(built: object) -> Optimizer:
+    if not isinstance(built, Optimizer):
+        raise not_an_optimizer(built)
+    return built
 
 
 def _says_all(resolved: ResolvedComponent[Any]) -> bool:
-    """Whether an optimizer wraps no other, takes parameters alone, and its record leaves nothing to a trial."""
+    """Whether an optimizer is given parameters alone, and its record leaves nothing to a trial."""
     component = resolved.entry.component
-    if any(nested_in(tuple(resolved.params.values()))) or component.needs:
+    if component.modes or component.needs or not _takes_parameters_alone(resolved):
         return False
-    if component.modes or component.closure or component.create_graph:  # its steps are looked at
+    if component.closure or component.create_graph:  # its steps are looked at
         return False
-    if any(getattr(component, field) is None for field in PROBED):
-        return False
-    return {"model", "named_params"}.isdisjoint(component.runtime_args.values())
+    return None not in [getattr(component, field) for field in PROBED]
 
 
-def _is_bare(module: nn.Module) -> bool:
-    """Whether a module has no parameters and no children, as most losses; asking for all of them takes longer."""
-    return not (module._parameters or module._modules)
+def _takes_parameters_alone(resolved: ResolvedComponent[Any]) -> bool:
+    """Whether an optimizer wraps no other, and asks neither for the model nor for names of parameters."""
+    return not resolved.nests and _OF_MODELS.isdisjoint(resolved.entry.component.runtime_args.values())
+
+
+#: What the runtime has of the model and its parameters.
+_OF_MODELS = frozenset(("model", "params", "named_params"))
+
+
+def may_train(criterion: object) -> TypeGuard[nn.Module]:
+    """Whether a loss may have parameters: most have none and no children, and asking for all of them takes longer."""
+    return isinstance(criterion, nn.Module) and bool(criterion._parameters or criterion._modules)
 
 
 def _own(criterion: nn.Module, model: nn.Module) -> list[Parameter]:

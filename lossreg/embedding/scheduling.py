@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import attrs
@@ -51,7 +51,7 @@ class SharedSchedule:
         calls: How the host steps it.
         takes_length: Whether it is told how long the training is.
         make: Builds it for an optimizer.
-        more: What else it could be told, as the end of an error.
+        more: What else it could be told, as the end of an error; found when there is one.
     """
 
     label: str
@@ -59,7 +59,7 @@ class SharedSchedule:
     calls: Calls
     takes_length: bool
     make: Callable[[Optimizer], LRScheduler]
-    more: str
+    more: Callable[[], str]
 
     def build(self, optimizer: Optimizer) -> HostScheduler:
         """Builds it.
@@ -70,7 +70,7 @@ class SharedSchedule:
         try:
             scheduler = self.make(optimizer)
         except LossregError as error:
-            error.message += self.more
+            error.message += self.more()
             raise
         schedule = Schedule(scheduler, self.stepping, self.label, may_skip=True, takes_length=self.takes_length)
         calls = self.calls
@@ -105,12 +105,14 @@ class Scheduling:
         """Whether an optimizer has a scheduler of its own."""
         return any(one.scheduler for one in optimizers_of(self.chosen))
 
-    def build(self, optimizer: Optimizer, plan: OptimizerPlan | None, each: Interval | None) -> HostScheduler | None:
+    def build(
+        self, optimizer: Optimizer, plans: Mapping[Optimizer, OptimizerPlan], each: Interval | None
+    ) -> HostScheduler | None:
         """Builds the scheduler of an optimizer; None for a constant rate.
 
         Args:
             optimizer: The optimizer.
-            plan: What it was built from, where that is known.
+            plans: What optimizers were built from, where that is known.
             each: After what the host steps it, or None.
 
         Raises:
@@ -119,7 +121,7 @@ class Scheduling:
         if each not in (None, "epoch", "step"):
             raise ConfigError(f"each is after what the loop steps the scheduler, 'epoch' or 'step', not {shown(each)}")
         if self.has_own:
-            return self._own(optimizer, plan, each)
+            return self._own(optimizer, plans.get(optimizer), each)
         choice = self.chosen.scheduler
         if choice is None:
             return None
@@ -132,11 +134,11 @@ class Scheduling:
         """The scheduler of the parts, checked for a host that steps it so."""
         stepping = self.stepping
         calls = self._checked([PlannedSchedule(choice, stepping, (0,))], each)
-        more = untold(self.loop, (choice.resolved,), stepping.interval)
+        more = functools.partial(untold, self.loop, (choice.resolved,), stepping.interval)
         try:
             make = scheduler_builder(choice, self.loop.runtime(stepping.interval))
         except LossregError as error:
-            error.message += more
+            error.message += more()
             raise
         return SharedSchedule(choice.label, stepping, calls, takes_length(choice.resolved), make, more)
 
@@ -179,7 +181,8 @@ class Scheduling:
         monitors = {one.stepping.monitor for one in planned}
         counts = {one.stepping.interval for one in planned}
         interval: Interval = each or ("step" if "step" in counts else "epoch")
-        self._check_interval(planned, interval, monitors)
+        if counts != {interval} or monitors != {None}:
+            self._check_interval(planned, interval, monitors)
         for one in planned:
             self.loop.check_known(None if one.choice is None else one.choice.resolved, one.stepping.interval)
         return Calls(interval, monitors.pop(), tuple(self._counts(one.stepping.interval, interval) for one in planned))

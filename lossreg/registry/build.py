@@ -49,6 +49,11 @@ class ResolvedComponent(Generic[C]):
         }
         return ComponentSpec(self.entry.id, params)
 
+    @property
+    def nests(self) -> bool:
+        """Whether components are nested in it."""
+        return any(map(_is_resolved, self.params.values()))
+
     def arguments(self, runtime: Mapping[str, Any]) -> dict[str, Any]:
         """The keyword arguments for the factory; nested components are not built yet.
 
@@ -100,10 +105,12 @@ class ResolvedComponent(Generic[C]):
         Raises:
             UnknownParameterError: If a required parameter is missing.
         """
-        if any(isinstance(value, FromData) or _is_resolved(value) for value in self.params.values()):
+        if self.nests or any(isinstance(value, FromData) for value in self.params.values()):
             return functools.partial(self.build, runtime=runtime)
         arguments, construct = self.arguments(runtime), self.entry.construct
         first_arguments = self.entry.component.first_arguments
+        if first_arguments(given := (None,), runtime) is given:  # as it is each time, since it goes by the runtime
+            return lambda *positional: construct(positional, arguments)
         return lambda *positional: construct(first_arguments(positional, runtime), arguments)
 
     def make(self, runtime: Mapping[str, Any], /, *positional: Any, **params: Any) -> Any:

@@ -164,7 +164,7 @@ class RegistryEntry(Generic[C]):
             UnknownParameterError: If a required parameter is missing.
         """
         component = self.component
-        values = {name: value for name, value in component.defaults.items() if self._has(name)}
+        values = {**self._defaults}
         if runtime:
             values |= {key: runtime[value] for key, value in component.runtime_args.items() if value in runtime}
         values |= params
@@ -177,9 +177,13 @@ class RegistryEntry(Generic[C]):
             raise
         return values
 
-    def _has(self, parameter: str) -> bool:
-        """Whether the factory has a parameter of the row: those of torch have gained some since the oldest version."""
-        return self.provenance.plugin != BUILTIN or self.signature.open or parameter in self.signature.parameters
+    @functools.cached_property
+    def _defaults(self) -> Mapping[str, Any]:
+        """The component's defaults that the factory has: those of torch have gained some since the oldest version."""
+        own = self.component.defaults
+        if self.provenance.plugin != BUILTIN or self.signature.open:
+            return own
+        return {name: value for name, value in own.items() if name in self.signature.parameters}
 
     def expanded(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters as a build with these arguments has them, the factory's own defaults included."""

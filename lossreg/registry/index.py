@@ -24,12 +24,15 @@ class Index(Generic[C]):
         by_id: Full id, of names and of aliases, -> the component.
         by_name: Short name or alias -> the components that have it, a built-in first.
         tables: Those that are not read yet.
+        changes: How often components were added or taken away, counted behind each: what a word led to at a number, it
+            leads to as long as that is the same.
     """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.by_id: dict[str, RegistryEntry[C]] = {}
         self.by_name: dict[str, list[RegistryEntry[C]]] = {}
+        self.changes = 0
         self.tables: list[tuple[ComponentTable, Provenance]] = []
         self._lock = threading.RLock()  # under which tables are read, which may import modules
         self._changing = threading.RLock()  # under which nothing of others runs
@@ -56,11 +59,13 @@ class Index(Generic[C]):
                 self.by_name[word] = _ordered([*others, entry])
                 self.by_id[f"{provenance.plugin}.{word}"] = entry
             self._forget(replaced, but=words)
+            self.changes += 1
 
     def remove(self, full_id: str) -> None:
         """Takes a component away, with its aliases."""
         with self._changing:
             self._forget(self.by_id.get(full_id), but=())
+            self.changes += 1
 
     def _forget(self, old: RegistryEntry[C] | None, but: Sequence[str]) -> None:
         """Has words lead no more to a component, but for some, which lead to another one by now."""
@@ -70,6 +75,11 @@ class Index(Generic[C]):
             if word not in but and self.by_id.get(full_id := f"{old.provenance.plugin}.{word}") is old:
                 del self.by_id[full_id]
                 self.by_name[word] = [one for one in self.by_name[word] if one is not old]
+
+    def add_table(self, table: ComponentTable, provenance: Provenance) -> None:
+        """Adds the components of a table, which is read when it is needed."""
+        self.tables.append((table, provenance))
+        self.changes += 1
 
     def read_tables(self) -> None:
         """Reads the tables that were not needed so far."""
@@ -89,6 +99,7 @@ class Index(Generic[C]):
                     what = f"plugin {provenance.plugin!r} ({provenance}): its table of {plural(self.kind)}"
                     logging.getLogger("lossreg").warning("%s cannot be read: %s", what, describe_error(error))
                 del self.tables[0]
+                self.changes += 1
 
     def _add_row(self, entry: RegistryEntry[C]) -> None:
         """Adds a component of a table; of two with one word the first has it."""

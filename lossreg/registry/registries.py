@@ -83,6 +83,12 @@ class Registries:
         registry: Registry[Any, Any] = getattr(self, PLURALS[kind])
         return registry
 
+    @property
+    def changes(self) -> int:
+        """How often components of any kind were added or taken away."""
+        parts = self.losses.changes + self.optimizers.changes + self.schedulers.changes
+        return parts + self.models.changes + self.datasets.changes + self.metrics.changes + self.observers.changes
+
     def offered(self, kind: str, name: str) -> str | None:
         """What would have a name if it was installed, as a sentence; or None."""
         if not self.settings.bridges:

@@ -202,7 +202,12 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
 
     def add_table(self, table: ComponentTable, provenance: Provenance) -> None:
         """Adds the components of a table, which is read when it is needed."""
-        self._index.tables.append((table, provenance))
+        self._index.add_table(table, provenance)
+
+    @property
+    def changes(self) -> int:
+        """How often components were added or taken away."""
+        return self._index.changes
 
     @property
     def entries(self) -> list[RegistryEntry[C]]:

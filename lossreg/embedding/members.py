@@ -1,0 +1,140 @@
+"""The modules and parameters of a model: in the order of torch, which takes longer as it makes up a name for each."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import Parameter
+from torch.nn.parameter import is_lazy
+
+from lossreg.errors import ConfigError
+
+#: How torch finds modules and parameters.
+_PARAMETERS = nn.Module.named_parameters
+_MEMBERS = nn.Module._named_members
+_MODULES = nn.Module.named_modules
+
+
+def walk(model: nn.Module) -> list[nn.Module | None] | None:
+    """All modules, as `named_modules` has them; a class may find them, or its parameters, in a way of its own.
+
+    Returns:
+        Each module where it is found first; None in each further place, and where a name is kept for a module that
+        there is not. Or None of a model that has a way of its own.
+
+    Example:
+        >>> relu = nn.ReLU()
+        >>> walk(nn.Sequential(relu, nn.Linear(1, 1), relu))[1:]
+        [ReLU(), Linear(in_features=1, out_features=1, bias=True), None]
+    """
+    own = getattr(model.named_parameters, "__func__", None)  # a program may have put a function in its place
+    if own is not _PARAMETERS or type(model)._named_members is not _MEMBERS:
+        return None
+    found: list[nn.Module | None] = []
+    seen: set[nn.Module | None] = {None}
+    ahead: list[Any] = [model]
+    while ahead:
+        module = ahead.pop()
+        if module in seen:
+            found.append(None)
+            continue
+        if type(module).named_modules is not _MODULES:
+            return None
+        seen.add(module)
+        found.append(module)
+        if module._modules:
+            ahead.extend(reversed(module._modules.values()))
+    return found
+
+
+def parameters_of(model: nn.Module) -> Iterable[Parameter]:
+    """All parameters, each once, as `parameters` has them.
+
+    Example:
+        >>> [one.numel() for one in parameters_of(nn.Linear(3, 2))]
+        [6, 2]
+    """
+    modules = walk(model)
+    if modules is None:
+        return [one for _, one in model.named_parameters()]
+    found = {}
+    for module in modules:
+        if module is not None and module._parameters:
+            for one in module._parameters.values():
+                if one is not None:
+                    found[id(one)] = one  # a tensor's own hash takes longer
+    return found.values()
+
+
+class Members:
+    """The parameters of some modules, and all that patterns and trials go by.
+
+    Args:
+        roots: The model, and the loss where that may have parameters.
+
+    Attributes:
+        parameters: All of them, each once.
+        facts: Types and names of modules; names, shapes, types and devices of parameters; which of these are in several
+            places. Two lists are equal where all of this is.
+
+    Raises:
+        ConfigError: If a parameter has no shape yet.
+    """
+
+    __slots__ = ("facts", "parameters")
+
+    def __init__(self, *roots: nn.Module) -> None:
+        facts: list[Any] = []
+        found: list[Parameter] = []
+        for root in roots:
+            _collect(root, facts, found)
+        self.parameters = found
+        self.facts = facts
+        if len(set(map(id, found))) < len(found):  # some are in several places
+            last = {id(one): place for place, one in enumerate(found)}
+            facts.append([last[id(one)] for one in found])
+            self.parameters = [*{id(one): one for one in found}.values()]
+        try:
+            for one in found:
+                facts += (type(one), one.requires_grad, one.shape, one.stride(), one.dtype, one.device)
+        except RuntimeError:  # a sparse one has no strides, one of a lazy module no shape
+            facts += map(_unusual, found)
+
+
+def _collect(root: nn.Module, facts: list[Any], found: list[Parameter]) -> None:
+    """Adds the names and types of modules to facts, with the names of the parameters that are found."""
+    modules = walk(root)
+    if modules is None:
+        facts.append(weakref.ref(root))  # what it shows may go by more than this
+        facts += [(name, type(module)) for name, module in root.named_modules()]
+        for name, one in root.named_parameters():
+            facts.append(name)
+            found.append(one)
+        return
+    for module in modules:
+        facts.append(type(module))
+        if module is None:
+            continue
+        if module._modules:
+            facts += module._modules.keys()
+        if module._parameters:
+            facts.append(None)  # what follows is no module
+            for name, parameter in module._parameters.items():
+                if parameter is not None:
+                    facts.append(name)
+                    found.append(parameter)
+
+
+def _unusual(one: Parameter) -> tuple[Any, ...]:
+    """What there is to know of any parameter."""
+    if is_lazy(one):
+        raise ConfigError(
+            "a parameter of a lazy module has no shape yet, and gets one with the first batch: send a batch through "
+            "the model before parts.optimizer"
+        )
+    stride = one.stride() if one.layout is torch.strided else None
+    return (type(one), one.requires_grad, one.shape, stride, one.layout, one.dtype, one.device)
