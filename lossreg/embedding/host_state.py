@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -15,6 +16,8 @@ from lossreg.spec import ComponentSpec
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
+    from lossreg.training.choice import Choice
+
 logger = logging.getLogger("lossreg")
 
 KEY = "lossreg"  # in a state, beside torch's `state` and `param_groups`
@@ -25,10 +28,18 @@ class StateText:
     """What the states of an optimizer say of it. Torch itself takes the state of any class that has as many parameters.
 
     Attributes:
-        texts: The optimizer, and those of single groups of parameters: with full ids; of an object its class.
+        optimizers: What is chosen: the optimizer, and those of single groups of parameters; or their texts.
     """
 
-    texts: tuple[str, ...]
+    optimizers: Sequence[Choice | str]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StateText, (self.texts,)  # copies of an optimizer, in other processes too, need no more
+
+    @functools.cached_property
+    def texts(self) -> list[str]:
+        """The optimizers with full ids; of an object its class. Made when one is saved: building one takes less."""
+        return [_text(one) for one in self.optimizers]
 
     def follow(self, optimizer: Optimizer) -> None:
         """Has an optimizer say it in what it saves, and look for it in what it loads."""
@@ -52,7 +63,7 @@ class StateText:
         """
         del optimizer
         saved = state_dict.get(KEY)
-        if not isinstance(saved, list) or saved == [*self.texts]:
+        if not isinstance(saved, list) or saved == self.texts:
             return
         was, now = (" and ".join(map(str, texts)) for texts in (saved, self.texts))
         if [[*_names(text)] for text in saved] != [[*_names(text)] for text in self.texts]:
@@ -67,6 +78,12 @@ class StateText:
             now,
             was,
         )
+
+
+def _text(optimizer: Choice | str) -> str:
+    if isinstance(optimizer, str):
+        return optimizer
+    return optimizer.label if optimizer.spec is None else optimizer.spec.text
 
 
 def _names(text: Any) -> Iterator[str]:

@@ -75,11 +75,13 @@ class Members:
 
     Args:
         roots: The model, and the loss where that may have parameters.
+        by_names: Whether patterns and trials go neither by shapes, types nor devices of usual parameters, which take
+            time to ask for.
 
     Attributes:
         parameters: All of them, each once.
-        facts: Types and names of modules; names, shapes, types and devices of parameters; which of these are in several
-            places. Two lists are equal where all of this is.
+        facts: Types and names of modules; names of parameters, and shapes, types and devices; which of these are in
+            several places. Two lists are equal where all of this is.
 
     Raises:
         ConfigError: If a parameter has no shape yet.
@@ -87,7 +89,7 @@ class Members:
 
     __slots__ = ("facts", "parameters")
 
-    def __init__(self, *roots: nn.Module) -> None:
+    def __init__(self, *roots: nn.Module, by_names: bool = False) -> None:
         facts: list[Any] = []
         found: list[Parameter] = []
         for root in roots:
@@ -100,7 +102,10 @@ class Members:
             self.parameters = [*{id(one): one for one in found}.values()]
         try:
             for one in found:
-                facts += (type(one), one.requires_grad, one.shape, one.stride(), one.dtype, one.device)
+                if by_names and type(one) is Parameter:
+                    facts += (one.requires_grad, one.is_meta)
+                else:
+                    facts += (type(one), one.requires_grad, one.shape, one.stride(), one.dtype, one.device)
         except RuntimeError:  # a sparse one has no strides, one of a lazy module no shape
             facts += map(_unusual, found)
 

@@ -19,7 +19,7 @@ from lossreg.embedding.host_objective import HostObjective, check_shapes, reshar
 from lossreg.embedding.host_state import StateText
 from lossreg.embedding.known_models import Found, KnownModels
 from lossreg.embedding.members import Members
-from lossreg.embedding.plain import PlainOptimizer, may_train
+from lossreg.embedding.plain import PlainOptimizer, may_train, says_all
 from lossreg.embedding.scheduling import Scheduling, optimizers_of
 from lossreg.errors import ConfigError
 from lossreg.training.loss.adapter import LossAdapter
@@ -86,7 +86,9 @@ class Optimizing:
                 optimizer = self._plain.build(parameters)
                 self._state_text.follow(optimizer)
                 return optimizer, None
-        members = Members(model, criterion) if may_train(criterion) else Members(model)
+        by_names = self._goes_by_names and not fused
+        roots = (model, criterion) if may_train(criterion) else (model,)
+        members = Members(*roots, by_names=by_names)
         known = None if self._changes_the_model else self._known.get(model, members, fused=fused)
         if known is None:
             return self._built(self._find(model, loss, members, fused=fused))
@@ -120,9 +122,14 @@ class Optimizing:
         return optimizer, found.plan
 
     @functools.cached_property
+    def _goes_by_names(self) -> bool:
+        """Whether of usual parameters only the names matter: no pattern has shapes, and no optimizer is tried."""
+        resolved = [one.resolved for one in optimizers_of(self.chosen)]
+        return not any(self._going_by_shape()) and all(one is not None and says_all(one) for one in resolved)
+
+    @functools.cached_property
     def _state_text(self) -> StateText:
-        texts = [one.label if one.spec is None else one.spec.text for one in optimizers_of(self.chosen)]
-        return StateText(tuple(texts))
+        return StateText(optimizers_of(self.chosen))
 
     @functools.cached_property
     def _plain(self) -> PlainOptimizer | None:

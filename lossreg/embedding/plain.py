@@ -40,7 +40,7 @@ class PlainOptimizer:
         of_some = (spec.param_groups, spec.freeze, spec.unfreeze, choice.rest, choice.scheduler)
         if any(of_some) or spec.frozen_mode not in (None, "eval"):
             return None
-        if choice.resolved is None or not _says_all(choice.resolved):
+        if choice.resolved is None or not says_all(choice.resolved):
             return None
         return cls(choice.resolved.builder(runtime))
 
@@ -115,7 +115,8 @@ class SortedOptimizer:
         Raises:
             LossregError: If it cannot be built.
         """
-        groups = [{"params": [parameters[place] for place in places], **options} for places, options in self.groups]
+        get = parameters.__getitem__
+        groups = [{"params": [*map(get, places)], **options} for places, options in self.groups]
         return _checked(self.builder(groups if self.has_patterns else groups[0]["params"]))
 
 
@@ -125,7 +126,7 @@ def _checked(built: object) -> Optimizer:
     return built
 
 
-def _says_all(resolved: ResolvedComponent[Any]) -> bool:
+def says_all(resolved: ResolvedComponent[Any]) -> bool:
     """Whether an optimizer is given parameters alone, and its record leaves nothing to a trial."""
     component = resolved.entry.component
     if component.modes or component.needs or not _takes_parameters_alone(resolved):

@@ -46,8 +46,8 @@ def test_regression_losses_learn_diabetes(run: Run, loss: str, bound: float) -> 
 
 
 def test_dice_and_sgd_learn_digits(run: Run) -> None:
-    """The main job reaches at least 0.88 on the test split with seed 0, in the first 15 of its 20 epochs."""
-    assert run(loss="dice", optimizer="sgd", epochs=15).final["test_accuracy"] >= 0.88
+    """The main job reaches at least 0.88 on the test split with seed 0, in the first 13 of its 20 epochs."""
+    assert run(loss="dice", optimizer="sgd", epochs=13).final["test_accuracy"] >= 0.88
 
 
 def test_objects_serve_as_parts(run: Run) -> None:

@@ -207,7 +207,7 @@ SLOW_TO_SPEAK = """
 import os, time
 
 if os.environ["RANK"] == "0":
-    time.sleep(3)
+    time.sleep(1)
 
 from lossreg.cli.main import main
 
