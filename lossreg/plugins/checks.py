@@ -15,7 +15,6 @@ from lossreg.component import Component
 from lossreg.component_table import ComponentTable
 from lossreg.errors import PluginError
 from lossreg.hookspecs import COMPONENT_HOOKS, PREFIX, PROJECT
-from lossreg.plugins.provenance import BUILTIN
 from lossreg.suggestions import did_you_mean
 from lossreg.values import shown
 
@@ -123,8 +122,7 @@ def _check_component(component: object, hook: str, plugin: str) -> None:
         raise PluginError(
             f"{hook} returned {component!r}; it returns lossreg.{expected.__name__} components", plugin=plugin
         )
-    # An older torch may lack what a row of the built-ins names; an error says so where it is asked for.
-    if plugin != BUILTIN and not factory_may_exist(component.factory):
+    if not factory_may_exist(component.factory):
         raise PluginError(f"the factory of {component.what} does not exist: {component.factory}", plugin=plugin)
 
 

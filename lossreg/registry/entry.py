@@ -6,7 +6,6 @@ import functools
 import pkgutil
 import threading
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
@@ -93,11 +92,9 @@ class RegistryEntry(Generic[C]):
         except BaseException as error:
             if is_from_outside(error):
                 raise
-            lacking = self.provenance.plugin == BUILTIN and isinstance(error, AttributeError)
-            newer = f"; the torch that is installed ({version('torch')}) is older than it" if lacking else ""
             raise BuildError(
                 f"{self.component.kind} {self.id} ({self.provenance}): its factory {target!r} cannot be imported: "
-                f"{describe_error(error)}{newer}",
+                f"{describe_error(error)}",
                 component=self.id,
             ) from error
         if not callable(found):

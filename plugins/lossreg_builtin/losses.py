@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lossreg import Loss
+from lossreg_builtin.torch_version import torch_version
 
 _MEAN = {"reduction": "mean"}
 _WEIGHTED: dict[str, Any] = {"weight": None, **_MEAN}
@@ -230,4 +231,9 @@ _BY_HAND = [
     ),
 ]
 
-LOSSES = [*_OF_NUMBERS, *_OF_CLASSES, *_OF_LABELS, *_BY_HAND]
+#: Row -> the version of torch that first has its class, where the oldest that lossreg takes does not.
+_SINCE = {"linear_cross_entropy": (2, 13)}
+
+_ALL = (*_OF_NUMBERS, *_OF_CLASSES, *_OF_LABELS, *_BY_HAND)
+_INSTALLED = torch_version()
+LOSSES = [row for row in _ALL if _SINCE.get(row.name, (0, 0)) <= _INSTALLED]

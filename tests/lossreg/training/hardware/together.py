@@ -23,9 +23,9 @@ import lossreg
 from lossreg import Data
 
 #: Name -> arguments of `lossreg.run`; 129 samples, or 33, leave one for the last batch, and one process without any.
-#: The eps of Adam keeps it from dividing what is nothing but rounding by what is nothing but rounding. How a step is shared
-#: does not depend on the model: `plain` has the convolutions of the main job, which take most of the time; where layers
-#: are named, `small` has the same with fewer channels.
+#: The eps of Adam keeps it from dividing what is nothing but rounding by what is nothing but rounding. How a step is
+#: shared does not depend on the model: `plain` has the convolutions of the main job, which take most of the time; where
+#: layers are named, `small` has the same with fewer channels.
 CASES: dict[str, dict[str, Any]] = {
     "plain": {
         "loss": "cross_entropy", "model": "mnist_cnn", "batch_size": 16, "limit_train": 33, "limit_test": 18,
