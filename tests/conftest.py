@@ -20,7 +20,7 @@ from filelock import FileLock
 from lossreg.cli.main import main
 from lossreg.registry.registries import default
 from tests import temporary, warm_ask
-from tests.warm import held, start
+from tests.warm import FEW_COLLECTIONS, held, start
 
 # What the tests train is too small for several threads, and threads that wait for each other make a run on a machine
 # that has other work several times as slow. Read when torch is imported, by this process and its children.
@@ -78,7 +78,7 @@ def pytest_collection_finish() -> None:
     """Leaves what was imported and collected out of the garbage collections of the tests, and has these be fewer."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 50, 20)
+    gc.set_threshold(*FEW_COLLECTIONS)
     gc.enable()
 
 

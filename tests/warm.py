@@ -32,6 +32,7 @@ from typing import Any
 
 MOST_FILES = 64  # that a process is started with
 UNUSED = 512  # a number that no open file has
+FEW_COLLECTIONS = 10_000, 50, 20  # tests leave little garbage, and looking for it took a sixteenth of their time
 
 
 @contextlib.contextmanager
@@ -198,7 +199,7 @@ def serve(address: str) -> dict[str, Any] | None:
     inspect.modulesbyfile.update({__file__: __name__, "<frozen runpy>": "runpy"})
     gc.collect()
     gc.freeze()  # a child that collects garbage would copy all memory of torch
-    gc.set_threshold(10_000, 50, 20)
+    gc.set_threshold(*FEW_COLLECTIONS)
     server = Server(address)
     if os.fork():
         os._exit(0)

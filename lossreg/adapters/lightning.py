@@ -32,7 +32,8 @@ def configure_optimizers(parts: HostParts, module: nn.Module, *, fused: bool = F
         fused: As for `HostParts.optimizer`; not together with precision `16-mixed`.
 
     Returns:
-        `optimizer`, and `lr_scheduler` with `scheduler`, `interval`, `frequency`, `monitor` and `reduce_on_plateau`.
+        `optimizer`, and `lr_scheduler` with `scheduler`, `interval`, `frequency`, `monitor` and `reduce_on_plateau`, or
+        with `scheduler` alone where `automatic_optimization` is False.
 
     Raises:
         LossregError: If a part cannot be built, or the optimizer needs what Lightning does not do.
@@ -42,14 +43,16 @@ def configure_optimizers(parts: HostParts, module: nn.Module, *, fused: bool = F
             f"configure_optimizers takes the parts, and then the module: write configure_optimizers(parts, self), not "
             f"{type(parts).__name__} first"
         )
-    if getattr(module, "automatic_optimization", True):  # else the steps are those of the module
+    automatic = getattr(module, "automatic_optimization", True)  # else the steps are those of the module
+    if automatic:
         check_needs(parts, HOST, closures=True)
     trainer: Any = getattr(module, "_trainer", None)
     if trainer is None:
         raise ConfigError("configure_optimizers needs the trainer of the LightningModule; call trainer.fit(module)")
     scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
     check_closure_settings(parts, HOST, accumulated=trainer.accumulate_grad_batches, scaled=scaled)
-    _check_monitor(parts)
+    if automatic:
+        _check_monitor(parts)
     held = {id(parameter) for parameter in module.parameters()}
     if parts.has_loss and any(id(one) not in held for one in parts.loss.parameters()):
         raise ConfigError(
@@ -62,6 +65,8 @@ def configure_optimizers(parts: HostParts, module: nn.Module, *, fused: bool = F
     scheduler = told.scheduler(optimizer)
     if scheduler is None:
         return {"optimizer": optimizer}
+    if not automatic:
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
     if scheduler.monitor is not None:
         _explain_monitor(trainer, scheduler)
     return {
@@ -91,8 +96,8 @@ def loop_of(trainer: Any) -> dict[str, int]:
 
 
 def _check_monitor(parts: HostParts) -> None:
-    """Checks that a metric that is followed is one that was named: the default of a run is none of Lightning's."""
-    if parts.monitor is None or "monitor=" in str(parts.texts):
+    """Checks that a metric that is followed was named: Lightning does not log the default metric of a run."""
+    if parts.monitor is None or parts.names_monitor:
         return
     scheduler = parts.texts.get("scheduler", "of an optimizer")
     raise ConfigError(
@@ -111,6 +116,9 @@ def _explain_monitor(trainer: Any, scheduler: HostScheduler) -> None:
         return
     callback = host.Callback()
     callback.on_exception = functools.partial(_add_note, scheduler)
+    earlier = [one for one in trainer.callbacks if getattr(vars(one).get("on_exception"), "func", None) is _add_note]
+    for one in earlier:  # of the training before, whose scheduler is gone
+        trainer.callbacks.remove(one)
     trainer.callbacks.append(callback)
 
 

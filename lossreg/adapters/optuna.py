@@ -90,7 +90,8 @@ def _checked(settings: dict[str, Any], registries: Registries | None, task: Task
     space = SearchSpace(settings)
     names = default if registries is None else registries
     passed = _passed.setdefault(names, set())
-    written = repr((task, [(key, _known_by(value)) for key, value in settings.items()]))
+    names.load()
+    written = repr((names.changes, task, [(key, _known_by(value)) for key, value in settings.items()]))
     if written not in passed:
         space.check(names, task)
         passed.add(written)

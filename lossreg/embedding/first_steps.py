@@ -33,7 +33,7 @@ _CLOSURE = (
 
 
 def watch_steps(optimizer: Optimizer, plan: OptimizerPlan) -> None:
-    """Has the steps of an optimizer looked at, if it needs more of a loop than gradients; of most nothing is.
+    """Adds a check to the steps of an optimizer that needs more of a loop than gradients; most do not.
 
     Args:
         optimizer: The optimizer.
@@ -44,7 +44,8 @@ def watch_steps(optimizer: Optimizer, plan: OptimizerPlan) -> None:
     if not needs.asks_of_loop or not hasattr(optimizer, "_optimizer_step_pre_hooks"):
         return
     label = next(one.choice.label for one in plan.members if one.needs.asks_of_loop)
-    check = StepCheck(label, needs, not (needs.modes and has_modes(optimizer)), _switches(optimizer))
+    switched = needs.modes and has_modes(optimizer)
+    check = StepCheck(label, needs, not switched, _switches(optimizer) if switched else [])
     optimizer.register_step_pre_hook(check)
     if not check.trains:
         own = vars(optimizer).get("train")
@@ -115,13 +116,16 @@ class StepCheck:
         return any(old[key] != new[key] for old, new in pairs for key in old.keys() & new.keys())
 
 
-def _switches(optimizer: Any) -> list[dict[str, bool]]:
-    """The switches of an optimizer, of its groups and of optimizers in it."""
+def _switches(optimizer: Any, seen: frozenset[int] = frozenset()) -> list[dict[str, bool]]:
+    """The switches of an optimizer, of its groups and of optimizers in it, which may know those around them."""
+    seen |= {id(optimizer)}
     own = vars(optimizer)
-    inner = [one for one in (*own.values(), *own.get("members", ())) if hasattr(one, "param_groups")]
+    members = own.get("members")
+    held = (*own.values(), *(members if isinstance(members, list | tuple) else ()))
+    inner = [one for one in held if hasattr(one, "param_groups") and id(one) not in seen]
     places = (own, *optimizer.param_groups)
     found = [{key: is_on for key, is_on in place.items() if isinstance(is_on, bool)} for place in places]
-    return [*found, *(one for other in inner for one in _switches(other))]
+    return [*found, *(one for other in inner for one in _switches(other, seen))]
 
 
 def _has_graph(optimizer: Optimizer) -> bool:

@@ -22,6 +22,7 @@ from lossreg.embedding.optimizing import Optimizing, device_of
 from lossreg.embedding.prepared import prepare
 from lossreg.embedding.scheduling import Scheduling, optimizers_of
 from lossreg.errors import ConfigError
+from lossreg.registry.nested import names_monitor
 from lossreg.run_spec import Interval
 from lossreg.training.adapting import adapted, build_criterion
 from lossreg.training.choice import Choice
@@ -169,6 +170,12 @@ class HostParts:
     def monitor(self) -> str | None:
         """The metric that the scheduler follows, or None."""
         return self._scheduling.stepping.monitor
+
+    @property
+    def names_monitor(self) -> bool:
+        """Whether that metric was named, by a text or by a plugin; if not, it is the default of a run of lossreg."""
+        choice = self._selection.scheduler
+        return choice is not None and choice.resolved is not None and names_monitor(choice.resolved)
 
     @property
     def has_loss(self) -> bool:

@@ -31,14 +31,14 @@ class StateText:
         optimizers: What is chosen: the optimizer, and those of single groups of parameters; or their texts.
     """
 
-    optimizers: Sequence[Choice | str]
+    optimizers: Sequence[Choice | str | None]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return StateText, (self.texts,)  # copies of an optimizer, in other processes too, need no more
+        return StateText, (self.texts,)  # copies for trials have the hooks; torch's own leave them out
 
     @functools.cached_property
-    def texts(self) -> list[str]:
-        """The optimizers with full ids; of an object its class. Made when one is saved: building one takes less."""
+    def texts(self) -> list[str | None]:
+        """The optimizers with full ids, None for an object. Made when one is saved: building one takes less."""
         return [_text(one) for one in self.optimizers]
 
     def follow(self, optimizer: Optimizer) -> None:
@@ -65,6 +65,8 @@ class StateText:
         saved = state_dict.get(KEY)
         if not isinstance(saved, list) or saved == self.texts:
             return
+        if None in saved or None in self.texts:  # a class or a function may have moved, or have got a name
+            return
         was, now = (" and ".join(map(str, texts)) for texts in (saved, self.texts))
         if [[*_names(text)] for text in saved] != [[*_names(text)] for text in self.texts]:
             raise StateError(
@@ -80,17 +82,17 @@ class StateText:
         )
 
 
-def _text(optimizer: Choice | str) -> str:
-    if isinstance(optimizer, str):
+def _text(optimizer: Choice | str | None) -> str | None:
+    if optimizer is None or isinstance(optimizer, str):
         return optimizer
-    return optimizer.label if optimizer.spec is None else optimizer.spec.text
+    return None if optimizer.spec is None else optimizer.spec.text
 
 
 def _names(text: Any) -> Iterator[str]:
     """The names of an optimizer and of those in it, without their parameters."""
     try:
         spec = ComponentSpec.parse(text)
-    except (LossregError, TypeError):  # the class of an object
+    except (LossregError, TypeError):  # whatever a file may hold
         yield str(text)
         return
     yield from _names_of(spec)

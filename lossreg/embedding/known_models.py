@@ -38,7 +38,7 @@ class Known:
 
     Attributes:
         facts: What it was found by: those of `Members`.
-        fused: What it was found for in addition.
+        fused: Whether a fused optimizer was asked for.
         names: The names of all parameters, in their order.
         found: What was found, without the parameters, which would keep the model.
         quick: Builds the optimizer without a plan, where no scheduler has to know it; else None.
@@ -62,7 +62,8 @@ class Known:
 class KnownModels:
     """What was found of models, for these and for others that are alike.
 
-    Names, shapes, types and devices are compared each time; patterns and trials, which go by these, take longer.
+    Names, shapes, types and devices are compared each time, as far as anything goes by them; patterns and trials, which
+    do, take longer.
     """
 
     _known: tuple[Known, ...] = attrs.field(default=(), init=False)
@@ -73,7 +74,7 @@ class KnownModels:
         Args:
             model: The model, with what is wrapped around it.
             members: Its members, and those of the loss.
-            fused: What it depends on in addition.
+            fused: Whether a fused optimizer is asked for.
         """
         facts = members.facts
         for known in self._known:
@@ -98,7 +99,7 @@ class KnownModels:
             members: Its members, and those of the loss, before.
             named: The same parameters by name.
             found: What was found.
-            fused: What it depends on in addition.
+            fused: Whether a fused optimizer is asked for.
             quick: Whether optimizers may be built without a plan.
         """
         if [*map(id, named.values())] != [*map(id, members.parameters)]:  # a wrapper that shows others has its reasons

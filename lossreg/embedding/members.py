@@ -23,8 +23,8 @@ def walk(model: nn.Module) -> list[nn.Module | None] | None:
     """All modules, as `named_modules` has them; a class may find them, or its parameters, in a way of its own.
 
     Returns:
-        Each module where it is found first; None in each further place, and where a name is kept for a module that
-        there is not. Or None of a model that has a way of its own.
+        Each module where it is found first; None in each further place, and for a child that is None. Or None for a
+        model that has a way of its own.
 
     Example:
         >>> relu = nn.ReLU()
@@ -81,7 +81,7 @@ class Members:
     Attributes:
         parameters: All of them, each once.
         facts: Types and names of modules; names of parameters, and shapes, types and devices; which of these are in
-            several places. Two lists are equal where all of this is.
+            several places. Two lists are equal where all of this is, or as much of it as was asked for.
 
     Raises:
         ConfigError: If a parameter has no shape yet.

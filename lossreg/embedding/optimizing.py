@@ -48,7 +48,8 @@ _BY_SHAPE = re.compile(r"\bndim\s*[<>=!]|\bshape\s*=")  # in a pattern
 class Optimizing:
     """What optimizers are built from.
 
-    What goes by texts and by what the loop has said is checked once; what goes by a model, once for each model.
+    What goes by texts and by what the loop has said is checked once; what goes by a model, once for
+    all models that are alike.
 
     Attributes:
         spec: The settings.

@@ -127,7 +127,7 @@ def _checked(built: object) -> Optimizer:
 
 
 def says_all(resolved: ResolvedComponent[Any]) -> bool:
-    """Whether an optimizer is given parameters alone, and its record leaves nothing to a trial."""
+    """Whether an optimizer needs parameters and gradients alone, and its record leaves nothing to a trial."""
     component = resolved.entry.component
     if component.modes or component.needs or not _takes_parameters_alone(resolved):
         return False

@@ -82,14 +82,15 @@ def prepare(request: Request, task: Task | None, loop: LoopFacts) -> Prepared:
     registries = request.registries
     if request.objects:
         return Prepared.of(request, task, loop)
-    key = (registries.changes, request.spec, task, loop)
+    groups = repr(request.spec.param_groups)  # of which 0 and False are equal, and not the same
+    key = (registries.changes, request.spec, groups, task, loop)
     known = _known.setdefault(registries, {})
     found = known.get(key)
     if found is None:
         found = Prepared.of(request, task, loop)
         if registries.changes == key[0] and all(map(_is_constant, found._values())):
             if len(known) >= MOST:
-                known.clear()
+                known.pop(next(iter(known)), None)
             known[key] = found
     return found
 

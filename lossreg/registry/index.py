@@ -78,8 +78,9 @@ class Index(Generic[C]):
 
     def add_table(self, table: ComponentTable, provenance: Provenance) -> None:
         """Adds the components of a table, which is read when it is needed."""
-        self.tables.append((table, provenance))
-        self.changes += 1
+        with self._changing:
+            self.tables.append((table, provenance))
+            self.changes += 1
 
     def read_tables(self) -> None:
         """Reads the tables that were not needed so far."""
@@ -98,8 +99,9 @@ class Index(Generic[C]):
 
                     what = f"plugin {provenance.plugin!r} ({provenance}): its table of {plural(self.kind)}"
                     logging.getLogger("lossreg").warning("%s cannot be read: %s", what, describe_error(error))
-                del self.tables[0]
-                self.changes += 1
+                with self._changing:
+                    del self.tables[0]
+                    self.changes += 1
 
     def _add_row(self, entry: RegistryEntry[C]) -> None:
         """Adds a component of a table; of two with one word the first has it."""

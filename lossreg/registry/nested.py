@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from lossreg.errors import ConfigError
+from lossreg.plugins.provenance import BUILTIN
 from lossreg.registry.build import ResolvedComponent
 
 
@@ -84,6 +85,13 @@ def monitor_of(scheduler: ResolvedComponent[Any]) -> str | None:
             "follows one metric"
         )
     return next(iter(followed), None)
+
+
+def names_monitor(scheduler: ResolvedComponent[Any]) -> bool:
+    """Whether a scheduler names the metric that it follows, or one that it composes does; a plugin's always does."""
+    if scheduler.entry.component.monitor is not None:
+        return "monitor" in scheduler.written or scheduler.entry.provenance.plugin != BUILTIN
+    return any(map(names_monitor, nested_in(scheduler)))
 
 
 def interval_of(scheduler: ResolvedComponent[Any]) -> Any:

@@ -26,9 +26,6 @@ _OPTIMIZERS: Mapping[str, str] = {
 }
 #: Options of groups that timm makes by itself.
 _UNDECAYED = ("no_decay", "ndim<=1 | *.bias", "*.bias | ndim<=1", "ndim<=1")
-_UNSAID = frozenset({"loss", "optimizer", "scheduler", "scheduler_interval", "param_groups", "epochs", "batch_size"})
-
-
 #: Settings that are written, or of which it is said how they are not.
 _WRITTEN = (
     "loss", "optimizer", "scheduler", "scheduler_interval", "param_groups", "epochs", "batch_size", "accumulate",

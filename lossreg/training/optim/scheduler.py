@@ -1,4 +1,4 @@
-"""The learning-rate scheduler: what it counts, when it steps, and the rates that come of it."""
+"""The learning-rate scheduler: what it counts, when it steps, and the rates of an epoch."""
 
 from __future__ import annotations
 

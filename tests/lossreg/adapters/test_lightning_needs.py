@@ -109,6 +109,34 @@ def test_the_metric_of_a_run_is_none_of_lightning(scheduler: str) -> None:
         fit(Module(scheduler=scheduler))
 
 
+def test_a_module_that_steps_the_schedule_itself_gives_it_any_metric() -> None:
+    """With manual optimization Lightning asks for no metric."""
+
+    class Manual(Module):
+        def __init__(self) -> None:
+            super().__init__(scheduler="plateau")
+            self.automatic_optimization = False
+
+        def training_step(self, batch: Any, index: int) -> None:
+            self.loss(self.model(batch[0]), batch[1]).backward()
+            self.optimizers().step()
+            self.lr_schedulers().step(0.5)
+
+    fit(Manual())
+
+
+def test_the_metric_of_a_plugin_s_scheduler_is_its_own() -> None:
+    """Its record names what it follows, which is none of a run; Lightning's error has the line of ours once."""
+
+    @lossreg.schedulers.register("following", monitor="val_loss", interval="epoch")
+    def following(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.ReduceLROnPlateau:
+        return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+
+    with pytest.raises(Exception, match="conditioned on metric val_loss which is not available") as caught:
+        fit(Module(scheduler="following"))
+    assert len(caught.value.__notes__) == 1
+
+
 def test_a_metric_that_is_not_logged_is_explained() -> None:
     """Lightning finds it after the epoch; its error has a line of ours, with what is logged."""
     with pytest.raises(Exception, match="conditioned on metric val_los which is not available") as caught:

@@ -138,3 +138,30 @@ def test_most_optimizers_are_not_watched() -> None:
         model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2), torch.nn.Linear(2, 1))
         built = lossreg.parts(optimizer=optimizer).optimizer(model)
         assert not built._optimizer_step_pre_hooks
+
+
+class Looped(Curved):
+    """An optimizer that refers to itself, and has no members."""
+
+    def __init__(self, params: Any) -> None:
+        super().__init__(params)
+        self.members = None
+        self.base = self
+
+
+class LoopedSwitch(Switched):
+    """The same with modes."""
+
+    def __init__(self, params: Any) -> None:
+        super().__init__(params)
+        self.members = None
+        self.base = self
+
+
+@for_each(("optimizer", "wanted"), [(Looped, "create_graph=True"), (LoopedSwitch, r"call optimizer.train\(\)")])
+def test_optimizers_may_refer_to_themselves(optimizer: Any, wanted: str) -> None:
+    """They are built, and looked at, as all others are."""
+    parts, model, built = made(optimizer)
+    parts.loss(model(X), Y).backward()
+    with pytest.raises(lossreg.ConfigError, match=wanted):
+        built.step()

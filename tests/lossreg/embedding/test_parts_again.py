@@ -182,3 +182,11 @@ def test_threads_get_what_they_ask_for() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_what_is_wrong_is_refused_again_next_to_what_is_equal() -> None:
+    """Options of a group that are equal in Python, such as 0 and False, are not the same."""
+    for _ in range(2):
+        lossreg.parts(optimizer="adamw", param_groups={"*.bias": {"weight_decay": 0}}).optimizer(network())
+        with pytest.raises(lossreg.LossregError, match="weight_decay"):
+            lossreg.parts(optimizer="adamw", param_groups={"*.bias": {"weight_decay": False}}).optimizer(network())
