@@ -154,7 +154,10 @@ def read_settings(text: str, where: str, name: str, registries: Registries) -> C
     Raises:
         ConfigError: If the text is not in the format, or has nothing that lossreg has a setting for.
     """
-    found = format_module(name).read(text, where, registries)
+    try:
+        found = format_module(name).read(text, where, registries)
+    except OverflowError as error:
+        raise ConfigError(f"{where}: a number in it is too large ({error})") from error
     draft = Draft(notes=list(found.notes), left_out=list(found.left_out))
     for key, value in found.settings.items():
         try:

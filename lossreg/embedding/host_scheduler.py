@@ -135,7 +135,11 @@ class HostScheduler(LRScheduler):
         """
         saved = state_dict.get("schedules")
         if not isinstance(saved, list) or len(saved) != len(self._counted) or "calls" not in state_dict:
-            raise StateError("the state to load is that of a schedule of another text", where="the scheduler")
+            raise StateError(
+                "the state to load is not that of such a schedule of lossreg.parts, but of torch's, or of other "
+                "schedules: load the other states alone, and step the schedule to where the training goes on",
+                where="the scheduler",
+            )
         for one, state in zip(self._counted, saved, strict=True):
             if state.get("text", one.schedule.label) != one.schedule.label:
                 raise StateError(

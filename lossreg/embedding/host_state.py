@@ -29,17 +29,23 @@ class StateText:
 
     Attributes:
         optimizers: What is chosen: the optimizer, and those of single groups of parameters; or their texts.
+        patterns: Of the parameter groups: torch takes a state by the places of parameters in these.
     """
 
     optimizers: Sequence[Choice | str | None]
+    patterns: tuple[str, ...] = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return StateText, (self.texts,)  # copies for trials have the hooks; torch's own leave them out
 
     @functools.cached_property
     def texts(self) -> list[str | None]:
-        """The optimizers with full ids, None for an object. Made when one is saved: building one takes less."""
-        return [_text(one) for one in self.optimizers]
+        """The optimizers with full ids, None for an object, and the patterns of groups.
+
+        It is made when one is saved: building one takes less.
+        """
+        groups = [f"param_groups: {', '.join(self.patterns)}"] if self.patterns else []
+        return [*map(_text, self.optimizers), *groups]
 
     def follow(self, optimizer: Optimizer) -> None:
         """Has an optimizer say it in what it saves, and look for it in what it loads."""

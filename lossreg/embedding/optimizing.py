@@ -130,7 +130,7 @@ class Optimizing:
 
     @functools.cached_property
     def _state_text(self) -> StateText:
-        return StateText(optimizers_of(self.chosen))
+        return StateText(optimizers_of(self.chosen), tuple(group.pattern for group in self.spec.param_groups))
 
     @functools.cached_property
     def _plain(self) -> PlainOptimizer | None:

@@ -120,10 +120,14 @@ class Index(Generic[C]):
         return sorted(found.values(), key=lambda entry: entry.id)
 
     def named(self, name: str) -> list[RegistryEntry[C]]:
-        """Those that a short name can mean; an alias of a built-in gives way to a component of that name."""
+        """Those that a short name can mean; an alias of a built-in gives way to a component of that name.
+
+        It does not give way to a row of a table, which may not have been read yet: the name would then mean another
+        component in the middle of a process.
+        """
         found = self.by_name.get(name, [])
         if found and found[0].provenance.plugin == BUILTIN and found[0].name != name:
-            return [entry for entry in found if entry.name == name] or found
+            return [entry for entry in found if entry.name == name and not entry.from_table] or found
         return found
 
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import torch
+
+#: Names of metrics of which higher values are better, by their ends; a loss or an error of that end is none.
+_HIGHER = re.compile(
+    r"(?!.*(loss|err))(.*[^a-z])?(accuracy|acc|top_?[15]|f1(_score)?|precision|recall|sensitivity|specificity|auc|auroc|"
+    r"ap|map(_?[0-9]+)?|iou|miou|dice|jaccard|kappa|mcc|r2|bleu|rouge[1-9l]?|psnr|ssim)"
+)
 
 
 class ReduceLROnPlateau(torch.optim.lr_scheduler.ReduceLROnPlateau):
@@ -16,7 +23,8 @@ class ReduceLROnPlateau(torch.optim.lr_scheduler.ReduceLROnPlateau):
         optimizer: The optimizer whose rates are set.
         monitor: The metric of an epoch's row that is followed.
         mode: Whether less is better (`"min"`) or more (`"max"`); `"auto"` is `"max"` for a metric of which
-            higher values are better, as the metric declares; of those that every run measures, for an accuracy.
+            higher values are better, as the metric declares; of those that declare nothing, as in other trainers, for a
+            name that ends in a word such as accuracy, acc, f1, auc, iou or dice.
         factor: What the rate is multiplied by, below 1.
         patience: How many epochs in a row may pass without an improvement.
         threshold: How much better is an improvement.
@@ -42,8 +50,8 @@ class ReduceLROnPlateau(torch.optim.lr_scheduler.ReduceLROnPlateau):
         better: Literal["higher", "lower"] | None = None,
     ) -> None:
         if mode == "auto":
-            is_accuracy = better is None and monitor.endswith("accuracy")
-            mode = "max" if better == "higher" or is_accuracy else "min"
+            seems_higher = better is None and _HIGHER.fullmatch(monitor.lower()) is not None
+            mode = "max" if better == "higher" or seems_higher else "min"
         super().__init__(
             optimizer,
             mode=mode,

@@ -162,3 +162,11 @@ def test_nothing_that_a_file_names_is_imported(lossreg_command: Command, folder:
     assert "warning: left out: optimizer: 'spy.AdamW' is not a class of an optimizer that lossreg knows" in outcome.err
     assert not (folder / "seen").exists()
     assert "spy" not in sys.modules
+
+
+def test_a_number_that_is_too_large_is_refused(lossreg_command: Command, tmp_path: Path) -> None:
+    """Beyond what a float holds."""
+    (tmp_path / "args.yaml").write_text(f"opt: sgd\nlr: 1{'0' * 400}\n")
+    outcome = lossreg_command("convert", "args.yaml", "--from", "timm")
+    assert outcome.code == 2
+    assert "args.yaml: a number in it is too large" in outcome.err

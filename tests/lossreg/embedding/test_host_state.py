@@ -147,3 +147,22 @@ def test_classes_and_functions_may_move() -> None:
 
 def _sgd(parameters: Any) -> torch.optim.SGD:
     return torch.optim.SGD(parameters, lr=0.5)
+
+
+@for_each(
+    ("before", "after", "refused"),
+    [
+        ({"0.*": "lr=x0.1"}, {"2.*": "lr=x0.1"}, True),
+        ({"0.*": "lr=x0.1"}, {}, True),
+        ({"0.*": "lr=x0.1"}, {"0.*": "lr=x0.1"}, False),
+    ],
+)
+def test_the_state_of_other_groups_is_refused(before: Any, after: Any, refused: bool) -> None:
+    """Torch would give the momenta of one parameter to another one in its place."""
+    state = saved(stepped("adamw", param_groups=before)[1])
+    _, built = stepped("adamw", param_groups=after)
+    if refused:
+        with pytest.raises(lossreg.StateError, match=r"adamw and param_groups: 0\.\*, and this one is"):
+            built.load_state_dict(state)
+    else:
+        built.load_state_dict(state)

@@ -134,3 +134,14 @@ def test_a_component_that_is_registered_again_loses_its_old_aliases() -> None:
     registries.models.register("b", aliases=["new"])(torch.nn.Flatten)
     assert "old" not in registries.models
     assert registries.models["new"].id == "local.b"
+
+
+def test_a_table_that_is_read_changes_no_alias_of_a_built_in() -> None:
+    """What a name means does not depend on what was looked up before."""
+    own = lossreg.load_registries(allow=[], bridges=False)
+    rows = {"constant": {"factory": "torch.optim.lr_scheduler:ExponentialLR", "summary": "Another"}}
+    own.schedulers.add_table(lossreg.ComponentTable(lossreg.Scheduler, lambda _: rows), Provenance("other"))
+    assert own.schedulers["constant"].id == "builtin.constant_lr"
+    assert "other.constant" in list(own.schedulers)
+    assert own.schedulers["constant"].id == "builtin.constant_lr"
+    assert own.schedulers["other.constant"].name == "constant"
