@@ -87,15 +87,25 @@ def _port(text: str) -> int:
 
 def _wait_for_server(host: str, port: int, patience: float = PATIENCE) -> None:
     """Waits until the main process, or torchrun, can be reached."""
+    _wait(
+        lambda: _answers(host, port),
+        patience,
+        lambda: "rank 0",
+        f"nothing answers at {host}:{port} (MASTER_ADDR, MASTER_PORT)",
+    )
 
-    def answers() -> bool:
-        try:
-            socket.create_connection((host, port), _TRIAL).close()
-        except OSError:
-            return False
-        return True
 
-    _wait(answers, patience, lambda: "rank 0", f"nothing answers at {host}:{port} (MASTER_ADDR, MASTER_PORT)")
+def _answers(host: str, port: int) -> bool:
+    """Whether something listens; `socket.create_connection` would leave a socket open where a signal ends the wait."""
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind, protocol) as connection:
+                connection.settimeout(_TRIAL)
+                if connection.connect_ex(address) == 0:
+                    return True
+    except OSError:  # the host has no address yet, or this machine no network of its kind
+        pass
+    return False
 
 
 def agree_on_name(store: Store, rank: int, world_size: int, patience: float = PATIENCE) -> str:
