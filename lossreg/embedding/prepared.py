@@ -90,7 +90,8 @@ def prepare(request: Request, task: Task | None, loop: LoopFacts) -> Prepared:
         found = Prepared.of(request, task, loop)
         if registries.changes == key[0] and all(map(_is_constant, found._values())):
             if len(known) >= MOST:
-                known.pop(next(iter(known)), None)
+                oldest, *_ = known  # at once: another thread may change the dictionary between two calls
+                known.pop(oldest, None)
             known[key] = found
     return found
 

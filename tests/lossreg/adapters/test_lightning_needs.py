@@ -115,14 +115,17 @@ def test_a_module_that_steps_the_schedule_itself_gives_it_any_metric() -> None:
     class Manual(Module):
         def __init__(self) -> None:
             super().__init__(scheduler="plateau")
-            self.automatic_optimization = False
+            self.automatic_optimization, self.steps = False, 0
 
         def training_step(self, batch: Any, index: int) -> None:
             self.loss(self.model(batch[0]), batch[1]).backward()
             self.optimizers().step()
             self.lr_schedulers().step(0.5)
+            self.steps += 1
 
-    fit(Manual())
+    module = Manual()
+    fit(module)
+    assert module.lr_schedulers().last_epoch == module.steps > 0
 
 
 def test_the_metric_of_a_plugin_s_scheduler_is_its_own() -> None:
