@@ -76,7 +76,6 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 def pytest_collection_finish() -> None:
     """Leaves what was imported and collected out of the garbage collections of the tests, and has these be fewer."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*FEW_COLLECTIONS)
     gc.enable()

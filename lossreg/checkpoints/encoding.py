@@ -63,6 +63,8 @@ class Encoder:
         raise _not_plain(value, place)
 
     def _sequence(self, value: Iterable[Any], place: Place) -> list[Any]:
+        if set(map(type, value)) == {int}:  # as hundreds of them in the states of random generators
+            return [_int(number) for number in value]
         return [self.encode(item, (*place, number)) for number, item in enumerate(value)]
 
     def _marked(self, value: Iterable[Any], place: Place) -> Any:

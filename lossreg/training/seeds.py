@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,11 +49,21 @@ def forked_generators(device: torch.device | None = None) -> Iterator[None]:
     """Puts all generators back after the block: Python's, numpy's, and torch's of the CPU and the accelerators.
 
     Args:
-        device: Where the block computes; None are all devices.
+        device: Where the block computes; None are all that this process uses already.
     """
-    devices = None if device is None else range(torch.cuda.device_count() if device.type == "cuda" else 0)
-    with kept_generators(), torch.random.fork_rng(devices):
+    with kept_generators(), torch.random.fork_rng(_indices(device)):
         yield
+
+
+def _indices(device: torch.device | None) -> Sequence[int]:
+    """The accelerators that a block may draw from; asking for their generators begins to use them."""
+    accelerator = torch.accelerator.current_accelerator()
+    if accelerator is None:
+        return ()
+    module = torch.get_device_module(accelerator)
+    in_use = getattr(module, "is_initialized", lambda: True)  # torch.mps does not tell
+    is_used = in_use() if device is None else device.type == accelerator.type
+    return range(module.device_count()) if is_used else ()
 
 
 @contextlib.contextmanager

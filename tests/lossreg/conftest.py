@@ -55,6 +55,9 @@ def installed(once: Once, tmp_path_factory: pytest.TempPathFactory) -> Path:
 COLD = """
 import json, sys
 seen = ("matplotlib", "rich")
+for name in list(sys.modules):
+    if name.partition(".")[0] in seen or name.startswith("lossreg"):
+        del sys.modules[name]
 import lossreg.cli.plot, lossreg.cli.run, lossreg.cli.plan, lossreg.cli.show, lossreg.training.api
 import lossreg.pictures.curves, lossreg.pictures.overlay, lossreg.pictures.rates, lossreg.pictures.losses
 imported = [name for name in seen if name in sys.modules]
@@ -65,14 +68,14 @@ print(json.dumps({"imported": imported, "ran": [name for name in seen if name in
 
 
 @pytest.fixture(scope="session")
-def cold(once: Once) -> Mapping[str, Any]:
-    """What a process that finds nothing imported has imported: with the commands and the runner, and after a run.
+def cold(once: Once, warm_python: str) -> Mapping[str, Any]:
+    """What a process that finds none of lossreg imported has imported: with the commands and the runner, after a run.
 
     Its stderr, a pipe, has what the run shows.
     """
 
     def fill(folder: Path) -> None:
-        done = subprocess.run([sys.executable, "-c", COLD], cwd=folder, capture_output=True, text=True, check=True)
+        done = subprocess.run([warm_python, "-c", COLD], cwd=folder, capture_output=True, text=True, check=True)
         (folder / "found.json").write_text(json.dumps({**json.loads(done.stdout), "shown": done.stderr}))
 
     found: dict[str, Any] = json.loads((once("cold", fill) / "found.json").read_text())

@@ -201,13 +201,15 @@ def _forward(probe: Objective, inputs: Tensor, mismatch: Mismatch, when: str = "
 
 
 def _check_evaluation(probe: Objective, inputs: Tensor, output: Tensor, mismatch: Mismatch) -> None:
-    """Tries evaluation mode on the batch of training."""
+    """Tries evaluation mode on the first samples of the batch of training."""
+    few = inputs[:2]
     probe.eval()
     with torch.no_grad():
-        evaluated = _forward(probe, inputs, mismatch, " in evaluation mode")
-    if evaluated.shape != output.shape or not evaluated.is_floating_point():
+        evaluated = _forward(probe, few, mismatch, " in evaluation mode")
+    if evaluated.shape != (len(few), *output.shape[1:]) or not evaluated.is_floating_point():
         raise mismatch(
-            f"the model gives {_shape(output)} in training, and {_shape(evaluated)} of {evaluated.dtype} in evaluation"
+            f"the model gives {_shape(output)} in training, and {_shape(evaluated)} of {evaluated.dtype} in evaluation "
+            f"for the first {len(few)} of these samples"
         )
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import lossreg
+from lossreg.training.seeds import forked_generators
 
 if TYPE_CHECKING:
     from lossreg import Data
@@ -71,3 +72,14 @@ def test_the_checks_before_a_run_draw_nothing(run: Run, table: Callable[..., Dat
     own.random(), of_numpy.standard_normal()
     noise = own.random() + float(of_numpy.random())
     assert next(one for one in model.drawn if one != 1.0) == noise
+
+
+def test_accelerators_that_are_not_used_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial on the CPU of a machine with several of them begins to use none, of which torch would warn."""
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    monkeypatch.setattr(torch.random, "_fork_rng_warned_already", False)
+    expected = torch.default_generator.get_state()
+    with forked_generators():
+        torch.rand(1)
+    assert torch.equal(torch.default_generator.get_state(), expected)

@@ -35,7 +35,7 @@ class TwoFaced(nn.Module):
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        (TwoFaced("classes"), "in evaluation"),
+        (TwoFaced("classes"), "gives (64, 3) in training, and (2,) of torch.int64 in evaluation for the first 2 of"),
         (TwoFaced("pair"), "returns a tuple in evaluation mode"),
         (nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)), "the last batch of an epoch has one sample"),
     ],
