@@ -2,14 +2,18 @@
 
 Where the fact of a row takes microseconds, pytest's own work for a test, and that of xdist, would take a hundred times
 as long. `for_each` is written as `parametrize` is, looks at all rows, and names each that fails. Rows share the
-fixtures of their test, so it is for tests whose rows leave nothing behind.
+fixtures of their test, so it is for tests whose rows leave nothing behind, but for files in the working directory with
+`for_each_apart`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 Test = Callable[..., None]
@@ -27,6 +31,28 @@ def for_each(names: str | Sequence[str], rows: Iterable[Any], ids: Ids = None) -
     Returns:
         A decorator of a test.
     """
+    return _for_each(names, rows, ids, contextlib.nullcontext)
+
+
+def for_each_apart(names: str | Sequence[str], rows: Iterable[Any], ids: Ids = None) -> Callable[[Test], Test]:
+    """As `for_each`; each row begins in an empty folder of its own, below the working directory of the test."""
+    return _for_each(names, rows, ids, _own_folder)
+
+
+@contextlib.contextmanager
+def _own_folder() -> Iterator[None]:
+    """Has a block work in a folder that is new."""
+    number = sum(1 for _ in Path().glob("row*"))
+    folder = Path(f"row{number}")
+    folder.mkdir()
+    with contextlib.chdir(folder):
+        yield
+
+
+def _for_each(
+    names: str | Sequence[str], rows: Iterable[Any], ids: Ids, place: Callable[[], AbstractContextManager[None]]
+) -> Callable[[Test], Test]:
+    """A test that looks at each row within a block."""
     words = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
     table = [tuple(row) if len(words) > 1 else (row,) for row in rows]
     labels = [_label(row, ids) for row in table] if ids is None or callable(ids) else list(ids)
@@ -42,7 +68,8 @@ def for_each(names: str | Sequence[str], rows: Iterable[Any], ids: Ids = None) -
             failed: dict[str, BaseException] = {}
             for label, row in zip(labels, table, strict=True):
                 try:
-                    test(**dict(zip(words, row, strict=True)), **fixtures)
+                    with place():
+                        test(**dict(zip(words, row, strict=True)), **fixtures)
                 except (KeyboardInterrupt, SystemExit):
                     raise
                 except BaseException as error:  # what pytest.fail raises is not an Exception

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.table import for_each
+from tests.table import for_each, for_each_apart
 
 
 def test_every_row_that_fails_is_named() -> None:
@@ -51,6 +51,25 @@ def test_tables_multiply_and_leave_the_fixtures(tmp_path: Path) -> None:
     assert list(inspect.signature(collect).parameters) == ["tmp_path"]
     collect(tmp_path=tmp_path)
     assert seen == [(1, "a", tmp_path), (1, "b", tmp_path), (2, "a", tmp_path), (2, "b", tmp_path)]
+
+
+def test_rows_apart_find_nothing_of_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each begins in an empty folder below the working directory, to which the test comes back, failed or not."""
+    monkeypatch.chdir(tmp_path)
+    seen: list[Path] = []
+
+    @for_each_apart("number", [1, 2, 3])
+    def leave_a_file(number: int) -> None:
+        seen.append(Path.cwd())
+        assert list(Path().iterdir()) == []
+        Path("left").touch()
+        assert number != 2
+
+    with pytest.raises(BaseExceptionGroup, match="1 of 3 rows"):
+        leave_a_file()
+    assert {folder.parent for folder in seen} == {tmp_path}
+    assert len(set(seen)) == 3
+    assert Path.cwd() == tmp_path
 
 
 def test_a_table_has_rows() -> None:

@@ -11,6 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.table import for_each_apart
+
 if TYPE_CHECKING:
     from tests.conftest import Command
 
@@ -63,7 +65,7 @@ def same_weights(one: str, other: str) -> bool:
     return list(first) == list(second) and all(torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("key", "value"),
     [
         ("loss", "builtin.dice(smooth=1)"),
@@ -86,7 +88,7 @@ def test_a_toml_file_sets_what_it_names(lossreg_command: Command, key: str, valu
     assert planned(lossreg_command, "-c settings.toml")["spec"][key] == value
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("key", "value"),
     [
         ("loss", "builtin.dice(smooth=1)"),
@@ -126,7 +128,7 @@ def test_an_option_goes_before_the_file(
     assert planned(lossreg_command, order.format(options=options))["spec"][key] == value
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("options", "key", "value"),
     [
         ("--opt.lr 0.125", "optimizer", "builtin.sgd(lr=0.125, momentum=0.25)"),

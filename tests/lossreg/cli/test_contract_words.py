@@ -7,13 +7,12 @@ import typing
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import pytest
 
 from lossreg import Dataset, Loss, Metric, Model, Observer, Optimizer, Scheduler
 from lossreg.cli.contract_words import WORDS, contract_lines
 from lossreg.component import KINDS, Component
 from lossreg.components import NEEDS
-from tests.table import for_each
+from tests.table import for_each, for_each_apart
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -84,7 +83,7 @@ def test_only_what_is_declared_is_said(component: Component, lines: list[str]) -
     assert contract_lines(component) == lines
 
 
-@pytest.mark.parametrize("name", ["dice", "l1", "triplet_margin"])
+@for_each_apart("name", ["dice", "l1", "triplet_margin"])
 def test_no_value_of_python_is_shown(name: str, lossreg_command: Command) -> None:
     """No empty mapping and no tuple."""
     shown = lossreg_command("show", "loss", name).out.partition("\nparameters")[0]

@@ -12,7 +12,7 @@ import pytest
 import lossreg
 from lossreg.run_spec import RUN_KEYS, SETTINGS
 from lossreg.synonyms import SYNONYMS
-from tests.table import for_each
+from tests.table import for_each, for_each_apart
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -96,7 +96,7 @@ def test_an_argument_of_another_tool_is_refused_with_the_one_here(arguments: dic
         lossreg.plan(**arguments)  # type: ignore[arg-type]  # what is tested
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("line", "like"),
     [
         ("list losses", "list loss"),
@@ -145,7 +145,7 @@ def test_every_short_flag_of_a_component_is_a_synonym() -> None:
     assert flags - set(RUN_KEYS) <= SYNONYMS.keys()
 
 
-@pytest.mark.parametrize("options", ["nesterov=true", "nesterov=True", "nesterov=TRUE, momentum=0.5"])
+@for_each_apart("options", ["nesterov=true", "nesterov=True", "nesterov=TRUE, momentum=0.5"])
 def test_param_groups_are_written_as_dotted_options(lossreg_command: Command, options: str) -> None:
     """`true` in a group is what it is behind `--opt.nesterov`."""
     outcome = lossreg_command("plan", "--param-groups", f"*.bias: {options}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lossreg.cli.output import json_text
+from tests.table import for_each_apart
 from tests.toy_bridge import write_bridges, write_package
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def test_nothing_found_says_what_is_near(lossreg_command: Command) -> None:
     assert "nothing is found for 'entorpi'. Near: cross_entropy" in outcome.err
 
 
-@pytest.mark.parametrize("text", ["", "  ", "--", "_"])
+@for_each_apart("text", ["", "  ", "--", "_"])
 def test_a_search_for_nothing_is_an_error(text: str, lossreg_command: Command) -> None:
     """It would find everything, or nothing."""
     outcome = lossreg_command("list", f"--search={text}")

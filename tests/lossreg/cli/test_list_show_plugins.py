@@ -17,7 +17,7 @@ import pytest
 from lossreg.cli.main import cli
 from lossreg_builtin.vision_datasets import ROWS
 from lossreg_builtin.vision_models import MODELS
-from tests.table import for_each
+from tests.table import for_each, for_each_apart
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -87,7 +87,7 @@ def child(code: str, *arguments: str, cwd: Path, python: str = sys.executable) -
     return done.stdout
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@for_each_apart("kind", KINDS)
 def test_a_kind_is_listed_in_text(lossreg_command: Command, kind: str) -> None:
     """`list KIND` gives a line for each component, which begins with its name and names its plugin."""
     lines = [line.split() for line in output(lossreg_command, f"list {kind}").splitlines()]
@@ -95,7 +95,7 @@ def test_a_kind_is_listed_in_text(lossreg_command: Command, kind: str) -> None:
     assert named == BUILTIN[kind]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@for_each_apart("kind", KINDS)
 def test_a_kind_is_listed_in_json(lossreg_command: Command, kind: str) -> None:
     """`list KIND --json` gives an object for each component, with full id, factory and distribution."""
     found = rows(lossreg_command, f"list {kind}")
@@ -240,7 +240,7 @@ def test_the_source_is_the_line_of_the_definition(lossreg_command: Command, line
     assert Path(file).read_text(encoding="utf-8").splitlines()[int(number) - 1].startswith(begins)
 
 
-@pytest.mark.parametrize("name", ["cross_entropy", "builtin.cross_entropy", "Cross-Entropy", "CROSS_ENTROPY"])
+@for_each_apart("name", ["cross_entropy", "builtin.cross_entropy", "Cross-Entropy", "CROSS_ENTROPY"])
 def test_a_name_is_shown_in_any_spelling(lossreg_command: Command, name: str) -> None:
     """A short name, a full id, other case and `-` for `_` all show the same component."""
     assert json.loads(output(lossreg_command, f"show loss {name} --json"))["id"] == "builtin.cross_entropy"

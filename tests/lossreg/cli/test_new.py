@@ -22,7 +22,7 @@ import pytest
 
 from lossreg.cli.main import main
 from lossreg.cli.new_names import oldest
-from tests.table import for_each
+from tests.table import for_each, for_each_apart
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -449,14 +449,14 @@ def test_a_distribution_s_name_is_checked(lossreg_command: Command, name: str, r
     refused(lossreg_command, [name], f"{name!r} cannot name a distribution for lossreg: ", reason)
 
 
-@pytest.mark.parametrize("name", ["lossreg-focal", "A", "a.b-c_d", "my--losses", "focal2"])
+@for_each_apart("name", ["lossreg-focal", "A", "a.b-c_d", "my--losses", "focal2"])
 def test_a_sensible_name_is_allowed(lossreg_command: Command, name: str) -> None:
     """What PEP 508 and Python allow, and nobody has, is a name."""
     assert lossreg_command("new", name).code == 0
     assert Path(name, "pyproject.toml").exists()
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("component", "reason"),
     [
         ("", "a lower-case Python identifier"),
@@ -500,7 +500,7 @@ def test_what_is_installed_can_be_written_again(made: Path, tmp_path: Path) -> N
     assert "lossreg run --loss mine\n" in result.stdout
 
 
-@pytest.mark.parametrize("there", ["file", "folder", "empty folder", "link to nothing"])
+@for_each_apart("there", ["file", "folder", "empty folder", "link to nothing"])
 def test_what_is_there_is_left_as_it_is(lossreg_command: Command, there: str) -> None:
     """A file, a folder, even an empty one, or a link of that name is an error, and stays."""
     target = Path("my-losses")
@@ -516,7 +516,7 @@ def test_what_is_there_is_left_as_it_is(lossreg_command: Command, there: str) ->
     refused(lossreg_command, ["my-losses"], "my-losses exists already", "--directory")
 
 
-@pytest.mark.parametrize("target", [".", "..", "/"])
+@for_each_apart("target", [".", "..", "/"])
 def test_no_folder_that_is_in_use_is_taken(lossreg_command: Command, target: str) -> None:
     """--directory names a folder that is to be made."""
     refused(lossreg_command, ["my-losses", "--directory", target], f"{target} exists already")

@@ -14,6 +14,8 @@ import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from tests.table import for_each_apart
+
 if TYPE_CHECKING:
     from tests.conftest import Command
 
@@ -67,7 +69,7 @@ def test_a_plan_writes_nothing(lossreg_command: Command, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("key", "value"),
     [
         ("loss", "builtin.cross_entropy"),
@@ -98,7 +100,7 @@ def test_a_plan_shows_every_setting_in_text(lossreg_command: Command) -> None:
     assert heads >= plan(lossreg_command, "")["spec"].keys()
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("field", "parameter", "value"),
     [
         ("loss", "label_smoothing", 0.0),
@@ -129,7 +131,7 @@ def test_a_plan_shows_parameters_and_origin_in_text(lossreg_command: Command) ->
     )
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("line", "output", "input_as", "target_as"),
     [
         ("", [64, 10], "unchanged", "unchanged"),
@@ -169,7 +171,7 @@ def test_a_plan_counts_all_samples_of_the_digits(lossreg_command: Command) -> No
     assert data["train"] + data["test"] == 1797
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 7])
+@for_each_apart("epochs", [1, 2, 7])
 def test_a_plan_has_the_rates_of_epoch_halved(lossreg_command: Command, epochs: int) -> None:
     """With `epoch // 2`, the rate of epoch n, first to last step, is the base rate times n // 2."""
     rates = plan(lossreg_command, f"{LAMBDA} 'epoch // 2' --opt.lr 0.25 --epochs {epochs}")["learning_rates"]
@@ -233,7 +235,7 @@ def test_an_interval_set_as_a_parameter_does_not_part_schedule_and_loop(lossreg_
     assert outcome.code == 2 or json.loads(outcome.out)["learning_rates"] == [[1.0, 3.0], [4.0, 6.0]]
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("expression", "epochs", "where"),
     [
         ("epoch // 2", 5, "in epochs 0, 1: "),
@@ -258,7 +260,7 @@ def test_a_run_gives_the_warning_of_its_plan(lossreg_command: Command) -> None:
     assert f"lossreg: warning: {warning}" in outcome.err.splitlines()
 
 
-@pytest.mark.parametrize("line", ["", f"{LAMBDA} '1 / (1 + epoch)'", f"{LAMBDA} step --sched-interval step"])
+@for_each_apart("line", ["", f"{LAMBDA} '1 / (1 + epoch)'", f"{LAMBDA} step --sched-interval step"])
 def test_a_rate_that_is_not_zero_for_an_epoch_is_no_warning(lossreg_command: Command, line: str) -> None:
     """Where no whole epoch has a rate of 0 there is nothing to warn of."""
     assert plan(lossreg_command, line)["warnings"] == []

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.table import for_each_apart
+
 if TYPE_CHECKING:
     from tests.conftest import Command
 
@@ -84,7 +86,7 @@ def test_what_no_option_undoes_stays(planned: Any) -> None:
     }
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("line", "parts"),
     [
         ("--sched-interval step", ("scheduler_interval", "no effect")),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import lossreg
-from tests.table import for_each
+from tests.table import for_each, for_each_apart
 
 if TYPE_CHECKING:
     from tests.conftest import Command, Outcome
@@ -66,7 +66,7 @@ def test_an_unknown_name_is_refused_with_the_one_that_was_meant(
     refused(lossreg_command, f"{verb} {written}", meant, f"(lossreg list {meant.split()[1]})")
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("line", "what", "instead"),
     [
         ("run --loss sgd", "no loss named 'sgd'", "optimizer 'sgd' exists"),
@@ -84,7 +84,7 @@ def test_a_name_of_another_kind_is_refused_with_its_kind(
     refused(lossreg_command, line, what, instead)
 
 
-@pytest.mark.parametrize("line", ["run --opt none", "run --data none", "plan --opt none"])
+@for_each_apart("line", ["run --opt none", "run --data none", "plan --opt none"])
 def test_none_names_no_component(lossreg_command: Command, line: str) -> None:
     """The word `none` is refused where a run cannot do without the component."""
     refused(lossreg_command, line, "'none'", "(lossreg list ")
@@ -144,13 +144,13 @@ def test_a_value_of_a_wrong_type_is_refused_with_the_type(
     refused(lossreg_command, line, *parts)
 
 
-@pytest.mark.parametrize("line", ["run --opt.lr fast", "run --opt \"sgd(lr='fast')\"", "plan --opt.lr true"])
+@for_each_apart("line", ["run --opt.lr fast", "run --opt \"sgd(lr='fast')\"", "plan --opt.lr true"])
 def test_the_refusal_of_a_value_shows_no_default_that_does_not_hold(lossreg_command: Command, line: str) -> None:
     """The message about a wrong learning rate does not show torch's default (0.001), since lossreg's is 0.01."""
     assert "0.001" not in refused(lossreg_command, line, "sgd").err
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("line", "quoted"),
     [
         ("run --loss 'dice(reduction=sum)'", "reduction='sum'"),
@@ -165,7 +165,7 @@ def test_an_unquoted_word_in_the_call_form_is_refused_with_its_quoted_form(
     refused(lossreg_command, line, "reduction=sum", "text is quoted", quoted)
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     "line",
     [
         "run --opt 'sgd(lr=nan)'",
@@ -181,7 +181,7 @@ def test_nan_is_refused_with_the_parameter(lossreg_command: Command, line: str) 
     assert "lr" in outcome.err
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("line", "parts"),
     [
         ("run --loss 'dice(smooth=1)' --loss.smooth 2", ("--loss.smooth", "smooth of dice is given twice")),
@@ -198,7 +198,7 @@ def test_a_parameter_twice_is_refused(lossreg_command: Command, line: str, parts
     refused(lossreg_command, line, *parts)
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("line", "flag"),
     [
         ("run --epochs 1 --epochs 2", "--epochs"),
@@ -216,7 +216,7 @@ def test_an_option_twice_is_refused(lossreg_command: Command, line: str, flag: s
     refused(lossreg_command, line, flag, "is given twice")
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("line", "flag"),
     [
         ("run --opt.lr", "--opt.lr needs a value"),
@@ -231,7 +231,7 @@ def test_an_option_without_its_value_is_refused(lossreg_command: Command, line: 
     refused(lossreg_command, line, flag)
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("line", "parts"),
     [
         ("run --epoch 1", ("'--epoch'", "'--epochs'")),
@@ -461,7 +461,7 @@ def test_a_run_directory_that_cannot_be_used_is_refused(
     refused(lossreg_command, f"run --out {out} {shlex.join(TINY)}", f"the run directory {tmp_path / out} ", why)
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     "wrong",
     [
         "--loss dise",
@@ -483,7 +483,7 @@ def test_a_refused_run_leaves_an_empty_run_directory_that_was_there(lossreg_comm
     assert (tmp_path / "mine").is_dir()
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("line", "parts"),
     [
         ("run --sched-interval step", ("--sched-interval", "no effect", "scheduler")),
@@ -500,7 +500,7 @@ def test_a_flag_without_effect_is_refused(lossreg_command: Command, line: str, p
     refused(lossreg_command, line, *parts)
 
 
-@pytest.mark.parametrize("interval", ["batch", "epochs", ""])
+@for_each_apart("interval", ["batch", "epochs", ""])
 def test_an_unknown_interval_is_refused_with_those_known(lossreg_command: Command, interval: str) -> None:
     """An interval other than `epoch` and `step` is refused with the two words."""
     line = f"run {LAMBDA} 1 --sched-interval '{interval}'"
@@ -516,7 +516,7 @@ def test_cuda_on_a_machine_without_is_refused(lossreg_command: Command) -> None:
     refused(lossreg_command, "run --device cuda", "device 'cuda' does not exist", "this machine has cpu")
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("line", "parts"),
     [
         ("run --device cuda:99", ("device 'cuda:99' does not exist", "this machine has cpu")),
@@ -593,7 +593,7 @@ def test_a_value_that_the_factory_refuses_is_refused_with_its_reason(
     refused(lossreg_command, line, *parts)
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("line", "parts"),
     [
         (
@@ -681,7 +681,7 @@ def test_no_command_is_refused_with_what_is_missing(lossreg_command: Command) ->
     assert "Missing command" in outcome.err.splitlines()[0]
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("line", "parts"),
     [
         ("lst", ("'lst'", "list")),
@@ -698,7 +698,7 @@ def test_an_unknown_command_is_refused_with_the_one_that_was_meant(
     refused(lossreg_command, line, *parts)
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("line", "extra"),
     [
         ("run dice", "(dice)"),
@@ -716,7 +716,7 @@ def test_an_extra_argument_is_refused(lossreg_command: Command, line: str, extra
     refused(lossreg_command, line, "unexpected extra argument", extra, "--help")
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("line", "parts"),
     [
         ("list lose", ("no kind 'lose'", "'loss'", KINDS)),
@@ -733,7 +733,7 @@ def test_an_unknown_kind_is_refused_with_those_known(
     refused(lossreg_command, line, *parts)
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("line", "parts"),
     [
         ("show loss dise", ("no loss named 'dise'", "'dice'", "lossreg list loss")),

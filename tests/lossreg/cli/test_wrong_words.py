@@ -13,7 +13,7 @@ import lossreg
 from lossreg.cli.doctor import removal
 from lossreg.plugins.plugin_settings import load_settings
 from lossreg.values import decimal_comma_hint
-from tests.table import for_each
+from tests.table import for_each, for_each_apart
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ def refused(outcome: Outcome, *parts: str) -> None:
 # A number with a comma, and an option without its value
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("line", "parts"),
     [
         ("plan --opt.lr 1,5", ("sgd: lr=1,5", "write 1.5")),
@@ -251,7 +251,7 @@ def test_the_doctor_names_pip_where_that_can_remove(monkeypatch: pytest.MonkeyPa
 # Names of nested parts, of metrics and of other kinds
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("line", "parts"),
     [
         ("plan --opt lookahead", ("lookahead needs optimizer.", "without its name: lookahead(NAME(...), ...)")),

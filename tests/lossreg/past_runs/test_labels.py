@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from lossreg.past_runs.cells import cells_of
 from lossreg.training.record.reading import read_run
+from tests.table import for_each_apart
 
 if TYPE_CHECKING:
     from tests.lossreg.past_runs.conftest import PastRunMaker
@@ -19,7 +18,7 @@ def labels(past_run: PastRunMaker, *specs: dict[str, Any]) -> list[str]:
     return [cell.label for cell in cells_of(runs)]
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("specs", "expected"),
     [
         ([{"loss": "builtin.dice"}, {"loss": "builtin.l1"}], ["dice", "l1"]),

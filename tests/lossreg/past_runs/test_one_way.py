@@ -7,8 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 import lossreg
 from lossreg.past_runs.cells import cells_of
 from lossreg.past_runs.compare_json import read_labels
@@ -18,6 +16,7 @@ from lossreg.pictures.overlay import overlay_figure
 from lossreg.reports.comparison import read_comparison
 from lossreg.reports.page import render_page
 from tests.lossreg.reports.test_page import Elements, table_of
+from tests.table import for_each_apart
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -41,7 +40,7 @@ def page_labels(*places: Path) -> list[str]:
     return sorted(row[0] for row in table_of(elements, "Results")[1:])
 
 
-@pytest.mark.parametrize("line", ["nonsense", "file", "empty", "cut", "hostile", "all", "a none", "a/metrics.jsonl"])
+@for_each_apart("line", ["nonsense", "file", "empty", "cut", "hostile", "all", "a none", "a/metrics.jsonl"])
 def test_the_same_mistake_has_the_same_message(past_run: PastRunMaker, lossreg_command: Command, line: str) -> None:
     """`lossreg plot X` and `lossreg report X` say the same of what is no run, with exit code 2."""
     past_run("a")
@@ -66,7 +65,7 @@ def test_an_empty_name_has_the_same_message(past_run: PastRunMaker, lossreg_comm
     assert plot.err == "lossreg: error: RUN is empty; name a run directory\n"
 
 
-@pytest.mark.parametrize("name", ["", "none/x", "folder", "/proc/x", "/dev/null/x", "pipe", "file/x"])
+@for_each_apart("name", ["", "none/x", "folder", "/proc/x", "/dev/null/x", "pipe", "file/x"])
 def test_a_file_that_cannot_be_written_has_the_same_message(
     past_run: PastRunMaker, lossreg_command: Command, name: str
 ) -> None:
@@ -160,7 +159,7 @@ def test_a_label_of_a_comparison_is_in_the_picture(past_run: PastRunMaker) -> No
     assert picture_labels(Path("both")) == page_labels(Path("both")) == ["the one", "the two"]
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"format": 2, "cells": []}', '{"format": 1, "cells": 3}', "[" * 100_000])
+@for_each_apart("text", ["{", "[]", '{"format": 2, "cells": []}', '{"format": 1, "cells": 3}', "[" * 100_000])
 def test_a_broken_comparison_costs_a_picture_its_labels_alone(
     past_run: PastRunMaker, lossreg_command: Command, text: str
 ) -> None:

@@ -13,6 +13,7 @@ from lossreg.errors import ConfigError
 from lossreg.past_runs.sources import read_sources
 from lossreg.pictures.overlay import overlay_figure
 from lossreg.pictures.style import COLOURS
+from tests.table import for_each_apart
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,7 +49,7 @@ def test_curves_are_the_rows(past_run: PastRunMaker) -> None:
     assert figure.axes[0].get_legend() is None
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("axis", "x", "label"),
     [("epoch", [0, 1, 2], "epoch"), ("step", [10, 20, 30], "step"), ("seconds", [2, 4, 6], "seconds of training")],
 )

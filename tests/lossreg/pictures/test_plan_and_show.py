@@ -19,7 +19,7 @@ from lossreg.registry.build import resolve
 from lossreg.registry.registries import default
 from lossreg.spec import ComponentSpec
 from lossreg.training.loss.profile import LossProfile, profile_loss
-from tests.table import for_each
+from tests.table import for_each, for_each_apart
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -90,7 +90,7 @@ def test_show_draws_a_loss(lossreg_command: Command) -> None:
     assert Path("l1.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("line", "message"),
     [
         ("show optimizer sgd --plot a.png", "--plot draws losses, not optimizers; leave it out"),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
+from tests.table import for_each_apart
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -27,7 +27,7 @@ def test_the_path_is_printed(past_run: PastRunMaker, lossreg_command: Command) -
     assert Path("b.svg").read_bytes().startswith(b"<?xml")
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("line", "message"),
     [
         ("", "Missing argument 'RUN...'"),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.table import for_each_apart
+
 if TYPE_CHECKING:
     from tests.conftest import Command
     from tests.lossreg.conftest import CommandWith
@@ -162,7 +164,7 @@ def test_a_state_that_cannot_be_written_is_named(command_with: CommandWith, stra
     )
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("given", "said"),
     [
         (("--max-steps", "3"), "max_steps (--max-steps) has no effect"),

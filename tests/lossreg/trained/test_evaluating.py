@@ -12,6 +12,7 @@ from torch import nn
 import lossreg
 from lossreg import Data
 from tests.lossreg.trained.conftest import load_run
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 WEIGHTS = "[1.0, 2.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 3.0]"
 
 
-@pytest.mark.parametrize(
+@for_each(
     "settings",
     [
         {"loss": "dice"},

@@ -18,7 +18,7 @@ from lossreg.trained.arrays import read_csv
 from lossreg.trained.facts import DataFacts
 from lossreg.trained.inputs import read_inputs, to_batch
 from tests.lossreg.trained.conftest import Run, load_run
-from tests.table import for_each
+from tests.table import for_each, for_each_apart
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -85,7 +85,7 @@ def test_each_bad_input_is_named(loaded: lossreg.LoadedRun, tmp_path: Path) -> N
     assert all(f"{file}: it does not exist" in str(refused.value) for file in files)
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("options", "said"),
     [
         ("a.npy --resize", "--resize has no effect: no input is a picture"),

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 import lossreg
 from lossreg.checkpoints.folder import CheckpointFolder
 from tests.lossreg.trained.conftest import is_same, load_run
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.lossreg.trained.conftest import Edit, Run
 
 
-@pytest.mark.parametrize(
+@for_each(
     "settings",
     [
         {},
@@ -266,7 +267,7 @@ def test_a_checkpoint_by_name(run: Run) -> None:
     assert is_same(load_run(result.directory).model, result.model)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("arguments", "said"),
     [
         ({"directory": 3}, "a run is named by its directory"),

@@ -21,6 +21,7 @@ import lossreg
 from lossreg import Data
 from lossreg.training.finite_loss import FiniteLoss
 from lossreg.training.loop import training_step
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -135,7 +136,7 @@ def test_a_strict_run_ends_before_the_update(run: Run, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run0" / "run.json").read_text())["steps_done"] == STEP - 1
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("settings", "step"),
     [
         ({"accumulate": 2}, PLACE // (2 * BATCH) + 1),

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 import lossreg
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,7 +56,7 @@ class Slow:
         run.seconds_before += HOUR
 
 
-@pytest.mark.parametrize("steps", [1, 3, 4, 6, 11])
+@for_each("steps", [1, 3, 4, 6, 11])
 def test_a_run_ends_after_so_many_steps(run: Run, weights: Weights, digits: Samples, steps: int) -> None:
     """Its weights are those of a loop by hand that takes as many, with the rates of a run of all epochs."""
     torch.manual_seed(5)
@@ -81,7 +82,7 @@ def test_a_run_ends_after_so_many_steps(run: Run, weights: Weights, digits: Samp
     assert result.final["test_accuracy"] >= 0
 
 
-@pytest.mark.parametrize("limits", [{"max_steps": 12}, {"max_steps": 1000}, {"max_time": "1h"}])
+@for_each("limits", [{"max_steps": 12}, {"max_steps": 1000}, {"max_time": "1h"}])
 def test_a_limit_that_is_not_in_the_way_changes_nothing(run: Run, limits: dict[str, Any], weights: Weights) -> None:
     """A run that takes its last step is finished, whatever the limit."""
     result, without = run(**USUAL, **limits), run(**USUAL)
@@ -89,7 +90,7 @@ def test_a_limit_that_is_not_in_the_way_changes_nothing(run: Run, limits: dict[s
     assert weights(result.model).equal(weights(without.model))
 
 
-@pytest.mark.parametrize("step", [1, 4, 7])
+@for_each("step", [1, 4, 7])
 def test_a_run_ends_when_its_time_is_over(run: Run, step: int) -> None:
     """The step after which the time is over is the last; the run is evaluated and recorded."""
     result = run(**USUAL, max_time="1h", log_every=1, observers=[Clock(step)])

@@ -6,12 +6,12 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
 import lossreg
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from lossreg import Data
@@ -79,7 +79,7 @@ class OptionalSam(torch.optim.SGD):
         return loss
 
 
-@pytest.mark.parametrize("kind", [Changing, Counting, Noisy])
+@for_each("kind", [Changing, Counting, Noisy])
 def test_a_change_of_the_gradients_is_no_reason_for_a_closure(table: Callable[..., Data], kind: Any) -> None:
     """A trial finds that the step takes none: a closure would compute the gradients anew, and undo the change."""
     plan = lossreg.plan(data=table(), model=nn.Linear(4, 3), optimizer=lambda p: kind(p, lr=0.1), device="cpu")

@@ -87,7 +87,7 @@ def test_options_reach_what_is_wrapped_and_the_wrapper(run: Run, hand_loop: Hand
         torch.testing.assert_close(one, other, atol=ROUNDING, rtol=1e-5)
 
 
-@pytest.mark.parametrize("spec", ["cautious({})", "lookahead({}, k=10000)", "lookahead(cautious({}), k=10000)"])
+@for_each("spec", ["cautious({})", "lookahead({}, k=10000)", "lookahead(cautious({}), k=10000)"])
 def test_layers_and_decay_are_those_of_what_is_wrapped(run: Run, spec: str) -> None:
     """The presets give the groups of the innermost optimizer the rates and decays that it has alone."""
     presets = {"no_decay": True, "layer_decay(0.5)": True}

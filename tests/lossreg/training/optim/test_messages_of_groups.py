@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import lossreg
-from tests.table import for_each
+from tests.table import for_each, for_each_apart
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,7 +87,7 @@ def test_an_object_of_many_lines_is_shown_in_one() -> None:
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("line", "said"),
     [
         ("--sched \"plateau(monitor='train_accuracy')\"", "eval_train=True (--eval-train) evaluates on"),

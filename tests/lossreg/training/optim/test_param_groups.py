@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import lossreg
-from tests.table import for_each
+from tests.table import for_each, for_each_apart
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -136,7 +136,7 @@ def test_groups_come_from_options_and_files_and_are_recorded(lossreg_command: Co
     assert all(first[name].equal(again[name]) for name in first)
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("texts", "said"),
     [
         (["*.bias"], "write 'PATTERN: KEY=VALUE, ...'"),

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import lossreg
+from tests.table import for_each_apart
 
 SMALL: dict[str, Any] = {"epochs": 1, "limit_train": 64, "limit_test": 32, "device": "cpu", "quiet": True}
 FLAGS = ["--epochs", "1", "--limit-train", "64", "--limit-test", "32", "--device", "cpu", "--quiet"]
@@ -90,7 +91,7 @@ def test_a_tilde_is_the_home_directory(
     assert not (tmp_path / "~").exists()
 
 
-@pytest.mark.parametrize(
+@for_each_apart(
     ("out", "said"),
     [
         ("x" * 300, "File name too long"),
