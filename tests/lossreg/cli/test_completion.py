@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.table import for_each
+
 if TYPE_CHECKING:
     from tests.lossreg.cli.conftest import Ask, AskAll
 
@@ -68,7 +70,7 @@ def test_names_are_completed_after_the_flag_of_their_kind(shell: str, line: str,
     assert [name for name in answer if name in names] == names  # other plugins may offer more
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("line", "names"),
     [
         ("lossreg plan --loss d", ["dice"]),
@@ -126,7 +128,7 @@ def test_parameters_are_completed_behind_the_dot(shell: str, ask: Ask) -> None:
     assert complete(ask, "lossreg run --loss dice --loss.", shell) == ["--loss.smooth", "--loss.reduction"]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("line", "some", "others"),
     [
         ("lossreg run --opt.", {"--opt.lr", "--opt.momentum", "--opt.nesterov"}, {"--opt.betas"}),
@@ -154,7 +156,7 @@ def test_the_parameters_are_those_of_the_component_that_the_line_means(
     assert not answer & others
 
 
-@pytest.mark.parametrize(
+@for_each(
     "line",
     [
         "lossreg run --loss.",  # which loss is meant depends on the data set

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.table import for_each
+
 if TYPE_CHECKING:
     from tests.lossreg.cli.conftest import AskAll
 
@@ -32,7 +34,7 @@ def answers(ask_without_torch: AskAll) -> list[str]:
     return ask_without_torch("bash", lines)
 
 
-@pytest.mark.parametrize("index", range(len(LINES)), ids=lambda index: " ".join(LINES[index][0]))
+@for_each("index", range(len(LINES)), ids=lambda index: " ".join(LINES[index][0]))
 def test_the_scheduler_of_an_optimizer_is_completed_without_torch(answers: list[str], index: int) -> None:
     """Names and parameters as behind `--sched`."""
     assert [line.partition(",")[2] for line in answers[index].splitlines() if line] == LINES[index][1]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lossreg.cli.source_words import words_in_source
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.lossreg.cli.conftest import Ask, AskAll
@@ -21,15 +22,13 @@ def offers(answer: str, shell: str) -> list[tuple[str, str]]:
     return [(line.partition(",")[0], line.partition(",")[2].partition("\t")[0]) for line in lines]
 
 
-@pytest.mark.parametrize(
-    "line", ["lossreg run -p ", "lossreg -p ./a", "lossreg list --plugin ./a", "lossreg run -c ./a"]
-)
+@for_each("line", ["lossreg run -p ", "lossreg -p ./a", "lossreg list --plugin ./a", "lossreg run -c ./a"])
 def test_files_are_left_to_the_shell(line: str, ask: Ask) -> None:
     """After `-p` and `-c` the shell is told to offer files."""
     assert [kind for kind, _ in offers(ask("bash", line.split(" ")), "bash")] == ["file"]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("shell", "words", "values"),
     [
         ("bash", ["run", "--opt", "=", "sg"], ["sgd"]),
@@ -86,13 +85,13 @@ def answers(ask_without_torch: AskAll) -> list[str]:
     return ask_without_torch("zsh", [quoted(words) for words, _ in VALUES])
 
 
-@pytest.mark.parametrize("index", range(len(VALUES)), ids=lambda index: " ".join(VALUES[index][0]))
+@for_each("index", range(len(VALUES)), ids=lambda index: " ".join(VALUES[index][0]))
 def test_values_are_completed_without_torch(answers: list[str], index: int) -> None:
     """The words of Literal and bool parameters, devices, plugins and the inside of a spec need no import of torch."""
     assert [value for _, value in offers(answers[index], "zsh")] == VALUES[index][1]
 
 
-@pytest.mark.parametrize("typed", ["", "'", "'m", "m"])
+@for_each("typed", ["", "'", "'m", "m"])
 def test_a_text_in_a_spec_is_completed_with_its_quotes(typed: str, ask: Ask) -> None:
     """Behind `reduction=` stand the words in the quotes that a spec text needs."""
     words = ["lossreg", "run", "--loss", f'"dice(reduction={typed}']

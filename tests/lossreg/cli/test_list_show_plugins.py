@@ -298,7 +298,7 @@ def looks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str,
     return {line: (code, out, err) for line, (code, out, err) in zip(LOOKS, found, strict=True)}
 
 
-@pytest.mark.parametrize("line", LOOKS)
+@for_each("line", LOOKS)
 def test_looking_around_imports_nothing_heavy(line: str, looks: dict[str, tuple[int, str, str]]) -> None:
     """Help, `list` and `plugins` work where torch and its like cannot be imported, and do not try to."""
     code, out, err = looks[line]

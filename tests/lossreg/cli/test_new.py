@@ -248,7 +248,7 @@ def test_a_family_name_is_no_part_of_the_plugin_s_name(tmp_path: Path) -> None:
     assert '"lossreg_focal.focal:FocalLoss"' in (folder / "lossreg_focal" / "plugin.py").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@for_each("kind", KINDS)
 def test_nothing_is_left_to_fill_in(made: Path, kind: str) -> None:
     """No placeholder of a template is left in any file."""
     folder = made / f"my-{kind}"
@@ -256,7 +256,7 @@ def test_nothing_is_left_to_fill_in(made: Path, kind: str) -> None:
     assert left == set()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@for_each("kind", KINDS)
 def test_the_component_runs_by_name_once_installed(made: Path, jobs: dict[str, Future[Result]], kind: str) -> None:
     """After the installation `mine` trains by its short name, and the record has its full id and origin."""
     result = jobs["run"].result()
@@ -267,7 +267,7 @@ def test_the_component_runs_by_name_once_installed(made: Path, jobs: dict[str, F
     assert (component["distribution"], component["version"]) == (f"my-{kind}", "0.1.0")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@for_each("kind", KINDS)
 def test_its_own_tests_and_its_doctest_pass(jobs: dict[str, Future[Result]], kind: str) -> None:
     """`pytest` in the new folder runs the tests and the example of the docstring, and all pass."""
     result = jobs[kind].result()
@@ -305,7 +305,7 @@ def test_ruff_finds_nothing_where_names_are_long(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@for_each("kind", KINDS)
 def test_the_docstring_has_every_section(made: Path, kind: str) -> None:
     """The example component's docstring names arguments, conditions, source and an example, and shapes it has."""
     text = (made / f"my-{kind}" / f"my_{kind}" / "mine.py").read_text(encoding="utf-8")
@@ -322,7 +322,7 @@ def looked(jobs: dict[str, Future[Result]], kind: str) -> tuple[dict[str, Any], 
     return table, code
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@for_each("kind", KINDS)
 def test_the_record_has_the_factory_s_own_defaults(jobs: dict[str, Future[Result]], kind: str) -> None:
     """The defaults in the table are all that a user may set, with the values of the code."""
     table, code = looked(jobs, kind)
@@ -330,7 +330,7 @@ def test_the_record_has_the_factory_s_own_defaults(jobs: dict[str, Future[Result
     assert table == code
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@for_each("kind", KINDS)
 def test_the_readme_sets_a_parameter_that_is_there(made: Path, jobs: dict[str, Future[Result]], kind: str) -> None:
     """The README sets a parameter that the component has, to another value than the default."""
     readme = (made / f"my-{kind}" / "README.md").read_text(encoding="utf-8")

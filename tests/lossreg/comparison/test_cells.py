@@ -13,6 +13,7 @@ from lossreg.comparison.naming import cell_name, find_cell, make_cells
 from lossreg.comparison.question import question_of
 from lossreg.registry.registries import default
 from lossreg.run_spec import RunSpec
+from tests.table import for_each
 
 
 def cells(
@@ -71,7 +72,7 @@ def test_a_parameter_of_a_scheduler_is_for_the_cells_that_have_one() -> None:
     assert "without a scheduler" in notes[0]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("choices", "message"),
     [
         ({"loss": []}, "loss is an empty list"),
@@ -89,7 +90,7 @@ def test_nonsense_is_refused(choices: dict[str, Any], message: str) -> None:
         cells(**choices)
 
 
-@pytest.mark.parametrize("count", [0, -1, True, 1.5])
+@for_each("count", [0, -1, True, 1.5])
 def test_a_cell_has_a_seed_or_more(count: Any) -> None:
     """Zero seeds are refused."""
     with pytest.raises(lossreg.ConfigError, match="seeds"):

@@ -17,6 +17,7 @@ from lossreg.comparison.statistics import (
     spread,
     student_quantile,
 )
+from tests.table import for_each
 
 OURS = {0: 0.961, 1: 0.958, 2: 0.967, 3: 0.955, 4: 0.963}
 THEIRS = {0: 0.952, 1: 0.957, 2: 0.955, 3: 0.956, 4: 0.949}
@@ -83,7 +84,7 @@ def test_no_common_seed_is_no_comparison() -> None:
     assert paired({0: 0.9}, {1: 0.8}, greater_is_better=True) is None
 
 
-@pytest.mark.parametrize("degrees", [1, 2, 9, 500])
+@for_each("degrees", [1, 2, 9, 500])
 def test_the_quantile_is_scipys(degrees: int) -> None:
     """Student's t with few and with many degrees of freedom."""
     assert student_quantile(0.95, degrees) == pytest.approx(scipy.stats.t.ppf(0.975, degrees))

@@ -117,7 +117,7 @@ def test_it_is_a_schema_of_draft_7(schema: dict[str, Any], full: dict[str, Any])
         assert one["$schema"] == "http://json-schema.org/draft-07/schema#"
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@for_each("name", EXAMPLES)
 def test_every_example_of_the_docs_is_right(name: str, schema: dict[str, Any], full: dict[str, Any]) -> None:
     """Each TOML file, and each block of TOML that is one, fits."""
     settings = tomllib.loads(EXAMPLES[name])
@@ -145,7 +145,7 @@ def test_most_of_what_lossreg_refuses_is_refused(schema: dict[str, Any]) -> None
     assert {one for one in slipped if one[0] not in texts and one not in inside and one[1] not in whole} == set()
 
 
-@pytest.mark.parametrize("field", TEXTS)
+@for_each("field", TEXTS)
 def test_texts_of_components_are_right(field: str, schema: dict[str, Any], full: dict[str, Any]) -> None:
     """Names in any case, full ids, and parameters with brackets and quotes in them."""
     for text in TEXTS[field]:
@@ -180,7 +180,7 @@ def test_no_component_is_a_word_where_there_may_be_none(schema: dict[str, Any]) 
     assert not fits(schema, optimizer="none")
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text", ["dice(smoth=1)", "sgd(lr=0.1, lrs=1)", "digits(x=1)", "lambda_lr(lr_lambda='epoch', last=1)", "mlp(1)"]
 )
 def test_the_full_form_refuses_unknown_parameters(text: str, schema: dict[str, Any], full: dict[str, Any]) -> None:
@@ -218,7 +218,7 @@ def test_a_comparison_has_values_and_lists(table: dict[str, Any], schema: dict[s
     assert fits(schema, compare=table)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "table",
     [
         {"loss": []}, {"loss": ["dise"]}, {"epochs": ["1"]}, {"seeds": True}, {"pairs": 1}, {"target": "0.9"},

@@ -51,7 +51,7 @@ def test_predict_takes_what_the_command_takes(loaded: lossreg.LoadedRun) -> None
         torch.testing.assert_close(loaded.predict(given), loaded.predict(scaled))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("inputs", "said"),
     [
         (np.zeros((2, 5)), "inputs: its shape is (2, 5), and an input of the model has (1, 2, 3)"),

@@ -164,9 +164,7 @@ def test_a_map_style_data_set_is_cut_by_index(images: type[Images]) -> None:
         assert abs(there[one] - 0.25 * size) <= 1 + SLACK * 0.25 * size
 
 
-@pytest.mark.parametrize(
-    "targets", [None, [1, 2], ["a"] * 80, torch.rand(80), 3], ids=["none", "two", "words", "numbers", "a number"]
-)
+@for_each("targets", [None, [1, 2], ["a"] * 80, torch.rand(80), 3], ids=["none", "two", "words", "numbers", "a number"])
 def test_a_map_style_data_set_without_classes_is_cut_without_them(images: type[Images], targets: Any) -> None:
     """`targets` that are no class for each sample are not used, and the record says so."""
 

@@ -19,6 +19,7 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from lossreg import datasets as lossreg_datasets
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.conftest import Once
@@ -91,7 +92,7 @@ ROUNDING = 1e-10
 IN_FLOAT32 = 2**-20
 
 
-@pytest.mark.parametrize("case", CASES)
+@for_each("case", CASES)
 def test_two_processes_train_as_one_does(alone_and_together: tuple[Path, Path], case: str) -> None:
     """Weights, losses, accuracy, rates and the number of steps agree; some batches leave one process without samples.
 

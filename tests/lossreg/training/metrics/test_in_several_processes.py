@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.lossreg.training.metrics.together import CASES, measured
+from tests.table import for_each
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def together(warm_python: str, tmp_path_factory: pytest.TempPathFactory) -> list
     return [json.loads((folder / f"values.{rank}").read_text()) for rank in range(2)]
 
 
-@pytest.mark.parametrize("case", CASES)
+@for_each("case", CASES)
 def test_two_processes_measure_what_one_does(
     alone: dict[str, dict[str, float]], together: list[dict[str, dict[str, float]]], case: str
 ) -> None:

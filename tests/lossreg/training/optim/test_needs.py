@@ -17,6 +17,7 @@ from torch.nn import functional
 
 import lossreg
 from lossreg import Data
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from tests.lossreg.training.conftest import Run
@@ -203,7 +204,7 @@ def plan(table: Callable[..., Data], registries: lossreg.Registries) -> Planned:
     return planned
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "found"),
     [
         ("plain", {}),
@@ -389,7 +390,7 @@ def test_a_wrong_declaration_is_one_clear_line(
     assert "\n" not in caught.value.message
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "settings", "said"),
     [
         ("with_closure", {"precision": "16"}, "precision 16 scales gradients"),

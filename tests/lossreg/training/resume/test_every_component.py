@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import lossreg
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +50,7 @@ class Embedded(nn.Module):
 MODELS: dict[str, Callable[[], Any]] = {"sparse_adam": Embedded, "muon": lambda: "mlp(hidden=[8, 8])"}
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@for_each("optimizer", OPTIMIZERS)
 def test_a_run_with_each_optimizer_goes_on_exactly(exact: Exact, optimizer: str) -> None:
     """Broken off in the middle of the second epoch: momentum, averages, counters and what a wrapped one keeps."""
     name = optimizer.partition(".")[2]

@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 import lossreg
 from lossreg import Data
 from lossreg.checkpoints.folder import CheckpointFolder
+from tests.table import for_each
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,13 +86,13 @@ class Tempered(nn.Module):
         return nn.functional.cross_entropy(output / self.temperature, target)
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@for_each("name", SETTINGS)
 def test_each_setting_goes_on_exactly(exact: Exact, name: str) -> None:
     """Broken off in the middle of the second epoch."""
     exact(5, **SETTINGS[name])
 
 
-@pytest.mark.parametrize("step", [1, 2, 3, 4, 7, 11, 12])
+@for_each("step", [1, 2, 3, 4, 7, 11, 12])
 def test_a_run_goes_on_from_every_place(exact: Exact, step: int) -> None:
     """After the first steps, at the end of an epoch, and after the last step, before its evaluation."""
     exact(step, weights="ema(0.9)", scheduler="cosine", scheduler_interval="step")
