@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lossreg.embedding.first_steps import watch_steps
-from lossreg.embedding.freezing import keep_evaluated, not_frozen_in_parallel, plan_frozen
+from lossreg.embedding.freezing import keep_modes, not_frozen_in_parallel, plan_frozen
 from lossreg.embedding.host_joint import HostJoint
 from lossreg.embedding.host_objective import HostObjective, check_shapes, reshard, unwrapped
 from lossreg.embedding.host_state import StateText
@@ -163,7 +163,7 @@ class Optimizing:
     def _found(self, objective: HostObjective, label: str, *, fused: bool) -> Found:
         """What the optimizer of a model is built from, checked and tried."""
         plan_frozen(self.spec, objective, label)
-        keep_evaluated(objective)
+        keep_modes(self.spec, objective)
         plan = self.plan(objective, label)
         device = device_of(plan)
         plan = find_needs(make_once(plan), device)
