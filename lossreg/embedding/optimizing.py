@@ -83,7 +83,7 @@ class Optimizing:
         criterion = None if loss is None else loss.criterion
         if self._plain is not None and not fused:
             parameters = self._plain.parameters(model, criterion)
-            if parameters is not None:
+            if parameters:
                 optimizer = self._plain.build(parameters)
                 self._state_text.follow(optimizer)
                 return optimizer, None
@@ -117,7 +117,7 @@ class Optimizing:
         """The optimizer, and what it was built from."""
         built, warning = build_optimizer(found.plan)
         _warn((*filter(None, [warning]), *found.sentences))
-        optimizer = HostJoint(built.members) if isinstance(built, JointOptimizer) else built
+        optimizer = HostJoint(built.members, self._routed) if isinstance(built, JointOptimizer) else built
         self._state_text.follow(optimizer)
         watch_steps(optimizer, found.plan)
         return optimizer, found.plan
@@ -127,6 +127,12 @@ class Optimizing:
         """Whether of usual parameters only the names matter: no pattern has shapes, and no optimizer is tried."""
         resolved = [one.resolved for one in optimizers_of(self.chosen)]
         return not any(self._going_by_shape()) and all(one is not None and says_all(one) for one in resolved)
+
+    @property
+    def _routed(self) -> str | None:
+        """An optimizer that is not for all parameters, as a message names it."""
+        choice = self.chosen.optimizer
+        return None if choice.rest is None else choice.label
 
     @functools.cached_property
     def _state_text(self) -> StateText:
@@ -177,11 +183,15 @@ class Optimizing:
         """Model and loss as one module, and the model in an error message.
 
         Raises:
-            ConfigError: If the model is not a module.
+            ConfigError: If the model is not a module, or nothing of it can be trained.
         """
         _check_is_module(model)
         objective = HostObjective(model, LossAdapter(no_loss) if loss is None else loss)
-        return objective, type(objective.model).__name__
+        label = type(objective.model).__name__
+        if not objective.trainable():
+            why = "each of its parameters has requires_grad=False" if objective.named() else "it has no parameters"
+            raise ConfigError(f"the model {label} has no weight that can be trained: {why}")
+        return objective, label
 
     def plan(self, objective: HostObjective, label: str) -> OptimizerPlan:
         """What the optimizers are built from, before any trial.
