@@ -117,7 +117,9 @@ class Optimizing:
         """The optimizer, and what it was built from."""
         built, warning = build_optimizer(found.plan)
         _warn((*filter(None, [warning]), *found.sentences))
-        optimizer = HostJoint(built.members, self._routed) if isinstance(built, JointOptimizer) else built
+        choice, optimizer = self.chosen.optimizer, built
+        if isinstance(built, JointOptimizer):
+            optimizer = HostJoint(built.members, None if choice.rest is None else choice.label)
         self._state_text.follow(optimizer)
         watch_steps(optimizer, found.plan)
         return optimizer, found.plan
@@ -127,12 +129,6 @@ class Optimizing:
         """Whether of usual parameters only the names matter: no pattern has shapes, and no optimizer is tried."""
         resolved = [one.resolved for one in optimizers_of(self.chosen)]
         return not any(self._going_by_shape()) and all(one is not None and says_all(one) for one in resolved)
-
-    @property
-    def _routed(self) -> str | None:
-        """An optimizer that is not for all parameters, as a message names it."""
-        choice = self.chosen.optimizer
-        return None if choice.rest is None else choice.label
 
     @functools.cached_property
     def _state_text(self) -> StateText:
