@@ -86,8 +86,11 @@ def choose_for_group(group: ParamGroup, registries: Registries) -> Choice:
     except LossregError as error:
         if isinstance(error, UnknownParameterError) and error.parameter == REST:
             error.message += "; in a group an optimizer trains all that the pattern matches, and leaves no rest"
-        if group.goes_to_rest and isinstance(error, UnknownNameError):
-            error.message += "; rest trains what an optimizer such as muon is not for, and this one is for all"
+        if group.optimizer.name == REST and isinstance(error, UnknownNameError):
+            error.message += (
+                "; the word rest stands alone, and names what trains the rest where the optimizer is not for all "
+                "parameters, as in muon(rest=adamw)"
+            )
         hint = "" if group.optimizer.params else " (options are written KEY=VALUE, ...)"
         error.message = f"param_groups: {group.pattern!r}{hint}: {error.message}"
         error.setting = "param_groups"

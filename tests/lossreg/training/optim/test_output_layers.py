@@ -156,10 +156,13 @@ def test_a_run_says_so_too() -> None:
     assert dict(plan.spec.items())["param_groups"] == {"1.*": "rest"}
 
 
-def test_the_rest_of_an_optimizer_for_all_is_refused() -> None:
-    """It has none."""
-    with pytest.raises(lossreg.UnknownNameError, match=r"'1\.\*'.*no optimizer named 'rest'.*this one is for all"):
-        lossreg.parts(optimizer="adamw", param_groups={"1.*": "rest"})
+@for_each("optimizer, rest", [("adamw", "rest"), (MUON, "rest(lr=0.1)")])
+def test_rest_is_a_word_where_there_is_one(optimizer: str, rest: str) -> None:
+    """An optimizer for all parameters has none, and its parameters are those of the optimizer's text."""
+    with pytest.raises(
+        lossreg.UnknownNameError, match=r"'1\.\*'.*no optimizer named 'rest'.*the word rest stands alone"
+    ):
+        lossreg.parts(optimizer=optimizer, param_groups={"1.*": rest})
 
 
 def test_a_warning_names_the_matrices_of_the_rest() -> None:
