@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import math
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import torch
 from torch.optim.lr_scheduler import LRScheduler
 
 from lossreg.embedding.loop_facts import says
@@ -209,9 +209,10 @@ class HostScheduler(LRScheduler):
 
 
 def _has_overflow(optimizer: Optimizer) -> bool:
-    """Whether a gradient is not finite."""
+    """Whether a gradient, or the shard of it that this process has, is not finite."""
     gradients = (one.grad for group in optimizer.param_groups for one in group["params"] if one.grad is not None)
-    return any(not math.isfinite(one.sum()) for one in gradients)
+    local = (one.to_local() if hasattr(one, "to_local") else one for one in gradients)
+    return any(not torch.isfinite(one.sum()) for one in local)
 
 
 def _inner(counted: Counted) -> LRScheduler:

@@ -92,9 +92,8 @@ def output_layers(model: nn.Module) -> list[nn.Module]:
 
 def _asked(model: nn.Module, word: str) -> Any:
     """What a method of a model gives; None of one that does not have it, or has no such layer."""
-    method = getattr(model, word, None)
     try:
-        return method() if callable(method) else None
+        return getattr(model, word)()
     except Exception:  # foreign code may raise anything, and what it is asked for is a help
         return None
 
