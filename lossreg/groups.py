@@ -38,7 +38,7 @@ class ParamGroup:
         pattern: The canonical text of a pattern (`lossreg.patterns`), or a preset: `no_decay`, `layer_decay(0.75)`.
         options: Parameters of the optimizer for this group, as pairs sorted by key; the text `x0.1` is a factor. Those
             that say whose they are (`sam.rho=0.1`) are a table under that name.
-        optimizer: The group's own optimizer, or None.
+        optimizer: The group's own optimizer, or None; `rest` is the one that trains what the run's is not for.
         layer_decay: The factor from each layer to the one below it, of the preset; otherwise None.
     """
 
@@ -51,6 +51,11 @@ class ParamGroup:
     def is_preset(self) -> bool:
         """Whether the pattern is the name of a preset."""
         return self.layer_decay is not None or self.pattern == NO_DECAY
+
+    @property
+    def goes_to_rest(self) -> bool:
+        """Whether it is trained by what trains the rest, where the optimizer of the run is not for all parameters."""
+        return self.optimizer is not None and self.optimizer.text == REST
 
     @property
     def value(self) -> str | bool:

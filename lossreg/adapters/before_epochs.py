@@ -53,6 +53,8 @@ class BeforeEpochs:
         self.optimizer = optimizer
         self.last_epoch = -1
         self._scheduler = parts.scheduler(optimizer, each="epoch")
+        if self._scheduler is not None:
+            self._scheduler.checks_order = False  # a training that goes on steps it to where it was
 
     def step(self, epoch: int | None = None) -> None:
         """Sets the rates of the next epoch.

@@ -91,6 +91,8 @@ class PartsNet:
         for group in self.optimizer_.param_groups:
             group["lr"] = group.get("initial_lr", group["lr"])
         scheduler = told.scheduler(self.optimizer_)
+        if scheduler is not None:
+            scheduler.checks_order = False  # epochs that are past are stepped over
         for epoch in range(past if scheduler is not None else 0):
             for _ in range(steps if scheduler is not None and scheduler.interval == "step" else 1):
                 self._step_after(scheduler, epoch)

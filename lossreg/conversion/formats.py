@@ -182,5 +182,5 @@ def check_setting(key: str, value: Any, registries: Registries) -> None:
     if key in COMPONENT_FIELDS and getattr(spec, key) is not None:
         resolve(registries.of(COMPONENT_FIELDS[key]), getattr(spec, key))
     for group in spec.param_groups:
-        if group.optimizer is not None:
+        if group.optimizer is not None and not group.goes_to_rest:
             resolve(registries.optimizers, group.optimizer)

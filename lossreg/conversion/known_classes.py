@@ -16,6 +16,7 @@ _SCHEDULERS = "torch.optim.lr_scheduler"
 
 #: Id of a component -> the class that it equals, where its factory is one of lossreg's.
 STANDS_FOR: Mapping[str, str] = {
+    "builtin.lbfgs": "torch.optim:LBFGS",
     "builtin.lambda_lr": f"{_SCHEDULERS}:LambdaLR",
     "builtin.multiplicative_lr": f"{_SCHEDULERS}:MultiplicativeLR",
     "builtin.multi_step_lr": f"{_SCHEDULERS}:MultiStepLR",

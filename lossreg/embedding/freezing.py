@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import nn
 
+from lossreg.embedding.evaluated import keep_evaluated, leave_modes
 from lossreg.errors import ConfigError
 from lossreg.training.optim.freezing import Freezing, plan_freezing
 
@@ -36,11 +37,14 @@ def plan_frozen(spec: RunSpec, objective: Objective, model: str) -> Freezing:
     return plan_freezing(spec, objective, model)
 
 
-def keep_evaluated(objective: Objective) -> None:
-    """Has modules that are frozen as a whole stay in evaluation mode: loops call `model.train()` before each epoch."""
-    for module in objective.frozen:
-        if evaluated not in module._forward_pre_hooks.values():
-            module.register_forward_pre_hook(evaluated)
+def keep_modes(spec: RunSpec, objective: Objective) -> None:
+    """Has modules that are frozen as a whole stay in evaluation mode, or leaves the mode to the loop, as is set."""
+    if spec.freeze is None:
+        return
+    if spec.frozen_mode == "eval":
+        keep_evaluated(objective.frozen)
+    else:
+        leave_modes(objective.model.modules())
 
 
 @contextlib.contextmanager
@@ -71,9 +75,3 @@ def not_frozen_in_parallel(wrapped: object, model: nn.Module, way_out: str) -> I
         f"was made before: {way_out}",
         setting="freeze",
     )
-
-
-def evaluated(module: nn.Module, inputs: Any) -> None:
-    """A forward hook that keeps a frozen module in evaluation mode."""
-    del inputs
-    module.training = False

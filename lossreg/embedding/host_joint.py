@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
+from lossreg.errors import ConfigError
 from lossreg.training.optim.joint import JointOptimizer
 from lossreg.training.optim.loading import is_state_dict
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
 
 
 class HostJoint(JointOptimizer):
@@ -16,6 +21,7 @@ class HostJoint(JointOptimizer):
 
     Args:
         members: The optimizers; no two of them have a parameter in common.
+        routed: What a message calls one that is not for all parameters; None where the first is for all.
 
     Example:
         >>> import torch
@@ -24,6 +30,28 @@ class HostJoint(JointOptimizer):
         >>> [group["params"] for group in joint.state_dict()["param_groups"]]
         [[0], [1]]
     """
+
+    def __init__(self, members: Sequence[Optimizer], routed: str | None = None) -> None:
+        super().__init__(members)
+        self._routed = routed
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Adds a group to the first optimizer, which trains what no pattern names.
+
+        Raises:
+            ConfigError: If that one is not for all parameters: tensors do not say which of them it is for.
+        """
+        if getattr(self, "_routed", None) is not None:
+            raise ConfigError(
+                f"{self._routed} is not for all parameters, and a group that is added does not say which of its "
+                "parameters are in hidden layers: have all of them require gradients when parts.optimizer is called "
+                "(without a gradient they stay as they are), or call it again",
+                setting="optimizer",
+            )
+        super().add_param_group(param_group)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_routed": self._routed}
 
     def state_dict(self) -> dict[str, Any]:
         """The states of the members as one."""

@@ -30,6 +30,7 @@ from lossreg.training.loss.adapter import LossAdapter
 from lossreg.training.optim.needs import Needs, union
 from lossreg.training.optim.optimizer import OptimizerPlan
 from lossreg.training.optim.probe import find_needs, make_once
+from lossreg.training.optim.routing import describe_groups
 from lossreg.training.optim.trial_step import try_step
 from lossreg.training.selection import Request, Selection
 from lossreg.values import shown
@@ -251,10 +252,16 @@ class HostParts:
                 texts[name] = getattr(spec, name)
         return texts
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, model: nn.Module | None = None) -> dict[str, Any]:
         """The parts as plain data for the log of a host: texts, all parameters, provenance, contract, versions.
 
         A parameter that the loop has not told yet is the name of what it will be, such as `"<span>"`.
+
+        Args:
+            model: A model of which `groups` says what trains which parameter.
+
+        Raises:
+            LossregError: If a pattern does not fit the model.
         """
         chosen = self._selection
         first, *others = optimizers_of(chosen)
@@ -280,4 +287,14 @@ class HostParts:
             "optimizer_needs": self.needs.to_json(),
             "left_to_the_loop": dict(self.left),
             "versions": {"lossreg": lossreg.__version__, "torch": str(torch.__version__)},
+            **({} if model is None else {"groups": self._groups(model)}),
         }
+
+    def _groups(self, model: nn.Module) -> list[dict[str, Any]]:
+        """What each group of parameters of a model is trained with."""
+        objective, label = self._optimizing.objective(model, self._adapter)
+        freezing = plan_frozen(self._request.spec, objective, label)
+        try:
+            return describe_groups(self._optimizing.plan(objective, label))
+        finally:
+            freezing.end(objective)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import torch
 from torch.optim.lr_scheduler import LRScheduler
 
+from lossreg.embedding.loop_facts import says
 from lossreg.errors import StateError
 from lossreg.training.optim.rates import learning_rate
 from lossreg.training.optim.scheduler import Schedule
@@ -20,6 +23,12 @@ if TYPE_CHECKING:
     from lossreg.run_spec import Interval
 
 logger = logging.getLogger("lossreg")
+
+#: It begins as torch's own does, so that what programs do about that one holds for both.
+_ORDER = (
+    "Detected call of `lr_scheduler.step()` before `optimizer.step()`: the first rate of the schedule is left out; "
+    "call scheduler.step() after optimizer.step()"
+)
 
 
 @attrs.define(eq=False)
@@ -46,9 +55,11 @@ class Counted:
         if calls % self.every:
             return
         done = calls // self.every
-        if self.span is not None and done >= self.span:
-            return
         schedule = self.schedule
+        if self.span is not None and done >= self.span:
+            if done == self.span + 1:
+                self._say_over()
+            return
         monitor = schedule.stepping.monitor
         if monitor is None:
             schedule.between_steps()
@@ -56,6 +67,14 @@ class Counted:
             schedule.after_epoch(-2, {monitor: metric})  # no last one: which that is was seen above
         if schedule.may_skip:  # looking away from what torch sees costs microseconds
             self.schedule = attrs.evolve(schedule, may_skip=False)
+
+    def _say_over(self) -> None:
+        """Says, once, that the loop is longer than it was said to be."""
+        interval = self.schedule.stepping.interval
+        logger.warning(
+            "the schedule %s was made for %s %s, and the loop has more of them: the rate stays as it is; %s",
+            self.schedule.label, self.span, interval if self.span == 1 else f"{interval}s", says("span", interval),
+        )  # fmt: skip
 
 
 class HostScheduler(LRScheduler):
@@ -74,9 +93,12 @@ class HostScheduler(LRScheduler):
         interval: See above.
         monitor: See above.
         optimizer: See above.
+        checks_order: Whether the first step looks whether the optimizer has stepped before, as torch's schedulers do;
+            not where a host goes on with a new schedule.
     """
 
     optimizer: Optimizer
+    checks_order = True
 
     # torch's __init__ would take a first step: the schedules have taken theirs.
     def __init__(
@@ -101,10 +123,20 @@ class HostScheduler(LRScheduler):
         if self.monitor is not None and metrics is None:
             labels = " and ".join(one.schedule.label for one in self._counted)
             raise TypeError(f"the scheduler {labels} follows {self.monitor}: call step(value of {self.monitor})")
+        if self.last_epoch == 0 and self.checks_order and not self._may_begin():
+            warnings.warn(_ORDER, UserWarning, stacklevel=2)
         self.last_epoch += 1
         self._step_count += 1
         for one in self._counted:
             one.step(self.last_epoch, metrics)
+
+    def _may_begin(self) -> bool:
+        """Whether the optimizer has stepped, or a gradient scaler has left that out; also where neither can be seen."""
+        optimizers = (self.optimizer, *getattr(self.optimizer, "members", ()))
+        seen = [one for one in optimizers if hasattr(one.step, "_wrapped_by_lr_sched")]  # by torch's own schedulers
+        if self.monitor is not None or not seen or self.optimizer.state:
+            return True
+        return any(getattr(one, "_opt_called", False) for one in seen) or _has_overflow(self.optimizer)
 
     def get_last_lr(self) -> list[float | Tensor]:
         """The rate of each parameter group."""
@@ -168,11 +200,19 @@ class HostScheduler(LRScheduler):
         scheduler.optimizer._opt_called = True  # type: ignore[attr-defined]  # it has stepped, in another process: torch need not warn
         for _ in range(counted.steps_after(self.last_epoch)):
             counted.schedule.between_steps()
+        now, before = (f"{rate:g}" for rate in (learning_rate(scheduler.optimizer), was))
         logger.warning(
-            "the schedule %s was made for %s %ss and is now one for %s: its rate goes on at %g instead of %g",
+            "the schedule %s was made for %s %ss and is now one for %s: its rate goes on at %s%s",
             counted.schedule.label, state["span"], counted.schedule.stepping.interval, counted.span,
-            learning_rate(scheduler.optimizer), was,
+            now, ", as it was" if now == before else f" instead of {before}",
         )  # fmt: skip
+
+
+def _has_overflow(optimizer: Optimizer) -> bool:
+    """Whether a gradient, or the shard of it that this process has, is not finite."""
+    gradients = (one.grad for group in optimizer.param_groups for one in group["params"] if one.grad is not None)
+    local = (one.to_local() if hasattr(one, "to_local") else one for one in gradients)
+    return any(not torch.isfinite(one.sum()) for one in local)
 
 
 def _inner(counted: Counted) -> LRScheduler:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lossreg.embedding.first_steps import watch_steps
-from lossreg.embedding.freezing import keep_evaluated, not_frozen_in_parallel, plan_frozen
+from lossreg.embedding.freezing import keep_modes, not_frozen_in_parallel, plan_frozen
 from lossreg.embedding.host_joint import HostJoint
 from lossreg.embedding.host_objective import HostObjective, check_shapes, reshard, unwrapped
 from lossreg.embedding.host_state import StateText
@@ -83,7 +83,7 @@ class Optimizing:
         criterion = None if loss is None else loss.criterion
         if self._plain is not None and not fused:
             parameters = self._plain.parameters(model, criterion)
-            if parameters is not None:
+            if parameters:
                 optimizer = self._plain.build(parameters)
                 self._state_text.follow(optimizer)
                 return optimizer, None
@@ -117,7 +117,9 @@ class Optimizing:
         """The optimizer, and what it was built from."""
         built, warning = build_optimizer(found.plan)
         _warn((*filter(None, [warning]), *found.sentences))
-        optimizer = HostJoint(built.members) if isinstance(built, JointOptimizer) else built
+        choice, optimizer = self.chosen.optimizer, built
+        if isinstance(built, JointOptimizer):
+            optimizer = HostJoint(built.members, None if choice.rest is None else choice.label)
         self._state_text.follow(optimizer)
         watch_steps(optimizer, found.plan)
         return optimizer, found.plan
@@ -163,7 +165,7 @@ class Optimizing:
     def _found(self, objective: HostObjective, label: str, *, fused: bool) -> Found:
         """What the optimizer of a model is built from, checked and tried."""
         plan_frozen(self.spec, objective, label)
-        keep_evaluated(objective)
+        keep_modes(self.spec, objective)
         plan = self.plan(objective, label)
         device = device_of(plan)
         plan = find_needs(make_once(plan), device)
@@ -177,11 +179,15 @@ class Optimizing:
         """Model and loss as one module, and the model in an error message.
 
         Raises:
-            ConfigError: If the model is not a module.
+            ConfigError: If the model is not a module, or nothing of it can be trained.
         """
         _check_is_module(model)
         objective = HostObjective(model, LossAdapter(no_loss) if loss is None else loss)
-        return objective, type(objective.model).__name__
+        label = type(objective.model).__name__
+        if not objective.trainable():
+            why = "each of its parameters has requires_grad=False" if objective.named() else "it has no parameters"
+            raise ConfigError(f"the model {label} has no weight that can be trained: {why}")
+        return objective, label
 
     def plan(self, objective: HostObjective, label: str) -> OptimizerPlan:
         """What the optimizers are built from, before any trial.

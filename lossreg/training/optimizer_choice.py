@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from lossreg.errors import ConfigError, LossregError, UnknownParameterError
+from lossreg.errors import ConfigError, LossregError, UnknownNameError, UnknownParameterError
 from lossreg.groups import REST, SCHEDULER, ParamGroup
 from lossreg.registry.levels import Routed, routed
 from lossreg.registry.registries import Registries
@@ -86,6 +86,11 @@ def choose_for_group(group: ParamGroup, registries: Registries) -> Choice:
     except LossregError as error:
         if isinstance(error, UnknownParameterError) and error.parameter == REST:
             error.message += "; in a group an optimizer trains all that the pattern matches, and leaves no rest"
+        if group.optimizer.name == REST and isinstance(error, UnknownNameError):
+            error.message += (
+                "; the word rest stands alone, and names what trains the rest where the optimizer is not for all "
+                "parameters, as in muon(rest=adamw)"
+            )
         hint = "" if group.optimizer.params else " (options are written KEY=VALUE, ...)"
         error.message = f"param_groups: {group.pattern!r}{hint}: {error.message}"
         error.setting = "param_groups"

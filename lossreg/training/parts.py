@@ -25,7 +25,8 @@ from lossreg.training.loss.objective import Objective
 from lossreg.training.loss.reduction import Reduction
 from lossreg.training.optim.freezing import Freezing
 from lossreg.training.optim.needs import Needs
-from lossreg.training.optim.scheduler import EpochRates, Schedule
+from lossreg.training.optim.rates import EpochRates
+from lossreg.training.optim.scheduler import Schedule
 from lossreg.training.optim.schedules import JointSchedule
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import torch
 from lossreg.run_spec import LISTED_FIELDS, RunSpec
 from lossreg.spec import ComponentSpec, texts_of
 from lossreg.training.optim.needs import Needs
-from lossreg.training.optim.scheduler import EpochRates
+from lossreg.training.optim.rates import EpochRates
 from lossreg.values import finite, one_line
 
 MAX_NAMES = 8  # names of parameters in a line of a plan's text

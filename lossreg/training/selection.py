@@ -98,7 +98,7 @@ def select(request: Request) -> Selection:
     groups = {
         group.pattern: choose_for_group(group, request.registries)
         for group in request.spec.param_groups
-        if group.optimizer
+        if group.optimizer and not (group.goes_to_rest and chosen["optimizer"].rest is not None)
     }
     optimizers = [chosen["optimizer"], chosen["optimizer"].rest, *groups.values()]
     check_closures(optimizers)

@@ -123,7 +123,7 @@ OPTIMIZERS = [
     ),
     Optimizer(
         "lbfgs",
-        "torch.optim:LBFGS",
+        "lossreg_builtin.lbfgs:LBFGS",
         "L-BFGS, which computes the loss several times in a step; for whole batches",
         defaults={
             "lr": 1.0,

@@ -56,8 +56,12 @@ class Wrapper(torch.optim.Optimizer):
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __getstate__(self) -> dict[str, Any]:
-        """All attributes; torch's own leaves out what it does not know."""
-        return dict(self.__dict__)
+        """All attributes; torch's own leaves out what it does not know.
+
+        One of them is the method that a scheduler of torch puts in the place of `step`: it steps this optimizer, also
+        where a copy has it.
+        """
+        return {name: value for name, value in self.__dict__.items() if name != "step"}
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Adds a group to the other optimizer."""

@@ -31,8 +31,9 @@ def classes(module: Any, base: type) -> list[type]:
 
 @for_each("kind", classes(torch.optim, torch.optim.Optimizer), ids=lambda kind: kind.__name__)
 def test_every_optimizer_of_torch_has_a_row(kind: type) -> None:
-    """The installed torch has no optimizer that cannot be named."""
-    assert [entry.name for entry in OPTIMIZERS if entry.factory is kind]
+    """The installed torch has no optimizer that cannot be named; LBFGS is a class derived from torch's."""
+    made = [entry for entry in OPTIMIZERS if isinstance(entry.factory, type)]
+    assert [entry.name for entry in made if issubclass(entry.factory, kind)]  # type: ignore[arg-type]  # see above
 
 
 @for_each("kind", classes(torch.optim.lr_scheduler, LRScheduler), ids=lambda kind: kind.__name__)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from torch import nn
@@ -24,13 +24,15 @@ class Parameters:
         facts: Name -> what patterns may ask of it.
         layers: Name -> the number of its layer, from 0 at the input.
         of_loss: The names of those that only the loss has.
-        last: The names of those of the last module that holds a matrix.
+        embeddings: The names of those that are the table of an embedding, also where another module has them, too.
+        output: The names of those of the layer that gives the output.
     """
 
     facts: dict[str, ParameterFacts]
     layers: dict[str, int]
     of_loss: frozenset[str]
-    last: frozenset[str]
+    embeddings: frozenset[str]
+    output: frozenset[str]
 
     @classmethod
     def of(cls, objective: Objective) -> Parameters:
@@ -47,19 +49,63 @@ class Parameters:
         }
         of_model = objective.of_model()
         of_loss = frozenset(name for name in named if name not in of_model)
-        matrices = [name for name in of_model if len(facts[name].shape) >= 2 and not is_embedding(facts[name])]
-        owner = owners[id(named[matrices[-1]])] if matrices else None
-        last = frozenset(name for name in of_model if owners[id(of_model[name])] is owner)
-        return cls(facts, _layers(objective, of_model, of_loss), of_loss, last)
+        tables = _held(one for one in objective.modules() if _is_embedding(one))
+        embeddings = frozenset(name for name, one in named.items() if id(one) in tables)
+        output = _held(output_layers(objective.model))
+        of_output = frozenset(name for name, one in of_model.items() if id(one) in output)
+        return cls(facts, _layers(objective, of_model, of_loss), of_loss, embeddings, of_output)
 
 
 def _types(module: nn.Module) -> tuple[str, ...]:
     return tuple(one.__name__ for one in type(module).__mro__ if issubclass(one, nn.Module) and one is not nn.Module)
 
 
-def is_embedding(facts: ParameterFacts) -> bool:
-    """Whether a parameter is the table of an embedding."""
-    return any("embedding" in name.lower() for name in facts.types)
+def _is_embedding(module: nn.Module) -> bool:
+    return any("embedding" in name.lower() for name in _types(module))
+
+
+def _held(modules: Iterable[nn.Module]) -> set[int]:
+    """The parameters that modules hold themselves, each by its id."""
+    return {id(parameter) for module in modules for parameter in module.parameters(recurse=False)}
+
+
+#: What models of transformers and timm say of their output; it may be None, a layer, a head of several, or two of them.
+_SAID_BY = ("get_output_embeddings", "get_classifier")
+
+
+def output_layers(model: nn.Module) -> list[nn.Module]:
+    """The layers that give the output: those that the model says, else the last one that holds a matrix.
+
+    That is the last in the order in which modules are defined, without a forward pass, and no embedding.
+
+    Example:
+        >>> output_layers(nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1), nn.BatchNorm1d(1)))
+        [Linear(in_features=2, out_features=1, bias=True)]
+    """
+    for word in _SAID_BY:
+        said = _asked(model, word)
+        heads = [head for head in (said if isinstance(said, tuple | list) else (said,)) if isinstance(head, nn.Module)]
+        if heads:
+            return [layer for head in heads for layer in _last_matrix(head)]
+    return _last_matrix(model)
+
+
+def _asked(model: nn.Module, word: str) -> Any:
+    """What a method of a model gives; None of one that does not have it, or has no such layer."""
+    try:
+        return getattr(model, word)()
+    except Exception:  # foreign code may raise anything, and what it is asked for is a help
+        return None
+
+
+def _last_matrix(model: nn.Module) -> list[nn.Module]:
+    """The last module that holds a matrix, and is no embedding; nothing of a model without any."""
+    holding = [
+        module
+        for module in model.modules()
+        if not _is_embedding(module) and any(one.ndim >= 2 for one in module.parameters(recurse=False))
+    ]
+    return holding[-1:]
 
 
 def without_decay(facts: ParameterFacts) -> bool:

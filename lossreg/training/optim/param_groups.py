@@ -124,7 +124,7 @@ def matching(
         hint = f" Did you mean {' or '.join(map(repr, meant))}?" if meant else ""
         more = len(there_are) - MAX_SHOWN
         shown = there_are[:MAX_SHOWN] + ([f"... {more} more"] if more > 0 else [])
-        raise ConfigError(f"{setting}: {text!r} matches no {what}.{hint} {title}: {', '.join(shown)}")
+        raise ConfigError(f"{setting}: {text!r} matches no {what}.{hint} {title}: {', '.join(shown) or 'none'}")
     return found
 
 

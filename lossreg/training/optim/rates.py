@@ -6,12 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import attrs
 import torch
 
 from lossreg.errors import BuildError, ConfigError, LossregError, describe_error
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.training.optim.optimizer import OptimizerPlan
-from lossreg.training.optim.scheduler import EpochRates, Schedule, Stepping, build_scheduler, is_made
+from lossreg.training.optim.scheduler import Schedule, Stepping, build_scheduler, is_made
 from lossreg.training.optim.stand_ins import stand_ins_of
 
 if TYPE_CHECKING:
@@ -21,6 +22,21 @@ if TYPE_CHECKING:
 
 ROUNDING = 1e-6  # of the highest rate: what a line that ends in 0 may be below it
 MAX_PREVIEW = 20_000  # steps that are tried out; a longer schedule that counts steps is not (0.2 s on a slow core)
+
+
+@attrs.frozen
+class EpochRates:
+    """The learning rate at an epoch's first and last step.
+
+    Attributes:
+        first: At the first.
+        last: At the last.
+        steps: At each step, where the scheduler counts them; otherwise empty.
+    """
+
+    first: float
+    last: float
+    steps: tuple[float, ...] = ()
 
 
 def preview_rates(

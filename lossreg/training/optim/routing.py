@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -14,7 +14,7 @@ from lossreg.errors import ConfigError, LossregError
 from lossreg.groups import NO_DECAY, ParamGroup
 from lossreg.registry.levels import levels_of
 from lossreg.training.optim.group_options import takes
-from lossreg.training.optim.layers import Parameters, is_embedding
+from lossreg.training.optim.layers import Parameters
 from lossreg.training.optim.needs import declared_needs
 from lossreg.training.optim.optimizer import OptimizerPlan, makes
 from lossreg.training.optim.param_groups import OptimizerGroup, Presets, match_parameters, sort_groups
@@ -23,6 +23,8 @@ from lossreg.training.optimizer_choice import ROUTED
 if TYPE_CHECKING:
     from lossreg.training.choice import Choice
     from lossreg.training.loss.objective import Objective
+
+MAX_MATRICES = 6  # names in a warning
 
 
 def plan_optimizer(
@@ -114,11 +116,13 @@ def _members(
     own: list[str] = []
     rest: list[str] = []
     others: dict[str, list[str]] = {pattern: [] for pattern in group_optimizers}
+    to_rest = {name for name, group in matched.items() if group.goes_to_rest and group.pattern not in others}
+    output = to_rest or known.output  # what a person says is not guessed
     for name in named:
         group = matched.get(name)
-        if group is not None and group.optimizer is not None:
+        if group is not None and group.pattern in others:
             others[group.pattern].append(name)
-        elif routed is None or _is_for(routed.routes, name, known):
+        elif routed is None or (name not in to_rest and _is_for(routed.routes, name, known, output)):
             own.append(name)
         else:
             rest.append(name)
@@ -135,13 +139,12 @@ def _members(
     return [(member, names) for member, names in members if names]
 
 
-def _is_for(routes: Routes, name: str, known: Parameters) -> bool:
+def _is_for(routes: Routes, name: str, known: Parameters, output: Collection[str]) -> bool:
     """Whether an optimizer with these routes is for a parameter."""
-    facts = known.facts[name]
-    dimensions = len(facts.shape)
+    dimensions = len(known.facts[name].shape)
     if dimensions < 2 or (dimensions > 2 and routes in ("matrices", "hidden_matrices")):
         return False
-    is_hidden = not is_embedding(facts) and name not in known.of_loss and name not in known.last
+    is_hidden = not any(name in some for some in (known.embeddings, known.of_loss, output))
     return is_hidden or routes in ("matrices", "weights")
 
 
@@ -190,7 +193,14 @@ def rest_warning(choice: Choice, plan: OptimizerPlan) -> str | None:
     count = f"{len(rest.parameters)} of the {len(plan.parameters)} parameter tensors"
     name, routed = choice.component.name, choice.routed
     before = "" if routed is choice.component else "..., "
+    matrices = [
+        name for group in rest.groups for name, one in zip(group.names, group.parameters, strict=True) if one.ndim > 1
+    ]
+    more = f" and {len(matrices) - MAX_MATRICES} more" if len(matrices) > MAX_MATRICES else ""
+    which = (
+        f"; its matrices are {', '.join(matrices[:MAX_MATRICES])}{more}: 'PATTERN: rest' in param_groups says others"
+    )
     return (
         f"{routed.name} trains {ROUTED[routed.routes]} only: {choice.rest.label} trains the rest, {count}; "
-        f"{name}({before}rest={choice.rest.label}) says so, or names another optimizer"
+        f"{name}({before}rest={choice.rest.label}) says so, or names another optimizer{which if matrices else ''}"
     )

@@ -1,4 +1,4 @@
-"""The learning-rate scheduler: what it counts, when it steps, and the rates of an epoch."""
+"""The learning-rate scheduler: what it counts, and when it steps."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from lossreg.run_spec import Interval
     from lossreg.training.choice import Choice
+    from lossreg.training.optim.rates import EpochRates
 
 
 @attrs.frozen
@@ -219,21 +220,6 @@ def _checked(scheduler: Any, optimizer: Optimizer, choice: Choice) -> LRSchedule
     if getattr(scheduler, "optimizer", optimizer) is not optimizer:
         raise ConfigError(f"the scheduler {choice.label} belongs to another optimizer")
     return scheduler  # type: ignore[no-any-return]  # it has what the loop calls
-
-
-@attrs.frozen
-class EpochRates:
-    """The learning rate at an epoch's first and last step.
-
-    Attributes:
-        first: At the first.
-        last: At the last.
-        steps: At each step, where the scheduler counts them; otherwise empty.
-    """
-
-    first: float
-    last: float
-    steps: tuple[float, ...] = ()
 
 
 def is_made(given: object) -> bool:

@@ -13,9 +13,8 @@ from lossreg.errors import ConfigError
 from lossreg.training.choosing import BY_NAME, Directions
 from lossreg.training.optim.joint import JointOptimizer
 from lossreg.training.optim.optimizer import OptimizerPlan
-from lossreg.training.optim.rates import preview_rates, zero_rate_warning
+from lossreg.training.optim.rates import EpochRates, preview_rates, zero_rate_warning
 from lossreg.training.optim.scheduler import (
-    EpochRates,
     Schedule,
     Stepping,
     build_scheduler,
