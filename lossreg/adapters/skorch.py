@@ -10,6 +10,8 @@ import torch
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 
 from lossreg.embedding.api import parts
+from lossreg.embedding.arguments import check_given
+from lossreg.embedding.host_scheduler import begin_rates
 from lossreg.embedding.needs import check_needs
 from lossreg.errors import ConfigError
 
@@ -88,8 +90,7 @@ class PartsNet:
         """The schedule of all epochs so far and of those that come, where it stands now."""
         steps = len(self.get_iterator(dataset, training=True))
         told = self.parts_.for_loop(epochs=past + self.max_epochs, steps_per_epoch=steps)
-        for group in self.optimizer_.param_groups:
-            group["lr"] = group.get("initial_lr", group["lr"])
+        begin_rates(self.optimizer_)
         scheduler = told.scheduler(self.optimizer_)
         for epoch in range(past if scheduler is not None else 0):
             for _ in range(steps if scheduler is not None and scheduler.interval == "step" else 1):
@@ -122,6 +123,15 @@ class PartsNet:
         self.scheduler_ = None
 
 
+def _check_arguments(name: str, module: Any, **texts: Any) -> None:
+    """Checks what skorch has an error of its own for, or none: it knows neither schedules nor groups by text."""
+    call = f"{name}(module, ...)"
+    check_given(callable(module), module, call, "the module is a torch.nn.Module or its class")
+    for field, value in texts.items():
+        is_torch = isinstance(value, torch.nn.Module | torch.optim.Optimizer)
+        check_given(not is_torch, value, call, f"{field} is text")
+
+
 class PartsClassifier(PartsNet, NeuralNetClassifier):  # type: ignore[misc]  # skorch may be missing here
     """A `NeuralNetClassifier` whose module gives logits.
 
@@ -146,6 +156,7 @@ class PartsClassifier(PartsNet, NeuralNetClassifier):  # type: ignore[misc]  # s
         param_groups: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> None:
+        _check_arguments(type(self).__name__, module, scheduler=scheduler, param_groups=param_groups)
         super().__init__(module, criterion=criterion, optimizer=optimizer, **settings)
         self.scheduler = scheduler
         self.param_groups = param_groups
@@ -182,6 +193,7 @@ class PartsRegressor(PartsNet, NeuralNetRegressor):  # type: ignore[misc]  # see
         param_groups: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> None:
+        _check_arguments(type(self).__name__, module, scheduler=scheduler, param_groups=param_groups)
         super().__init__(module, criterion=criterion, optimizer=optimizer, **settings)
         self.scheduler = scheduler
         self.param_groups = param_groups

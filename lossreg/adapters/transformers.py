@@ -7,8 +7,10 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any
 
-from transformers import Trainer
+from transformers import Trainer, TrainingArguments
 
+from lossreg.embedding.arguments import check_given, check_model, check_parts
+from lossreg.embedding.host_scheduler import HostScheduler, begin_rates
 from lossreg.embedding.needs import check_needs
 from lossreg.errors import ConfigError
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from lossreg.embedding.host_parts import HostParts
 
 HOST = "the Trainer of Hugging Face"
+_CALL = "PartsTrainer(parts=parts, model=model, args=args)"
 
 IGNORED = -100  # the label that does not count, for all of transformers
 
@@ -60,6 +63,11 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
     label_names: Any
 
     def __init__(self, *, parts: HostParts, fused: bool = False, **settings: Any) -> None:
+        check_parts(parts, _CALL)
+        model, args = settings.get("model"), settings.get("args")
+        if model is not None:  # else there is model_init, which the Trainer looks at
+            check_model(model, _CALL)
+        check_given(args is None or isinstance(args, TrainingArguments), args, _CALL, "args are TrainingArguments")
         _check_settings(settings)
         check_needs(parts, HOST, closures=False, modes=True)
         if parts.has_loss:
@@ -134,14 +142,26 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
         """The schedule of the parts; a constant rate without one."""
         if self.lr_scheduler is None:
             given = self.optimizer if optimizer is None else optimizer
-            # Accelerate has put its own around it.
-            self.lr_scheduler = self.parts.scheduler(getattr(given, "optimizer", given), each="step")
-            if self.lr_scheduler is None:
-                from transformers import get_constant_schedule
-
-                self.lr_scheduler = get_constant_schedule(given)
+            given = getattr(given, "optimizer", given)  # Accelerate has put its own around it
+            begin_rates(given)  # where train() is called again, a new schedule begins, as the Trainer's own does
+            self.lr_scheduler = self.parts.scheduler(given, each="step") or ConstantRate(given, (), "step", None)
+            self.lr_scheduler.goes_on_by = "step"  # the Trainer goes on after as many steps, whatever an epoch has
             self._created_lr_scheduler = True
         return self.lr_scheduler
+
+
+class ConstantRate(HostScheduler):
+    """No schedule, as one: the Trainer has to have it, and saves its state."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from a state of a constant rate, also from the one of transformers in earlier checkpoints.
+
+        Raises:
+            StateError: If it is that of a schedule.
+        """
+        if "lr_lambdas" in state_dict and state_dict.get("_last_lr") == state_dict.get("base_lrs"):
+            state_dict = {"calls": state_dict["last_epoch"], "schedules": []}
+        super().load_state_dict(state_dict)
 
 
 def _check_settings(settings: dict[str, Any]) -> None:
