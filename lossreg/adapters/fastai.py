@@ -16,7 +16,7 @@ from fastai.optimizer import OptimWrapper
 from torch import Tensor, nn
 
 from lossreg.embedding.arguments import check_given, check_model, check_parts
-from lossreg.embedding.host_scheduler import begin_rates
+from lossreg.embedding.counted import begin_rates
 from lossreg.embedding.needs import check_needs
 from lossreg.errors import ConfigError
 from lossreg.values import shown

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ignite.engine import Engine, Events
 
 from lossreg.embedding.arguments import check_given, check_optimizer, check_parts
-from lossreg.embedding.host_scheduler import begin_rates, other_schedule
+from lossreg.embedding.counted import begin_rates, other_schedule
 from lossreg.embedding.needs import check_needs
 from lossreg.errors import ConfigError, StateError
 from lossreg.values import shown

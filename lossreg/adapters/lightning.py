@@ -74,17 +74,22 @@ def configure_optimizers(parts: HostParts, module: nn.Module, *, fused: bool = F
     scheduler.goes_on_by = "epoch" if trainer.max_steps == -1 else "step"
     if not automatic:
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
+    return {"optimizer": optimizer, "lr_scheduler": _stepped_by(trainer, scheduler)}
+
+
+def _stepped_by(trainer: Any, scheduler: HostScheduler) -> dict[str, Any]:
+    """A schedule with what tells Lightning how it is stepped."""
+    counts_on = trainer.ckpt_path is None and trainer.current_epoch  # fit() once more, for more epochs
+    if counts_on and scheduler.monitor is None:
+        scheduler.begin_after(trainer.current_epoch if scheduler.interval == "epoch" else trainer.global_step)
     if scheduler.monitor is not None:
         _explain_monitor(trainer, scheduler)
     return {
-        "optimizer": optimizer,
-        "lr_scheduler": {
-            "scheduler": scheduler,
-            "interval": scheduler.interval,
-            "frequency": 1,
-            "monitor": scheduler.monitor,
-            "reduce_on_plateau": scheduler.monitor is not None,
-        },
+        "scheduler": scheduler,
+        "interval": scheduler.interval,
+        "frequency": 1,
+        "monitor": scheduler.monitor,
+        "reduce_on_plateau": scheduler.monitor is not None,
     }
 
 

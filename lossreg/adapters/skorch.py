@@ -11,7 +11,7 @@ from skorch import NeuralNetClassifier, NeuralNetRegressor
 
 from lossreg.embedding.api import parts
 from lossreg.embedding.arguments import check_given
-from lossreg.embedding.host_scheduler import begin_rates
+from lossreg.embedding.counted import begin_rates
 from lossreg.embedding.needs import check_needs
 from lossreg.errors import ConfigError
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from transformers import Trainer, TrainingArguments
 
 from lossreg.embedding.arguments import check_given, check_model, check_parts
-from lossreg.embedding.host_scheduler import HostScheduler, begin_rates
+from lossreg.embedding.counted import begin_rates
+from lossreg.embedding.host_scheduler import HostScheduler
 from lossreg.embedding.needs import check_needs
 from lossreg.errors import ConfigError
 
@@ -35,6 +36,7 @@ _INSTEAD = {
     "adam_epsilon": "eps in the text of the optimizer",
     "optim": "the optimizer",
     "optim_args": "the text of the optimizer",
+    "optim_target_modules": "patterns in param_groups",
     "lr_scheduler_type": "the scheduler",
     "lr_scheduler_kwargs": "the text of the scheduler",
     "warmup_steps": "warmup(..., length=N) as the scheduler",

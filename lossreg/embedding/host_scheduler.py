@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import attrs
 from torch.optim.lr_scheduler import LRScheduler
 
-from lossreg.errors import StateError
-from lossreg.training.optim.rates import learning_rate
-from lossreg.training.optim.scheduler import Schedule
+from lossreg.embedding.counted import Change, Counted, begin_rates, inner_of, is_elsewhere, other_schedule, rate_of
+from lossreg.errors import ConfigError, StateError
+from lossreg.values import shown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,42 +19,6 @@ if TYPE_CHECKING:
     from lossreg.run_spec import Interval
 
 logger = logging.getLogger("lossreg")
-
-
-@attrs.define(eq=False)
-class Counted:
-    """A schedule in the loop of a host.
-
-    Attributes:
-        schedule: The schedule; in its first step torch looks whether the optimizer has stepped, which may be skipped.
-        every: After how many calls of the host it steps once.
-        span: How many epochs or steps, whichever it counts, the host has in all; None if that is not known.
-    """
-
-    schedule: Schedule
-    every: int
-    span: int | None
-
-    def steps_after(self, calls: int) -> int:
-        """How often it has stepped after so many calls: never after the last epoch or step, as in a run."""
-        steps = calls // self.every
-        return steps if self.span is None else min(steps, self.span - 1)
-
-    def step(self, calls: int, metric: Any) -> None:
-        """The last of so many calls."""
-        if calls % self.every:
-            return
-        done = calls // self.every
-        if self.span is not None and done >= self.span:
-            return
-        schedule = self.schedule
-        monitor = schedule.stepping.monitor
-        if monitor is None:
-            schedule.between_steps()
-        else:
-            schedule.after_epoch(-2, {monitor: metric})  # no last one: which that is was seen above
-        if schedule.may_skip:  # looking away from what torch sees costs microseconds
-            self.schedule = attrs.evolve(schedule, may_skip=False)
 
 
 class HostScheduler(LRScheduler):
@@ -137,7 +99,7 @@ class HostScheduler(LRScheduler):
                     "interval": one.schedule.stepping.interval,
                     "span": one.span,
                     "every": one.every,
-                    "state": _inner(one).state_dict(),
+                    "state": inner_of(one).state_dict(),
                 }
                 for one in self._counted
             ],
@@ -157,7 +119,7 @@ class HostScheduler(LRScheduler):
         now = was
         if change is not None and self.goes_on_by == "epoch":
             now = round(was * change.now / change.was)
-        moved = [_is_elsewhere(one, state, was, now) for one, state in pairs]
+        moved = [is_elsewhere(one, state, was, now) for one, state in pairs]
         if any(moved) and self.last_epoch:
             raise StateError(
                 "the state to load is of another length: load it into a scheduler that has not stepped",
@@ -165,18 +127,18 @@ class HostScheduler(LRScheduler):
             )
         self.last_epoch, self._step_count = now, now + 1
         for (one, state), is_moved in zip(pairs, moved, strict=True):
-            rate = _rate(one)
+            rate = rate_of(one)
             if is_moved:
                 self._step_anew(one)
             else:
-                _inner(one).load_state_dict(state["state"])
+                inner_of(one).load_state_dict(state["state"])
             if change is not None:
                 change.tell(one, now, rate)
             elif is_moved:
                 logger.warning(
                     "the schedule %s was made for %s %ss and is now one for %s: its rate goes on at %g instead of %g",
                     one.schedule.label, state["span"], one.schedule.stepping.interval, one.span,
-                    _rate(one), rate,
+                    rate_of(one), rate,
                 )  # fmt: skip
 
     def _checked(self, state_dict: dict[str, Any]) -> list[tuple[Counted, dict[str, Any]]]:
@@ -185,7 +147,8 @@ class HostScheduler(LRScheduler):
         if not isinstance(saved, list) or "calls" not in state_dict:
             raise StateError(
                 "the state to load is not that of such a schedule of lossreg.parts, but of torch's, or of other "
-                "schedules: load the other states alone, and step the schedule to where the training goes on",
+                "schedules: load the other states alone, and call scheduler.begin_after(epochs or steps), or begin a "
+                "new training with the weights",
                 where="the scheduler",
             )
         labels = [one.schedule.label for one in self._counted]
@@ -205,88 +168,27 @@ class HostScheduler(LRScheduler):
                 )
         return pairs
 
+    def begin_after(self, calls: int) -> None:
+        """Stands where it would after so many calls of `step`, for a loop that goes on without a state of it.
+
+        Args:
+            calls: How many epochs or steps there were, whichever it is stepped after.
+
+        Raises:
+            ConfigError: If it follows a metric, whose values it would need, or it is no number of calls.
+        """
+        is_count = isinstance(calls, int) and not isinstance(calls, bool) and calls >= 0
+        if not is_count:
+            raise ConfigError(f"begin_after takes a number of epochs or steps, at least 0, not {shown(calls)}")
+        if self.monitor is not None:
+            raise ConfigError(f"a schedule that follows {self.monitor} goes on from its state alone: load that")
+        self.last_epoch, self._step_count = calls, calls + 1
+        for one in self._counted:
+            self._step_anew(one)
+
     def _step_anew(self, counted: Counted) -> None:
-        optimizer = _inner(counted).optimizer
+        optimizer = inner_of(counted).optimizer
         begin_rates(optimizer)  # what chained formulas multiply
         optimizer._opt_called = True  # type: ignore[attr-defined]  # it has stepped, in another process: torch need not warn
         for _ in range(counted.steps_after(self.last_epoch)):
             counted.schedule.between_steps()
-
-
-@attrs.frozen
-class Change:
-    """A loop that steps a schedule more or less often in an epoch than that of its state.
-
-    Attributes:
-        was: How many calls made an epoch.
-        now: How many do.
-    """
-
-    was: int
-    now: int
-
-    @classmethod
-    def of(cls, state_dict: dict[str, Any], now: int | None) -> Change | None:
-        """What has changed; None if nothing, or if it is not known."""
-        was = state_dict.get("calls_per_epoch")
-        if was is None:  # earlier versions saved it where schedules that count epochs are stepped more often
-            every = max((state.get("every", 1) for state in state_dict["schedules"]), default=1)
-            was = None if every == 1 else every
-        return None if was is None or now is None or was == now else cls(was, now)
-
-    def tell(self, counted: Counted, calls: int, rate: float) -> None:
-        """Says where a schedule goes on, after so many calls, and which rate it had."""
-        new = _rate(counted)
-        logger.warning(
-            "the state of the schedule %s is that of a loop that steps it %d times an epoch, and this one does so %d "
-            "times: it goes on after %g epochs, at the rate %g%s",
-            counted.schedule.label, self.was, self.now, calls / self.now, new,
-            "" if new == rate else f" instead of {rate:g}",
-        )  # fmt: skip
-
-
-def begin_rates(optimizer: Optimizer) -> None:
-    """Gives each parameter group the rate that it had before any schedule, from which a new one is built."""
-    for group in optimizer.param_groups:
-        group["lr"] = group.get("initial_lr", group["lr"])
-
-
-def other_schedule(was: Sequence[str], now: Sequence[str]) -> StateError:
-    """The error of a state of other schedules.
-
-    Args:
-        was: The texts of those in the state; none is a constant rate.
-        now: Those of now.
-
-    Example:
-        >>> print(other_schedule(["step_lr(step_size=2)"], []))
-        the state to load is that of the schedule step_lr(step_size=2), and this one is a constant rate: name the ...
-    """
-    old = f"the schedule {' and '.join(was)}" if was else "a constant rate"
-    new = " and ".join(now) or "a constant rate"
-    return StateError(
-        f"the state to load is that of {old}, and this one is {new}: name the scheduler of the checkpoint, or begin "
-        "without its state",
-        where="the scheduler",
-    )
-
-
-def _rate(counted: Counted) -> float:
-    rate = learning_rate(_inner(counted).optimizer)
-    return math.nan if rate is None else rate
-
-
-def _inner(counted: Counted) -> LRScheduler:
-    scheduler = counted.schedule.scheduler
-    assert scheduler is not None  # noqa: S101  # a constant rate has no schedule here
-    return scheduler
-
-
-def _is_elsewhere(counted: Counted, state: dict[str, Any], was: int, now: int) -> bool:
-    """Whether a schedule has stepped more or less often in the state than it has now, or goes by another length."""
-    schedule, span = counted.schedule, state.get("span")
-    if schedule.stepping.monitor is not None:  # the metrics of then are not known
-        return False
-    steps = was // state.get("every", counted.every)
-    steps = steps if span is None else min(steps, span - 1)
-    return (schedule.takes_length and span != counted.span) or steps != counted.steps_after(now)

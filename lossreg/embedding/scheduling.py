@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from lossreg.embedding.host_scheduler import Counted, HostScheduler
+from lossreg.embedding.counted import Counted
+from lossreg.embedding.host_scheduler import HostScheduler
 from lossreg.embedding.loop_facts import LoopFacts, says, untold
 from lossreg.errors import ConfigError, LossregError
 from lossreg.groups import SCHEDULER

@@ -114,6 +114,17 @@ def test_a_constant_rate_goes_on(saved: dict[tuple[str | None, str | None], str]
     assert not any("on_fit_start" in vars(one) for one in trainer.callbacks)
 
 
+@for_each(("interval", "per_epoch"), [("epoch", 1), ("step", 4)])
+def test_a_second_fit_for_more_epochs_has_their_rates(interval: str, per_epoch: int) -> None:
+    """Lightning counts its epochs on, with a new optimizer; the schedule is that of all 4."""
+    module = Module("cosine", interval)
+    trainer = fit(module, max_epochs=2)
+    trainer.fit_loop.max_epochs = 4
+    trainer.fit(module, DataLoader(TensorDataset(torch.ones(8, 2), torch.zeros(8, dtype=torch.long)), 2))
+    span = 4 * per_epoch
+    assert module.rates[8 :: 4 // per_epoch] == pytest.approx(cosine([*range(span // 2, span)], span))
+
+
 @for_each("optimizer", ["lbfgs", "sam(sgd)"])
 def test_a_callback_that_accumulates_is_refused_where_a_step_takes_a_closure(optimizer: str) -> None:
     """As `accumulate_grad_batches` is."""

@@ -136,3 +136,28 @@ def test_the_state_of_an_optimizer_says_whether_there_was_a_schedule(
     caplog.clear()
     built[1].load_state_dict(built[0].state_dict())
     assert [wanted in record.getMessage() for record in caplog.records] == ([True] if wanted else [])
+
+
+@for_each(
+    ("scheduler", "each", "calls"),
+    [("cosine", "epoch", 2), ("cosine", "step", 4), ("step_lr(step_size=1)", "epoch", 1)],
+)
+def test_a_loop_says_where_it_goes_on(scheduler: str, each: Interval, calls: int) -> None:
+    """Without a state of the schedule: its rate is that of a straight run, whatever the state of the optimizer says."""
+    straight, resumed = (Loop(scheduler, each, 2) for _ in range(2))
+    straight.stepped(calls)
+    resumed.optimizer.load_state_dict(straight.optimizer.state_dict())
+    resumed.scheduler.begin_after(calls)
+    for _ in range(3):
+        assert resumed.rate == pytest.approx(straight.rate)
+        resumed.stepped(1)
+        straight.stepped(1)
+
+
+def test_where_a_loop_goes_on_is_a_number() -> None:
+    """A schedule that follows a metric has to have seen it."""
+    for wrong in (-1, "2", True, None):
+        with pytest.raises(lossreg.ConfigError, match="begin_after takes a number of epochs or steps"):
+            Loop("cosine", "epoch", 2).scheduler.begin_after(wrong)
+    with pytest.raises(lossreg.ConfigError, match="a schedule that follows loss goes on from its state alone"):
+        Loop("reduce_lr_on_plateau(monitor='loss')", "epoch", 2).scheduler.begin_after(1)
