@@ -124,8 +124,12 @@ def _accumulated_loop(trainer: Any, accumulating: Any) -> dict[str, int]:
 
 def _accumulating(trainer: Any) -> Any:
     """The callback that accumulates batches, or None; it sets the trainer's number when an epoch begins."""
-    named = "GradientAccumulationScheduler"  # of lightning.pytorch, or of pytorch_lightning
-    found = (one for one in trainer.callbacks if any(base.__name__ == named for base in type(one).__mro__))
+    return _callback(trainer, "GradientAccumulationScheduler")
+
+
+def _callback(trainer: Any, name: str) -> Any:
+    """The callback of this class, of lightning.pytorch or of pytorch_lightning, or None."""
+    found = (one for one in trainer.callbacks if any(base.__name__ == name for base in type(one).__mro__))
     return next(found, None)
 
 
@@ -171,6 +175,8 @@ def _check_schedules(scheduler: str | None, trainer: Any, module: Any) -> None:
     _remove_callbacks(trainer, "on_fit_start", _check_schedules)
     checkpoint = getattr(getattr(trainer, "_checkpoint_connector", None), "_loaded_checkpoint", None) or {}
     if "lr_schedulers" not in checkpoint:  # of weights alone, of which Lightning says so; or loaded later
+        return
+    if _callback(trainer, "StochasticWeightAveraging") is not None:  # it has a schedule of its own, from an epoch on
         return
     saved, now = len(checkpoint["lr_schedulers"]), len(trainer.lr_scheduler_configs)
     if saved != now:

@@ -14,7 +14,7 @@ from tests.table import for_each
 
 lightning: Any = pytest.importorskip("lightning", reason="lightning is not installed (pip install 'lossreg[hosts]')")
 
-from lightning.pytorch.callbacks import GradientAccumulationScheduler  # noqa: E402  # behind the check
+from lightning.pytorch.callbacks import GradientAccumulationScheduler, StochasticWeightAveraging  # noqa: E402  # behind the check
 
 from lossreg.adapters.lightning import configure_optimizers  # noqa: E402  # see above
 
@@ -112,6 +112,17 @@ def test_a_constant_rate_goes_on(saved: dict[tuple[str | None, str | None], str]
     trainer = fit(module, resume=saved[None, None])
     assert module.rates == [1.0] * 8
     assert not any("on_fit_start" in vars(one) for one in trainer.callbacks)
+
+
+@for_each("scheduler", ["cosine", None])
+def test_a_callback_with_a_schedule_of_its_own_goes_on(
+    scheduler: str | None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Averaging of weights takes the place of any schedule from its epoch on, in checkpoints, too."""
+    path = str(tmp_path_factory.mktemp("averaged") / "last.ckpt")
+    averaging = [StochasticWeightAveraging(swa_lrs=0.5, swa_epoch_start=1) for _ in range(2)]
+    fit(Module(scheduler), max_epochs=3, callbacks=averaging[:1]).save_checkpoint(path)
+    assert fit(Module(scheduler), resume=path, callbacks=averaging[1:]).current_epoch == 4
 
 
 @for_each(("interval", "per_epoch"), [("epoch", 1), ("step", 4)])
