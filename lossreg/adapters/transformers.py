@@ -112,6 +112,7 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
 
     def set_initial_training_values(self, args: Any, dataloader: Any) -> Any:
         """What the Trainer finds of its loop is told to the parts."""
+        _check_arguments(self.args)  # a search over hyperparameters has set some
         values = super().set_initial_training_values(args, dataloader)
         epochs, per_epoch, *_, steps = values
         known = epochs not in (None, sys.maxsize) and per_epoch is not None
@@ -151,6 +152,13 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
             self._created_lr_scheduler = True
         return self.lr_scheduler
 
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Loads their states; a checkpoint of the model alone has none, and the Trainer counts on all the same."""
+        super()._load_optimizer_and_scheduler(checkpoint)
+        scheduler = self.lr_scheduler
+        if checkpoint is not None and isinstance(scheduler, HostScheduler) and not scheduler.last_epoch:
+            scheduler.begin_after(self.state.global_step)
+
 
 class ConstantRate(HostScheduler):
     """No schedule, as one: the Trainer has to have it, and saves its state."""
@@ -173,7 +181,11 @@ def _check_settings(settings: dict[str, Any]) -> None:
             raise ConfigError(
                 f"{name} has no effect on a PartsTrainer, whose parts give optimizer and loss; leave it out"
             )
-    args = settings.get("args")
+    _check_arguments(settings.get("args"))
+
+
+def _check_arguments(args: Any) -> None:
+    """Checks that no argument names what the parts stand for."""
     for field in dataclasses.fields(args) if dataclasses.is_dataclass(args) else ():
         if field.name not in _INSTEAD or field.default is dataclasses.MISSING:
             continue

@@ -90,6 +90,28 @@ def test_a_schedule_goes_on_where_the_trainer_does(
     assert trainer.rates == pytest.approx(cosine(parts))
 
 
+def test_a_checkpoint_of_the_model_alone_goes_on_where_the_trainer_does(
+    saved: dict[str | None, str], tmp_path: Path
+) -> None:
+    """The Trainer counts its steps on, with a new optimizer."""
+    folder = tmp_path / "checkpoint-4"
+    folder.mkdir()
+    for one in Path(saved["cosine"]).iterdir():
+        if one.name not in ("optimizer.pt", "scheduler.pt"):
+            (folder / one.name).write_bytes(one.read_bytes())
+    trainer = made(tmp_path)
+    trainer.train(resume_from_checkpoint=str(folder))
+    assert trainer.rates == pytest.approx(cosine([2 / 4, 2 / 4, 3 / 4, 3 / 4]))
+
+
+def test_what_is_set_after_the_trainer_was_made_is_refused(tmp_path: Path) -> None:
+    """As a search over hyperparameters sets it for each trial."""
+    trainer = made(tmp_path)
+    trainer.args.learning_rate = 0.1
+    with pytest.raises(lossreg.ConfigError, match=r"learning_rate=0\.1 of TrainingArguments has no effect"):
+        trainer.train()
+
+
 @for_each(
     ("was", "now", "interval", "wanted"),
     [
