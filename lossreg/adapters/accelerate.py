@@ -52,8 +52,8 @@ def prepare(
     check_given(is_one, accelerator, _CALL, "the accelerator is an accelerate.Accelerator")
     check_parts(parts, _CALL)
     check_model(model, _CALL)
-    is_loader = hasattr(loader, "__iter__") and hasattr(loader, "__len__") and hasattr(loader, "dataset")
-    check_given(is_loader, loader, _CALL, "the loader is a DataLoader of the training split, with a length")
+    is_loader = hasattr(loader, "__iter__") and hasattr(loader, "dataset")
+    check_given(is_loader, loader, _CALL, "the loader is a DataLoader of the training split")
     accumulated = accelerator.gradient_accumulation_steps
     check_closure_settings(parts, HOST, accumulated=accumulated, scaled=accelerator.scaler is not None)
     if parts.has_loss:
@@ -65,8 +65,7 @@ def prepare(
         parts.loss.to(accelerator.device)
     optimizer = parts.optimizer(model, fused=fused)
     prepared_model, prepared_optimizer, prepared_loader = accelerator.prepare(model, optimizer, loader)
-    steps = math.ceil(len(prepared_loader) / accumulated)
-    told = parts.for_loop(epochs=epochs, steps_per_epoch=steps)
+    told = parts.for_loop(epochs=epochs, steps_per_epoch=_steps_of(prepared_loader, accumulated, parts))
     follows = told.monitor is not None
     scheduler = told.scheduler(optimizer, each="epoch" if follows else "step")
     accelerator.register_load_state_pre_hook(
@@ -78,6 +77,19 @@ def prepare(
     wrapped = AcceleratedScheduler(scheduler, prepared_optimizer, step_with_optimizer=not follows, split_batches=True)
     wrapped._is_accelerate_prepared = True
     return prepared_model, prepared_optimizer, prepared_loader, accelerator.prepare_scheduler(wrapped)
+
+
+def _steps_of(loader: Any, accumulated: int, parts: HostParts) -> int | None:
+    """The steps of an epoch; None where nothing goes by them and the loader does not know."""
+    try:
+        return math.ceil(len(loader) / accumulated)
+    except TypeError as error:
+        if not parts.schedules_rates:
+            return None
+        scheduler = parts.texts.get("scheduler", "of an optimizer")
+        raise ConfigError(
+            f"the loader has no length ({error}), which the scheduler {scheduler} goes by; give its data set a __len__"
+        ) from error
 
 
 def _check_schedules(accelerator: Any, scheduler: str | None, models: list[Any], input_dir: str) -> None:

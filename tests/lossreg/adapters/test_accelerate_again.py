@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import lossreg
 from tests.table import for_each
@@ -78,6 +79,24 @@ def test_a_checkpoint_of_another_schedule_is_refused(
     """Accelerate would pass over a state that is left, and not find the file of one that is missing."""
     with pytest.raises(lossreg.StateError, match=wanted):
         Made(now).accelerator.load_state(saved(tmp_path_factory.mktemp("saved"), was))
+
+
+class Stream(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
+    """Samples without a number."""
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        return iter([(torch.ones(2), torch.tensor(0))] * 4)
+
+
+def test_a_loader_without_a_length() -> None:
+    """It is told where a schedule goes by it."""
+    made = Made(None)
+    loader = DataLoader(Stream(), 2)
+    made.ready = prepare(made.accelerator, made.parts, torch.nn.Linear(2, 3), loader, epochs=1)
+    assert made.trained(1) == [1.0, 1.0]
+    parts = lossreg.parts(scheduler="cosine")
+    with pytest.raises(lossreg.ConfigError, match=r"the loader has no length .* builtin.cosine_annealing_lr goes by"):
+        prepare(made.accelerator, parts, torch.nn.Linear(2, 3), loader, epochs=1)
 
 
 def test_a_constant_rate_goes_on(tmp_path: Path) -> None:
