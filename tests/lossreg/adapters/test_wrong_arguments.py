@@ -118,3 +118,9 @@ def test_parts() -> None:
     wrong(PARTS.scheduler, "optimizer")
     wrong(PARTS.optimizer, "model")
     wrong(lambda given: PARTS.check(given, (torch.ones(2, 1), torch.ones(2, 1))), "model")
+
+
+def test_optuna() -> None:
+    """The trial of a study."""
+    suggest = adapter("optuna").suggest
+    wrong(lambda given: suggest(given, optimizer="sgd(lr=uniform(0.1, 1))"))
