@@ -56,6 +56,7 @@ class PartsScheduler:
         self._parts, self._optimizer, self._accumulate, self._evaluator = parts, optimizer, accumulate, evaluator
         self._saved: dict[str, Any] | None = None
         self._in_training, self._is_attached = False, False
+        self._metric: tuple[int, float] | None = None  # that of the last epoch, for a checkpoint behind it
 
     def attach(self, trainer: Any) -> None:
         """Has a trainer call it.
@@ -81,6 +82,8 @@ class PartsScheduler:
         self._is_attached = True
         if needs.modes:
             self._attach_modes(trainer)
+        if self._parts.monitor is not None:
+            self._evaluator.add_event_handler(Events.COMPLETED, self._note_metric, trainer)
         trainer.add_event_handler(Events.STARTED, self._start)
         trainer.add_event_handler(Events.EPOCH_STARTED, self._before_epoch)
         trainer.add_event_handler(Events.ITERATION_STARTED, self._before_iteration)
@@ -160,13 +163,21 @@ class PartsScheduler:
         if scheduler.monitor is None:
             scheduler.step()
             return
-        metrics = self._evaluator.state.metrics
-        if scheduler.monitor not in metrics:
+        metrics, saved = self._evaluator.state.metrics, self._metric
+        if scheduler.monitor in metrics:
+            scheduler.step(metrics[scheduler.monitor])
+        elif saved is not None and saved[0] == trainer.state.epoch - 1:
+            scheduler.step(saved[1])
+        else:
             raise ConfigError(
                 f"the evaluator has no metric {scheduler.monitor!r}, which the schedule follows; it has "
-                f"{', '.join(metrics) or 'none'}"
+                f"{', '.join(metrics) or 'none'}. A checkpoint has it if it is written after the evaluator has run"
             )
-        scheduler.step(metrics[scheduler.monitor])
+
+    def _note_metric(self, evaluator: Any, trainer: Any) -> None:
+        """After the evaluator: in another process, that goes on after this epoch, it will not have run."""
+        value = evaluator.state.metrics.get(self._parts.monitor)
+        self._metric = None if value is None else (int(trainer.state.epoch), float(value))
 
     def _before_iteration(self, trainer: Any) -> None:
         done = trainer.state.iteration - 1
@@ -177,7 +188,7 @@ class PartsScheduler:
     def state_dict(self) -> dict[str, Any]:
         """For `ignite.handlers.Checkpoint`."""
         if self.scheduler is not None:
-            return self.scheduler.state_dict()
+            return {**self.scheduler.state_dict(), "metric": self._metric}
         return self._saved or ({} if self._parts.schedules_rates else {"calls": 0, "schedules": []})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -195,6 +206,7 @@ class PartsScheduler:
         if was and not self._parts.schedules_rates:
             raise other_schedule(was, [])
         self._saved, self.scheduler = dict(state_dict) or None, None
+        self._metric = state_dict.get("metric")
 
 
 def _is_engine(given: Any) -> bool:

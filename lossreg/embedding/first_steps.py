@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("lossreg")
 
-_SCALED_STEP = GradScaler._maybe_opt_step.__code__
+_SCALED_STEP = getattr(getattr(GradScaler, "_maybe_opt_step", None), "__code__", None)  # of torch's own, which may go
 _MODES = "switches between the weights that it trains and those that are evaluated"
 _EVAL = "optimizer.eval() before the model is evaluated or saved"
 _CLOSURE = (

@@ -29,13 +29,13 @@ def nothing(engine: Any, batch: Any) -> None:
 class Made:
     """A trainer with 2 batches an epoch; it notes the rates."""
 
-    def __init__(self, scheduler: str | None = "cosine") -> None:
+    def __init__(self, scheduler: str | None = "cosine", evaluator: Any = None) -> None:
         self.parts = lossreg.parts(loss="dice", optimizer="sgd(lr=1.0)", scheduler=scheduler)
         model = torch.nn.Linear(2, 3)
         self.optimizer: Any = self.parts.optimizer(model)
         self.trainer = create_supervised_trainer(model, self.optimizer, self.parts.loss)
         self.trainer.logger.setLevel(logging.CRITICAL)
-        self.scheduler = PartsScheduler(self.parts, self.optimizer)
+        self.scheduler = PartsScheduler(self.parts, self.optimizer, evaluator=evaluator)
         self.scheduler.attach(self.trainer)
         self.rates: list[float] = []
         self.trainer.add_event_handler(Events.ITERATION_COMPLETED, self.note)
@@ -110,6 +110,38 @@ def test_states_that_do_not_fit_are_refused(was: str | None, now: str | None, le
 def test_a_constant_rate_goes_on() -> None:
     """Without a word."""
     assert Made(None).going_on_from(stopped(None, iterations=4)).run().rates == [1.0] * 4
+
+
+def test_a_checkpoint_has_the_metric_that_the_next_epoch_is_stepped_by() -> None:
+    """In the process that goes on the evaluator has not run; without it the message says when a checkpoint has it."""
+    texts = "reduce_lr_on_plateau(monitor='loss', patience=0)"
+    values = [3.0, 2.0, 4.0, 1.0]  # the third is worse, after which the rate is a tenth
+
+    def made(states: list[dict[str, Any]]) -> Made:
+        evaluator = Engine(nothing)
+        evaluator.logger.setLevel(logging.CRITICAL)
+        one = Made(texts, evaluator)
+
+        def evaluate() -> None:
+            evaluator.run([0])
+            states.append(one.states())
+
+        def give() -> None:
+            evaluator.state.metrics["loss"] = values[one.trainer.state.epoch - 1]
+
+        evaluator.add_event_handler(Events.EPOCH_COMPLETED, give)
+        one.trainer.add_event_handler(Events.EPOCH_COMPLETED, evaluate)
+        return one
+
+    states: list[dict[str, Any]] = []
+    straight = made(states).run(4)
+    assert straight.rates[::2] == pytest.approx([1.0, 1.0, 1.0, 0.1])
+    for epochs in (1, 2, 3):
+        resumed = made([]).going_on_from(states[epochs - 1]).run()
+        assert resumed.rates == pytest.approx(straight.rates[2 * epochs :])
+    del states[1]["scheduler"]["metric"]
+    with pytest.raises(lossreg.ConfigError, match="if it is written after the evaluator has run"):
+        made([]).going_on_from(states[1]).run()
 
 
 def test_a_schedule_is_attached_once() -> None:
