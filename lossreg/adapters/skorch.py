@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from skorch import NeuralNetClassifier, NeuralNetRegressor
+from skorch.callbacks import LRScheduler
 
 from lossreg.embedding.api import parts
 from lossreg.embedding.arguments import check_given
@@ -44,6 +45,7 @@ class PartsNet:
     scheduler_: HostScheduler | None
     parts_: HostParts
     history: Any
+    callbacks_: list[tuple[str, Any]]
     lr: float
     max_epochs: int
     get_params_for: Callable[[str], dict[str, Any]]
@@ -59,7 +61,7 @@ class PartsNet:
         """Builds the optimizer of module and criterion."""
         self._check_in_text("optimizer", self.optimizer)
         if self.lr != LR:
-            raise ConfigError(f"lr={self.lr} has no effect: write it into the text, optimizer='sgd(lr={self.lr})'")
+            raise _no_effect(f"lr={self.lr}", "optimizer", self.optimizer, "lr", self.lr)
         built = parts(
             loss=self.criterion_, optimizer=self.optimizer, scheduler=self.scheduler, param_groups=self.param_groups
         )
@@ -73,7 +75,7 @@ class PartsNet:
         given = self.get_params_for(name)
         if given:
             key, value = next(iter(given.items()))
-            raise ConfigError(f"{name}__{key} has no effect: write it into the text, {name}='{text}({key}={value!r})'")
+            raise _no_effect(f"{name}__{key}", name, text, key, value)
 
     def on_epoch_begin(self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any) -> None:
         """Steps the schedule between epochs, when the metrics of the last one are known."""
@@ -88,6 +90,10 @@ class PartsNet:
 
     def _scheduler_after(self, past: int, dataset: Any) -> HostScheduler | None:
         """The schedule of all epochs so far and of those that come, where it stands now."""
+        if any(isinstance(callback, LRScheduler) for _, callback in self.callbacks_):
+            raise ConfigError(
+                f"the callback LRScheduler and scheduler={self.scheduler!r} would both set the rates; leave one out"
+            )
         steps = len(self.get_iterator(dataset, training=True))
         told = self.parts_.for_loop(epochs=past + self.max_epochs, steps_per_epoch=steps)
         begin_rates(self.optimizer_)
@@ -121,6 +127,13 @@ class PartsNet:
         """The schedule is made anew where training goes on, for the new number of epochs."""
         super().on_train_end(net, X=X, y=y, **kwargs)  # type: ignore[misc]  # see above
         self.scheduler_ = None
+
+
+def _no_effect(given: str, name: str, text: object, key: str, value: object) -> ConfigError:
+    """The error of a parameter that stands outside of its text."""
+    word, bracket, _ = (text if isinstance(text, str) else "NAME").partition("(")
+    written = f"{word}({'..., ' if bracket else ''}{key}={value!r})"
+    return ConfigError(f"{given} has no effect: write it into the text, {name}='{written}'")
 
 
 def _check_arguments(name: str, module: Any, **texts: Any) -> None:
