@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from fastai.callback.core import Callback
+from fastai.callback.tracker import ReduceLROnPlateau
 from fastai.learner import defaults
 from fastai.optimizer import OptimWrapper
 from torch import Tensor, nn
@@ -57,6 +58,7 @@ def use_parts(learn: Learner, parts: HostParts) -> Learner:
     if parts.has_loss:
         learn.loss_func = PartsLoss(parts)
     learn.opt_func, learn.opt = functools.partial(_optimizer_of, parts, learn), None
+    learn.remove_cbs([one for one in learn.cbs if isinstance(one, PartsSchedule)])  # of parts that were used before
     learn.add_cb(PartsSchedule(parts))
     return learn
 
@@ -164,6 +166,11 @@ class PartsSchedule(Callback):  # type: ignore[misc]  # as above
         """Builds the schedule of this fit."""
         learn = self.learn
         self._scheduler = None
+        if any(isinstance(one, ReduceLROnPlateau) for one in learn.cbs):
+            raise ConfigError(
+                "the callback ReduceLROnPlateau has no effect on the rates of a torch optimizer; write "
+                "scheduler=\"plateau(monitor='valid_loss')\""
+            )
         if not self._parts.schedules_rates or hasattr(learn, "lr_finder") or hasattr(learn, "gather_preds"):
             return
         if self._parts.interval == "step" and any(type(one).__name__ == "GradientAccumulation" for one in learn.cbs):
