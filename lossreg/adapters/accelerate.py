@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelerate.scheduler import AcceleratedScheduler
 
+from lossreg.embedding.arguments import check_given, check_model, check_parts
 from lossreg.embedding.needs import check_closure_settings
-from lossreg.errors import ConfigError
+from lossreg.errors import ConfigError, StateError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from lossreg.embedding.host_parts import HostParts
 
 HOST = "Accelerate"
+_CALL = "prepare(accelerator, parts, model, loader, epochs=N)"
 
 
 def prepare(
@@ -44,6 +48,12 @@ def prepare(
     Raises:
         LossregError: If a part cannot be built, or the optimizer needs what the accelerator is not set to.
     """
+    is_one = hasattr(accelerator, "prepare_scheduler") and not isinstance(accelerator, type)
+    check_given(is_one, accelerator, _CALL, "the accelerator is an accelerate.Accelerator")
+    check_parts(parts, _CALL)
+    check_model(model, _CALL)
+    is_loader = hasattr(loader, "__iter__") and hasattr(loader, "dataset")
+    check_given(is_loader, loader, _CALL, "the loader is a DataLoader of the training split")
     accumulated = accelerator.gradient_accumulation_steps
     check_closure_settings(parts, HOST, accumulated=accumulated, scaled=accelerator.scaler is not None)
     if parts.has_loss:
@@ -55,13 +65,46 @@ def prepare(
         parts.loss.to(accelerator.device)
     optimizer = parts.optimizer(model, fused=fused)
     prepared_model, prepared_optimizer, prepared_loader = accelerator.prepare(model, optimizer, loader)
-    steps = math.ceil(len(prepared_loader) / accumulated)
-    told = parts.for_loop(epochs=epochs, steps_per_epoch=steps)
+    told = parts.for_loop(epochs=epochs, steps_per_epoch=_steps_of(prepared_loader, accumulated, parts))
     follows = told.monitor is not None
     scheduler = told.scheduler(optimizer, each="epoch" if follows else "step")
+    accelerator.register_load_state_pre_hook(
+        functools.partial(_check_schedules, accelerator, parts.texts.get("scheduler"))
+    )
     if scheduler is None:
         return prepared_model, prepared_optimizer, prepared_loader, None
     # With split_batches=False Accelerate steps a schedule once for each process: it was made for one process.
     wrapped = AcceleratedScheduler(scheduler, prepared_optimizer, step_with_optimizer=not follows, split_batches=True)
     wrapped._is_accelerate_prepared = True
     return prepared_model, prepared_optimizer, prepared_loader, accelerator.prepare_scheduler(wrapped)
+
+
+def _steps_of(loader: Any, accumulated: int, parts: HostParts) -> int | None:
+    """The steps of an epoch; None where nothing goes by them and the loader does not know."""
+    try:
+        return math.ceil(len(loader) / accumulated)
+    except TypeError as error:
+        if not parts.schedules_rates:
+            return None
+        scheduler = parts.texts.get("scheduler", "of an optimizer")
+        raise ConfigError(
+            f"the loader has no length ({error}), which the scheduler {scheduler} goes by; give its data set a __len__"
+        ) from error
+
+
+def _check_schedules(accelerator: Any, scheduler: str | None, models: list[Any], input_dir: str) -> None:
+    """A hook before `load_state`, which passes over the states of schedules that there are not now.
+
+    Raises:
+        StateError: If a checkpoint has not as many schedules as the accelerator.
+    """
+    del models
+    saved, now = len([*Path(input_dir).glob("scheduler*.bin")]), len(accelerator._schedulers)
+    if saved == now:
+        return
+    has = f"has {saved or 'no'} schedule{'s' * (saved > 1)}"
+    raise StateError(
+        f"the checkpoint {input_dir} {has}, and the accelerator has {now or 'none'} (lossreg.parts(scheduler="
+        f"{scheduler!r})): name the scheduler of the checkpoint, or begin without its state",
+        where="the scheduler",
+    )

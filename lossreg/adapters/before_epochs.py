@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lossreg.embedding.arguments import check_given, check_optimizer, check_parts
 from lossreg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class BeforeEpochs:
     """
 
     def __init__(self, parts: HostParts, optimizer: Optimizer) -> None:
+        check_parts(parts, "BeforeEpochs(parts, optimizer)")
+        check_optimizer(optimizer, "BeforeEpochs(parts, optimizer)")
         if parts.schedules_rates and (parts.interval == "step" or parts.monitor is not None):
             what = "counts steps" if parts.monitor is None else f"follows {parts.monitor}"
             raise ConfigError(
@@ -61,7 +64,12 @@ class BeforeEpochs:
 
         Args:
             epoch: Its number, counted from 0; None is the one behind the last.
+
+        Raises:
+            ConfigError: If it is no number of an epoch.
         """
+        is_number = epoch is None or (isinstance(epoch, int) and epoch >= 0)
+        check_given(is_number, epoch, "BeforeEpochs.step(epoch)", "epoch is its number, counted from 0, or None")
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         scheduler = self._scheduler
         if scheduler is None:

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from fastai.callback.core import Callback
+from fastai.callback.tracker import ReduceLROnPlateau
 from fastai.learner import defaults
 from fastai.optimizer import OptimWrapper
 from torch import Tensor, nn
 
+from lossreg.embedding.arguments import check_given, check_model, check_parts
+from lossreg.embedding.counted import begin_rates
 from lossreg.embedding.needs import check_needs
 from lossreg.errors import ConfigError
 from lossreg.values import shown
@@ -44,6 +47,10 @@ def use_parts(learn: Learner, parts: HostParts) -> Learner:
         ConfigError: If the Learner has a rate or a weight decay of its own, or the optimizer needs what fastai does not
             do.
     """
+    call = "use_parts(learn, parts)"
+    is_one = hasattr(learn, "loss_func") and hasattr(learn, "add_cb") and not isinstance(learn, type)
+    check_given(is_one, learn, call, "learn is a Learner of fastai")
+    check_parts(parts, call)
     check_needs(parts, HOST, closures=False)
     for name, usual in (("lr", defaults.lr), ("wd", None)):
         if getattr(learn, name) != usual:
@@ -51,6 +58,7 @@ def use_parts(learn: Learner, parts: HostParts) -> Learner:
     if parts.has_loss:
         learn.loss_func = PartsLoss(parts)
     learn.opt_func, learn.opt = functools.partial(_optimizer_of, parts, learn), None
+    learn.remove_cbs([one for one in learn.cbs if isinstance(one, PartsSchedule)])  # of parts that were used before
     learn.add_cb(PartsSchedule(parts))
     return learn
 
@@ -63,6 +71,7 @@ class PartsLoss(nn.Module):
     """
 
     def __init__(self, parts: HostParts) -> None:
+        check_parts(parts, "PartsLoss(parts)")
         super().__init__()
         self.loss, self.task = parts.loss, parts.task
         self.reduction = "mean"  # fastai sets it where it wants the loss of each sample
@@ -103,6 +112,8 @@ class PartsOptimizer(OptimWrapper):  # type: ignore[misc]  # fastai may be missi
     """
 
     def __init__(self, parts: HostParts, model: nn.Module, lr: float) -> None:
+        check_parts(parts, "PartsOptimizer(parts, model, lr)")
+        check_model(model, "PartsOptimizer(parts, model, lr)")
         self._usual, self._model = lr, model
         super().__init__(opt=parts.optimizer(model))
 
@@ -148,12 +159,18 @@ class PartsSchedule(Callback):  # type: ignore[misc]  # as above
     _has_stepped = False
 
     def __init__(self, parts: HostParts) -> None:
+        check_parts(parts, "PartsSchedule(parts)")
         self._parts = parts
 
     def before_fit(self) -> None:
         """Builds the schedule of this fit."""
         learn = self.learn
         self._scheduler = None
+        if any(isinstance(one, ReduceLROnPlateau) for one in learn.cbs):
+            raise ConfigError(
+                "the callback ReduceLROnPlateau has no effect on the rates of a torch optimizer; write "
+                "scheduler=\"plateau(monitor='valid_loss')\""
+            )
         if not self._parts.schedules_rates or hasattr(learn, "lr_finder") or hasattr(learn, "gather_preds"):
             return
         if self._parts.interval == "step" and any(type(one).__name__ == "GradientAccumulation" for one in learn.cbs):
@@ -162,8 +179,7 @@ class PartsSchedule(Callback):  # type: ignore[misc]  # as above
                 "lossreg.parts(..., scheduler_interval='epoch')"
             )
         optimizer = learn.opt.opt
-        for group in optimizer.param_groups:
-            group["lr"] = group.get("initial_lr", group["lr"])
+        begin_rates(optimizer)
         told = self._parts.for_loop(epochs=learn.n_epoch, steps_per_epoch=len(learn.dls.train))
         self._scheduler = told.scheduler(optimizer)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ignite.engine import Events
+from ignite.engine import Engine, Events
 
+from lossreg.embedding.arguments import check_given, check_optimizer, check_parts
+from lossreg.embedding.counted import begin_rates, other_schedule
 from lossreg.embedding.needs import check_needs
-from lossreg.errors import ConfigError
+from lossreg.errors import ConfigError, StateError
+from lossreg.values import shown
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
     from lossreg.embedding.host_scheduler import HostScheduler
 
 HOST = "the supervised trainer of Ignite"
+_CALL = "PartsScheduler(parts, optimizer)"
 
 
 class PartsScheduler:
@@ -23,7 +28,7 @@ class PartsScheduler:
 
     It steps before the next epoch or iteration, when all metrics of the last are known. An optimizer with modes is
     switched to training before each epoch, and to evaluation with the last iteration, before what the trainer calls
-    after the epoch.
+    after the epoch. A training that begins anew (`trainer.run` after one that has ended) begins the schedule anew.
 
     Args:
         parts: Of `lossreg.parts`.
@@ -38,6 +43,11 @@ class PartsScheduler:
     scheduler: HostScheduler | None = None
 
     def __init__(self, parts: HostParts, optimizer: Optimizer, *, accumulate: int = 1, evaluator: Any = None) -> None:
+        check_parts(parts, _CALL)
+        check_optimizer(optimizer, _CALL)
+        is_count = isinstance(accumulate, int) and not isinstance(accumulate, bool) and accumulate > 0
+        check_given(is_count, accumulate, _CALL, "accumulate is a whole number of iterations, at least 1")
+        check_given(evaluator is None or _is_engine(evaluator), evaluator, _CALL, "evaluator is an engine of Ignite")
         if parts.monitor is not None and evaluator is None:
             raise ConfigError(
                 f"the scheduler {parts.texts['scheduler']} follows {parts.monitor}: write PartsScheduler(..., "
@@ -45,7 +55,8 @@ class PartsScheduler:
             )
         self._parts, self._optimizer, self._accumulate, self._evaluator = parts, optimizer, accumulate, evaluator
         self._saved: dict[str, Any] | None = None
-        self._in_training = False
+        self._in_training, self._is_attached = False, False
+        self._metric: tuple[int, float] | None = None  # that of the last epoch, for a checkpoint behind it
 
     def attach(self, trainer: Any) -> None:
         """Has a trainer call it.
@@ -54,13 +65,25 @@ class PartsScheduler:
             trainer: An engine of Ignite.
 
         Raises:
-            ConfigError: If the optimizer needs what a supervised trainer of Ignite does not do.
+            ConfigError: If the optimizer needs what a supervised trainer of Ignite does not do, or the schedule would
+                be stepped twice.
         """
+        check_given(
+            _is_engine(trainer), trainer, "PartsScheduler.attach(trainer)", "the trainer is an engine of Ignite"
+        )
+        if self._is_attached or any(one is self._optimizer for one in _scheduled(trainer)):
+            raise ConfigError(
+                "the schedule of this optimizer is attached to a trainer already, and would step twice; attach it "
+                "once, and write a PartsScheduler(parts, optimizer) of its own for another trainer"
+            )
         needs = self._parts.needs
         if str(getattr(trainer._process_function, "__module__", "")).startswith("ignite."):
             check_needs(self._parts, HOST, closures=False, modes=True)
+        self._is_attached = True
         if needs.modes:
             self._attach_modes(trainer)
+        if self._parts.monitor is not None:
+            self._evaluator.add_event_handler(Events.COMPLETED, self._note_metric, trainer)
         trainer.add_event_handler(Events.STARTED, self._start)
         trainer.add_event_handler(Events.EPOCH_STARTED, self._before_epoch)
         trainer.add_event_handler(Events.ITERATION_STARTED, self._before_iteration)
@@ -92,17 +115,34 @@ class PartsScheduler:
         if not self._parts.schedules_rates:
             return
         saved = self._saved if self.scheduler is None else self.scheduler.state_dict()
+        if trainer.state.iteration == 0:
+            self._check_begins()
+            saved = None
+        elif saved is None:
+            raise StateError(
+                f"the trainer goes on after {trainer.state.iteration} iterations, and the schedule has no state: load "
+                "what PartsScheduler.state_dict() gave, or begin with a new trainer",
+                where="the scheduler",
+            )
         groups = self._optimizer.param_groups
         now = [group.get("lr") for group in groups]
-        for group in groups:
-            if "initial_lr" in group:
-                group["lr"] = group["initial_lr"]
+        begin_rates(self._optimizer)
         self.scheduler = self._parts.for_loop(**self._loop_of(trainer)).scheduler(self._optimizer)
         if self.scheduler is not None and saved is not None:
             for group, lr in zip(groups, now, strict=True):
                 group["lr"] = lr
             self.scheduler.load_state_dict(saved)
         self._saved = None
+
+    def _check_begins(self) -> None:
+        """Checks that no checkpoint of a later epoch was loaded for a trainer that begins with its first."""
+        calls = (self._saved or {}).get("calls", 0)
+        if calls:
+            raise StateError(
+                f"the state is that of a schedule after {calls} steps, and the trainer begins with its first epoch: "
+                "load the state of the trainer, too, or leave that of the schedule out",
+                where="the scheduler",
+            )
 
     def _loop_of(self, trainer: Any) -> dict[str, int]:
         length, epochs = trainer.state.epoch_length, trainer.state.max_epochs
@@ -117,18 +157,27 @@ class PartsScheduler:
         return {**told, "steps_per_epoch": max(length // self._accumulate, 1)}
 
     def _before_epoch(self, trainer: Any) -> None:
-        if self.scheduler is None or self.scheduler.interval != "epoch" or trainer.state.epoch == 1:
+        scheduler = self.scheduler
+        if scheduler is None or scheduler.interval != "epoch" or scheduler.last_epoch >= trainer.state.epoch - 1:
+            return  # of an epoch that was broken off it has the rate
+        if scheduler.monitor is None:
+            scheduler.step()
             return
-        if self.scheduler.monitor is None:
-            self.scheduler.step()
-            return
-        metrics = self._evaluator.state.metrics
-        if self.scheduler.monitor not in metrics:
+        metrics, saved = self._evaluator.state.metrics, self._metric
+        if scheduler.monitor in metrics:
+            scheduler.step(metrics[scheduler.monitor])
+        elif saved is not None and saved[0] == trainer.state.epoch - 1:
+            scheduler.step(saved[1])
+        else:
             raise ConfigError(
-                f"the evaluator has no metric {self.scheduler.monitor!r}, which the schedule follows; it has "
-                f"{', '.join(metrics) or 'none'}"
+                f"the evaluator has no metric {scheduler.monitor!r}, which the schedule follows; it has "
+                f"{', '.join(metrics) or 'none'}. A checkpoint has it if it is written after the evaluator has run"
             )
-        self.scheduler.step(metrics[self.scheduler.monitor])
+
+    def _note_metric(self, evaluator: Any, trainer: Any) -> None:
+        """After the evaluator: in another process, that goes on after this epoch, it will not have run."""
+        value = evaluator.state.metrics.get(self._parts.monitor)
+        self._metric = None if value is None else (int(trainer.state.epoch), float(value))
 
     def _before_iteration(self, trainer: Any) -> None:
         done = trainer.state.iteration - 1
@@ -139,9 +188,33 @@ class PartsScheduler:
     def state_dict(self) -> dict[str, Any]:
         """For `ignite.handlers.Checkpoint`."""
         if self.scheduler is not None:
-            return self.scheduler.state_dict()
-        return self._saved or {}
+            return {**self.scheduler.state_dict(), "metric": self._metric}
+        return self._saved or ({} if self._parts.schedules_rates else {"calls": 0, "schedules": []})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on from a state when the trainer starts."""
-        self._saved, self.scheduler = state_dict or None, None
+        """Goes on from a state when the trainer starts.
+
+        Raises:
+            StateError: If it is no state of a PartsScheduler, or the parts have no schedule and it is that of one.
+        """
+        if not isinstance(state_dict, Mapping):
+            raise StateError(
+                f"the state to load is what PartsScheduler.state_dict() gave, not {shown(state_dict)}",
+                where="the scheduler",
+            )
+        was = [str(one.get("text")) for one in state_dict.get("schedules", [])]
+        if was and not self._parts.schedules_rates:
+            raise other_schedule(was, [])
+        self._saved, self.scheduler = dict(state_dict) or None, None
+        self._metric = state_dict.get("metric")
+
+
+def _is_engine(given: Any) -> bool:
+    return isinstance(given, Engine)
+
+
+def _scheduled(trainer: Any) -> list[Any]:
+    """The optimizers whose schedules are attached to a trainer."""
+    handlers = trainer._event_handlers.get(Events.STARTED, [])
+    owners = [getattr(handler, "__self__", None) for handler, *_ in handlers]
+    return [one._optimizer for one in owners if isinstance(one, PartsScheduler)]

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from skorch import NeuralNetClassifier, NeuralNetRegressor
+from skorch.callbacks import LRScheduler
 
 from lossreg.embedding.api import parts
+from lossreg.embedding.arguments import check_given
+from lossreg.embedding.counted import begin_rates
 from lossreg.embedding.needs import check_needs
 from lossreg.errors import ConfigError
 
@@ -42,6 +45,7 @@ class PartsNet:
     scheduler_: HostScheduler | None
     parts_: HostParts
     history: Any
+    callbacks_: list[tuple[str, Any]]
     lr: float
     max_epochs: int
     get_params_for: Callable[[str], dict[str, Any]]
@@ -57,7 +61,7 @@ class PartsNet:
         """Builds the optimizer of module and criterion."""
         self._check_in_text("optimizer", self.optimizer)
         if self.lr != LR:
-            raise ConfigError(f"lr={self.lr} has no effect: write it into the text, optimizer='sgd(lr={self.lr})'")
+            raise _no_effect(f"lr={self.lr}", "optimizer", self.optimizer, "lr", self.lr)
         built = parts(
             loss=self.criterion_, optimizer=self.optimizer, scheduler=self.scheduler, param_groups=self.param_groups
         )
@@ -71,7 +75,7 @@ class PartsNet:
         given = self.get_params_for(name)
         if given:
             key, value = next(iter(given.items()))
-            raise ConfigError(f"{name}__{key} has no effect: write it into the text, {name}='{text}({key}={value!r})'")
+            raise _no_effect(f"{name}__{key}", name, text, key, value)
 
     def on_epoch_begin(self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any) -> None:
         """Steps the schedule between epochs, when the metrics of the last one are known."""
@@ -86,10 +90,13 @@ class PartsNet:
 
     def _scheduler_after(self, past: int, dataset: Any) -> HostScheduler | None:
         """The schedule of all epochs so far and of those that come, where it stands now."""
+        if any(isinstance(callback, LRScheduler) for _, callback in self.callbacks_):
+            raise ConfigError(
+                f"the callback LRScheduler and scheduler={self.scheduler!r} would both set the rates; leave one out"
+            )
         steps = len(self.get_iterator(dataset, training=True))
         told = self.parts_.for_loop(epochs=past + self.max_epochs, steps_per_epoch=steps)
-        for group in self.optimizer_.param_groups:
-            group["lr"] = group.get("initial_lr", group["lr"])
+        begin_rates(self.optimizer_)
         scheduler = told.scheduler(self.optimizer_)
         if scheduler is not None:
             scheduler.checks_order = False  # epochs that are past are stepped over
@@ -124,6 +131,22 @@ class PartsNet:
         self.scheduler_ = None
 
 
+def _no_effect(given: str, name: str, text: object, key: str, value: object) -> ConfigError:
+    """The error of a parameter that stands outside of its text."""
+    word, bracket, _ = (text if isinstance(text, str) else "NAME").partition("(")
+    written = f"{word}({'..., ' if bracket else ''}{key}={value!r})"
+    return ConfigError(f"{given} has no effect: write it into the text, {name}='{written}'")
+
+
+def _check_arguments(name: str, module: Any, **texts: Any) -> None:
+    """Checks what skorch has an error of its own for, or none: it knows neither schedules nor groups by text."""
+    call = f"{name}(module, ...)"
+    check_given(callable(module), module, call, "the module is a torch.nn.Module or its class")
+    for field, value in texts.items():
+        is_torch = isinstance(value, torch.nn.Module | torch.optim.Optimizer)
+        check_given(not is_torch, value, call, f"{field} is text")
+
+
 class PartsClassifier(PartsNet, NeuralNetClassifier):  # type: ignore[misc]  # skorch may be missing here
     """A `NeuralNetClassifier` whose module gives logits.
 
@@ -148,6 +171,7 @@ class PartsClassifier(PartsNet, NeuralNetClassifier):  # type: ignore[misc]  # s
         param_groups: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> None:
+        _check_arguments(type(self).__name__, module, scheduler=scheduler, param_groups=param_groups)
         super().__init__(module, criterion=criterion, optimizer=optimizer, **settings)
         self.scheduler = scheduler
         self.param_groups = param_groups
@@ -184,6 +208,7 @@ class PartsRegressor(PartsNet, NeuralNetRegressor):  # type: ignore[misc]  # see
         param_groups: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> None:
+        _check_arguments(type(self).__name__, module, scheduler=scheduler, param_groups=param_groups)
         super().__init__(module, criterion=criterion, optimizer=optimizer, **settings)
         self.scheduler = scheduler
         self.param_groups = param_groups

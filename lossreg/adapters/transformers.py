@@ -7,8 +7,11 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any
 
-from transformers import Trainer
+from transformers import Trainer, TrainingArguments
 
+from lossreg.embedding.arguments import check_given, check_model, check_parts
+from lossreg.embedding.counted import begin_rates
+from lossreg.embedding.host_scheduler import HostScheduler
 from lossreg.embedding.needs import check_needs
 from lossreg.errors import ConfigError
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from lossreg.embedding.host_parts import HostParts
 
 HOST = "the Trainer of Hugging Face"
+_CALL = "PartsTrainer(parts=parts, model=model, args=args)"
 
 IGNORED = -100  # the label that does not count, for all of transformers
 
@@ -32,6 +36,7 @@ _INSTEAD = {
     "adam_epsilon": "eps in the text of the optimizer",
     "optim": "the optimizer",
     "optim_args": "the text of the optimizer",
+    "optim_target_modules": "patterns in param_groups",
     "lr_scheduler_type": "the scheduler",
     "lr_scheduler_kwargs": "the text of the scheduler",
     "warmup_steps": "warmup(..., length=N) as the scheduler",
@@ -60,6 +65,11 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
     label_names: Any
 
     def __init__(self, *, parts: HostParts, fused: bool = False, **settings: Any) -> None:
+        check_parts(parts, _CALL)
+        model, args = settings.get("model"), settings.get("args")
+        if model is not None:  # else there is model_init, which the Trainer looks at
+            check_model(model, _CALL)
+        check_given(args is None or isinstance(args, TrainingArguments), args, _CALL, "args are TrainingArguments")
         _check_settings(settings)
         check_needs(parts, HOST, closures=False, modes=True)
         if parts.has_loss:
@@ -102,6 +112,7 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
 
     def set_initial_training_values(self, args: Any, dataloader: Any) -> Any:
         """What the Trainer finds of its loop is told to the parts."""
+        _check_arguments(self.args)  # a search over hyperparameters has set some
         values = super().set_initial_training_values(args, dataloader)
         epochs, per_epoch, *_, steps = values
         known = epochs not in (None, sys.maxsize) and per_epoch is not None
@@ -134,14 +145,33 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
         """The schedule of the parts; a constant rate without one."""
         if self.lr_scheduler is None:
             given = self.optimizer if optimizer is None else optimizer
-            # Accelerate has put its own around it.
-            self.lr_scheduler = self.parts.scheduler(getattr(given, "optimizer", given), each="step")
-            if self.lr_scheduler is None:
-                from transformers import get_constant_schedule
-
-                self.lr_scheduler = get_constant_schedule(given)
+            given = getattr(given, "optimizer", given)  # Accelerate has put its own around it
+            begin_rates(given)  # where train() is called again, a new schedule begins, as the Trainer's own does
+            self.lr_scheduler = self.parts.scheduler(given, each="step") or ConstantRate(given, (), "step", None)
+            self.lr_scheduler.goes_on_by = "step"  # the Trainer goes on after as many steps, whatever an epoch has
             self._created_lr_scheduler = True
         return self.lr_scheduler
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Loads their states; a checkpoint of the model alone has none, and the Trainer counts on all the same."""
+        super()._load_optimizer_and_scheduler(checkpoint)
+        scheduler = self.lr_scheduler
+        if checkpoint is not None and isinstance(scheduler, HostScheduler) and not scheduler.last_epoch:
+            scheduler.begin_after(self.state.global_step)
+
+
+class ConstantRate(HostScheduler):
+    """No schedule, as one: the Trainer has to have it, and saves its state."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from a state of a constant rate, also from the one of transformers in earlier checkpoints.
+
+        Raises:
+            StateError: If it is that of a schedule.
+        """
+        if "lr_lambdas" in state_dict and state_dict.get("_last_lr") == state_dict.get("base_lrs"):
+            state_dict = {"calls": state_dict["last_epoch"], "schedules": []}
+        super().load_state_dict(state_dict)
 
 
 def _check_settings(settings: dict[str, Any]) -> None:
@@ -151,7 +181,11 @@ def _check_settings(settings: dict[str, Any]) -> None:
             raise ConfigError(
                 f"{name} has no effect on a PartsTrainer, whose parts give optimizer and loss; leave it out"
             )
-    args = settings.get("args")
+    _check_arguments(settings.get("args"))
+
+
+def _check_arguments(args: Any) -> None:
+    """Checks that no argument names what the parts stand for."""
     for field in dataclasses.fields(args) if dataclasses.is_dataclass(args) else ():
         if field.name not in _INSTEAD or field.default is dataclasses.MISSING:
             continue

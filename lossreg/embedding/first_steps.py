@@ -8,10 +8,12 @@ of its own, or train weights that are not the ones to evaluate.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import attrs
+from torch.amp import GradScaler
 
 from lossreg.errors import ConfigError
 from lossreg.training.optim.modes import has_modes
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("lossreg")
 
+_SCALED_STEP = getattr(getattr(GradScaler, "_maybe_opt_step", None), "__code__", None)  # of torch's own, which may go
 _MODES = "switches between the weights that it trains and those that are evaluated"
 _EVAL = "optimizer.eval() before the model is evaluated or saved"
 _CLOSURE = (
@@ -84,6 +87,11 @@ class StepCheck:
 
     def _why_wrong(self, optimizer: Optimizer, given: tuple[Any, ...]) -> str | None:
         """What the optimizer does, and what the loop has to do for that; None if it does."""
+        if (self.needs.closure or self.needs.create_graph) and _is_scaled():
+            does = (
+                "computes the loss again in its steps (closure)" if self.needs.closure else "differentiates gradients"
+            )
+            return f"{does}, which a gradient scaler (scaler.step) does not support: train in bfloat16 or float32"
         if not self.trains and not self._trains_unseen(optimizer):
             return f"{_MODES}: call optimizer.train() before training, and {_EVAL}"
         if self.needs.closure:
@@ -126,6 +134,16 @@ def _switches(optimizer: Any, seen: frozenset[int] = frozenset()) -> list[dict[s
     places = (own, *optimizer.param_groups)
     found = [{key: is_on for key, is_on in place.items() if isinstance(is_on, bool)} for place in places]
     return [*found, *(one for other in inner for one in _switches(other, seen))]
+
+
+def _is_scaled() -> bool:
+    """Whether a gradient scaler that is enabled takes the step: it hands a closure on, and scales nothing in it."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code is _SCALED_STEP:
+            return True
+        frame = frame.f_back  # type: ignore[assignment]  # the last one has none
+    return False
 
 
 def _has_graph(optimizer: Optimizer) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import weakref
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import lossreg
+from lossreg.embedding.arguments import check_optimizer
 from lossreg.embedding.freezing import plan_frozen
 from lossreg.embedding.host_loss import HostLoss
 from lossreg.embedding.host_objective import check_is_whole
@@ -199,9 +201,10 @@ class HostParts:
         Raises:
             LossregError: If it cannot be built, or the loop has not said what it needs.
         """
+        check_optimizer(optimizer, "parts.scheduler(optimizer)")
         return self._scheduling.build(optimizer, self._shared.plans, each)
 
-    @property
+    @functools.cached_property  # a trial may be taken for it
     def needs(self) -> Needs:
         """What the optimizer's step needs of the loop: a closure, modes, gradients of gradients."""
         runtime = self.loop.runtime(self.interval)

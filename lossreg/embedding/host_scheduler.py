@@ -7,14 +7,21 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
-from lossreg.embedding.loop_facts import says
-from lossreg.errors import StateError
-from lossreg.training.optim.rates import learning_rate
-from lossreg.training.optim.scheduler import Schedule
+from lossreg.embedding.counted import (
+    Change,
+    Counted,
+    begin_rates,
+    inner_of,
+    is_elsewhere,
+    other_schedule,
+    rate_after,
+    rate_of,
+)
+from lossreg.errors import ConfigError, StateError
+from lossreg.values import shown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,52 +38,6 @@ _ORDER = (
 )
 
 
-@attrs.define(eq=False)
-class Counted:
-    """A schedule in the loop of a host.
-
-    Attributes:
-        schedule: The schedule; in its first step torch looks whether the optimizer has stepped, which may be skipped.
-        every: After how many calls of the host it steps once.
-        span: How many epochs or steps, whichever it counts, the host has in all; None if that is not known.
-    """
-
-    schedule: Schedule
-    every: int
-    span: int | None
-
-    def steps_after(self, calls: int) -> int:
-        """How often it has stepped after so many calls: never after the last epoch or step, as in a run."""
-        steps = calls // self.every
-        return steps if self.span is None else min(steps, self.span - 1)
-
-    def step(self, calls: int, metric: Any) -> None:
-        """The last of so many calls."""
-        if calls % self.every:
-            return
-        done = calls // self.every
-        schedule = self.schedule
-        if self.span is not None and done >= self.span:
-            if done == self.span + 1:
-                self._say_over()
-            return
-        monitor = schedule.stepping.monitor
-        if monitor is None:
-            schedule.between_steps()
-        else:
-            schedule.after_epoch(-2, {monitor: metric})  # no last one: which that is was seen above
-        if schedule.may_skip:  # looking away from what torch sees costs microseconds
-            self.schedule = attrs.evolve(schedule, may_skip=False)
-
-    def _say_over(self) -> None:
-        """Says, once, that the loop is longer than it was said to be."""
-        interval = self.schedule.stepping.interval
-        logger.warning(
-            "the schedule %s was made for %s %s, and the loop has more of them: the rate stays as it is; %s",
-            self.schedule.label, self.span, interval if self.span == 1 else f"{interval}s", says("span", interval),
-        )  # fmt: skip
-
-
 class HostScheduler(LRScheduler):
     """The schedule of a host as one of torch's schedulers: `step()`, `get_last_lr()`, `state_dict()`.
 
@@ -88,6 +49,7 @@ class HostScheduler(LRScheduler):
         counted: The schedules; several where optimizers have schedules of their own.
         interval: After what the host calls `step`: each `"epoch"`, or each `"step"` of the optimizer.
         monitor: The metric that `step` is given, or None.
+        calls_per_epoch: How many calls of the host make an epoch; None if that is not known.
 
     Attributes:
         interval: See above.
@@ -95,18 +57,28 @@ class HostScheduler(LRScheduler):
         optimizer: See above.
         checks_order: Whether the first step looks whether the optimizer has stepped before, as torch's schedulers do;
             not where a host goes on with a new schedule.
+        calls_per_epoch: See above.
+        goes_on_by: Where a host goes on whose epochs have other numbers of steps than those of the state: after as many
+            `"epoch"`s, as most do, or after as many `"step"`s.
     """
 
     optimizer: Optimizer
     checks_order = True
+    goes_on_by: Interval = "epoch"
 
     # torch's __init__ would take a first step: the schedules have taken theirs.
     def __init__(
-        self, optimizer: Optimizer, counted: Sequence[Counted], interval: Interval, monitor: str | None
+        self,
+        optimizer: Optimizer,
+        counted: Sequence[Counted],
+        interval: Interval,
+        monitor: str | None,
+        calls_per_epoch: int | None = None,
     ) -> None:
         self.optimizer = optimizer
         self.interval = interval
         self.monitor = monitor
+        self.calls_per_epoch = calls_per_epoch
         self.last_epoch = 0
         self.base_lrs = [group.get("initial_lr", group["lr"]) for group in optimizer.param_groups]
         self._counted = tuple(counted)
@@ -150,8 +122,15 @@ class HostScheduler(LRScheduler):
         """The calls so far, and the state of each schedule with the length that it was made for."""
         return {
             "calls": self.last_epoch,
+            "calls_per_epoch": self.calls_per_epoch,
             "schedules": [
-                {"text": one.schedule.label, "span": one.span, "every": one.every, "state": _inner(one).state_dict()}
+                {
+                    "text": one.schedule.label,
+                    "interval": one.schedule.stepping.interval,
+                    "span": one.span,
+                    "every": one.every,
+                    "state": inner_of(one).state_dict(),
+                }
                 for one in self._counted
             ],
         }
@@ -159,53 +138,90 @@ class HostScheduler(LRScheduler):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from a state; the optimizer has its own already.
 
-        A schedule that goes by the length of the training, and was made for another one than it has now, is stepped to
-        its place anew, so that more epochs have rates above 0.
+        A schedule that stands elsewhere in this loop than in that of the state is stepped to its place anew: where the
+        training is longer, so that more epochs have rates above 0, and where an epoch has another number of steps.
 
         Raises:
-            StateError: If it is the state of other schedules.
+            StateError: If it is the state of other schedules, or of ones that count something else.
         """
-        saved = state_dict.get("schedules")
-        if not isinstance(saved, list) or len(saved) != len(self._counted) or "calls" not in state_dict:
-            raise StateError(
-                "the state to load is not that of such a schedule of lossreg.parts, but of torch's, or of other "
-                "schedules: load the other states alone, and step the schedule to where the training goes on",
-                where="the scheduler",
-            )
-        for one, state in zip(self._counted, saved, strict=True):
-            if state.get("text", one.schedule.label) != one.schedule.label:
-                raise StateError(
-                    f"the state to load is that of the schedule {state['text']}, and this one is {one.schedule.label}",
-                    where="the scheduler",
-                )
-        moved = [one for one, state in zip(self._counted, saved, strict=True) if _is_longer(one, state)]
-        if moved and self.last_epoch:
+        pairs = self._checked(state_dict)
+        was, change = int(state_dict["calls"]), Change.of(state_dict, self.calls_per_epoch)
+        now = was
+        if change is not None and self.goes_on_by == "epoch":
+            now = round(was * change.now / change.was)
+        moved = [is_elsewhere(one, state, was, now) for one, state in pairs]
+        if any(moved) and self.last_epoch:
             raise StateError(
                 "the state to load is of another length: load it into a scheduler that has not stepped",
                 where="the scheduler",
             )
-        self.last_epoch = self._step_count = int(state_dict["calls"])
-        self._step_count += 1
-        for one, state in zip(self._counted, saved, strict=True):
-            if one in moved:
-                self._step_anew(one, state)
+        self.last_epoch, self._step_count = now, now + 1
+        for (one, state), is_moved in zip(pairs, moved, strict=True):
+            rate = rate_of(one)
+            if is_moved:
+                self._step_anew(one)
             else:
-                _inner(one).load_state_dict(state["state"])
+                inner_of(one).load_state_dict(state["state"])
+            if change is not None:
+                change.tell(one, now, rate)
+            elif is_moved:
+                logger.warning(
+                    "the schedule %s was made for %s %ss and is now one for %s: its rate goes on at %s",
+                    one.schedule.label, state["span"], one.schedule.stepping.interval, one.span,
+                    rate_after(one, rate),
+                )  # fmt: skip
 
-    def _step_anew(self, counted: Counted, state: dict[str, Any]) -> None:
-        scheduler = _inner(counted)
-        was = learning_rate(scheduler.optimizer)
-        for group in scheduler.optimizer.param_groups:
-            group["lr"] = group["initial_lr"]  # what chained formulas multiply
-        scheduler.optimizer._opt_called = True  # type: ignore[attr-defined]  # it has stepped, in another process: torch need not warn
+    def _checked(self, state_dict: dict[str, Any]) -> list[tuple[Counted, dict[str, Any]]]:
+        """Each schedule with its state, after a check that they are of the same texts."""
+        saved = state_dict.get("schedules") if isinstance(state_dict, dict) else None
+        if not isinstance(saved, list) or "calls" not in state_dict:
+            raise StateError(
+                "the state to load is not that of such a schedule of lossreg.parts, but of torch's, or of other "
+                "schedules: load the other states alone, and call scheduler.begin_after(epochs or steps), or begin a "
+                "new training with the weights",
+                where="the scheduler",
+            )
+        labels = [one.schedule.label for one in self._counted]
+        unsaid = [*labels, *[""] * len(saved)]  # earlier versions saved none
+        was = [state.get("text", label) for state, label in zip(saved, unsaid, strict=False)]
+        if was != labels:
+            raise other_schedule(was, labels)
+        pairs = list(zip(self._counted, saved, strict=True))
+        for one, state in pairs:
+            counts = one.schedule.stepping.interval
+            if state.get("interval", counts) != counts:
+                raise StateError(
+                    f"the state to load is that of the schedule {one.schedule.label} that counts {state['interval']}s, "
+                    f"and this one counts {counts}s: write scheduler_interval={state['interval']!r}, or begin without "
+                    "its state",
+                    where="the scheduler",
+                )
+        return pairs
+
+    def begin_after(self, calls: int) -> None:
+        """Stands where it would after so many calls of `step`, for a loop that goes on without a state of it.
+
+        Args:
+            calls: How many epochs or steps there were, whichever it is stepped after.
+
+        Raises:
+            ConfigError: If it follows a metric, whose values it would need, or it is no number of calls.
+        """
+        is_count = isinstance(calls, int) and not isinstance(calls, bool) and calls >= 0
+        if not is_count:
+            raise ConfigError(f"begin_after takes a number of epochs or steps, at least 0, not {shown(calls)}")
+        if self.monitor is not None:
+            raise ConfigError(f"a schedule that follows {self.monitor} goes on from its state alone: load that")
+        self.last_epoch, self._step_count = calls, calls + 1
+        for one in self._counted:
+            self._step_anew(one)
+
+    def _step_anew(self, counted: Counted) -> None:
+        optimizer = inner_of(counted).optimizer
+        begin_rates(optimizer)  # what chained formulas multiply
+        optimizer._opt_called = True  # type: ignore[attr-defined]  # it has stepped, in another process: torch need not warn
         for _ in range(counted.steps_after(self.last_epoch)):
             counted.schedule.between_steps()
-        now, before = (f"{rate:g}" for rate in (learning_rate(scheduler.optimizer), was))
-        logger.warning(
-            "the schedule %s was made for %s %ss and is now one for %s: its rate goes on at %s%s",
-            counted.schedule.label, state["span"], counted.schedule.stepping.interval, counted.span,
-            now, ", as it was" if now == before else f" instead of {before}",
-        )  # fmt: skip
 
 
 def _has_overflow(optimizer: Optimizer) -> bool:
@@ -213,15 +229,3 @@ def _has_overflow(optimizer: Optimizer) -> bool:
     gradients = (one.grad for group in optimizer.param_groups for one in group["params"] if one.grad is not None)
     local = (one.to_local() if hasattr(one, "to_local") else one for one in gradients)
     return any(not torch.isfinite(one.sum()) for one in local)
-
-
-def _inner(counted: Counted) -> LRScheduler:
-    scheduler = counted.schedule.scheduler
-    assert scheduler is not None  # noqa: S101  # a constant rate has no schedule here
-    return scheduler
-
-
-def _is_longer(counted: Counted, state: dict[str, Any]) -> bool:
-    """Whether a schedule that goes by its length has another one now."""
-    schedule = counted.schedule
-    return schedule.stepping.monitor is None and schedule.takes_length and state["span"] != counted.span

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("lossreg")
 
 KEY = "lossreg"  # in a state, beside torch's `state` and `param_groups`
+SCHEDULE_KEY = "lossreg_scheduler"  # of one from parts; an empty text is a constant rate
 
 
 @attrs.frozen(eq=False)
@@ -30,13 +31,19 @@ class StateText:
     Attributes:
         optimizers: What is chosen: the optimizer, and those of single groups of parameters; or their texts.
         patterns: Of the parameter groups: torch takes a state by the places of parameters in these.
+        scheduler: What is chosen to move their rates, its text, or `""` for a constant rate; None if that is not told.
     """
 
     optimizers: Sequence[Choice | str | None]
     patterns: tuple[str, ...] = ()
+    scheduler: Choice | str | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return StateText, (self.texts,)  # copies for trials have the hooks; torch's own leave them out
+        return StateText, (
+            self.texts,
+            (),
+            self.schedule,
+        )  # copies for trials have the hooks; torch's own leave them out
 
     @functools.cached_property
     def texts(self) -> list[str | None]:
@@ -46,6 +53,12 @@ class StateText:
         """
         groups = [f"param_groups: {', '.join(self.patterns)}"] if self.patterns else []
         return [*map(_text, self.optimizers), *groups]
+
+    @functools.cached_property
+    def schedule(self) -> str | None:
+        """The text of the scheduler, or the class of an object."""
+        one = self.scheduler
+        return one if one is None or isinstance(one, str) else _text(one) or one.label
 
     def follow(self, optimizer: Optimizer) -> None:
         """Has an optimizer say it in what it saves, and look for it in what it loads."""
@@ -60,6 +73,8 @@ class StateText:
         """A hook behind `state_dict()`."""
         del optimizer
         state_dict[KEY] = list(self.texts)
+        if self.schedule is not None:
+            state_dict[SCHEDULE_KEY] = self.schedule
 
     def check(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
         """A hook before `load_state_dict`; a state that does not say whose it is passes.
@@ -68,6 +83,7 @@ class StateText:
             StateError: If it is that of an optimizer of another name.
         """
         del optimizer
+        self._check_schedule(state_dict.get(SCHEDULE_KEY))
         saved = state_dict.get(KEY)
         if not isinstance(saved, list) or saved == self.texts:
             return
@@ -85,6 +101,18 @@ class StateText:
             "of the state",
             now,
             was,
+        )
+
+    def _check_schedule(self, was: object) -> None:
+        """Says if a training went by a schedule and goes on without one, or the reverse: not all hosts look at that."""
+        now = self.schedule
+        if not isinstance(was, str) or now is None or bool(was) == bool(now):
+            return
+        logger.warning(
+            "the state of the optimizer is that of a training with %s, and the parts of now have %s; its rates are "
+            "those of the state until a schedule moves them",
+            f"the scheduler {was}" if was else "a constant rate",
+            f"the scheduler {now}" if now else "none",
         )
 
 

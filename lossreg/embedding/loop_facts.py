@@ -53,7 +53,7 @@ class LoopFacts:
     num_classes: int | None = None
 
     def __attrs_post_init__(self) -> None:
-        for name, value in attrs.asdict(self).items():
+        for name, value in attrs.asdict(self, recurse=False).items():
             if value is not None and not _is_count(value):
                 raise ConfigError(f"{name} is a whole number of at least 1, or None, not {shown(value)}")
         if self.epochs is None or self.steps_per_epoch is None:

@@ -13,7 +13,6 @@ from lossreg.training.optim.needs import Needs, declared_needs
 from lossreg.training.optim.optimizer import OptimizerPlan, makes
 from lossreg.training.optim.param_groups import OptimizerGroup
 from lossreg.training.optim.probe import find_needs, plan_alone
-from lossreg.values import shown
 
 if TYPE_CHECKING:
     from lossreg.embedding.host_parts import HostParts
@@ -52,8 +51,6 @@ def check_needs(parts: HostParts, host: str, *, closures: bool, modes: bool = Fa
     Raises:
         ConfigError: That names the optimizer and what it needs.
     """
-    if not hasattr(parts, "needs"):
-        raise ConfigError(f"parts are what lossreg.parts(...) returns, not {shown(parts)}")
     needs, optimizer = parts.needs, parts.texts["optimizer"]
     if needs.create_graph:
         what = "differentiates gradients (create_graph)"

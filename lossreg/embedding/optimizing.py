@@ -132,7 +132,9 @@ class Optimizing:
 
     @functools.cached_property
     def _state_text(self) -> StateText:
-        return StateText(optimizers_of(self.chosen), tuple(group.pattern for group in self.spec.param_groups))
+        scheduler = None if self.scheduling.has_own else self.chosen.scheduler or ""
+        patterns = tuple(group.pattern for group in self.spec.param_groups)
+        return StateText(optimizers_of(self.chosen), patterns, scheduler)
 
     @functools.cached_property
     def _plain(self) -> PlainOptimizer | None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from lossreg.embedding.host_scheduler import Counted, HostScheduler
+from lossreg.embedding.counted import Counted
+from lossreg.embedding.host_scheduler import HostScheduler
 from lossreg.embedding.loop_facts import LoopFacts, says, untold
 from lossreg.errors import ConfigError, LossregError
 from lossreg.groups import SCHEDULER
@@ -34,11 +35,13 @@ class Calls:
         interval: After what it calls `step`.
         monitor: The metric that it gives, or None.
         counts: Of each schedule, after how many calls it steps once, and how many epochs or steps it counts in all.
+        per_epoch: How many calls make an epoch; None if that is not known.
     """
 
     interval: Interval
     monitor: str | None
     counts: tuple[tuple[int, int | None], ...]
+    per_epoch: int | None
 
 
 @attrs.frozen(eq=False)
@@ -74,7 +77,8 @@ class SharedSchedule:
             raise
         schedule = Schedule(scheduler, self.stepping, self.label, may_skip=True, takes_length=self.takes_length)
         calls = self.calls
-        return HostScheduler(optimizer, (Counted(schedule, *calls.counts[0]),), calls.interval, calls.monitor)
+        counted = (Counted(schedule, *calls.counts[0]),)
+        return HostScheduler(optimizer, counted, calls.interval, calls.monitor, calls.per_epoch)
 
 
 @attrs.frozen(eq=False)
@@ -165,7 +169,7 @@ class Scheduling:
             error.message += untold(self.loop, resolved, planned[0].stepping.interval)
             raise
         counted = [Counted(one, *counts) for one, counts in zip(built, calls.counts, strict=True)]
-        return HostScheduler(optimizer, counted, calls.interval, calls.monitor)
+        return HostScheduler(optimizer, counted, calls.interval, calls.monitor, calls.per_epoch)
 
     def _planned(self, plan: OptimizerPlan) -> list[PlannedSchedule]:
         """The schedules that move something, of optimizers that were built from a plan."""
@@ -185,7 +189,8 @@ class Scheduling:
             self._check_interval(planned, interval, monitors)
         for one in planned:
             self.loop.check_known(None if one.choice is None else one.choice.resolved, one.stepping.interval)
-        return Calls(interval, monitors.pop(), tuple(self._counts(one.stepping.interval, interval) for one in planned))
+        counted = tuple(self._counts(one.stepping.interval, interval) for one in planned)
+        return Calls(interval, monitors.pop(), counted, 1 if interval == "epoch" else self.loop.steps_per_epoch)
 
     def _check_interval(self, planned: list[PlannedSchedule], interval: Interval, monitors: set[str | None]) -> None:
         labels = " and ".join(one.label for one in planned)

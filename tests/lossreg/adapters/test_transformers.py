@@ -217,6 +217,7 @@ def test_resuming_from_a_checkpoint_of_the_trainer(tmp_path: Path) -> None:
             {"learning_rate": 0.1},
             r"learning_rate=0\.1 of TrainingArguments has no effect.*write lr in",
         ),
+        ({"loss": "dice"}, {"optim_target_modules": ["a"]}, r"optim_target_modules=\['a'\].*patterns in param_groups"),
         (
             {"loss": "dice"},
             {"label_smoothing_factor": 0.1},
