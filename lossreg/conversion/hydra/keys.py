@@ -16,3 +16,5 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "clip_grad_norm": ("clip_grad_norm", "gradient_clip_val", "max_grad_norm", "grad_clip"),
     "seed": ("seed",),
 }
+#: What stands beside a scheduler: when it steps, and which metric it follows.
+INTERVAL, FREQUENCY, MONITOR = "interval", "frequency", "monitor"

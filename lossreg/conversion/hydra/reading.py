@@ -7,7 +7,8 @@ from typing import Any
 
 import attrs
 
-from lossreg.conversion.hydra.keys import ARGUMENTS, BUILD, SETTINGS, TARGET
+from lossreg.conversion.followed import PLATEAU, counted, followed, torch_plateau
+from lossreg.conversion.hydra.keys import ARGUMENTS, BUILD, FREQUENCY, INTERVAL, MONITOR, SETTINGS, TARGET
 from lossreg.conversion.hydra.references import Resolver
 from lossreg.conversion.known_classes import find_class
 from lossreg.conversion.quoted import READ_AS_NUMBER, unquoted
@@ -38,15 +39,26 @@ class _Node:
     Attributes:
         path: Its keys, with dots between them; empty for the whole file.
         content: What is in it, with references replaced.
+        around: What is in the table that it stands in.
     """
 
     path: str
     content: dict[str, Any]
+    around: Mapping[str, Any] = {}
 
     @property
     def key(self) -> str:
         """Its own key."""
         return normalize(self.path.rpartition(".")[2])
+
+    def beside(self, word: str) -> Any:
+        """What is said of it beside it, such as `interval` or `scheduler_interval`; None if nothing is."""
+        found = {normalize(key): value for key, value in self.around.items()}
+        for table in (found, *(found.get(f"{own}_config") for own in _KEYS["scheduler"])):
+            for key in (word, *(f"{own}_{word}" for own in _KEYS["scheduler"])):
+                if isinstance(table, Mapping) and isinstance(table.get(key), str | int | float):
+                    return table[key]
+        return None
 
 
 def read(text: str, where: str, registries: Registries) -> Converted:
@@ -87,7 +99,7 @@ def _nodes(node: _Node) -> Iterator[_Node]:
     for key, value in node.content.items():
         if isinstance(value, dict):
             path = f"{node.path}.{key}" if node.path else key
-            yield from _nodes(_Node(path, {str(inner): one for inner, one in value.items()}))
+            yield from _nodes(_Node(path, {str(inner): one for inner, one in value.items()}, node.content))
 
 
 def _read_settings(nodes: list[_Node], draft: Draft) -> None:
@@ -155,7 +167,7 @@ def _read_target(node: _Node, draft: Draft, registries: Registries) -> bool:
         return True
     for kind in kinds or _KEYS:
         try:
-            find_class(path, kind, registries)
+            find_class(torch_plateau(path), kind, registries)
         except LossregError as error:
             if kinds:
                 draft.leave_out(f"{named}: {error.message.partition(chr(10))[0]}")
@@ -163,11 +175,30 @@ def _read_target(node: _Node, draft: Draft, registries: Registries) -> bool:
         if kind in draft.settings:
             draft.leave_out(f"{named}: {path} is a second {kind}; {draft.settings[kind]} is the first")
             return True
-        spec = _spec(node.content, kind, named, draft, registries)
-        if spec is not None:
+        if kind == "scheduler":
+            _read_scheduler(node, named, draft, registries)
+        elif (spec := _spec(node.content, kind, named, draft, registries)) is not None:
             draft.set(kind, spec)
         return True
     return bool(kinds)
+
+
+def _read_scheduler(node: _Node, named: str, draft: Draft, registries: Registries) -> None:
+    """Sets a schedule, with what stands beside it of when it steps and what it follows."""
+    content = {**node.content, TARGET: torch_plateau(str(node.content[TARGET]))}
+    entry = find_class(content[TARGET], "scheduler", registries)
+    if entry.id == PLATEAU:
+        inside = content.pop(MONITOR, None)
+        monitor = node.beside(MONITOR) if inside is None else inside
+        name = None if monitor is None else str(monitor)
+        content |= followed(name, content.get("mode", "min"), draft, f"{named}.{MONITOR}")
+    own = entry.component.interval
+    counts = counted(node.beside(INTERVAL), node.beside(FREQUENCY), own, entry.id == PLATEAU, draft, named)
+    spec = None if counts is None else _spec(content, "scheduler", named, draft, registries, by_epoch=counts == "epoch")
+    if spec is not None:
+        draft.set("scheduler", spec)
+        if counts != own:
+            draft.set("scheduler_interval", counts)
 
 
 def _built_by_text(content: dict[str, Any]) -> str | None:
@@ -179,9 +210,9 @@ def _built_by_text(content: dict[str, Any]) -> str | None:
 
 
 def _spec(
-    content: dict[str, Any], kind: str, named: str, draft: Draft, registries: Registries, *, nested: bool = False
+    content: dict[str, Any], kind: str, named: str, draft: Draft, registries: Registries, *, by_epoch: bool = False
 ) -> ComponentSpec | None:
-    """The component that a table is, or None, which is said."""
+    """The component that a table is, or None, which is said; `by_epoch` is a schedule of the run that counts epochs."""
     if ARGUMENTS in content:
         draft.leave_out(f"{named}: arguments without names ({ARGUMENTS}) are not read")
         return None
@@ -193,8 +224,6 @@ def _spec(
         if made is not _Left:
             arguments[key] = made
     try:
-        entry = find_class(str(content[TARGET]), kind, registries)
-        by_epoch = kind == "scheduler" and not nested and entry.component.interval == "epoch"
         span = draft.settings.get("epochs") if by_epoch else None
         found = spec_of_class(str(content[TARGET]), arguments, kind, registries, span=span)
     except LossregError as error:
@@ -221,5 +250,5 @@ def _argument(value: Any, kind: str, named: str, draft: Draft, registries: Regis
     except LossregError:
         draft.leave_out(f"{named}: {value[TARGET]} is a function or an object, for which there is no text")
         return _Left
-    spec = _spec(value, kind, named, draft, registries, nested=True)
+    spec = _spec(value, kind, named, draft, registries)
     return _Left if spec is None else spec

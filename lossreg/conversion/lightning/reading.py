@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from lossreg.conversion.followed import TORCH_PLATEAU, counted, followed, torch_plateau
 from lossreg.conversion.known_classes import find_class
-from lossreg.conversion.lightning.writing import TORCH_PLATEAU
-from lossreg.conversion.places import Place, own_metric
+from lossreg.conversion.places import Place
 from lossreg.conversion.result import Converted, Draft
 from lossreg.conversion.torch_classes import spec_of_class
 from lossreg.conversion.yaml_text import read_yaml
@@ -186,20 +186,21 @@ def _read_scheduler(whole: Place, registries: Registries, epochs: int | None) ->
         return
     draft = whole.draft
     interval, monitor = place.get("interval", str), place.get("monitor", str)
-    frequency = place.whole("frequency")
+    place.take("frequency")
     path, arguments = _class_call(place)
     place.take("name", "strict", "reduce_on_plateau")
     place.leave_out_rest(_NO_ARGUMENT)
     if path is None:
         return
-    if path.rpartition(".")[2] == "ReduceLROnPlateau":
-        path = TORCH_PLATEAU
+    path = torch_plateau(path)
+    if path == TORCH_PLATEAU:
         monitor = arguments.pop("monitor", None) or monitor
-        arguments["monitor"] = own_metric(str(monitor or "val_loss"), draft, place.at("monitor"))
-    if interval not in (None, "epoch", "step") or frequency not in (None, 1):
-        place.leave_out("frequency", "a schedule of lossreg steps after each epoch, or after each step")
+        name = None if monitor is None else str(monitor)
+        arguments |= followed(name, arguments.get("mode", "min"), draft, place.at("monitor"))
+    counts = counted(interval, place.table.get("frequency"), "epoch", path == TORCH_PLATEAU, draft, place.path)
+    if counts is None:
         return
-    span = epochs if interval != "step" and "max_steps" not in draft.settings else None
+    span = epochs if counts == "epoch" and "max_steps" not in draft.settings else None
     try:
         found = spec_of_class(path, arguments, "scheduler", registries, span=span)
         own = find_class(path, "scheduler", registries).component.interval
@@ -207,8 +208,8 @@ def _read_scheduler(whole: Place, registries: Registries, epochs: int | None) ->
         draft.leave_out(f"{place.path}: {error.message}")
         return
     draft.set("scheduler", found.spec)
-    if (interval or "epoch") != own:
-        draft.set("scheduler_interval", interval or "epoch")
+    if counts != own:
+        draft.set("scheduler_interval", counts)
     draft.note(*found.notes)
     draft.leave_out(*(f"{place.path}: {one}" for one in found.left_out))
 

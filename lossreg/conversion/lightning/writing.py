@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lossreg.conversion.followed import TORCH_PLATEAU
 from lossreg.conversion.result import unwritten
 from lossreg.conversion.torch_classes import class_of_spec
 from lossreg.conversion.yaml_text import write_yaml
@@ -16,7 +17,6 @@ from lossreg.spec import ComponentSpec, holds_spec
 
 #: Lightning's own class, which has the metric as an argument, and the one that it is made of.
 _PLATEAU = "lightning.pytorch.cli.ReduceLROnPlateau"
-TORCH_PLATEAU = "torch.optim.lr_scheduler.ReduceLROnPlateau"
 _WRITTEN_PRECISIONS: Mapping[str, str] = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 #: Settings of a run that are written; of all others that are not the default it is said that they are not.
 _WRITTEN = (
