@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from lossreg.errors import StateError
 from lossreg.training.optim.rates import learning_rate
 from lossreg.training.optim.scheduler import Schedule
+from lossreg.values import changed_number
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -169,9 +170,9 @@ class HostScheduler(LRScheduler):
         for _ in range(counted.steps_after(self.last_epoch)):
             counted.schedule.between_steps()
         logger.warning(
-            "the schedule %s was made for %s %ss and is now one for %s: its rate goes on at %g instead of %g",
+            "the schedule %s was made for %s %ss and is now one for %s: its rate goes on at %s",
             counted.schedule.label, state["span"], counted.schedule.stepping.interval, counted.span,
-            learning_rate(scheduler.optimizer), was,
+            changed_number(learning_rate(scheduler.optimizer), was),
         )  # fmt: skip
 
 
