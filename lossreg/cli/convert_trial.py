@@ -129,7 +129,7 @@ class _Trial:
 
         from lossreg.training.api import plan
 
-        data = self._data(_SAMPLES if not self._has_expression else max(1, _MOST_STEPS // settings["epochs"]) * 2)
+        data = self._data(_SAMPLES if not self._has_expression else max(8, _MOST_STEPS // settings["epochs"]) * 2)
         model = torch.nn.Linear(data.in_shape[0], data.num_classes or 1, bias=False)  # some optimizers take matrices
         try:
             plan(

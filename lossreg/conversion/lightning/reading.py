@@ -9,7 +9,7 @@ from typing import Any
 from lossreg.conversion.followed import TORCH_PLATEAU, counted, followed, torch_plateau
 from lossreg.conversion.known_classes import find_class
 from lossreg.conversion.places import Place
-from lossreg.conversion.result import Converted, Draft
+from lossreg.conversion.result import PRECISIONS, Converted, Draft
 from lossreg.conversion.torch_classes import spec_of_class
 from lossreg.conversion.yaml_text import read_yaml
 from lossreg.errors import ConfigError
@@ -27,9 +27,6 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
         "model.init_args.criterion", "model.init_args.loss", "model.init_args.loss_fn", "model.criterion", "model.loss",
         "model.loss_fn",
     ),
-}  # fmt: skip
-_PRECISIONS: Mapping[str, str] = {
-    "32": "32", "32-true": "32", "16": "16", "16-mixed": "16", "bf16": "bf16", "bf16-mixed": "bf16",
 }  # fmt: skip
 #: What looks like a class: a path, or a name that begins with a capital letter.
 _CLASS = re.compile(r"(?:\w+\.)*[A-Z]\w*|\w+(?:\.\w+)+", re.ASCII)
@@ -133,8 +130,8 @@ def _read_trainer(trainer: Place) -> int | None:
         draft.note("trainer.max_epochs is not set: Lightning trains for 1000 epochs then, and lossreg for 20")
     _read_gradients(trainer)
     precision = trainer.get("precision", str, int) or "32-true"  # the Trainer's default
-    if str(precision) in _PRECISIONS:
-        draft.set("precision", _PRECISIONS[str(precision)])
+    if str(precision) in PRECISIONS:
+        draft.set("precision", PRECISIONS[str(precision)])
     else:
         trainer.leave_out("precision", f"lossreg has no precision {shown(precision)}")
     deterministic = trainer.get("deterministic", bool, str)
