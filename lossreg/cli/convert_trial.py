@@ -24,6 +24,7 @@ _CLASSES = 4
 _MOST_EPOCHS = 5000  # whose rates are gone through, in a tenth of a second
 _LENGTHS = (RunSpec().epochs, 2000)  # epochs of a run of which the file says none: those of lossreg, or enough of them
 _OF_SCHEDULES = ("scheduler", "scheduler_interval", "max_steps", "accumulate")
+_OF_PARAMETERS = (BuildError, ParameterError)
 _ANY_PARAMETER = "*"  # the patterns of groups are of a model that is not there
 
 
@@ -84,7 +85,9 @@ def refusals(settings: Mapping[str, Any], registries: Registries) -> Iterator[tu
         if trial.error({"optimizer": _bare(spec.optimizer).text}) is None:  # else it asks for another model
             yield "optimizer", _line(error)
     error = trial.error(loss) if loss else None
-    if isinstance(error, BuildError | ParameterError):  # the others are of what does not fit these data
+    is_wrong = isinstance(error, _OF_PARAMETERS)  # the other errors are of what does not fit these data
+    bare = trial.error({"loss": _bare(spec.loss).text}) if is_wrong and spec.loss is not None else None
+    if error is not None and is_wrong and not isinstance(bare, _OF_PARAMETERS):
         yield "loss", _line(error)
     for group in groups if own else ():
         error = trial.error({**own, "param_groups": {_ANY_PARAMETER: group.value}})
@@ -169,7 +172,7 @@ class _Trial:
 
 
 def _bare(spec: ComponentSpec) -> ComponentSpec:
-    """An optimizer with the optimizers in it, and no other parameter."""
+    """A component with the components in it, and no other parameter."""
     inner = {key: value for key, value in spec.params if holds_spec(value)}
     return ComponentSpec(
         spec.name,

@@ -24,16 +24,7 @@ _MARKS = (TARGET, "_partial_", "_convert_", "_recursive_")
 
 
 def read(text: str, where: str, registries: Registries) -> Converted:
-    """Reads a YAML of hydra.
-
-    Args:
-        text: The text.
-        where: The file, for messages.
-        registries: Where components are looked up.
-
-    Raises:
-        ConfigError: If it is not YAML, or has no `_target_`.
-    """
+    """Reads a YAML of hydra; see `lossreg.conversion.formats.FormatModule`."""
     draft = Draft()
     content = {str(key): value for key, value in read_yaml(text, where).items()}
     _tell_defaults(content.pop("defaults", None), draft)

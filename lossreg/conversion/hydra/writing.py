@@ -16,19 +16,9 @@ from lossreg.values import shown
 
 
 def write(spec: RunSpec, registries: Registries) -> tuple[str, tuple[str, ...]]:
-    """Writes settings as YAML for `hydra.utils.instantiate`.
+    """Writes settings as YAML for `hydra.utils.instantiate`; see `lossreg.conversion.formats.FormatModule`.
 
     Optimizer and scheduler are partial: what they make is called with the parameters, or the optimizer.
-
-    Args:
-        spec: The settings.
-        registries: Where components are looked up.
-
-    Returns:
-        The YAML, and notes.
-
-    Raises:
-        LossregError: If a component is wrong.
     """
     notes: list[str] = []
     content: dict[str, Any] = {}

@@ -42,16 +42,7 @@ _NEUTRAL = frozenset(
 
 
 def read(text: str, where: str, registries: Registries) -> Converted:
-    """Reads an args.yaml, or a command line.
-
-    Args:
-        text: The text.
-        where: The file, for messages.
-        registries: Where components are looked up.
-
-    Raises:
-        ConfigError: If it is neither, or a value is wrong.
-    """
+    """Reads an args.yaml, or a command line; see `lossreg.conversion.formats.FormatModule`."""
     args, draft = read_args(text, where), Draft()
     rate = _rate(args, draft)
     _read_loss(args, draft)

@@ -60,18 +60,7 @@ class _Text:
 
 
 def write(spec: RunSpec, registries: Registries) -> tuple[str, tuple[str, ...]]:
-    """Writes settings for `train.py --config`.
-
-    Args:
-        spec: The settings.
-        registries: Where components are looked up.
-
-    Returns:
-        The YAML, and notes.
-
-    Raises:
-        LossregError: If a component is wrong.
-    """
+    """Writes settings for `train.py --config`; see `lossreg.conversion.formats.FormatModule`."""
     text = _Text(spec, registries)
     rate = _write_optimizer(text)
     _write_groups(text)
