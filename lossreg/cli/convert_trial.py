@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,9 @@ _CLASSES = 4
 _MOST_EPOCHS = 5000  # whose rates are gone through, in a tenth of a second
 _LENGTHS = (RunSpec().epochs, 2000)  # epochs of a run of which the file says none: those of lossreg, or enough of them
 _OF_SCHEDULES = ("scheduler", "scheduler_interval", "max_steps", "accumulate")
+#: The metrics of each run, or of each regression; others may be measured by a run's own settings.
+_METRICS = {"train_loss", "test_loss", "test_accuracy", "test_mean_absolute_error"}
+_MONITOR = re.compile(r"monitor='([^']*)'")
 _OF_PARAMETERS = (BuildError, ParameterError)
 _ANY_PARAMETER = "*"  # the patterns of groups are of a model that is not there
 
@@ -116,9 +120,7 @@ class _Trial:
 
     def error(self, settings: Mapping[str, Any]) -> LossregError | None:
         """Why a run refuses some of the settings, or None."""
-        schedule = self.spec.scheduler
-        is_whole = schedule is None or not (schedule.nested or any(holds_spec(value) for _, value in schedule.params))
-        if self._has_expression and not is_whole:  # beside which there may be lengths in steps
+        if not self._can_schedule:
             settings = {key: value for key, value in settings.items() if key not in _OF_SCHEDULES}
         error = None
         for epochs in _LENGTHS if self.epochs is None else (self.epochs,):
@@ -142,6 +144,15 @@ class _Trial:
         except LossregError as error:
             return error
         return None
+
+    @property
+    def _can_schedule(self) -> bool:
+        """Whether what a schedule needs is known: its metric, and beside an expression no lengths in steps."""
+        schedule = self.spec.scheduler
+        if schedule is None:
+            return True
+        is_whole = not schedule.nested and not any(holds_spec(value) for _, value in schedule.params)
+        return {*_MONITOR.findall(schedule.text)} <= _METRICS and (is_whole or not self._has_expression)
 
     @property
     def _has_expression(self) -> bool:

@@ -189,3 +189,23 @@ def test_an_expression_of_steps_is_tried_for_some(lossreg_command: Command, fold
     outcome = lossreg_command("convert", "run.toml", "--to", "hydra")
     assert outcome.code == 2
     assert "division" in outcome.err
+
+
+def test_a_metric_that_settings_name_may_be_followed(lossreg_command: Command, folder: Path) -> None:
+    """It is there in a run of theirs, and so is that of a validation split."""
+    for settings in (
+        "metrics = ['f1']\nscheduler = \"plateau(monitor='test_f1')\"\n",
+        "validate = 0.1\nscheduler = \"warmup(plateau(monitor='validation_loss'), length=2)\"\n",
+    ):
+        (folder / "run.toml").write_text(settings)
+        outcome = lossreg_command("convert", "run.toml", "--to", "mmengine")
+        assert outcome.code == 0, outcome.err
+
+
+def test_the_settings_of_a_past_run_are_tried(lossreg_command: Command, folder: Path) -> None:
+    """As those of a file are."""
+    run = ("run", "--limit-train", "64", "--epochs", "1", "--model", "mlp", "--opt.lr", "0.125", "--out", "first")
+    assert lossreg_command(*run, "--param-groups", "*.bias: weight_decay=0").code == 0
+    outcome = lossreg_command("convert", "first", "--to", "timm")
+    assert outcome.code == 0
+    assert "lr: 0.125" in outcome.out
