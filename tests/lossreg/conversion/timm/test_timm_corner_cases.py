@@ -79,3 +79,13 @@ def test_a_metric_that_is_not_known_keeps_its_direction(
     found = read_settings(text, "args.yaml", "timm", registries)
     assert f"monitor='{monitor}'" in found.settings["scheduler"]
     assert f"eval_metric={metric}: the schedule follows {monitor}" in found.left_out
+
+
+def test_a_flag_of_another_version_is_named(registries: lossreg.Registries) -> None:
+    """It is not known whether it takes a value; an option of the recipe does."""
+    line = "train.py --opt sgd --lr 0.1 --torchcompile --epochs 3 --naflex"
+    found = read_settings(line, "line.txt", "timm", registries)
+    assert found.settings["epochs"] == 3
+    assert "not read, since they are not of the recipe: torchcompile, naflex" in found.left_out
+    with pytest.raises(lossreg.ConfigError, match=r"line\.txt: --lr lacks its value"):
+        read_settings("train.py --opt sgd --lr --epochs 3", "line.txt", "timm", registries)
