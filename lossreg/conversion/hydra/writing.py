@@ -6,7 +6,7 @@ from typing import Any
 
 from lossreg.conversion.followed import PLATEAU
 from lossreg.conversion.hydra.keys import ARGUMENTS, BUILD, INTERVAL, MONITOR, SETTINGS, TARGET
-from lossreg.conversion.result import unwritten
+from lossreg.conversion.result import WRITTEN_PRECISIONS, unwritten
 from lossreg.conversion.torch_classes import NoClassError, class_of_spec
 from lossreg.conversion.yaml_text import write_yaml
 from lossreg.registry.registries import Registries
@@ -37,7 +37,13 @@ def write(spec: RunSpec, registries: Registries) -> tuple[str, tuple[str, ...]]:
     for key in SETTINGS:
         if getattr(spec, key) is not None and (key != "accumulate" or spec.accumulate > 1):
             content[key] = getattr(spec, key)
-    written = ("loss", "optimizer", "scheduler", "scheduler_interval", "param_groups", *SETTINGS)
+    if spec.precision in WRITTEN_PRECISIONS:
+        content["precision"] = WRITTEN_PRECISIONS[spec.precision]
+    if spec.deterministic:
+        content["deterministic"] = True
+    written = (
+        "loss", "optimizer", "scheduler", "scheduler_interval", "param_groups", "precision", "deterministic", *SETTINGS,
+    )  # fmt: skip
     notes += unwritten(spec, written, "a YAML for instantiate")
     return write_yaml(content), tuple(notes)
 

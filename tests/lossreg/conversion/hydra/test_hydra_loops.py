@@ -62,12 +62,22 @@ def test_what_stands_in_the_place_of_a_reference_is_said(registries: lossreg.Reg
     )
 
 
-def test_a_number_of_steps_is_written_and_read_again(registries: lossreg.Registries) -> None:
-    """Beside the epochs; both end a training in Lightning, too."""
-    text, notes = write(RunSpec(max_steps=7, epochs=3), registries)
+@for_each("settings", [
+    {"max_steps": 7, "epochs": 3},  # both end a training in Lightning, too
+    {"precision": "bf16", "deterministic": True},
+    {"precision": "32"},
+])  # fmt: skip
+def test_the_loop_is_written_and_read_again(settings: dict[str, Any], registries: lossreg.Registries) -> None:
+    """By the names that Lightning has."""
+    text, notes = write(RunSpec(**settings), registries)
     assert notes == ()
     found = read_settings(text, "x.yaml", "hydra", registries)
-    assert (found.settings["max_steps"], found.settings["epochs"]) == (7, 3)
+    assert {key: found.settings.get(key) for key in (*settings, "deterministic")} == {"deterministic": None, **settings}
+
+
+def test_it_is_said_when_a_run_ends(registries: lossreg.Registries) -> None:
+    """By its steps or its epochs, whichever comes first."""
+    found = read_settings(f"{ADAM}max_steps: 7", "x.yaml", "hydra", registries)
     assert [one for one in found.notes if one.startswith("max_steps=7: a run ends after its epochs, too")]
 
 
