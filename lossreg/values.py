@@ -56,6 +56,22 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
+def changed_number(number: float | None, before: float | None) -> str:
+    """A number and what it was before, with as many digits as tell them apart.
+
+    Example:
+        >>> changed_number(0.1, 0.05), changed_number(0.005, 0.00500000001), changed_number(0.1, 0.1)
+        ('0.1 instead of 0.05', '0.005 instead of 0.00500000001', '0.1')
+    """
+    if number is None or before is None:
+        return f"{number} instead of {before}"
+    for digits in range(6, 13):  # what is behind these is rounding
+        texts = f"{number:.{digits}g}", f"{before:.{digits}g}"
+        if texts[0] != texts[1]:
+            return " instead of ".join(texts)
+    return f"{number:g}"
+
+
 def decimal_comma_hint(text: str) -> str:
     """How a number with a decimal comma is written, as the end of a message; nothing for any other text.
 

@@ -8,15 +8,16 @@ from pathlib import Path
 import click
 
 from lossreg.cli.config_file import load_config
+from lossreg.cli.convert_trial import check_accepted, tried
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.cli.text_file import STDIN, named, read_text
-from lossreg.conversion.formats import FORMATS, format_module, guess_format, read_settings
+from lossreg.conversion.formats import FORMATS, check_setting, format_module, guess_format, read_settings
 from lossreg.conversion.result import Converted, toml_of
 from lossreg.errors import ConfigError
 from lossreg.plugins.isolation import StdoutToStderr
 from lossreg.run_spec import RunSpec
 from lossreg.training.record.outputs import output_file, written
-from lossreg.values import printable
+from lossreg.values import bounded, one_line
 
 
 @click.command("convert")
@@ -60,9 +61,13 @@ def convert_command(file: str, source: str | None, target: str | None, out: str 
     place = None if out is None else output_file(out, "--out", [] if file == STDIN else [file])
     with StdoutToStderr():
         if target is not None and source is None:
-            converted = Converted(load_config(file, default)[1])
+            converted = _own(file)
         else:
             source, converted = _read(file, source)
+            converted = tried(converted, default)
+            if not converted.settings:
+                why = "".join(f"\n  {one_line(one)}" for one in converted.left_out)
+                raise ConfigError(f"{named(file)}: nothing in it can be converted from {source}{why}")
         if target is None:
             text = toml_of(converted.settings)
         else:
@@ -75,12 +80,25 @@ def convert_command(file: str, source: str | None, target: str | None, out: str 
         text = json.dumps({**facts, **settings, "notes": notes, "left_out": converted.left_out}, allow_nan=False) + "\n"
     else:
         for line in (*(f"note: {one}" for one in notes), *(f"warning: left out: {one}" for one in converted.left_out)):
-            click.echo(printable(line), err=True)
+            click.echo(bounded(one_line(line)), err=True)
     if place is None:
         click.echo(text, nl=False)
         return
     with written(place) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def _own(file: str) -> Converted:
+    """Settings of lossreg, which have to be what a run takes, whatever another program has an equal for."""
+    from lossreg.registry.registries import default
+
+    where, settings = load_config(file, default)
+    for key, value in settings.items():
+        check_setting(key, value, default)
+    check_accepted(settings, where, default)
+    if settings:
+        return Converted(settings)
+    return Converted(settings, (f"{where} sets nothing: what is written is a run with the defaults of lossreg",))
 
 
 def _read(file: str, source: str | None) -> tuple[str, Converted]:
@@ -96,6 +114,6 @@ def _read(file: str, source: str | None) -> tuple[str, Converted]:
         return source, read_settings(text, where, source, default)
     source, sign = guess_format(text, where)
     click.echo(
-        printable(f"note: {where} is read as {source}, since it has {sign}; --from names another format"), err=True
+        one_line(f"note: {where} is read as {source}, since it has {sign}; --from names another format"), err=True
     )
     return source, read_settings(text, where, source, default)

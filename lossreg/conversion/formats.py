@@ -14,6 +14,7 @@ from lossreg.errors import ConfigError, LossregError
 from lossreg.registry.build import resolve
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import COMPONENT_FIELDS, RunSpec
+from lossreg.values import one_line
 
 
 class FormatModule(Protocol):
@@ -167,7 +168,7 @@ def read_settings(text: str, where: str, name: str, registries: Registries) -> C
         else:
             draft.set(key, value)
     if not draft.settings:
-        why = "".join(f"\n  {one}" for one in draft.left_out)
+        why = "".join(f"\n  {one_line(one)}" for one in draft.left_out)
         raise ConfigError(f"{where}: nothing in it can be converted from {name}{why}")
     return draft.done()
 

@@ -101,18 +101,3 @@ class Place:
         """Says so of all that was not read."""
         for key, value in self.rest().items():
             self.leave_out(key, str(value) if isinstance(value, Unread) else why)
-
-
-def own_metric(name: str, draft: Draft, path: str) -> str:
-    """The metric of a run that is what another program calls by a name; its validation data are a run's test data."""
-    words = name.lower().replace("/", "_").split("_")
-    own = "test_accuracy" if any(word.startswith(("acc", "top1")) for word in words) else "test_loss"
-    if own == "test_loss" and "train" in words:
-        own = "train_loss"
-    if own == "test_loss" and "loss" not in name.lower():
-        draft.leave_out(f"{path}: lossreg may have no metric {shown(name)}; test_loss is followed")
-    else:
-        other = own.replace("test_", "validation_")
-        also = f", or {other} with a validation split" if other != own else ""
-        draft.note(f"{path}: {shown(name)} is {own} in lossreg{also}")
-    return own

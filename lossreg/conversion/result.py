@@ -13,6 +13,12 @@ import attrs
 from lossreg.run_spec import RunSpec
 from lossreg.spec import ComponentSpec
 
+#: What Lightning calls a precision -> ours.
+PRECISIONS: Mapping[str, str] = {
+    "32": "32", "32-true": "32", "16": "16", "16-mixed": "16", "bf16": "bf16", "bf16-mixed": "bf16",
+}  # fmt: skip
+WRITTEN_PRECISIONS: Mapping[str, str] = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
+
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 
+from lossreg.conversion.followed import direction
 from lossreg.conversion.known_classes import STANDS_FOR, class_path, find_class
 from lossreg.conversion.quoted import READ_AS_NUMBER, unquoted
 from lossreg.errors import ConfigError, LossregError
@@ -146,8 +147,7 @@ def class_of_spec(spec: ComponentSpec, kind: str, registries: Registries, *, spa
         if kind == "loss" and isinstance(value, ComponentSpec):
             notes.append(f"{entry.name}: {key}={value.text} is computed from the data; write the numbers")
         elif key == "mode" and value == "auto":
-            is_more = str(resolved.written.get("monitor", "")).endswith("accuracy")
-            arguments[key] = "max" if is_more else "min"
+            arguments[key] = direction(str(resolved.written.get("monitor", "")), registries)
         elif key in takes or holds_spec(value):  # the signature is without what a runner gives first
             arguments[key] = value if holds_spec(value) else _plain(value)
         elif key != "monitor":

@@ -12,6 +12,7 @@ from lossreg.errors import ConfigError, MissingLibraryError
 from lossreg.values import one_line, shown
 
 MOST = 200_000  # characters; no person writes more, and the reader takes seconds for each million
+_MERGE = "tag:yaml.org,2002:merge"
 
 _NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+", re.ASCII)
 
@@ -26,7 +27,7 @@ def read_yaml(text: str, where: str) -> dict[str, Any]:
         where: The file, for messages.
 
     Raises:
-        ConfigError: If it is not YAML, its top is not a table, or it is too long or nested too deep.
+        ConfigError: If it is not YAML, a key occurs twice, its top is not a table, or it is too long or too deep.
         MissingLibraryError: If PyYAML is not installed.
     """
     yaml = _library()
@@ -77,13 +78,27 @@ def _library() -> Any:
 
 @functools.cache
 def _loader() -> Any:
-    """PyYAML's safe loader, with the numbers of YAML 1.2, and without dates."""
+    """PyYAML's safe loader, with the numbers of YAML 1.2, without dates and without keys that occur twice."""
     yaml = _library()
     resolvers = {
         first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:timestamp"]
         for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
-    loader: Any = type("Loader", (yaml.SafeLoader,), {"yaml_implicit_resolvers": resolvers})
+
+    def compose_mapping_node(self: Any, anchor: Any) -> Any:
+        node = yaml.SafeLoader.compose_mapping_node(self, anchor)
+        seen = set()
+        for key, _ in node.value:
+            name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else key
+            if name in seen and key.tag != _MERGE:
+                raise yaml.composer.ComposerError(
+                    None, None, f"the key {shown(key.value)} occurs twice", key.start_mark
+                )
+            seen.add(name)
+        return node
+
+    own = {"yaml_implicit_resolvers": resolvers, "compose_mapping_node": compose_mapping_node}
+    loader: Any = type("Loader", (yaml.SafeLoader,), own)
     loader.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
     return loader
 

@@ -13,6 +13,7 @@ from lossreg.embedding.loop_facts import says
 from lossreg.errors import StateError
 from lossreg.training.optim.rates import learning_rate
 from lossreg.training.optim.scheduler import Schedule
+from lossreg.values import changed_number
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -93,7 +94,7 @@ class Change:
         logger.warning(
             "the state of the schedule %s is that of a loop that steps it %d times an epoch, and this one does so %d "
             "times: it goes on after %g epochs, at the rate %s",
-            counted.schedule.label, self.was, self.now, calls / self.now, rate_after(counted, rate),
+            counted.schedule.label, self.was, self.now, calls / self.now, changed_number(rate_of(counted), rate),
         )  # fmt: skip
 
 
@@ -127,12 +128,6 @@ def rate_of(counted: Counted) -> float:
     """The learning rate that a schedule has set."""
     rate = learning_rate(inner_of(counted).optimizer)
     return math.nan if rate is None else rate
-
-
-def rate_after(counted: Counted, before: float) -> str:
-    """The learning rate that a schedule has set, and the one that it had, if that is another."""
-    now, was = f"{rate_of(counted):g}", f"{before:g}"
-    return f"{now}, as it was" if now == was else f"{now} instead of {was}"
 
 
 def inner_of(counted: Counted) -> LRScheduler:

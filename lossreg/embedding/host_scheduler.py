@@ -10,18 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
-from lossreg.embedding.counted import (
-    Change,
-    Counted,
-    begin_rates,
-    inner_of,
-    is_elsewhere,
-    other_schedule,
-    rate_after,
-    rate_of,
-)
+from lossreg.embedding.counted import Change, Counted, begin_rates, inner_of, is_elsewhere, other_schedule, rate_of
 from lossreg.errors import ConfigError, StateError
-from lossreg.values import shown
+from lossreg.values import changed_number, shown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -168,7 +159,7 @@ class HostScheduler(LRScheduler):
                 logger.warning(
                     "the schedule %s was made for %s %ss and is now one for %s: its rate goes on at %s",
                     one.schedule.label, state["span"], one.schedule.stepping.interval, one.span,
-                    rate_after(one, rate),
+                    changed_number(rate_of(one), rate),
                 )  # fmt: skip
 
     def _checked(self, state_dict: dict[str, Any]) -> list[tuple[Counted, dict[str, Any]]]:

@@ -15,4 +15,13 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "accumulate": ("accumulate", "accumulate_grad_batches", "grad_accum_steps", "gradient_accumulation_steps"),
     "clip_grad_norm": ("clip_grad_norm", "gradient_clip_val", "max_grad_norm", "grad_clip"),
     "seed": ("seed",),
+    "max_steps": ("max_steps", "max_iters", "max_train_steps"),
+}
+#: What stands beside a scheduler: when it steps, and which metric it follows.
+INTERVAL, FREQUENCY, MONITOR = "interval", "frequency", "monitor"
+#: Kind -> what a key is called under which a class of it stands.
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "optimizer": ("optimizer", "optim", "opt"),
+    "scheduler": ("scheduler", "lr_scheduler", "sched"),
+    "loss": ("loss", "criterion", "loss_fn", "loss_function"),
 }

@@ -2,73 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import attrs
-
-from lossreg.conversion.hydra.keys import ARGUMENTS, BUILD, SETTINGS, TARGET
+from lossreg.conversion.followed import PLATEAU, counted, followed, torch_plateau
+from lossreg.conversion.hydra.keys import ARGUMENTS, BUILD, FREQUENCY, INTERVAL, KEYS, MONITOR, TARGET
+from lossreg.conversion.hydra.loop_settings import read_settings
+from lossreg.conversion.hydra.nodes import Node, nodes_of
 from lossreg.conversion.hydra.references import Resolver
 from lossreg.conversion.known_classes import find_class
-from lossreg.conversion.quoted import READ_AS_NUMBER, unquoted
 from lossreg.conversion.result import Converted, Draft
 from lossreg.conversion.torch_classes import spec_of_class
 from lossreg.conversion.yaml_text import read_yaml
 from lossreg.errors import ConfigError, LossregError
-from lossreg.names import normalize
 from lossreg.registry.registries import Registries
 from lossreg.spec import ComponentSpec
 from lossreg.values import shown
 
 #: Keys of hydra's own beside arguments, and what they say.
 _MARKS = (TARGET, "_partial_", "_convert_", "_recursive_")
-#: Kind -> what a key is called under which a class of it stands.
-_KEYS: Mapping[str, tuple[str, ...]] = {
-    "optimizer": ("optimizer", "optim", "opt"),
-    "scheduler": ("scheduler", "lr_scheduler", "sched"),
-    "loss": ("loss", "criterion", "loss_fn", "loss_function"),
-}
-_EVALUATING = ("val", "valid", "validation", "test", "eval", "predict")
-
-
-@attrs.frozen
-class _Node:
-    """A table of the file.
-
-    Attributes:
-        path: Its keys, with dots between them; empty for the whole file.
-        content: What is in it, with references replaced.
-    """
-
-    path: str
-    content: dict[str, Any]
-
-    @property
-    def key(self) -> str:
-        """Its own key."""
-        return normalize(self.path.rpartition(".")[2])
 
 
 def read(text: str, where: str, registries: Registries) -> Converted:
-    """Reads a YAML of hydra.
-
-    Args:
-        text: The text.
-        where: The file, for messages.
-        registries: Where components are looked up.
-
-    Raises:
-        ConfigError: If it is not YAML, or has no `_target_`.
-    """
+    """Reads a YAML of hydra; see `lossreg.conversion.formats.FormatModule`."""
     draft = Draft()
     content = {str(key): value for key, value in read_yaml(text, where).items()}
     _tell_defaults(content.pop("defaults", None), draft)
-    root = _Node("", Resolver(content, draft).resolved())
-    nodes = list(_nodes(root))
+    root = Node("", Resolver(content, draft).resolved())
+    nodes = list(nodes_of(root))
     if not any(TARGET in node.content for node in nodes):
         raise ConfigError(f"{where}: nothing in it can be converted from hydra: it has no table with {TARGET}")
-    _read_settings(nodes, draft)
-    _read_targets([node for node in nodes if TARGET in node.content], draft, registries)
+    read_settings(nodes, draft)
+    _read_targets(nodes, draft, registries)
     return draft.done()
 
 
@@ -81,51 +46,9 @@ def _tell_defaults(defaults: Any, draft: Draft) -> None:
             )
 
 
-def _nodes(node: _Node) -> Iterator[_Node]:
-    """A table and the tables in it, but for those within a component."""
-    yield node
-    for key, value in node.content.items():
-        if isinstance(value, dict):
-            path = f"{node.path}.{key}" if node.path else key
-            yield from _nodes(_Node(path, {str(inner): one for inner, one in value.items()}))
-
-
-def _read_settings(nodes: list[_Node], draft: Draft) -> None:
-    """Sets what is plainly a setting of the loop: a number under one of its names."""
-    for setting, names in SETTINGS.items():
-        found = {
-            f"{node.path}.{key}".lstrip("."): value
-            for node in nodes
-            if not any(part in _EVALUATING for part in normalize(node.path).split("."))
-            for key, value in node.content.items()
-            if normalize(key) in names and value is not None and not isinstance(value, dict)
-        }
-        found = {path: number for path, value in found.items() if (number := _number(value, path, draft)) is not None}
-        if len({*found.values()}) > 1:
-            said = " and ".join(f"{path}={value}" for path, value in found.items())
-            draft.leave_out(f"{setting}: {said} are different")
-        elif found:
-            draft.set(setting, next(iter(found.values())))
-    clipped = [node for node in nodes if node.content.get("gradient_clip_algorithm") not in (None, "norm")]
-    if clipped and draft.settings.pop("clip_grad_norm", None) is not None:
-        algorithm = clipped[0].content["gradient_clip_algorithm"]
-        draft.leave_out(f"gradient_clip_algorithm={algorithm}: gradients are clipped by their norm alone")
-
-
-def _number(value: Any, path: str, draft: Draft) -> int | float | None:
-    """The number at a path, also one in quotation marks; None where there is another value, which is said."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value
-    number: int | float | None = unquoted(value) if isinstance(value, str) else None
-    if number is None:
-        draft.leave_out(f"{path}: {shown(value)} is not a number")
-    else:
-        draft.note(f"{path}: {shown(value)} {READ_AS_NUMBER}")
-    return number
-
-
-def _read_targets(nodes: list[_Node], draft: Draft, registries: Registries) -> None:
+def _read_targets(all_nodes: Sequence[Node], draft: Draft, registries: Registries) -> None:
     """Sets the components among the tables with `_target_`, and names the others that are not within one another."""
+    nodes = [node for node in all_nodes if TARGET in node.content]
     components: list[str] = []
     others: dict[str, str] = {}
     for node in nodes:
@@ -135,27 +58,37 @@ def _read_targets(nodes: list[_Node], draft: Draft, registries: Registries) -> N
             components.append(node.path)
         elif not _is_within(node, others):
             others[node.path] = str(node.content[TARGET])
+    listed = [
+        f"{node.path}.{key}[{place}] ({one[TARGET]})".lstrip(".")
+        for node in all_nodes
+        if not _is_within(node, components) and node.path not in components
+        for key, value in node.content.items()
+        for place, one in enumerate(value if isinstance(value, list) else [])
+        if isinstance(one, dict) and TARGET in one
+    ]
+    if listed:
+        draft.leave_out(f"not read, since they are in a list, and a run has one of each: {', '.join(listed)}")
     if others:
         said = ", ".join(f"{path or TARGET} ({target})" for path, target in others.items())
         draft.leave_out(f"not read, since they are not a loss, an optimizer or a schedule: {said}")
 
 
-def _is_within(node: _Node, paths: Iterable[str]) -> bool:
+def _is_within(node: Node, paths: Iterable[str]) -> bool:
     return any(node.path.startswith(f"{path}.") for path in paths)
 
 
-def _read_target(node: _Node, draft: Draft, registries: Registries) -> bool:
+def _read_target(node: Node, draft: Draft, registries: Registries) -> bool:
     """Sets the component that a table with `_target_` is, and says whether it is one, or stands where one should."""
     path = str(node.content[TARGET])
-    kinds = [kind for kind, keys in _KEYS.items() if node.key in keys]
+    kinds = [kind for kind, keys in KEYS.items() if node.key in keys]
     named = node.path or TARGET
     own = _built_by_text(node.content)
     if own is not None and "optimizer" not in draft.settings:
         draft.set("optimizer", own)
         return True
-    for kind in kinds or _KEYS:
+    for kind in kinds or KEYS:
         try:
-            find_class(path, kind, registries)
+            find_class(torch_plateau(path), kind, registries)
         except LossregError as error:
             if kinds:
                 draft.leave_out(f"{named}: {error.message.partition(chr(10))[0]}")
@@ -163,11 +96,30 @@ def _read_target(node: _Node, draft: Draft, registries: Registries) -> bool:
         if kind in draft.settings:
             draft.leave_out(f"{named}: {path} is a second {kind}; {draft.settings[kind]} is the first")
             return True
-        spec = _spec(node.content, kind, named, draft, registries)
-        if spec is not None:
+        if kind == "scheduler":
+            _read_scheduler(node, named, draft, registries)
+        elif (spec := _spec(node.content, kind, named, draft, registries)) is not None:
             draft.set(kind, spec)
         return True
     return bool(kinds)
+
+
+def _read_scheduler(node: Node, named: str, draft: Draft, registries: Registries) -> None:
+    """Sets a schedule, with what stands beside it of when it steps and what it follows."""
+    content = {**node.content, TARGET: torch_plateau(str(node.content[TARGET]))}
+    entry = find_class(content[TARGET], "scheduler", registries)
+    if entry.id == PLATEAU:
+        inside = content.pop(MONITOR, None)
+        monitor = node.beside(MONITOR) if inside is None else inside
+        name = None if monitor is None else str(monitor)
+        content |= followed(name, content.get("mode", "min"), draft, f"{named}.{MONITOR}")
+    own = entry.component.interval
+    counts = counted(node.beside(INTERVAL), node.beside(FREQUENCY), own, entry.id == PLATEAU, draft, named)
+    spec = None if counts is None else _spec(content, "scheduler", named, draft, registries, by_epoch=counts == "epoch")
+    if spec is not None:
+        draft.set("scheduler", spec)
+        if counts != own:
+            draft.set("scheduler_interval", counts)
 
 
 def _built_by_text(content: dict[str, Any]) -> str | None:
@@ -179,9 +131,9 @@ def _built_by_text(content: dict[str, Any]) -> str | None:
 
 
 def _spec(
-    content: dict[str, Any], kind: str, named: str, draft: Draft, registries: Registries, *, nested: bool = False
+    content: dict[str, Any], kind: str, named: str, draft: Draft, registries: Registries, *, by_epoch: bool = False
 ) -> ComponentSpec | None:
-    """The component that a table is, or None, which is said."""
+    """The component that a table is, or None, which is said; `by_epoch` is a schedule of the run that counts epochs."""
     if ARGUMENTS in content:
         draft.leave_out(f"{named}: arguments without names ({ARGUMENTS}) are not read")
         return None
@@ -193,15 +145,18 @@ def _spec(
         if made is not _Left:
             arguments[key] = made
     try:
-        entry = find_class(str(content[TARGET]), kind, registries)
-        by_epoch = kind == "scheduler" and not nested and entry.component.interval == "epoch"
-        span = draft.settings.get("epochs") if by_epoch else None
+        span = draft.settings.get("epochs") if by_epoch and "max_steps" not in draft.settings else None
         found = spec_of_class(str(content[TARGET]), arguments, kind, registries, span=span)
     except LossregError as error:
         draft.leave_out(f"{named}: {error.message.partition(chr(10))[0]}")
         return None
     draft.note(*(f"{named}: {one}" for one in found.notes))
     draft.leave_out(*(f"{named}: {one}" for one in found.left_out))
+    entry = find_class(str(content[TARGET]), kind, registries)
+    values = {key: parameter.default for key, parameter in entry.signature.parameters.items() if not parameter.required}
+    for key, value in {**values, **entry.component.defaults, **dict(found.spec.params)}.items():
+        if key not in arguments and any(one.startswith(f"{named}.{key}: ") for one in draft.left_out):
+            draft.note(f"{named}.{key}: it has the default of the class, {shown(value)}, since it is not read")
     return found.spec
 
 
@@ -221,5 +176,5 @@ def _argument(value: Any, kind: str, named: str, draft: Draft, registries: Regis
     except LossregError:
         draft.leave_out(f"{named}: {value[TARGET]} is a function or an object, for which there is no text")
         return _Left
-    spec = _spec(value, kind, named, draft, registries, nested=True)
+    spec = _spec(value, kind, named, draft, registries)
     return _Left if spec is None else spec

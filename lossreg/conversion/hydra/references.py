@@ -7,6 +7,7 @@ from typing import Any
 
 from lossreg.conversion.result import Draft
 from lossreg.errors import ConfigError
+from lossreg.values import one_line
 
 MOST = 20  # references that lead to one another
 MOST_VALUES = 100_000  # with what references repeat
@@ -47,7 +48,7 @@ class Resolver:
         self._values += 1
         if self._values > MOST_VALUES:
             raise ConfigError(
-                f"{_dotted(path)}: with what references repeat there are more than {MOST_VALUES:,} values"
+                f"{one_line(_dotted(path))}: with what references repeat there are more than {MOST_VALUES:,} values"
             )
         if isinstance(value, dict | list):
             return self._each(value, path)

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from lossreg.conversion.hydra.keys import ARGUMENTS, BUILD, SETTINGS, TARGET
-from lossreg.conversion.result import unwritten
+from lossreg.conversion.followed import PLATEAU
+from lossreg.conversion.hydra.keys import ARGUMENTS, BUILD, INTERVAL, MONITOR, SETTINGS, TARGET
+from lossreg.conversion.result import WRITTEN_PRECISIONS, unwritten
 from lossreg.conversion.torch_classes import NoClassError, class_of_spec
 from lossreg.conversion.yaml_text import write_yaml
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import RunSpec
 from lossreg.spec import ComponentSpec, holds_spec
+from lossreg.values import shown
 
 
 def write(spec: RunSpec, registries: Registries) -> tuple[str, tuple[str, ...]]:
-    """Writes settings as YAML for `hydra.utils.instantiate`.
+    """Writes settings as YAML for `hydra.utils.instantiate`; see `lossreg.conversion.formats.FormatModule`.
 
     Optimizer and scheduler are partial: what they make is called with the parameters, or the optimizer.
-
-    Args:
-        spec: The settings.
-        registries: Where components are looked up.
-
-    Returns:
-        The YAML, and notes.
-
-    Raises:
-        LossregError: If a component is wrong.
     """
     notes: list[str] = []
     content: dict[str, Any] = {}
@@ -41,21 +33,37 @@ def write(spec: RunSpec, registries: Registries) -> tuple[str, tuple[str, ...]]:
             f"param_groups: a class has none, so that all parameters have the options of {spec.optimizer.name}"
         )
     if "scheduler" in content and spec.scheduler is not None:
-        notes += _interval(spec.scheduler, spec, registries)
+        content |= _beside(spec.scheduler, spec, registries, notes)
     for key in SETTINGS:
         if getattr(spec, key) is not None and (key != "accumulate" or spec.accumulate > 1):
             content[key] = getattr(spec, key)
-    written = ("loss", "optimizer", "scheduler", "scheduler_interval", "param_groups", *SETTINGS)
+    if spec.precision in WRITTEN_PRECISIONS:
+        content["precision"] = WRITTEN_PRECISIONS[spec.precision]
+    if spec.deterministic:
+        content["deterministic"] = True
+    written = (
+        "loss", "optimizer", "scheduler", "scheduler_interval", "param_groups", "precision", "deterministic", *SETTINGS,
+    )  # fmt: skip
     notes += unwritten(spec, written, "a YAML for instantiate")
     return write_yaml(content), tuple(notes)
 
 
-def _interval(scheduler: ComponentSpec, spec: RunSpec, registries: Registries) -> list[str]:
-    """When to step a scheduler, which the file does not say, where that is not after each epoch or not as usual."""
-    own = registries.schedulers[scheduler.name].component.interval
-    if (spec.scheduler_interval or own) == "step":
-        return ["scheduler: step it after each step of the optimizer, not after each epoch"]
-    return [f"scheduler: step it after each epoch, though {scheduler.name} counts steps as a rule"] * (own == "step")
+def _beside(scheduler: ComponentSpec, spec: RunSpec, registries: Registries, notes: list[str]) -> dict[str, Any]:
+    """What is said beside a scheduler: when to step it, where that is not as usual, and the metric that it follows."""
+    entry = registries.schedulers[scheduler.name]
+    own = entry.component.interval
+    interval = spec.scheduler_interval or own
+    if interval == "step":
+        notes.append("scheduler: step it after each step of the optimizer, not after each epoch")
+    elif own == "step":
+        notes.append(f"scheduler: step it after each epoch, though {scheduler.name} counts steps as a rule")
+    said: dict[str, Any] = {} if interval == own else {INTERVAL: interval}
+    if entry.id == PLATEAU:
+        said[MONITOR] = dict(scheduler.params).get(MONITOR, entry.component.defaults[MONITOR])
+        notes.append(
+            f"{MONITOR}={shown(said[MONITOR])} is what to step the scheduler with, by its name in your program"
+        )
+    return said
 
 
 def _table(

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from lossreg.conversion.followed import TORCH_PLATEAU, counted, followed, torch_plateau
 from lossreg.conversion.known_classes import find_class
-from lossreg.conversion.lightning.writing import TORCH_PLATEAU
-from lossreg.conversion.places import Place, own_metric
-from lossreg.conversion.result import Converted, Draft
+from lossreg.conversion.places import Place
+from lossreg.conversion.result import PRECISIONS, Converted, Draft
 from lossreg.conversion.torch_classes import spec_of_class
 from lossreg.conversion.yaml_text import read_yaml
 from lossreg.errors import ConfigError
@@ -27,9 +27,6 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
         "model.init_args.criterion", "model.init_args.loss", "model.init_args.loss_fn", "model.criterion", "model.loss",
         "model.loss_fn",
     ),
-}  # fmt: skip
-_PRECISIONS: Mapping[str, str] = {
-    "32": "32", "32-true": "32", "16": "16", "16-mixed": "16", "bf16": "bf16", "bf16-mixed": "bf16",
 }  # fmt: skip
 #: What looks like a class: a path, or a name that begins with a capital letter.
 _CLASS = re.compile(r"(?:\w+\.)*[A-Z]\w*|\w+(?:\.\w+)+", re.ASCII)
@@ -133,8 +130,8 @@ def _read_trainer(trainer: Place) -> int | None:
         draft.note("trainer.max_epochs is not set: Lightning trains for 1000 epochs then, and lossreg for 20")
     _read_gradients(trainer)
     precision = trainer.get("precision", str, int) or "32-true"  # the Trainer's default
-    if str(precision) in _PRECISIONS:
-        draft.set("precision", _PRECISIONS[str(precision)])
+    if str(precision) in PRECISIONS:
+        draft.set("precision", PRECISIONS[str(precision)])
     else:
         trainer.leave_out("precision", f"lossreg has no precision {shown(precision)}")
     deterministic = trainer.get("deterministic", bool, str)
@@ -186,20 +183,21 @@ def _read_scheduler(whole: Place, registries: Registries, epochs: int | None) ->
         return
     draft = whole.draft
     interval, monitor = place.get("interval", str), place.get("monitor", str)
-    frequency = place.whole("frequency")
+    place.take("frequency")
     path, arguments = _class_call(place)
     place.take("name", "strict", "reduce_on_plateau")
     place.leave_out_rest(_NO_ARGUMENT)
     if path is None:
         return
-    if path.rpartition(".")[2] == "ReduceLROnPlateau":
-        path = TORCH_PLATEAU
+    path = torch_plateau(path)
+    if path == TORCH_PLATEAU:
         monitor = arguments.pop("monitor", None) or monitor
-        arguments["monitor"] = own_metric(str(monitor or "val_loss"), draft, place.at("monitor"))
-    if interval not in (None, "epoch", "step") or frequency not in (None, 1):
-        place.leave_out("frequency", "a schedule of lossreg steps after each epoch, or after each step")
+        name = None if monitor is None else str(monitor)
+        arguments |= followed(name, arguments.get("mode", "min"), draft, place.at("monitor"))
+    counts = counted(interval, place.table.get("frequency"), "epoch", path == TORCH_PLATEAU, draft, place.path)
+    if counts is None:
         return
-    span = epochs if interval != "step" and "max_steps" not in draft.settings else None
+    span = epochs if counts == "epoch" and "max_steps" not in draft.settings else None
     try:
         found = spec_of_class(path, arguments, "scheduler", registries, span=span)
         own = find_class(path, "scheduler", registries).component.interval
@@ -207,8 +205,8 @@ def _read_scheduler(whole: Place, registries: Registries, epochs: int | None) ->
         draft.leave_out(f"{place.path}: {error.message}")
         return
     draft.set("scheduler", found.spec)
-    if (interval or "epoch") != own:
-        draft.set("scheduler_interval", interval or "epoch")
+    if counts != own:
+        draft.set("scheduler_interval", counts)
     draft.note(*found.notes)
     draft.leave_out(*(f"{place.path}: {one}" for one in found.left_out))
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from lossreg.conversion.result import unwritten
+from lossreg.conversion.followed import TORCH_PLATEAU
+from lossreg.conversion.result import WRITTEN_PRECISIONS, unwritten
 from lossreg.conversion.torch_classes import class_of_spec
 from lossreg.conversion.yaml_text import write_yaml
 from lossreg.errors import ConfigError, LossregError
@@ -16,8 +16,6 @@ from lossreg.spec import ComponentSpec, holds_spec
 
 #: Lightning's own class, which has the metric as an argument, and the one that it is made of.
 _PLATEAU = "lightning.pytorch.cli.ReduceLROnPlateau"
-TORCH_PLATEAU = "torch.optim.lr_scheduler.ReduceLROnPlateau"
-_WRITTEN_PRECISIONS: Mapping[str, str] = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 #: Settings of a run that are written; of all others that are not the default it is said that they are not.
 _WRITTEN = (
     "loss", "optimizer", "scheduler", "scheduler_interval", "epochs", "max_steps", "batch_size", "accumulate",
@@ -56,8 +54,8 @@ def _trainer(spec: RunSpec) -> dict[str, Any]:
         trainer["gradient_clip_val"] = spec.clip_grad_norm
     if spec.accumulate > 1:
         trainer["accumulate_grad_batches"] = spec.accumulate
-    if spec.precision in _WRITTEN_PRECISIONS:
-        trainer["precision"] = _WRITTEN_PRECISIONS[spec.precision]
+    if spec.precision in WRITTEN_PRECISIONS:
+        trainer["precision"] = WRITTEN_PRECISIONS[spec.precision]
     if spec.deterministic:
         trainer["deterministic"] = True
     return trainer

@@ -137,11 +137,22 @@ def _values(text: str, where: str, base: Mapping[str, Any] | None) -> tuple[dict
     return read_literals(text, where, base)
 
 
+def _table(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:
+    table: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in table:
+            raise ConfigError(f"{where} is not JSON that can be read: the key {shown(key)} occurs twice")
+        table[key] = value
+    return table
+
+
 def _json(text: str, where: str) -> dict[str, Any]:
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=lambda pairs: _table(pairs, where))
     except json.JSONDecodeError as error:
         raise ConfigError(f"{where}, line {error.lineno} is not JSON: {one_line(error.msg)}") from None
+    except ConfigError:  # of a key that occurs twice
+        raise
     except (ValueError, RecursionError):
         raise ConfigError(
             f"{where} is not JSON that can be read: it is nested too deep, or a number is too long"

@@ -8,8 +8,9 @@ from typing import Any
 
 import attrs
 
+from lossreg.conversion.followed import followed
 from lossreg.conversion.mmengine.windows import FACTOR, GAMMA, Amount, Window
-from lossreg.conversion.places import Place, own_metric
+from lossreg.conversion.places import Place
 from lossreg.conversion.python_literals import Unread
 from lossreg.conversion.result import Draft
 from lossreg.values import shown
@@ -170,8 +171,9 @@ def _one_cycle(place: Place) -> dict[str, Any]:
 def _plateau(place: Place) -> dict[str, Any]:
     monitor = place.get("monitor", str) or "loss"
     rule = place.get("rule", str)
-    params: dict[str, Any] = {"monitor": own_metric(monitor, place.draft, place.at("monitor"))}
-    params["mode"] = _RULES.get(str(rule), "min")
+    if rule is not None and rule not in _RULES:
+        raise LeftOutError(f"{place.at('rule')}: it is less or greater, not {shown(rule)}")
+    params = followed(monitor, _RULES.get(str(rule), "min"), place.draft, place.at("monitor"))
     for theirs, ours in (("factor", "factor"), ("threshold", "threshold"), ("min_value", "min_lr"), ("eps", "eps")):
         value = _number(place, theirs, None)
         params |= {} if value is None else {ours: value}

@@ -208,6 +208,13 @@ def _read_rest(whole: Place) -> None:
     scaling = whole.table.get("auto_scale_lr")
     if isinstance(scaling, Mapping) and scaling.get("enable"):
         draft.leave_out("auto_scale_lr: the rate is not scaled by the size of a batch")
+    for path in (
+        "model.train_cfg.augments",
+        "model.data_preprocessor.batch_augments",
+        "data_preprocessor.batch_augments",
+    ):
+        if _at(whole.table, *path.split(".")):
+            draft.leave_out(f"{path}: samples are not mixed; the loss is that of plain samples")
     whole.take(*_OTHERS)
     tables = [key for key, value in whole.rest().items() if isinstance(value, Mapping | Unread)]
     if tables:

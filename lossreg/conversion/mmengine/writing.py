@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from lossreg.conversion.followed import direction
 from lossreg.conversion.mmengine.entries import Facts
 from lossreg.conversion.mmengine.expressions import entries_of
 from lossreg.conversion.mmengine.group_writing import write_paramwise
@@ -259,7 +260,7 @@ class _Schedules:
 
     def _plateau(self, params: Mapping[str, Any]) -> dict[str, Any]:
         monitor = str(params["monitor"])
-        more = params["mode"] == "max" or (params["mode"] == "auto" and monitor.endswith("accuracy"))
+        mode = direction(monitor, self.registries) if params["mode"] == "auto" else params["mode"]
         self.notes.append(
             f"param_scheduler: monitor={monitor!r} has to be the name that a metric has in your evaluator"
         )
@@ -268,7 +269,7 @@ class _Schedules:
             "cooldown": "cooldown", "min_lr": "min_value", "eps": "eps",
         }  # fmt: skip
         own = {theirs: params[ours] for ours, theirs in names.items()}
-        return {"type": "ReduceOnPlateauLR", "monitor": monitor, "rule": "greater" if more else "less", **own}
+        return {"type": "ReduceOnPlateauLR", "monitor": monitor, "rule": "greater" if mode == "max" else "less", **own}
 
 
 def _parts(params: Mapping[str, Any]) -> list[ComponentSpec]:

@@ -260,9 +260,9 @@ def _of_line(text: str, where: str) -> Args:
             continue
         else:
             values, pending = _values(key, pending, words)
-        if not values:
+        if not values and key in DEFAULTS:
             raise ConfigError(f"{where}: --{match[1]} lacks its value")
-        given[key] = _read(key, values)
+        given[key] = _read(key, values) if values else True  # a flag of another version
     return Args(given, where, _processes(rest, given))
 
 

@@ -32,6 +32,7 @@ TORCH: dict[str, tuple[str, dict[str, Any]]] = {
 UNDECAYED = "ndim<=1 | *.bias"
 LAYERS_UNDECAYED = "ndim<=1"  # the same where layers have rates of their own
 
+_OF_OPTIMIZERS = ("weight_decay", "momentum", "opt_eps", "opt_betas", "opt_kwargs", "layer_decay")
 _CLIPPING = "norm"
 #: Arguments whose default does nothing, or which matter with others alone.
 _NEUTRAL = frozenset(
@@ -41,16 +42,7 @@ _NEUTRAL = frozenset(
 
 
 def read(text: str, where: str, registries: Registries) -> Converted:
-    """Reads an args.yaml, or a command line.
-
-    Args:
-        text: The text.
-        where: The file, for messages.
-        registries: Where components are looked up.
-
-    Raises:
-        ConfigError: If it is neither, or a value is wrong.
-    """
+    """Reads an args.yaml, or a command line; see `lossreg.conversion.formats.FormatModule`."""
     args, draft = read_args(text, where), Draft()
     rate = _rate(args, draft)
     _read_loss(args, draft)
@@ -107,7 +99,11 @@ def _read_optimizer(args: Args, rate: float, draft: Draft, registries: Registrie
     try:
         component = registries.optimizers[name].component
     except LossregError as error:
+        others = [f"{key}={shown(args.given[key])}" for key in _OF_OPTIMIZERS if args.given.get(key) not in (None, {})]
         draft.leave_out(f"opt={written}: {error.message.partition(chr(10))[0]}")
+        draft.leave_out(
+            f"lr={rate:g}{''.join(f', {one}' for one in others)}: they are of the optimizer, which is left out"
+        )
         return
     if component.routes not in (None, "all"):
         draft.leave_out(

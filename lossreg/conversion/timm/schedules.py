@@ -6,13 +6,17 @@ import attrs
 
 from lossreg.conversion.result import Draft
 from lossreg.conversion.timm.args import Args
+from lossreg.conversion.timm.cycles import first_epochs, in_order, length_of
 from lossreg.errors import ExpressionError
 from lossreg.expression import Expression
 from lossreg.spec import ComponentSpec
+from lossreg.values import shown
 
 #: Metric that train.py is told to follow -> ours.
 _METRICS = {"top1": "test_accuracy", "loss": "test_loss"}
 _CYCLIC = ("cosine", "poly")
+_REPEATED = (*_CYCLIC, "tanh")  # whose cycles make the training longer
+_COOLED = (*_REPEATED, "wsd", "rsqrt")
 _KNOWN = ("cosine", "step", "multistep", "plateau", "poly", "constant", "none")
 
 
@@ -70,14 +74,26 @@ def read_schedule(args: Args, rate: float, draft: Draft) -> None:
         draft: Where they are set.
     """
     word = str(args["sched"])
+    milestones = args.numbers("decay_milestones") if word == "multistep" else []
+    if milestones != sorted(milestones):
+        draft.note(
+            f"decay_milestones={shown(milestones)} are not in order; timm's search among them comes to "
+            f"{shown(in_order(milestones))}, which are read"
+        )
     on_updates = bool(args["sched_on_updates"]) and word != "none"
     epochs, warmup, prefix = args.whole("epochs", least=1), args.whole("warmup_epochs"), bool(args["warmup_prefix"])
-    cycles = args.whole("lr_cycle_limit", least=1) if word in _CYCLIC else 1
-    cooldown = args.whole("cooldown_epochs") if word in _CYCLIC else 0
-    total = epochs * cycles + cooldown + (warmup if prefix else 0)
+    cycles = args.whole("lr_cycle_limit", least=1) if word in _REPEATED else 1
+    cooldown = args.whole("cooldown_epochs") if word in _COOLED else 0
+    total = length_of(epochs, cycles, args.number("lr_cycle_mul")) + cooldown + (warmup if prefix else 0)
     draft.set("epochs", total)
     if total != epochs:
-        more = {"lr_cycle_limit": cycles - 1, "cooldown_epochs": cooldown, "warmup_prefix": prefix and warmup}
+        grows = cycles > 1 and args.number("lr_cycle_mul") != 1
+        more = {
+            "lr_cycle_limit": cycles - 1,
+            "lr_cycle_mul": grows,
+            "cooldown_epochs": cooldown,
+            "warmup_prefix": prefix and warmup,
+        }
         said = " and ".join(key for key, value in more.items() if value)
         draft.note(f"epochs is {total}: train.py adds to its {epochs} what {said} ask{'s' * (' ' not in said)} for")
     if word not in _KNOWN:
@@ -144,7 +160,9 @@ def _plateau(args: Args, draft: Draft) -> ComponentSpec:
     followed = str(args["eval_metric"])
     monitor = _METRICS.get(followed)
     if monitor is None:
-        monitor = "test_accuracy"
+        monitor = (
+            "test_loss" if "loss" in followed else "test_accuracy"
+        )  # of which timm takes less, and more, as better
         draft.leave_out(f"eval_metric={followed}: the schedule follows {monitor}")
     draft.note(f"sched=plateau follows {monitor}: what train.py validates on is the test split here")
     least = {"min_lr": args.number("min_lr")} if args.number("min_lr") else {}
@@ -157,11 +175,16 @@ def _formula(word: str, args: Args, shape: Shape, total: int, draft: Draft) -> C
     if word == "plateau":
         draft.leave_out("sched=plateau: its warm-up starts at 0 or above lr, which lossreg's does not")
         return None
-    if word in _CYCLIC and args.number("lr_cycle_mul") != 1 and args.number("lr_cycle_limit") > 1:
-        draft.leave_out("lr_cycle_mul: cycles have one length here, so that the rate is constant")
+    grows = word in _CYCLIC and args.number("lr_cycle_mul") != 1 and args.number("lr_cycle_limit") > 1
+    growing = _growing(word, args, shape, total) if grows else None
+    if grows and growing is None:
+        draft.leave_out(
+            "lr_cycle_mul: cycles of several lengths are only read by epochs, where they do not get shorter, so that "
+            "the rate is constant"
+        )
         return None
-    text = _body(word, args, shape)
-    if word in _CYCLIC:
+    text = _body(word, args, shape) if growing is None else growing
+    if word in _CYCLIC and not grows:
         end = shape.epochs * args.whole("lr_cycle_limit", least=1) + (shape.warmup if shape.prefix else 0)
         if end < total:  # `epoch` is a whole number where steps are counted, too
             text = f"{text} if epoch < {end} else {_text(shape.least)}"
@@ -199,7 +222,7 @@ def _body(word: str, args: Args, shape: Shape) -> str:
             if shape.counts == "epoch":
                 passed = [f"({shape.time} >= {_text(one)})" for one in _milestones(args, shape)]
             else:
-                at = [shape.length(one) for one in args.numbers("decay_milestones")]
+                at = [shape.length(one) for one in in_order(args.numbers("decay_milestones"))]
                 passed = [f"({shape.time} + 1 >= {one})" for one in at]
             return f"{_text(_gamma(args))} ** ({' + '.join(passed) or '0'})"
     return "1"
@@ -226,10 +249,41 @@ def _cycle(word: str, args: Args, shape: Shape) -> str:
     return f"{_text(shape.least)} + {text}" if shape.least else text
 
 
+def _growing(word: str, args: Args, shape: Shape, total: int) -> str | None:
+    """Cycles of several lengths, one after another; None where they get shorter or count steps."""
+    growth, limit = args.number("lr_cycle_mul"), args.whole("lr_cycle_limit")
+    if growth < 1 or shape.counts == "step":
+        return None
+    offset = shape.warmup if shape.prefix else 0
+    cycles = first_epochs(shape.epochs, growth, limit, total - offset)
+    if cycles is None:
+        return None
+    power, least = args.number("lr_k_decay"), shape.least
+    text = ""
+    for number in reversed(cycles):
+        if number == limit:
+            part = _text(least)
+        else:
+            begin = (1 - growth**number) / (1 - growth) * shape.epochs + offset
+            share = f"(epoch - {_text(begin)})" if begin else "epoch"
+            share = f"{share} / {_text(growth**number * shape.epochs)}"
+            share = share if power == 1 else f"(({share}) ** {_text(power)})"
+            height = args.number("lr_cycle_decay") ** number - least
+            if word == "cosine":
+                curve, factor = f"(1 + cos(pi * {share}))", height / 2
+            else:
+                curve, factor = f"(1 - {share}) ** {_text(args.number('decay_rate'))}", height
+            part = f"{_text(factor)} * {curve}"
+            part = f"{_text(least)} + {part}" if least else part
+        until = min((first for later, first in cycles.items() if later > number), default=None)
+        text = part if until is None else f"{part} if epoch < {until + offset} else {text}"
+    return text
+
+
 def _milestones(args: Args, shape: Shape) -> list[float]:
     """Where the rate falls: timm compares with the epoch that follows, and not before the first step is made."""
     first = 1 if not shape.warmup else 0
-    return [max(first, one - 1) for one in args.numbers("decay_milestones")]
+    return [max(first, one - 1) for one in in_order(args.numbers("decay_milestones"))]
 
 
 def _gamma(args: Args) -> float:

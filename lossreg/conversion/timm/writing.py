@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from lossreg.conversion.followed import direction
 from lossreg.conversion.result import unwritten
 from lossreg.conversion.timm.args import DEFAULTS
 from lossreg.conversion.timm.expressions import Counts, arguments_of
@@ -59,18 +60,7 @@ class _Text:
 
 
 def write(spec: RunSpec, registries: Registries) -> tuple[str, tuple[str, ...]]:
-    """Writes settings for `train.py --config`.
-
-    Args:
-        spec: The settings.
-        registries: Where components are looked up.
-
-    Returns:
-        The YAML, and notes.
-
-    Raises:
-        LossregError: If a component is wrong.
-    """
+    """Writes settings for `train.py --config`; see `lossreg.conversion.formats.FormatModule`."""
     text = _Text(spec, registries)
     rate = _write_optimizer(text)
     _write_groups(text)
@@ -212,7 +202,8 @@ def _shape(component: ResolvedComponent[Any], epochs: int, text: _Text) -> dict[
 
 def _plateau(params: dict[str, Any], text: _Text) -> dict[str, Any]:
     monitor = str(params["monitor"])
-    metric = {"test_accuracy": "top1", "validation_accuracy": "top1"}.get(monitor, "loss")
+    mode = direction(monitor, text.registries) if params["mode"] == "auto" else params["mode"]
+    metric = "top1" if mode == "max" else "loss"  # train.py takes more of any metric as better, but for a loss
     text.notes.append(f"plateau: it follows {monitor}, which is written as eval_metric={metric}")
     kept = {key: params[key] for key in ("threshold", "threshold_mode", "cooldown", "eps")}
     if kept != {"threshold": 1e-4, "threshold_mode": "rel", "cooldown": 0, "eps": 1e-8}:

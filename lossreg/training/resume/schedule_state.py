@@ -10,6 +10,7 @@ import attrs
 
 from lossreg.training.optim.rates import learning_rate
 from lossreg.training.optim.schedules import JointSchedule
+from lossreg.values import changed_number
 
 if TYPE_CHECKING:
     from lossreg.training.optim.scheduler import Schedule
@@ -145,9 +146,10 @@ class ScheduleState:
             if state is None or _other_class(one, state) is not None:
                 continue  # which a warning says already
             logger.warning(
-                "the schedule %s was made for %d epochs and is now one for %d: its rate goes on at %g instead of %g, "
+                "the schedule %s was made for %d epochs and is now one for %d: its rate goes on at %s, "
                 "and the run is not the one that it would have been with %d epochs from its start",
-                one.label, self.position.spanned, self.epochs, learning_rate(scheduler.optimizer), was, self.epochs,
+                one.label, self.position.spanned, self.epochs, changed_number(learning_rate(scheduler.optimizer), was),
+                self.epochs,
             )  # fmt: skip
 
 

@@ -66,6 +66,27 @@ RECIPES: dict[str, dict[str, Any]] = {
     "poly in cycles with k-decay": {
         "sched": "poly", "warmup_epochs": 0, "decay_rate": 1.5, "lr_cycle_limit": 2, "epochs": 6, "lr_k_decay": 2.0,
     },
+    "multistep out of order": {"sched": "multistep", "warmup_epochs": 0, "decay_milestones": [10, 5]},
+    "multistep out of order with a warm-up in it": {
+        "sched": "multistep", "warmup_epochs": 3, "decay_milestones": [9, 2, 6, 4],
+    },
+    "multistep out of order by updates": {
+        "sched": "multistep", "warmup_epochs": 0, "decay_milestones": [9, 4], "sched_on_updates": True,
+    },
+    "cosine in cycles that grow": {
+        "warmup_epochs": 0, "lr_cycle_limit": 3, "lr_cycle_mul": 2.0, "lr_cycle_decay": 0.3, "epochs": 4,
+    },
+    "cosine in cycles that grow by a part, behind a warm-up, cooled": {
+        "warmup_epochs": 3, "warmup_prefix": True, "lr_cycle_limit": 2, "lr_cycle_mul": 1.5, "epochs": 5,
+        "min_lr": 1e-3, "cooldown_epochs": 4,
+    },
+    "cosine in cycles that grow, with k-decay": {
+        "warmup_epochs": 0, "lr_cycle_limit": 2, "lr_cycle_mul": 3.0, "epochs": 3, "lr_k_decay": 1.5,
+    },
+    "cosine in one cycle that would grow": {"warmup_epochs": 0, "lr_cycle_mul": 1.1, "cooldown_epochs": 2},
+    "poly in cycles that grow, with a warm-up in it": {
+        "sched": "poly", "warmup_epochs": 2, "lr_cycle_limit": 2, "lr_cycle_mul": 3.0, "epochs": 4, "min_lr": 1e-4,
+    },
     "constant": {"sched": "constant", "warmup_epochs": 3},
     "none": {"sched": "none"},
     "layer decay": {"layer_decay": 0.5, "min_lr": 1e-3, "warmup_epochs": 2},
@@ -275,3 +296,17 @@ def test_a_rate_of_a_base_is_that_of_the_batch(base: float, opt: str, expected: 
     found = read_settings(write_yaml(recipe), "args.yaml", "timm", registries)
     written = dict(lossreg.ComponentSpec.parse(found.settings["optimizer"]).params)
     assert written["lr"] == pytest.approx(expected, rel=1e-12)
+
+
+@for_each("word", ["cosine", "tanh", "step", "multistep", "plateau", "poly", "constant", "none", "wsd", "rsqrt"])
+def test_the_epochs_are_those_of_timm(word: str, registries: Registries) -> None:
+    """Also of a schedule that lossreg does not have, and of cycles that get shorter: what is printed is their sum."""
+    for more in ({}, {"lr_cycle_limit": 3}, {"lr_cycle_limit": 3, "lr_cycle_mul": 0.5}, {"warmup_prefix": True}):
+        recipe = {
+            "opt": "sgd", "lr": 0.1, "sched": word, "epochs": 10, "warmup_epochs": 2, "cooldown_epochs": 3, **more,
+            "decay_epochs": 2,
+        }  # fmt: skip
+        found = read_settings(write_yaml(recipe), "args.yaml", "timm", registries)
+        _, _, epochs = of_timm(recipe, model())
+        assert found.settings["epochs"] == epochs, more
+        assert epochs == 10 or any(one.startswith(f"epochs is {epochs}: ") for one in found.notes), more

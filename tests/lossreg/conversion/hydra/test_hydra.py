@@ -191,7 +191,7 @@ def test_what_is_written_is_read_as_the_same(settings: dict[str, Any], registrie
     ({"scheduler": "sequential(linear, cosine, milestones=[2])"}, "scheduler: sequential(linear, cosine, "),
     ({"optimizer": "sam(sgd)"}, "optimizer: sam(sgd) is built by lossreg, which is needed where the file is used"),
     ({"param_groups": {"*.bias": "weight_decay=0"}}, "param_groups: a class has none"),
-    ({"max_steps": 5}, "max_steps is left out: a YAML for instantiate has nothing like it"),
+    ({"patience": 5}, "patience is left out: a YAML for instantiate has nothing like it"),
     ({"scheduler": "cosine", "scheduler_interval": "step"}, "scheduler: step it after each step of the optimizer"),
 ])  # fmt: skip
 def test_what_a_class_does_not_have_is_said(settings: dict[str, Any], said: str, registries: Registries) -> None:

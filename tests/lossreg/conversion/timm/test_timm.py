@@ -126,7 +126,7 @@ def test_an_argument_is_a_setting(text: str, setting: str, value: Any, registrie
     ("opt: adamw\nclip_grad: 0.1\nclip_mode: agc", "clip_mode=agc: gradients are clipped by their norm alone"),
     ("opt: adamw\nlr_noise: [0.4, 0.9]", "lr_noise: the rates have no noise"),
     ("opt: adamw\nsched: tanh", "sched=tanh: lossreg has no schedule of this shape, so that the rate is constant"),
-    ("opt: adamw\nlr_cycle_limit: 2\nlr_cycle_mul: 2.0", "lr_cycle_mul: cycles have one length here"),
+    ("opt: adamw\nlr_cycle_limit: 2\nlr_cycle_mul: 0.5", "lr_cycle_mul: cycles of several lengths are only read"),
     ("opt: adamw\nlayer_decay: 0.7\nlayer_decay_min_scale: 0.1", "layer_decay_min_scale=0.1"),
     ("opt: adamw\nmodel_ema: true\nmodel_ema_warmup: true", "model_ema_warmup: "),
     ("opt: adamw\naa: rand-m9\nreprob: 0.25", "of data, augmentation and model: aa=rand-m9, reprob=0.25"),
