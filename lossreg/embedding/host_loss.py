@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import get_args
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn, get_args
 
+import attrs
 from torch import Tensor, nn
 
 from lossreg.data import TASKS, Task
+from lossreg.embedding.loop_facts import LoopFacts
 from lossreg.errors import ConfigError
+from lossreg.training.adapting import adapter_builder
 from lossreg.training.choice import Choice
 from lossreg.training.loss.adapter import LossAdapter, adapt
 from lossreg.training.loss.fitting import misfit
 from lossreg.values import shown
+
+if TYPE_CHECKING:
+    from lossreg.registry.registries import Registries
 
 _TARGETS = {
     "classification": "class indices (N,)",
@@ -60,6 +68,53 @@ class HostLoss(nn.Module):
     def extra_repr(self) -> str:
         """What is done before the loss."""
         return f"input={self.adapter.input}, target={self.adapter.target}"
+
+
+@attrs.frozen(eq=False)
+class SharedLoss:
+    """The loss of the parts: looked up, adapted to its task and checked, to be built for one and another.
+
+    Attributes:
+        choice: The loss.
+        task: The task that it is adapted to.
+        make: Builds it, or raises the error that asks for what the loop has not said yet.
+    """
+
+    choice: Choice
+    task: Task
+    make: Callable[[], LossAdapter]
+
+    @classmethod
+    def of(cls, choice: Choice, given: Task | None, loop: LoopFacts, registries: Registries) -> SharedLoss:
+        """Checks it.
+
+        Args:
+            choice: The loss.
+            given: The task that the host names, or None.
+            loop: What the host says about its loop.
+            registries: Where names are looked up.
+
+        Raises:
+            LossregError: If it does not fit the task, or lacks a parameter.
+        """
+        task = task_of(choice, given)
+        untold = loop.asks(choice.resolved, "epoch")
+        if untold is None:
+            return cls(choice, task, adapter_builder(choice, task, loop.runtime("epoch"), registries))
+        return cls(choice, task, functools.partial(_refuse, untold))
+
+    def build(self) -> HostLoss:
+        """Builds it.
+
+        Raises:
+            LossregError: If it cannot be built, or the loop has not said what it goes by.
+        """
+        declared = self.choice.component
+        return HostLoss(self.make(), "any" if declared is None else declared.input)
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ConfigError(message)
 
 
 def task_of(choice: Choice, given: Task | None) -> Task:

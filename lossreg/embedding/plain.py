@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import attrs
@@ -34,15 +34,21 @@ class PlainOptimizer:
     builder: Callable[[list[Parameter]], Any]
 
     @classmethod
-    def of(cls, spec: RunSpec, chosen: Selection, runtime: Mapping[str, Any]) -> PlainOptimizer | None:
-        """What is chosen, if it is such an optimizer; else None."""
+    def of(cls, spec: RunSpec, chosen: Selection, builder: Callable[..., Any]) -> PlainOptimizer | None:
+        """What is chosen, if it is such an optimizer; else None.
+
+        Args:
+            spec: The settings.
+            chosen: What is named or given.
+            builder: Builds the optimizer that is chosen.
+        """
         choice = chosen.optimizer
         of_some = (spec.param_groups, spec.freeze, spec.unfreeze, choice.rest, choice.scheduler)
         if any(of_some) or spec.frozen_mode not in (None, "eval"):
             return None
         if choice.resolved is None or not says_all(choice.resolved):
             return None
-        return cls(choice.resolved.builder(runtime))
+        return cls(builder)
 
     @staticmethod
     def parameters(model: nn.Module, criterion: object) -> list[Parameter] | None:
