@@ -150,7 +150,10 @@ class HostParts:
 
     @property
     def _adapter(self) -> LossAdapter | None:
-        return None if self._loss is None else self.loss.adapter
+        if self._loss is None:
+            return None
+        built = self._shared.loss
+        return (self.loss if built is None else built).adapter
 
     @property
     def interval(self) -> Interval:

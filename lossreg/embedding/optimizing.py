@@ -126,7 +126,8 @@ class Optimizing:
         Raises:
             LossregError: If it cannot be built.
         """
-        self._check_ready(model)
+        if not isinstance(model, nn.Module) or self.untold is not None:
+            raise self._refusal(model)
         reshard(model)
         criterion = None if loss is None else loss.criterion
         if self.plain is not None and not fused:
@@ -170,15 +171,13 @@ class Optimizing:
         watch_steps(optimizer, found.plan)
         return optimizer, found.plan
 
-    def _check_ready(self, model: object) -> None:
-        """Checks that a model is a module, and that the loop has said all that is asked for."""
-        if not isinstance(model, nn.Module):
-            raise ConfigError(
-                "an optimizer is built for a model, a torch.nn.Module, whose parameters have names, not for "
-                f"{shown(model)}"
-            )
-        if self.untold is not None:
-            raise ConfigError(self.untold)
+    def _refusal(self, model: object) -> ConfigError:
+        """That a model is not a module, or the loop has not said what is asked for."""
+        if isinstance(model, nn.Module) and self.untold is not None:
+            return ConfigError(self.untold)
+        return ConfigError(
+            f"an optimizer is built for a model, a torch.nn.Module, whose parameters have names, not for {shown(model)}"
+        )
 
     def _found(self, objective: HostObjective, label: str, *, fused: bool) -> Found:
         """What the optimizer of a model is built from, checked and tried."""
@@ -199,7 +198,8 @@ class Optimizing:
         Raises:
             ConfigError: If the model is not a module, or the loop has not said what is asked for.
         """
-        self._check_ready(model)
+        if not isinstance(model, nn.Module) or self.untold is not None:
+            raise self._refusal(model)
         objective = HostObjective(model, LossAdapter(no_loss) if loss is None else loss)
         return objective, type(objective.model).__name__
 
