@@ -49,10 +49,13 @@ class HostLoss(nn.Module):
         tensor(0.)
     """
 
+    takes: str
+    adapter: LossAdapter
+
     def __init__(self, adapter: LossAdapter, takes: str = "any") -> None:
         super().__init__()
-        self.takes = takes
-        self.adapter = adapter
+        # A module looks for each name among its parameters, modules and buffers, which takes two microseconds.
+        vars(self).update(takes=takes, adapter=adapter)
         if isinstance(adapter.criterion, nn.Module):
             self.criterion = adapter.criterion  # a child, so that its weights and its mode are this module's
 
@@ -77,11 +80,13 @@ class SharedLoss:
     Attributes:
         choice: The loss.
         task: The task that it is adapted to.
+        takes: What it declares that it takes of the output.
         make: Builds it, or raises the error that asks for what the loop has not said yet.
     """
 
     choice: Choice
     task: Task
+    takes: str
     make: Callable[[], LossAdapter]
 
     @classmethod
@@ -98,10 +103,11 @@ class SharedLoss:
             LossregError: If it does not fit the task, or lacks a parameter.
         """
         task = task_of(choice, given)
+        takes = "any" if choice.component is None else choice.component.input
         untold = loop.asks(choice.resolved, "epoch")
         if untold is None:
-            return cls(choice, task, adapter_builder(choice, task, loop.runtime("epoch"), registries))
-        return cls(choice, task, functools.partial(_refuse, untold))
+            return cls(choice, task, takes, adapter_builder(choice, task, loop.runtime("epoch"), registries))
+        return cls(choice, task, takes, functools.partial(_refuse, untold))
 
     def build(self) -> HostLoss:
         """Builds it.
@@ -109,8 +115,7 @@ class SharedLoss:
         Raises:
             LossregError: If it cannot be built, or the loop has not said what it goes by.
         """
-        declared = self.choice.component
-        return HostLoss(self.make(), "any" if declared is None else declared.input)
+        return HostLoss(self.make(), self.takes)
 
 
 def _refuse(message: str) -> NoReturn:

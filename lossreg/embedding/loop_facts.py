@@ -53,8 +53,8 @@ class LoopFacts:
     num_classes: int | None = None
 
     def __attrs_post_init__(self) -> None:
-        for name, value in attrs.asdict(self).items():
-            if value is not None and not _is_count(value):
+        for name, value in self.known().items():
+            if not _is_count(value):
                 raise ConfigError(f"{name} is a whole number of at least 1, or None, not {shown(value)}")
         if self.epochs is None or self.steps_per_epoch is None:
             return

@@ -85,7 +85,8 @@ class Members:
     """The parameters of some modules, and all that patterns and trials go by.
 
     Args:
-        roots: The model, and the loss where that may have parameters.
+        model: The model.
+        loss: The loss where that may have parameters; else None.
         by_names: Whether patterns and trials go neither by shapes, types nor devices of usual parameters, which take
             time to ask for.
 
@@ -100,11 +101,12 @@ class Members:
 
     __slots__ = ("facts", "parameters")
 
-    def __init__(self, *roots: nn.Module, by_names: bool = False) -> None:
+    def __init__(self, model: nn.Module, loss: nn.Module | None = None, *, by_names: bool = False) -> None:
         facts: list[Any] = []
         found: list[Parameter] = []
-        for root in roots:
-            _collect(root, facts, found)
+        _collect(model, facts, found)
+        if loss is not None:
+            _collect(loss, facts, found)
         self.parameters = found
         self.facts = facts
         if len(set(map(id, found))) < len(found):  # some are in several places

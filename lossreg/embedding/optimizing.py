@@ -136,9 +136,8 @@ class Optimizing:
                 optimizer = self.plain.build(parameters)
                 self.state_text.follow(optimizer)
                 return optimizer, None
-        by_names = self.goes_by_names and not fused
-        roots = (model, criterion) if may_train(criterion) else (model,)
-        members = Members(*roots, by_names=by_names)
+        of_loss = criterion if may_train(criterion) else None
+        members = Members(model, of_loss, by_names=self.goes_by_names and not fused)
         known = None if self.changes_the_model else self._known.get(model, members, fused=fused)
         if known is None:
             return self._built(self._find(model, loss, members, fused=fused))

@@ -42,7 +42,7 @@ _OF_INDICES: dict[str, TargetChange] = {
 _OF_ZEROS_AND_ONES: dict[str, TargetChange] = {"signs": "signs", "label_lists": "label_lists"}
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)  # not frozen, which costs a microsecond for each that is made
 class LossAdapter:
     """A loss with what is done to output and target before they reach it.
 
