@@ -33,9 +33,12 @@ class HostLoss(nn.Module):
     """A loss with what its record has done to output and target: softmax, one-hot vectors and the like.
 
     Args:
-        adapter: The loss, and what is done before it.
         takes: What the loss declares that it takes of the output, such as `"logits"`; `"any"` is whatever the model
             gives.
+
+    Attributes:
+        takes: See above.
+        adapter: The loss, and what is done before it; there once it is built.
 
     Shape:
         - output: `(N, C, *)`, or `(N, *)` for numbers; what the model gives.
@@ -52,12 +55,20 @@ class HostLoss(nn.Module):
     takes: str
     adapter: LossAdapter
 
-    def __init__(self, adapter: LossAdapter, takes: str = "any") -> None:
+    def __init__(self, takes: str = "any") -> None:
         super().__init__()
-        # A module looks for each name among its parameters, modules and buffers, which takes two microseconds.
-        vars(self).update(takes=takes, adapter=adapter)
+        vars(self)["takes"] = takes
+
+    def holding(self, adapter: LossAdapter) -> HostLoss:
+        """This module with its loss.
+
+        Args:
+            adapter: The loss, and what is done before it.
+        """
         if isinstance(adapter.criterion, nn.Module):
             self.criterion = adapter.criterion  # a child, so that its weights and its mode are this module's
+        vars(self)["adapter"] = adapter  # not by the module, which looks for the name in all that it has
+        return self
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """The loss of a batch."""
@@ -66,7 +77,7 @@ class HostLoss(nn.Module):
     def summed(self) -> HostLoss | None:
         """The same loss as a sum in place of a mean, with the same weights; None if it has no mean to replace."""
         summed = self.adapter.summed()
-        return None if summed is None else HostLoss(summed, self.takes)
+        return None if summed is None else HostLoss(self.takes).holding(summed)
 
     def extra_repr(self) -> str:
         """What is done before the loss."""
@@ -108,14 +119,6 @@ class SharedLoss:
         if untold is None:
             return cls(choice, task, takes, adapter_builder(choice, task, loop.runtime("epoch"), registries))
         return cls(choice, task, takes, functools.partial(_refuse, untold))
-
-    def build(self) -> HostLoss:
-        """Builds it.
-
-        Raises:
-            LossregError: If it cannot be built, or the loop has not said what it goes by.
-        """
-        return HostLoss(self.make(), self.takes)
 
 
 def _refuse(message: str) -> NoReturn:

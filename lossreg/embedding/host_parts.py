@@ -44,6 +44,7 @@ class _Shared:
 
     def __init__(self, loss: HostLoss | None = None) -> None:
         self.loss = loss
+        self.empty: HostLoss | None = None  # the module that becomes it: making one takes longer than the rest
         self.plans: weakref.WeakKeyDictionary[Optimizer, OptimizerPlan] = weakref.WeakKeyDictionary()
         self.lock = threading.RLock()
 
@@ -80,6 +81,8 @@ class HostParts:
         object.__setattr__(self, "_scheduling", prepared.scheduling)
         object.__setattr__(self, "_optimizing", prepared.optimizing)
         object.__setattr__(self, "task", None if prepared.loss is None else prepared.loss.task)
+        if prepared.loss is not None and self._shared.empty is None:
+            self._shared.empty = HostLoss(prepared.loss.takes)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return HostParts, (self.task, self.loop, self.left, self._request, self._shared)
@@ -121,11 +124,11 @@ class HostParts:
             return built
         with self._shared.lock:
             if self._shared.loss is None:
-                if self._loss is None:
+                if self._loss is None or self._shared.empty is None:
                     raise ConfigError(
                         "no loss is named; write lossreg.parts(loss=...), or task=... for the loss of a task"
                     )
-                self._shared.loss = self._loss.build()
+                self._shared.loss = self._shared.empty.holding(self._loss.make())
             return self._shared.loss
 
     def optimizer(self, model: nn.Module, *, fused: bool = False) -> Optimizer:
@@ -150,10 +153,7 @@ class HostParts:
 
     @property
     def _adapter(self) -> LossAdapter | None:
-        if self._loss is None:
-            return None
-        built = self._shared.loss
-        return (self.loss if built is None else built).adapter
+        return None if self._loss is None else self.loss.adapter
 
     @property
     def interval(self) -> Interval:
