@@ -1,9 +1,10 @@
 """What `lossreg.parts` adds to a loop: microseconds for each object that is built, and the ratio of a step.
 
-The other side is the same loop with hand-made objects. The sides take turns in one process. The fastest turns are
-printed, which other work on the machine changes least: of the first object of new parts and a new model, of each later
-one, and the ratio of a step. Parts of earlier turns had the same texts, but for those of a new text, and models that
-are alike.
+The other side is the same loop with hand-made objects. The sides take turns in one process, and one goes first as often
+as the other. The fastest turns are printed, which other work on the machine changes least: of the first object of new
+parts and a new model, of each later one, and the ratio of a step. Before the first object the same is done on both
+sides, new parts included, so that the caches of the processor have forgotten as much of torch on one as on the other.
+Parts of earlier turns had the same texts, but for those of a new text, and models that are alike.
 
     python benchmarks/embedding.py [--repeats 500] [--calls 10] [--steps 20] [--turns 200]
 """
@@ -32,18 +33,24 @@ def model() -> nn.Sequential:
     return nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
 
 
-Build = Callable[[], Any]
+Given = tuple[Any, Any]  # parts, and what an object is built of
+Build = Callable[[Any, Any], Any]
 
 PARTS: dict[str, Any] = {"loss": "cross_entropy", "optimizer": "sgd(lr=0.1)", "scheduler": "cosine", "epochs": 10}
 GROUPED: dict[str, Any] = {"optimizer": "adamw(lr=0.1)", "param_groups": {"*.bias": "weight_decay=0"}}
 
 
-def sgd_by_hand(trained: nn.Module) -> torch.optim.Optimizer:
+def sgd_by_hand(_: Any, trained: nn.Module) -> torch.optim.Optimizer:
     """SGD of all parameters."""
     return torch.optim.SGD(trained.parameters(), lr=0.1)
 
 
-def grouped_by_hand(trained: nn.Module) -> torch.optim.Optimizer:
+def cosine_by_hand(_: Any, optimizer: torch.optim.Optimizer) -> CosineAnnealingLR:
+    """Cosine over ten epochs."""
+    return CosineAnnealingLR(optimizer, 10)
+
+
+def grouped_by_hand(_: Any, trained: nn.Module) -> torch.optim.Optimizer:
     """AdamW without decay of biases."""
     biases: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
@@ -53,24 +60,27 @@ def grouped_by_hand(trained: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=0.1)
 
 
-def scheduler_by_hand() -> Build:
-    """What builds a schedule of a new optimizer."""
-    optimizer = torch.optim.SGD(model().parameters(), lr=0.1)
-    return lambda: CosineAnnealingLR(optimizer, 10)
+def for_loss() -> Given:
+    """Parts, whose loss is built of nothing else."""
+    return lossreg.parts(**PARTS), None
 
 
-def scheduler_by_name(**texts: Any) -> Build:
-    """The same by name."""
-    parts = lossreg.parts(**{**PARTS, **texts})
-    optimizer = parts.optimizer(model())
-    return lambda: parts.scheduler(optimizer)
-
-
-def optimizer_by_name(**texts: Any) -> Build:
-    """What builds SGD by name, next to a loss that is there."""
+def for_optimizer(**texts: Any) -> Given:
+    """Parts with a loss that is there, and a model."""
     parts = lossreg.parts(**{**PARTS, **texts})
     _ = parts.loss
-    return functools.partial(parts.optimizer, model())
+    return parts, model()
+
+
+def for_groups() -> Given:
+    """Parts with a pattern for biases, and a model."""
+    return lossreg.parts(**GROUPED), model()
+
+
+def for_scheduler(**texts: Any) -> Given:
+    """Parts and their optimizer."""
+    parts = lossreg.parts(**{**PARTS, **texts})
+    return parts, parts.optimizer(model())
 
 
 #: Numbers that no parts of this process have had yet.
@@ -82,39 +92,38 @@ def new_text() -> str:
     return f"sgd(lr={next(NUMBERS)})"
 
 
-def loss_by_name() -> Build:
-    """What builds the loss, and gives the same module from then on."""
-    parts = lossreg.parts(**PARTS)
-    return lambda: parts.loss
+def optimizer_by_name(parts: Any, trained: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer of the parts."""
+    built: torch.optim.Optimizer = parts.optimizer(trained)
+    return built
 
 
-#: Object -> what makes something that builds it, by hand and by name.
-OBJECTS: dict[str, tuple[Callable[[], Build], Callable[[], Build]]] = {
-    "loss": (lambda: nn.CrossEntropyLoss, loss_by_name),
-    "optimizer": (
-        lambda: functools.partial(sgd_by_hand, model()),
-        optimizer_by_name,
+#: Object -> what it is built of, and what builds it by hand and by name.
+OBJECTS: dict[str, tuple[Callable[[], Given], Build, Build]] = {
+    "loss": (for_loss, lambda _, __: nn.CrossEntropyLoss(), lambda parts, _: parts.loss),
+    "optimizer": (for_optimizer, sgd_by_hand, optimizer_by_name),
+    "optimizer of a new text": (lambda: for_optimizer(optimizer=new_text()), sgd_by_hand, optimizer_by_name),
+    "scheduler": (for_scheduler, cosine_by_hand, lambda parts, optimizer: parts.scheduler(optimizer)),
+    "scheduler of a new text": (
+        lambda: for_scheduler(epochs=next(NUMBERS)),
+        cosine_by_hand,
+        lambda parts, optimizer: parts.scheduler(optimizer),
     ),
-    "optimizer of a new text": (
-        lambda: functools.partial(sgd_by_hand, model()),
-        lambda: optimizer_by_name(optimizer=new_text()),
-    ),
-    "scheduler": (scheduler_by_hand, scheduler_by_name),
-    "scheduler of a new text": (scheduler_by_hand, lambda: scheduler_by_name(epochs=next(NUMBERS))),
-    "optimizer with groups": (
-        lambda: functools.partial(grouped_by_hand, model()),
-        lambda: functools.partial(lossreg.parts(**GROUPED).optimizer, model()),
-    ),
+    "optimizer with groups": (for_groups, grouped_by_hand, optimizer_by_name),
 }
 
 
-def first_and_later(makers: tuple[Callable[[], Build], ...], repeats: int, calls: int) -> list[list[float]]:
+def first_and_later(
+    prepare: Callable[[], Given], sides: tuple[Build, ...], repeats: int, calls: int
+) -> list[list[float]]:
     """Microseconds of the first object and of a later one, on each side."""
-    best = [[float("inf")] * 2 for _ in makers]
-    for _ in range(repeats):
-        for maker, side in zip(makers, best, strict=True):
-            build = maker()
-            side[:] = [min(old, microseconds(build, count)) for old, count in zip(side, (1, calls), strict=True)]
+    best = [[float("inf")] * 2 for _ in sides]
+    for repeat in range(repeats):
+        for side in (0, 1) if repeat % 2 else (1, 0):
+            build = functools.partial(sides[side], *prepare())
+            best[side] = [
+                min(old, microseconds(build, count)) for old, count in zip(best[side], (1, calls), strict=True)
+            ]
     return best
 
 
@@ -163,8 +172,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     print(f"{'':<36}{'by hand, µs':>14}{'by name, µs':>14}{'added, µs':>12}")
-    for name, makers in OBJECTS.items():
-        hands, names = first_and_later(makers, options.repeats, options.calls)
+    for name, (prepare, *builds) in OBJECTS.items():
+        hands, names = first_and_later(prepare, tuple(builds), options.repeats, options.calls)
         for which, hand, named in zip(("the first", "each later"), hands, names, strict=True):
             print(f"{f'{name}, {which}':<36}{hand:>14.1f}{named:>14.1f}{named - hand:>12.1f}")
     known = min(microseconds(lambda: lossreg.parts(**PARTS), 1) for _ in range(options.repeats))

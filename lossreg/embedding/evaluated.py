@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lossreg.embedding.members import parameters_of
+from lossreg.embedding.members import trained_parameters
 
 
 class KeptEvaluated:
@@ -109,6 +109,5 @@ def _trains_nothing(module: nn.Module) -> bool:
     if getattr(module, "_is_replica", False):
         former: list[dict[str, torch.Tensor]] = [vars(one).get("_former_parameters", {}) for one in module.modules()]
         return not any(one.requires_grad for some in former for one in some.values())
-    if torch.compiler.is_compiling():
-        return not any(one.requires_grad for one in module.parameters())
-    return not any(one.requires_grad for one in parameters_of(module))
+    trained = None if torch.compiler.is_compiling() else trained_parameters(module)  # which takes less time
+    return not (any(one.requires_grad for one in module.parameters()) if trained is None else trained)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import get_args
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn, get_args
 
+import attrs
 from torch import Tensor, nn
 
 from lossreg.data import TASKS, Task
+from lossreg.embedding.loop_facts import LoopFacts
 from lossreg.errors import ConfigError
+from lossreg.training.adapting import adapter_builder
 from lossreg.training.choice import Choice
 from lossreg.training.loss.adapter import LossAdapter, adapt
 from lossreg.training.loss.fitting import misfit
 from lossreg.values import shown
+
+if TYPE_CHECKING:
+    from lossreg.registry.registries import Registries
 
 _TARGETS = {
     "classification": "class indices (N,)",
@@ -25,9 +33,12 @@ class HostLoss(nn.Module):
     """A loss with what its record has done to output and target: softmax, one-hot vectors and the like.
 
     Args:
-        adapter: The loss, and what is done before it.
         takes: What the loss declares that it takes of the output, such as `"logits"`; `"any"` is whatever the model
             gives.
+
+    Attributes:
+        takes: See above.
+        adapter: The loss, and what is done before it; there once it is built.
 
     Shape:
         - output: `(N, C, *)`, or `(N, *)` for numbers; what the model gives.
@@ -41,12 +52,23 @@ class HostLoss(nn.Module):
         tensor(0.)
     """
 
-    def __init__(self, adapter: LossAdapter, takes: str = "any") -> None:
+    takes: str
+    adapter: LossAdapter
+
+    def __init__(self, takes: str = "any") -> None:
         super().__init__()
-        self.takes = takes
-        self.adapter = adapter
+        vars(self)["takes"] = takes
+
+    def holding(self, adapter: LossAdapter) -> HostLoss:
+        """This module with its loss.
+
+        Args:
+            adapter: The loss, and what is done before it.
+        """
         if isinstance(adapter.criterion, nn.Module):
             self.criterion = adapter.criterion  # a child, so that its weights and its mode are this module's
+        vars(self)["adapter"] = adapter  # not by the module, which looks for the name in all that it has
+        return self
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """The loss of a batch."""
@@ -55,11 +77,52 @@ class HostLoss(nn.Module):
     def summed(self) -> HostLoss | None:
         """The same loss as a sum in place of a mean, with the same weights; None if it has no mean to replace."""
         summed = self.adapter.summed()
-        return None if summed is None else HostLoss(summed, self.takes)
+        return None if summed is None else HostLoss(self.takes).holding(summed)
 
     def extra_repr(self) -> str:
         """What is done before the loss."""
         return f"input={self.adapter.input}, target={self.adapter.target}"
+
+
+@attrs.frozen(eq=False)
+class SharedLoss:
+    """The loss of the parts: looked up, adapted to its task and checked, to be built for one and another.
+
+    Attributes:
+        choice: The loss.
+        task: The task that it is adapted to.
+        takes: What it declares that it takes of the output.
+        make: Builds it, or raises the error that asks for what the loop has not said yet.
+    """
+
+    choice: Choice
+    task: Task
+    takes: str
+    make: Callable[[], LossAdapter]
+
+    @classmethod
+    def of(cls, choice: Choice, given: Task | None, loop: LoopFacts, registries: Registries) -> SharedLoss:
+        """Checks it.
+
+        Args:
+            choice: The loss.
+            given: The task that the host names, or None.
+            loop: What the host says about its loop.
+            registries: Where names are looked up.
+
+        Raises:
+            LossregError: If it does not fit the task, or lacks a parameter.
+        """
+        task = task_of(choice, given)
+        takes = "any" if choice.component is None else choice.component.input
+        untold = loop.asks(choice.resolved, "epoch")
+        if untold is None:
+            return cls(choice, task, takes, adapter_builder(choice, task, loop.runtime("epoch"), registries))
+        return cls(choice, task, takes, functools.partial(_refuse, untold))
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ConfigError(message)
 
 
 def task_of(choice: Choice, given: Task | None) -> Task:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import lossreg
 from lossreg.embedding.arguments import check_optimizer
 from lossreg.embedding.freezing import plan_frozen
-from lossreg.embedding.host_loss import HostLoss
+from lossreg.embedding.host_loss import HostLoss, SharedLoss
 from lossreg.embedding.host_objective import check_is_whole
 from lossreg.embedding.host_scheduler import HostScheduler
 from lossreg.embedding.loop_facts import LoopFacts
@@ -26,9 +26,6 @@ from lossreg.embedding.scheduling import Scheduling, optimizers_of
 from lossreg.errors import ConfigError
 from lossreg.registry.nested import names_monitor
 from lossreg.run_spec import Interval
-from lossreg.training.adapting import adapted, build_criterion
-from lossreg.training.choice import Choice
-from lossreg.training.loss.adapter import LossAdapter
 from lossreg.training.optim.needs import Needs, union
 from lossreg.training.optim.optimizer import OptimizerPlan
 from lossreg.training.optim.probe import find_needs, make_once
@@ -41,6 +38,8 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from lossreg.data import Task
+    from lossreg.training.choice import Choice
+    from lossreg.training.loss.adapter import LossAdapter
 
 
 class _Shared:
@@ -48,6 +47,7 @@ class _Shared:
 
     def __init__(self, loss: HostLoss | None = None) -> None:
         self.loss = loss
+        self.empty: HostLoss | None = None  # the module that becomes it: making one takes longer than the rest
         self.plans: weakref.WeakKeyDictionary[Optimizer, OptimizerPlan] = weakref.WeakKeyDictionary()
         self.lock = threading.RLock()
 
@@ -73,7 +73,7 @@ class HostParts:
     _request: Request
     _shared: _Shared = attrs.field(factory=_Shared)
     _selection: Selection = attrs.field(init=False)
-    _loss: Choice | None = attrs.field(init=False)
+    _loss: SharedLoss | None = attrs.field(init=False)
     _scheduling: Scheduling = attrs.field(init=False)
     _optimizing: Optimizing = attrs.field(init=False)
 
@@ -83,7 +83,9 @@ class HostParts:
         object.__setattr__(self, "_loss", prepared.loss)
         object.__setattr__(self, "_scheduling", prepared.scheduling)
         object.__setattr__(self, "_optimizing", prepared.optimizing)
-        object.__setattr__(self, "task", prepared.task)
+        object.__setattr__(self, "task", None if prepared.loss is None else prepared.loss.task)
+        if prepared.loss is not None and self._shared.empty is None:
+            self._shared.empty = HostLoss(prepared.loss.takes)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return HostParts, (self.task, self.loop, self.left, self._request, self._shared)
@@ -125,20 +127,12 @@ class HostParts:
             return built
         with self._shared.lock:
             if self._shared.loss is None:
-                choice = self._loss
-                if choice is None:
+                if self._loss is None or self._shared.empty is None:
                     raise ConfigError(
                         "no loss is named; write lossreg.parts(loss=...), or task=... for the loss of a task"
                     )
-                declared = choice.component
-                self._shared.loss = HostLoss(self._adapted(choice), "any" if declared is None else declared.input)
+                self._shared.loss = self._shared.empty.holding(self._loss.make())
             return self._shared.loss
-
-    def _adapted(self, choice: Choice) -> LossAdapter:
-        assert self.task is not None  # noqa: S101  # a loss has one
-        self.loop.check_known(choice.resolved, "epoch")
-        criterion = build_criterion(choice, self.loop.runtime("epoch"))
-        return adapted(criterion, choice, self.task, self._request.registries)
 
     def optimizer(self, model: nn.Module, *, fused: bool = False) -> Optimizer:
         """Builds the optimizer of a model, and of the loss where that has weights of its own.
@@ -232,21 +226,25 @@ class HostParts:
         try:
             plan = self._optimizing.plan(objective, label)
             device = device_of(plan)
-            found = probe(objective, self._loss, self.task or "classification", batch, self._request.registries)
+            found = probe(objective, self._loss.choice, self._loss.task, batch, self._request.registries)
             plan = make_once(plan.with_sparse(found, objective.trainable()))
             try_step(find_needs(plan, device), device, unfused=True)
         finally:
             freezing.end(objective)
 
     @property
+    def _named(self) -> dict[str, Choice]:
+        """Field -> what fills it."""
+        chosen, loss = self._selection, None if self._loss is None else self._loss.choice
+        named = {"loss": loss, "optimizer": chosen.optimizer, "scheduler": chosen.scheduler}
+        return {field: choice for field, choice in named.items() if choice is not None}
+
+    @property
     def texts(self) -> dict[str, Any]:
         """The canonical texts, with full ids; an object has its class."""
-        spec, chosen = self._request.spec, self._selection
-        named = {"loss": self._loss, "optimizer": chosen.optimizer, "scheduler": chosen.scheduler}
+        spec = self._request.spec
         texts: dict[str, Any] = {
-            field: choice.label if choice.spec is None else choice.spec.text
-            for field, choice in named.items()
-            if choice is not None
+            field: choice.label if choice.spec is None else choice.spec.text for field, choice in self._named.items()
         }
         if spec.param_groups:
             texts["param_groups"] = {group.pattern: group.value for group in spec.param_groups}
@@ -266,18 +264,16 @@ class HostParts:
         Raises:
             LossregError: If a pattern does not fit the model.
         """
-        chosen = self._selection
-        first, *others = optimizers_of(chosen)
-        named = {"loss": self._loss, "optimizer": first, "scheduler": chosen.scheduler}
-        named |= {f"optimizer.{number}": one for number, one in enumerate(others, start=2)}
+        _, *others = optimizers_of(self._selection)
+        named = self._named | {f"optimizer.{number}": one for number, one in enumerate(others, start=2)}
         adapter = None if self._loss is None else self.loss.adapter
         return {
             "spec": self.texts,
-            "objects": [field for field, choice in named.items() if choice is not None and choice.spec is None],
+            "objects": [field for field, choice in named.items() if choice.spec is None],
             "components": {
                 field: choice.facts(self.loop.described(self.interval))
                 for field, choice in named.items()
-                if choice is not None and choice.spec is not None
+                if choice.spec is not None
             },
             "task": self.task,
             "loop": self.loop.known(),

@@ -53,8 +53,8 @@ class LoopFacts:
     num_classes: int | None = None
 
     def __attrs_post_init__(self) -> None:
-        for name, value in attrs.asdict(self, recurse=False).items():
-            if value is not None and not _is_count(value):
+        for name, value in self.known().items():
+            if not _is_count(value):
                 raise ConfigError(f"{name} is a whole number of at least 1, or None, not {shown(value)}")
         if self.epochs is None or self.steps_per_epoch is None:
             return
@@ -91,18 +91,21 @@ class LoopFacts:
         Raises:
             ConfigError: That says what to write.
         """
+        message = self.asks(resolved, interval)
+        if message is not None:
+            raise ConfigError(message)
+
+    def asks(self, resolved: ResolvedComponent[Any] | None, interval: Interval) -> str | None:
+        """The message that says what to write where a component goes by what is not known; None if all is known."""
         asked = () if resolved is None else tuple(asked_by(resolved))
-        if not asked:
-            return
-        known = self.runtime(interval)
+        known = self.runtime(interval) if asked else {}
         for component, parameter, name in asked:
             if name not in known:
                 more = ""
                 if interval == "epoch" and name == "span" and self.total_steps is not None:
                     more = ", or scheduler_interval='step' to have it count the total_steps"
-                raise ConfigError(
-                    f"{component} needs {parameter}, which only your loop knows: {says(name, interval)}{more}"
-                )
+                return f"{component} needs {parameter}, which only your loop knows: {says(name, interval)}{more}"
+        return None
 
 
 _FACTS = tuple(attrs.fields_dict(LoopFacts))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -19,62 +18,75 @@ _MEMBERS = nn.Module._named_members
 _MODULES = nn.Module.named_modules
 
 
-def walk(model: nn.Module) -> list[nn.Module | None] | None:
+class _Nothing(nn.Module):
+    """Stands where a walk finds a child that is None, or a module that it has found before."""
+
+
+_NOTHING = _Nothing()
+
+
+def walk(model: nn.Module) -> list[nn.Module] | None:
     """All modules, as `named_modules` has them; a class may find them, or its parameters, in a way of its own.
 
     Returns:
-        Each module where it is found first; None in each further place, and for a child that is None. Or None for a
-        model that has a way of its own.
+        Each module where it is found first; an empty one in each further place, and for a child that is None. Or None
+        for a model that has a way of its own.
 
     Example:
         >>> relu = nn.ReLU()
         >>> walk(nn.Sequential(relu, nn.Linear(1, 1), relu))[1:]
-        [ReLU(), Linear(in_features=1, out_features=1, bias=True), None]
+        [ReLU(), Linear(in_features=1, out_features=1, bias=True), _Nothing()]
     """
     own = getattr(model.named_parameters, "__func__", None)  # a program may have put a function in its place
     if own is not _PARAMETERS or type(model)._named_members is not _MEMBERS:
         return None
-    found: list[nn.Module | None] = []
+    found = [model]
     seen: set[nn.Module | None] = {None}
-    ahead: list[Any] = [model]
-    while ahead:
-        module = ahead.pop()
+    for behind, module in enumerate(found, start=1):  # it grows by the children of each, behind that
         if module in seen:
-            found.append(None)
-            continue
-        if type(module).named_modules is not _MODULES:
+            found[behind - 1] = _NOTHING
+        elif type(module).named_modules is not _MODULES:
             return None
-        seen.add(module)
-        found.append(module)
-        if module._modules:
-            ahead.extend(reversed(module._modules.values()))
+        else:
+            seen.add(module)
+            if module._modules:
+                found[behind:behind] = module._modules.values()  # type: ignore[assignment]  # None is replaced above
     return found
 
 
-def parameters_of(model: nn.Module) -> Iterable[Parameter]:
-    """All parameters, each once, as `parameters` has them.
+def trained_parameters(model: nn.Module) -> list[Parameter] | None:
+    """The parameters that are trained, each once, as `parameters` has them.
+
+    Returns:
+        None if any is not a usual one, but a shard, or one without values; or for a model that finds them in a way of
+        its own.
 
     Example:
-        >>> [one.numel() for one in parameters_of(nn.Linear(3, 2))]
+        >>> [one.numel() for one in trained_parameters(nn.Linear(3, 2))]
         [6, 2]
     """
     modules = walk(model)
     if modules is None:
-        return [one for _, one in model.named_parameters()]
+        return None
     found = {}
     for module in modules:
-        if module is not None and module._parameters:
+        if module._parameters:
             for one in module._parameters.values():
-                if one is not None:
+                if one is None:
+                    continue
+                if type(one) is not Parameter or one.is_meta:
+                    return None
+                if one.requires_grad:
                     found[id(one)] = one  # a tensor's own hash takes longer
-    return found.values()
+    return [*found.values()]
 
 
 class Members:
     """The parameters of some modules, and all that patterns and trials go by.
 
     Args:
-        roots: The model, and the loss where that may have parameters.
+        model: The model.
+        loss: The loss where that may have parameters; else None.
         by_names: Whether patterns and trials go neither by shapes, types nor devices of usual parameters, which take
             time to ask for.
 
@@ -89,11 +101,12 @@ class Members:
 
     __slots__ = ("facts", "parameters")
 
-    def __init__(self, *roots: nn.Module, by_names: bool = False) -> None:
+    def __init__(self, model: nn.Module, loss: nn.Module | None = None, *, by_names: bool = False) -> None:
         facts: list[Any] = []
         found: list[Parameter] = []
-        for root in roots:
-            _collect(root, facts, found)
+        _collect(model, facts, found)
+        if loss is not None:
+            _collect(loss, facts, found)
         self.parameters = found
         self.facts = facts
         if len(set(map(id, found))) < len(found):  # some are in several places
@@ -122,8 +135,6 @@ def _collect(root: nn.Module, facts: list[Any], found: list[Parameter]) -> None:
         return
     for module in modules:
         facts.append(type(module))
-        if module is None:
-            continue
         if module._modules:
             facts += module._modules.keys()
         if module._parameters:

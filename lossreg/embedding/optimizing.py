@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import re
 from collections.abc import Iterable, Iterator
@@ -48,19 +47,69 @@ _BY_SHAPE = re.compile(r"\bndim\s*[<>=!]|\bshape\s*=")  # in a pattern
 class Optimizing:
     """What optimizers are built from.
 
-    What goes by texts and by what the loop has said is checked once; what goes by a model, once for
-    all models that are alike.
+    What goes by texts and by what the loop has said is found and checked at once; what the loop has not said yet is
+    asked for when an optimizer is built. What goes by a model is found once for all models that are alike.
 
     Attributes:
         spec: The settings.
         chosen: What is named or given.
-        scheduling: When schedulers step.
+        has_schedulers: Whether an optimizer has a scheduler of its own.
+        runtime: Runtime name -> value.
+        untold: The message that asks for what the loop has not said, and they go by; None if it has said all.
+        plain: The optimizer, if nothing is asked of a model but its parameters; else None.
+        state_text: What their states say of them.
+        going_by_shape: What goes by the shapes of parameters, as an error message names it.
+        goes_by_names: Whether of usual parameters only the names matter: no pattern has shapes, no optimizer is tried.
+        changes_the_model: Whether a model is frozen, or an object is used up, so that the second time is not like the
+            first.
     """
 
     spec: RunSpec
     chosen: Selection
-    scheduling: Scheduling
+    has_schedulers: bool
+    runtime: dict[str, Any]
+    untold: str | None
+    plain: PlainOptimizer | None
+    state_text: StateText
+    going_by_shape: tuple[str, ...]
+    goes_by_names: bool
+    changes_the_model: bool
     _known: KnownModels = attrs.field(init=False, factory=KnownModels)
+
+    @classmethod
+    def of(cls, spec: RunSpec, chosen: Selection, scheduling: Scheduling) -> Optimizing:
+        """Finds all that goes by texts and by what the loop has said.
+
+        Args:
+            spec: The settings.
+            chosen: What is named or given.
+            scheduling: When schedulers step.
+
+        Raises:
+            UnknownParameterError: If a required parameter is missing.
+        """
+        loop, interval = scheduling.loop, scheduling.stepping.interval
+        optimizers = optimizers_of(chosen)
+        runtime = loop.runtime(interval)
+        untold = next(filter(None, (loop.asks(one.resolved, interval) for one in optimizers)), None)
+        plain = None
+        if untold is None:
+            first, *_ = [one.builder(runtime) for one in optimizers]  # none of them lacks a parameter
+            plain = PlainOptimizer.of(spec, chosen, first)
+        going_by_shape = tuple(_going_by_shape(spec, chosen))
+        patterns = tuple(group.pattern for group in spec.param_groups)
+        return cls(
+            spec,
+            chosen,
+            scheduling.has_own,
+            runtime,
+            untold,
+            plain=plain,
+            state_text=StateText(optimizers, patterns, None if scheduling.has_own else chosen.scheduler or ""),
+            going_by_shape=going_by_shape,
+            goes_by_names=not going_by_shape and all(one.resolved and says_all(one.resolved) for one in optimizers),
+            changes_the_model=spec.freeze is not None or any(one.resolved is None for one in optimizers),
+        )
 
     def build(
         self, model: nn.Module, loss: LossAdapter | None, *, fused: bool
@@ -78,38 +127,38 @@ class Optimizing:
         Raises:
             LossregError: If it cannot be built.
         """
-        _check_is_module(model)
+        if not isinstance(model, nn.Module) or self.untold is not None:
+            raise self._refusal(model)
         reshard(model)
         criterion = None if loss is None else loss.criterion
-        if self._plain is not None and not fused:
-            parameters = self._plain.parameters(model, criterion)
+        if self.plain is not None and not fused:
+            parameters = self.plain.parameters(model, criterion)
             if parameters:
-                optimizer = self._plain.build(parameters)
-                self._state_text.follow(optimizer)
+                optimizer = self.plain.build(parameters)
+                self.state_text.follow(optimizer)
                 return optimizer, None
-        by_names = self._goes_by_names and not fused
-        roots = (model, criterion) if may_train(criterion) else (model,)
-        members = Members(*roots, by_names=by_names)
-        known = None if self._changes_the_model else self._known.get(model, members, fused=fused)
+        of_loss = criterion if may_train(criterion) else None
+        members = Members(model, of_loss, by_names=self.goes_by_names and not fused)
+        known = None if self.changes_the_model else self._known.get(model, members, fused=fused)
         if known is None:
             return self._built(self._find(model, loss, members, fused=fused))
         if known.quick is None:
             return self._built(known.again(members.parameters, unwrapped(model)))
         optimizer = known.quick.build(members.parameters)
-        self._state_text.follow(optimizer)
+        self.state_text.follow(optimizer)
         if known.found.sentences:
             _warn(known.found.sentences)
         return optimizer, None
 
     def _find(self, model: nn.Module, loss: LossAdapter | None, members: Members, *, fused: bool) -> Found:
         """What the optimizer of a model is built from, checked and tried, and remembered where it can be."""
-        check_shapes(model, self._going_by_shape())
+        check_shapes(model, self.going_by_shape)
         objective, label = self.objective(model, loss)
         with not_frozen_in_parallel(model, objective.model, _BEFORE):
             found = self._found(objective, label, fused=fused)
         named = objective.named()
-        if not self._changes_the_model and not any(map(is_sharded, named.values())):
-            quick = not self.scheduling.has_own
+        if not self.changes_the_model and not any(map(is_sharded, named.values())):
+            quick = not self.has_schedulers
             self._known.add(model, members, named, found, fused=fused, quick=quick)
         return found
 
@@ -120,49 +169,17 @@ class Optimizing:
         choice, optimizer = self.chosen.optimizer, built
         if isinstance(built, JointOptimizer):
             optimizer = HostJoint(built.members, None if choice.rest is None else choice.label)
-        self._state_text.follow(optimizer)
+        self.state_text.follow(optimizer)
         watch_steps(optimizer, found.plan)
         return optimizer, found.plan
 
-    @functools.cached_property
-    def _goes_by_names(self) -> bool:
-        """Whether of usual parameters only the names matter: no pattern has shapes, and no optimizer is tried."""
-        resolved = [one.resolved for one in optimizers_of(self.chosen)]
-        return not any(self._going_by_shape()) and all(one is not None and says_all(one) for one in resolved)
-
-    @functools.cached_property
-    def _state_text(self) -> StateText:
-        scheduler = None if self.scheduling.has_own else self.chosen.scheduler or ""
-        patterns = tuple(group.pattern for group in self.spec.param_groups)
-        return StateText(optimizers_of(self.chosen), patterns, scheduler)
-
-    @functools.cached_property
-    def _plain(self) -> PlainOptimizer | None:
-        """The optimizer, if nothing is asked of a model but its parameters."""
-        self._check_known()
-        return PlainOptimizer.of(self.spec, self.chosen, self._runtime)
-
-    @property
-    def _runtime(self) -> dict[str, Any]:
-        return self.scheduling.loop.runtime(self.scheduling.stepping.interval)
-
-    @functools.cached_property
-    def _changes_the_model(self) -> bool:
-        """Whether a model is frozen, or an object is used up, so that the second time is not like the first."""
-        return self.spec.freeze is not None or any(one.resolved is None for one in optimizers_of(self.chosen))
-
-    def _going_by_shape(self) -> Iterator[str]:
-        """What goes by the shapes of parameters."""
-        if self.chosen.optimizer.rest is not None:
-            yield f"the optimizer {self.chosen.optimizer.label}"
-        groups = self.spec.param_groups
-        yield from (f"param_groups: {one.pattern!r}" for one in groups if one.is_preset)
-        patterns = [*(one.pattern for one in groups if not one.is_preset), *filter(None, [self.spec.freeze])]
-        yield from (f"the pattern {text!r}" for text in patterns if _BY_SHAPE.search(text))
-
-    def _check_known(self) -> None:
-        for choice in optimizers_of(self.chosen):
-            self.scheduling.loop.check_known(choice.resolved, self.scheduling.stepping.interval)
+    def _refusal(self, model: object) -> ConfigError:
+        """That a model is not a module, or the loop has not said what is asked for."""
+        if isinstance(model, nn.Module) and self.untold is not None:
+            return ConfigError(self.untold)
+        return ConfigError(
+            f"an optimizer is built for a model, a torch.nn.Module, whose parameters have names, not for {shown(model)}"
+        )
 
     def _found(self, objective: HostObjective, label: str, *, fused: bool) -> Found:
         """What the optimizer of a model is built from, checked and tried."""
@@ -181,9 +198,11 @@ class Optimizing:
         """Model and loss as one module, and the model in an error message.
 
         Raises:
-            ConfigError: If the model is not a module, or nothing of it can be trained.
+            ConfigError: If the model is not a module, or nothing of it can be trained, or the loop has not said what is
+                asked for.
         """
-        _check_is_module(model)
+        if not isinstance(model, nn.Module) or self.untold is not None:
+            raise self._refusal(model)
         objective = HostObjective(model, LossAdapter(no_loss) if loss is None else loss)
         label = type(objective.model).__name__
         if not objective.trainable():
@@ -199,14 +218,23 @@ class Optimizing:
             label: The model in an error message.
 
         Raises:
-            LossregError: If a pattern or its options are wrong, or the loop has not said what is asked for.
+            LossregError: If a pattern or its options are wrong.
         """
-        self._check_known()
-        runtime = {**self._runtime, "model": objective.model}
+        runtime = {**self.runtime, "model": objective.model}
         chosen = self.chosen
         return plan_optimizer(
             chosen.optimizer, self.spec.param_groups, chosen.group_optimizers, objective, label, runtime
         )
+
+
+def _going_by_shape(spec: RunSpec, chosen: Selection) -> Iterator[str]:
+    """What goes by the shapes of parameters, as an error message names it."""
+    if chosen.optimizer.rest is not None:
+        yield f"the optimizer {chosen.optimizer.label}"
+    groups = spec.param_groups
+    yield from (f"param_groups: {one.pattern!r}" for one in groups if one.is_preset)
+    patterns = [*(one.pattern for one in groups if not one.is_preset), *filter(None, [spec.freeze])]
+    yield from (f"the pattern {text!r}" for text in patterns if _BY_SHAPE.search(text))
 
 
 def _warn(sentences: Iterable[str]) -> None:
@@ -234,10 +262,3 @@ def device_of(plan: OptimizerPlan) -> torch.device:
             "parts.optimizer after to_empty() and the initialisation of the weights"
         )
     return next((parameter.device for parameter in plan.parameters), torch.device("cpu"))
-
-
-def _check_is_module(model: object) -> None:
-    if not isinstance(model, nn.Module):
-        raise ConfigError(
-            f"an optimizer is built for a model, a torch.nn.Module, whose parameters have names, not for {shown(model)}"
-        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import attrs
@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from lossreg.embedding.members import parameters_of
+from lossreg.embedding.members import trained_parameters
 from lossreg.registry.build import ResolvedComponent
 from lossreg.training.optim.needs import PROBED
 from lossreg.training.optim.optimizer import OptimizerPlan, not_an_optimizer
@@ -34,15 +34,21 @@ class PlainOptimizer:
     builder: Callable[[list[Parameter]], Any]
 
     @classmethod
-    def of(cls, spec: RunSpec, chosen: Selection, runtime: Mapping[str, Any]) -> PlainOptimizer | None:
-        """What is chosen, if it is such an optimizer; else None."""
+    def of(cls, spec: RunSpec, chosen: Selection, builder: Callable[..., Any]) -> PlainOptimizer | None:
+        """What is chosen, if it is such an optimizer; else None.
+
+        Args:
+            spec: The settings.
+            chosen: What is named or given.
+            builder: Builds the optimizer that is chosen.
+        """
         choice = chosen.optimizer
         of_some = (spec.param_groups, spec.freeze, spec.unfreeze, choice.rest, choice.scheduler)
         if any(of_some) or spec.frozen_mode not in (None, "eval"):
             return None
         if choice.resolved is None or not says_all(choice.resolved):
             return None
-        return cls(choice.resolved.builder(runtime))
+        return cls(builder)
 
     @staticmethod
     def parameters(model: nn.Module, criterion: object) -> list[Parameter] | None:
@@ -52,13 +58,8 @@ class PlainOptimizer:
             model: The model.
             criterion: The loss, whose own parameters are trained, too.
         """
-        parameters = []
-        for one in parameters_of(model):
-            if type(one) is not Parameter or one.is_meta:
-                return None
-            if one.requires_grad:
-                parameters.append(one)
-        if may_train(criterion):
+        parameters = trained_parameters(model)
+        if parameters is not None and may_train(criterion):
             parameters += _own(criterion, model)
         return parameters
 
@@ -71,7 +72,10 @@ class PlainOptimizer:
         Raises:
             LossregError: If it cannot be built.
         """
-        return _checked(self.builder(parameters))
+        built = self.builder(parameters)
+        if not isinstance(built, Optimizer):
+            raise not_an_optimizer(built)
+        return built
 
 
 @attrs.frozen(eq=False)
@@ -117,13 +121,10 @@ class SortedOptimizer:
         """
         get = parameters.__getitem__
         groups = [{"params": [*map(get, places)], **options} for places, options in self.groups]
-        return _checked(self.builder(groups if self.has_patterns else groups[0]["params"]))
-
-
-def _checked(built: object) -> Optimizer:
-    if not isinstance(built, Optimizer):
-        raise not_an_optimizer(built)
-    return built
+        built = self.builder(groups if self.has_patterns else groups[0]["params"])
+        if not isinstance(built, Optimizer):
+            raise not_an_optimizer(built)
+        return built
 
 
 def says_all(resolved: ResolvedComponent[Any]) -> bool:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from lossreg.embedding.host_loss import task_of
+from lossreg.embedding.host_loss import SharedLoss
 from lossreg.embedding.optimizing import Optimizing
 from lossreg.embedding.scheduling import Scheduling, optimizers_of
 from lossreg.registry.build import ResolvedComponent
-from lossreg.training.choice import Choice
 from lossreg.training.selection import Request, Selection, select, select_loss
 
 if TYPE_CHECKING:
@@ -30,14 +29,12 @@ class Prepared:
     Attributes:
         selection: What is named or given.
         loss: The loss: the one that is named, else that of the task; None without either.
-        task: What the loss is adapted to, or None.
         scheduling: What schedulers are built from.
         optimizing: What optimizers are built from.
     """
 
     selection: Selection
-    loss: Choice | None
-    task: Task | None
+    loss: SharedLoss | None
     scheduling: Scheduling
     optimizing: Optimizing
 
@@ -54,16 +51,18 @@ class Prepared:
             LossregError: If something is wrong.
         """
         selection = select(request)
-        loss = selection.loss
-        if loss is None and task is not None:
-            loss = select_loss(selection, task, request.registries)
+        choice = selection.loss
+        if choice is None and task is not None:
+            choice = select_loss(selection, task, request.registries)
+        loss = None if choice is None else SharedLoss.of(choice, task, loop, request.registries)
         scheduling = Scheduling(selection, request.spec.scheduler_interval, loop)
-        optimizing = Optimizing(request.spec, selection, scheduling)
-        return cls(selection, loss, None if loss is None else task_of(loss, task), scheduling, optimizing)
+        optimizing = Optimizing.of(request.spec, selection, scheduling)
+        return cls(selection, loss, scheduling, optimizing)
 
     def _values(self) -> Iterator[Any]:
         """The parameters of all that may be built."""
-        for choice in (self.loss, self.selection.scheduler, *optimizers_of(self.selection)):
+        loss = None if self.loss is None else self.loss.choice
+        for choice in (loss, self.selection.scheduler, *optimizers_of(self.selection)):
             for one in (choice, choice and choice.scheduler):
                 yield one and one.resolved
 

@@ -85,29 +85,42 @@ class SharedSchedule:
 class Scheduling:
     """What schedulers are built from.
 
-    What goes by texts and by what the loop has said is found and checked once, not for each optimizer.
+    What goes by texts and by what the loop has said is found and checked at once, not for each optimizer; what the loop
+    has not said yet is asked for when a scheduler is built.
 
     Attributes:
         chosen: What is named or given.
         requested: The interval that the settings ask for, or None.
         loop: What the host says about its loop.
+        stepping: When the scheduler of the parts steps.
+        has_own: Whether an optimizer has a scheduler of its own.
+
+    Raises:
+        LossregError: If the scheduler cannot be stepped so, or lacks a parameter.
     """
 
     chosen: Selection
     requested: Interval | None
     loop: LoopFacts
-    _shared: dict[Interval | None, SharedSchedule] = attrs.field(factory=dict, init=False)
+    stepping: Stepping = attrs.field(init=False)
+    has_own: bool = attrs.field(init=False)
+    _shared: dict[Interval, SharedSchedule] = attrs.field(init=False)
 
-    @functools.cached_property
-    def stepping(self) -> Stepping:
-        """When the scheduler of the parts steps."""
+    @stepping.default
+    def _choose(self) -> Stepping:
         choice, loop = self.chosen.scheduler, self.loop
         return choose_stepping(choice, self.requested, _followed(choice), loop.epochs or 0, loop.steps_per_epoch or 0)
 
-    @functools.cached_property
-    def has_own(self) -> bool:
-        """Whether an optimizer has a scheduler of its own."""
+    @has_own.default
+    def _look(self) -> bool:
         return any(one.scheduler for one in optimizers_of(self.chosen))
+
+    @_shared.default
+    def _prepare(self) -> dict[Interval, SharedSchedule]:
+        choice, usual = self.chosen.scheduler, self.stepping.interval
+        if choice is None or self.has_own or self.loop.asks(choice.resolved, usual):
+            return {}
+        return {usual: self._prepared(choice, usual)}
 
     def build(
         self, optimizer: Optimizer, plans: Mapping[Optimizer, OptimizerPlan], each: Interval | None
@@ -129,12 +142,13 @@ class Scheduling:
         choice = self.chosen.scheduler
         if choice is None:
             return None
-        shared = self._shared.get(each)
+        interval = each or self.stepping.interval
+        shared = self._shared.get(interval)
         if shared is None:
-            shared = self._shared[each] = self._prepared(choice, each)
+            shared = self._shared[interval] = self._prepared(choice, interval)
         return shared.build(optimizer)
 
-    def _prepared(self, choice: Choice, each: Interval | None) -> SharedSchedule:
+    def _prepared(self, choice: Choice, each: Interval) -> SharedSchedule:
         """The scheduler of the parts, checked for a host that steps it so."""
         stepping = self.stepping
         calls = self._checked([PlannedSchedule(choice, stepping, (0,))], each)

@@ -92,7 +92,7 @@ class ResolvedComponent(Generic[C]):
                 first = for_maker(first)
             else:
                 arguments[key] = _built(value, for_wrapped(positional), its_runtime, composes=composes)
-        return self.entry.construct(first, arguments)
+        return self.entry.construct(arguments, *first)
 
     def builder(self, runtime: Mapping[str, Any]) -> Callable[..., Any]:
         """What builds the component again and again, called with what the kind's factory takes first.
@@ -107,11 +107,11 @@ class ResolvedComponent(Generic[C]):
         """
         if self.nests or any(isinstance(value, FromData) for value in self.params.values()):
             return functools.partial(self.build, runtime=runtime)
-        arguments, construct = self.arguments(runtime), self.entry.construct
+        construct = functools.partial(self.entry.construct, self.arguments(runtime))
         first_arguments = self.entry.component.first_arguments
         if first_arguments(given := (None,), runtime) is given:  # as it is each time, since it goes by the runtime
-            return lambda *positional: construct(positional, arguments)
-        return lambda *positional: construct(first_arguments(positional, runtime), arguments)
+            return construct
+        return lambda *positional: construct(*first_arguments(positional, runtime))
 
     def make(self, runtime: Mapping[str, Any], /, *positional: Any, **params: Any) -> Any:
         """Builds the component for a factory that wraps it and calls it as a class, with parameters that this one sets.

@@ -187,8 +187,12 @@ class RegistryEntry(Generic[C]):
         own = {p.name: p.default for p in self.signature.parameters.values() if not p.required}
         return {**own, **arguments}
 
-    def construct(self, positional: tuple[Any, ...], arguments: Mapping[str, Any]) -> Any:
+    def construct(self, arguments: Mapping[str, Any], /, *positional: Any) -> Any:
         """Calls the factory.
+
+        Args:
+            arguments: Its keyword arguments.
+            positional: What the kind's factory takes first.
 
         Raises:
             BuildError: If the factory refuses the arguments.

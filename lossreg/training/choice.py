@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -73,6 +73,17 @@ class Choice:
             LossregError: If it cannot be built.
         """
         return self.given if self.resolved is None else self.resolved.build(*positional, runtime=runtime)
+
+    def builder(self, runtime: Mapping[str, Any]) -> Callable[..., Any]:
+        """What builds the component again and again, or gives the object; as that of a `ResolvedComponent`.
+
+        Args:
+            runtime: Runtime name -> value.
+
+        Raises:
+            UnknownParameterError: If a required parameter is missing.
+        """
+        return (lambda *_: self.given) if self.resolved is None else self.resolved.builder(runtime)
 
     def facts(self, runtime: Mapping[str, Any]) -> dict[str, Any] | None:
         """For the run record: full id, all parameters and provenance; None for an object."""

@@ -34,7 +34,7 @@ class TrialError(LossregError, ValueError):
 
 def build(entry: RegistryEntry[Any], example: Mapping[str, Any], *positional: Any) -> Any:
     """Builds a component with what a run supplies, and the values that a user must give."""
-    return entry.construct(positional, entry.arguments(entry.checked(example), RUNTIME))
+    return entry.construct(entry.arguments(entry.checked(example), RUNTIME), *positional)
 
 
 def task_of(component: Any) -> Task:

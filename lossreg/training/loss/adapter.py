@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
@@ -41,7 +42,7 @@ _OF_INDICES: dict[str, TargetChange] = {
 _OF_ZEROS_AND_ONES: dict[str, TargetChange] = {"signs": "signs", "label_lists": "label_lists"}
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)  # not frozen, which costs a microsecond for each that is made
 class LossAdapter:
     """A loss with what is done to output and target before they reach it.
 
@@ -130,12 +131,22 @@ def adapt(criterion: Criterion, component: Loss | None, task: Task) -> LossAdapt
         component: What it declares; None, for a Python object that declares nothing, leaves both unchanged.
         task: The task of the data set.
     """
+    return adapting(component, task)(criterion)
+
+
+def adapting(component: Loss | None, task: Task) -> Callable[[Criterion], LossAdapter]:
+    """What does that to one loss and another.
+
+    Args:
+        component: What they declare, or None.
+        task: The task of the data set.
+    """
     if component is None:
-        return LossAdapter(criterion)
+        return LossAdapter
     inputs = _OF_LABELS if task == "multilabel" else _INPUT_CHANGES
     targets = _OF_INDICES if has_indices(task) else _OF_ZEROS_AND_ONES
-    return LossAdapter(
-        criterion,
+    return functools.partial(
+        LossAdapter,
         input=inputs.get(component.input, "unchanged"),
         target=targets.get(component.target or "", "unchanged"),
         averages=component.averages,

@@ -196,7 +196,9 @@ def build_scheduler(choice: Choice | None, optimizer: Optimizer, runtime: Mappin
         if not hasattr(scheduler, "step"):
             raise ConfigError(f"the scheduler {scheduler!r} has no step(), and makes nothing that has")
         check_step(scheduler, choice.label, "monitor=")
-    return _checked(scheduler, optimizer, choice)
+    if getattr(scheduler, "optimizer", optimizer) is not optimizer:
+        raise _of_another(choice)
+    return scheduler  # type: ignore[no-any-return]  # it has what the loop calls
 
 
 def scheduler_builder(choice: Choice, runtime: Mapping[str, Any]) -> Callable[[Optimizer], LRScheduler]:
@@ -213,13 +215,18 @@ def scheduler_builder(choice: Choice, runtime: Mapping[str, Any]) -> Callable[[O
     if resolved is None or choice.given is not None or asks_for(resolved, "optimizer"):
         return lambda optimizer: build_scheduler(choice, optimizer, runtime)  # type: ignore[return-value]  # a choice makes one
     build = resolved.builder(runtime)
-    return lambda optimizer: _checked(build(optimizer), optimizer, choice)
+
+    def checked(optimizer: Optimizer) -> LRScheduler:
+        scheduler: LRScheduler = build(optimizer)
+        if getattr(scheduler, "optimizer", optimizer) is not optimizer:
+            raise _of_another(choice)
+        return scheduler
+
+    return checked
 
 
-def _checked(scheduler: Any, optimizer: Optimizer, choice: Choice) -> LRScheduler:
-    if getattr(scheduler, "optimizer", optimizer) is not optimizer:
-        raise ConfigError(f"the scheduler {choice.label} belongs to another optimizer")
-    return scheduler  # type: ignore[no-any-return]  # it has what the loop calls
+def _of_another(choice: Choice) -> ConfigError:
+    return ConfigError(f"the scheduler {choice.label} belongs to another optimizer")
 
 
 def is_made(given: object) -> bool:

@@ -32,7 +32,7 @@ def can_be_built(entry: RegistryEntry[Component]) -> bool:
 
 def build(entry: RegistryEntry[Component], *positional: Any, **params: Any) -> Any:
     """The component with its defaults, but for these parameters."""
-    return entry.construct(positional, entry.arguments(entry.checked(params), RUNTIME))
+    return entry.construct(entry.arguments(entry.checked(params), RUNTIME), *positional)
 
 
 def batch_of(task: Task, size: tuple[int, ...] = ()) -> Batch:

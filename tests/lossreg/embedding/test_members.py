@@ -13,7 +13,7 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoi
 from torch.nn.utils import parametrizations
 
 import lossreg
-from lossreg.embedding.members import Members, parameters_of, walk
+from lossreg.embedding.members import Members, trained_parameters, walk
 from tests.table import for_each
 
 
@@ -71,11 +71,14 @@ def test_what_is_found_is_what_torch_finds(what: str) -> None:
     """The same modules and parameters in the same order, also where a class finds them in a way of its own."""
     model = MODELS[what]()
     expected = [id(one) for _, one in model.named_parameters()]
-    assert [id(one) for one in parameters_of(model)] == expected
     assert [id(one) for one in Members(model).parameters] == expected
-    modules = walk(model)
-    if modules is not None:
-        assert [id(one) for one in modules if one is not None] == [id(one) for one in model.modules()]
+    modules, trained = walk(model), trained_parameters(model)
+    if modules is None or trained is None:
+        assert modules is trained is None
+        return
+    of_model = {id(one) for one in model.modules()}
+    assert [id(one) for one in modules if id(one) in of_model] == [id(one) for one in model.modules()]
+    assert [id(one) for one in trained] == expected
 
 
 def put(model: Any, *modules: nn.Module | None) -> None:

@@ -45,12 +45,12 @@ def test_a_row_may_have_what_an_older_torch_has_not() -> None:
     row = lossreg.Optimizer("older", Older, defaults={"lr": 0.5, "maximize": False})
     weights = [torch.nn.Parameter(torch.zeros(1))]
     built = RegistryEntry(row, Provenance("builtin"))
-    assert built.construct((weights,), built.arguments({}, {})).param_groups[0]["lr"] == 0.5
+    assert built.construct(built.arguments({}, {}), weights).param_groups[0]["lr"] == 0.5
     with pytest.raises(lossreg.UnknownParameterError, match="maximize"):
         built.checked({"maximize": True})
     theirs = RegistryEntry(row, Provenance("theirs"))
     with pytest.raises(lossreg.BuildError, match="maximize"):
-        theirs.construct((weights,), theirs.arguments({}, {}))
+        theirs.construct(theirs.arguments({}, {}), weights)
 
 
 def test_a_set_of_registries_is_independent() -> None:
