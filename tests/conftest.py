@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import multiprocessing.spawn
 import os
 import shlex
@@ -75,7 +76,14 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 def pytest_collection_finish() -> None:
-    """Leaves what was imported and collected out of the garbage collections of the tests, and has these be fewer."""
+    """Has what was imported and collected cost the tests less.
+
+    It is left out of garbage collections, and these are fewer. The loggers of torch propagate: pytest would put its
+    handlers on each, six times in each test.
+    """
+    for logger in logging.root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger) and logger.name.startswith("torch"):
+            logger.propagate = True
     gc.freeze()
     gc.set_threshold(*FEW_COLLECTIONS)
     gc.enable()

@@ -156,7 +156,7 @@ class Browser:
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A Chromium without a window; tests that use it are skipped where it is not installed."""
-    pytest.importorskip("selenium", reason="selenium is not installed (the extra `test` has it)")
+    pytest.importorskip("selenium", reason="selenium is not installed (pip install 'lossreg[browser]')")
     from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
     names = ("chromium", "chromium-browser", "google-chrome")
