@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tests.table import for_each
@@ -81,10 +81,10 @@ def dotted(node: ast.expr, names: dict[str, str]) -> str:
     return "?"
 
 
-def imported(tree: ast.AST) -> dict[str, str]:
+def imported(nodes: Iterable[ast.AST]) -> dict[str, str]:
     """Name in the file -> where it was imported from, of whatever place in the file."""
     names = {}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             names.update({each.asname: each.name for each in node.names if each.asname})
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -106,16 +106,16 @@ def is_dangerous(name: str, keywords: dict[str | None, ast.expr]) -> bool:
 
 def dangerous(text: str) -> Iterator[tuple[int, str]]:
     """Line and name of what a source calls, or hands on under its name, and should not."""
-    tree = ast.parse(text)
-    names = imported(tree)
+    nodes = [*ast.walk(ast.parse(text))]
+    names = imported(nodes)
     called = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Call):
             name = dotted(node.func, names)
             called.add(id(node.func))
             if is_dangerous(name, {one.arg: one.value for one in node.keywords}):
                 yield node.lineno, name
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Name | ast.Attribute) and id(node) not in called:
             name = dotted(node, names)
             if isinstance(node.ctx, ast.Load) and name.removeprefix("builtins.") in NEVER | ONLY_WITH.keys():
