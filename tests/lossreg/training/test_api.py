@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def test_the_same_seed_gives_the_same_weights(run: Run, weights: Weights) -> None:
     """Two runs with one seed agree bit for bit, and another seed gives other weights."""
-    first, again, other = (run(loss="dice", epochs=2, limit_train=128, seed=seed) for seed in (3, 3, 4))
+    first, again, other = (run(loss="dice", epochs=2, batch_size=16, limit_train=40, seed=seed) for seed in (3, 3, 4))
     assert weights(first.model).equal(weights(again.model))
     assert not weights(first.model).equal(weights(other.model))
 
@@ -30,7 +30,8 @@ def test_the_same_seed_gives_the_same_weights(run: Run, weights: Weights) -> Non
 @pytest.mark.parametrize("loss", ["l1", "mse", "cross_entropy", "dice"])
 def test_every_combination_runs_on_digits(run: Run, loss: str, optimizer: str, scheduler: str | None) -> None:
     """Each loss, optimizer and schedule trains the CNN on digits."""
-    result = run(loss=loss, optimizer=optimizer, scheduler=scheduler, epochs=3, limit_train=65, limit_test=16)
+    small = {"epochs": 3, "batch_size": 8, "limit_train": 9, "limit_test": 4}
+    result = run(loss=loss, optimizer=optimizer, scheduler=scheduler, **small)
     assert result.final["epoch"] == 2
     assert 0 <= result.final["test_accuracy"] <= 1
 

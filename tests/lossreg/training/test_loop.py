@@ -52,14 +52,14 @@ def test_a_run_is_the_plain_loop_bit_for_bit(
     """A plain PyTorch loop with the same seed and order ends with the same bits, schedule and ragged batch included."""
     result = run(
         loss=loss, optimizer=optimizer, scheduler="lambda_lr(lr_lambda='1 / (1 + epoch)')", epochs=3, seed=7,
-        limit_train=100, limit_test=50,
+        batch_size=16, limit_train=40, limit_test=10,
     )  # fmt: skip
     torch.manual_seed(7)
     model = tutorial_model()
     plain = make(model.parameters())
     schedule = torch.optim.lr_scheduler.LambdaLR(plain, lambda epoch: 1 / (1 + epoch))
-    samples = digits[0][:100], digits[1][:100]
-    hand_loop(model, by_hand, plain, samples, epochs=3, seed=7, scheduler=schedule)
+    samples = digits[0][:40], digits[1][:40]
+    hand_loop(model, by_hand, plain, samples, epochs=3, batch_size=16, seed=7, scheduler=schedule)
     assert weights(model).equal(weights(result.model))
 
 
