@@ -17,7 +17,14 @@ from lossreg.registry.nested import monitor_of
 from lossreg.run_spec import Interval
 from lossreg.training.choice import Choice
 from lossreg.training.optim.optimizer import OptimizerPlan
-from lossreg.training.optim.scheduler import Schedule, Stepping, choose_stepping, scheduler_builder, takes_length
+from lossreg.training.optim.scheduler import (
+    Schedule,
+    Stepping,
+    choose_stepping,
+    of_another,
+    scheduler_builder,
+    takes_length,
+)
 from lossreg.training.optim.schedules import PlannedSchedule, build_schedules, plan_schedules
 from lossreg.training.selection import Selection
 from lossreg.values import shown
@@ -52,6 +59,8 @@ class SharedSchedule:
         except LossregError as error:
             error.message += self.more()
             raise
+        if getattr(scheduler, "optimizer", optimizer) is not optimizer:
+            raise of_another(self.calls.counts[0].label)
         return HostScheduler(optimizer, (scheduler,), self.calls)
 
 
