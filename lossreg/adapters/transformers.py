@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import Trainer, TrainingArguments
 
 from lossreg.embedding.arguments import check_given, check_model, check_parts
-from lossreg.embedding.counted import begin_rates
+from lossreg.embedding.counted import Calls, begin_rates
 from lossreg.embedding.host_scheduler import HostScheduler
 from lossreg.embedding.needs import check_needs
 from lossreg.errors import ConfigError
@@ -147,7 +147,7 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
             given = self.optimizer if optimizer is None else optimizer
             given = getattr(given, "optimizer", given)  # Accelerate has put its own around it
             begin_rates(given)  # where train() is called again, a new schedule begins, as the Trainer's own does
-            self.lr_scheduler = self.parts.scheduler(given, each="step") or ConstantRate(given, (), "step", None)
+            self.lr_scheduler = self.parts.scheduler(given, each="step") or ConstantRate(given)
             self.lr_scheduler.goes_on_by = "step"  # the Trainer goes on after as many steps, whatever an epoch has
             self._created_lr_scheduler = True
         return self.lr_scheduler
@@ -162,6 +162,9 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
 
 class ConstantRate(HostScheduler):
     """No schedule, as one: the Trainer has to have it, and saves its state."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        super().__init__(optimizer, (), Calls("step", None, (), None))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from a state of a constant rate, also from the one of transformers in earlier checkpoints.

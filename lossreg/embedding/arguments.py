@@ -41,8 +41,8 @@ def check_optimizer(given: object, call: str) -> None:
     Raises:
         ConfigError: If it is something else.
     """
-    is_one = hasattr(given, "param_groups") and not isinstance(given, type)
-    check_given(is_one, given, call, "the optimizer is what parts.optimizer(model) returns")
+    if isinstance(given, type) or not hasattr(given, "param_groups"):
+        raise _wrong(given, call, "the optimizer is what parts.optimizer(model) returns")
 
 
 def check_model(given: object, call: str, name: str = "the model") -> None:
@@ -72,4 +72,8 @@ def check_given(is_right: bool, given: Any, call: str, what: str) -> None:
         ConfigError: That says it.
     """
     if not is_right:
-        raise ConfigError(f"{call}: {what}, not {shown(given)}")
+        raise _wrong(given, call, what)
+
+
+def _wrong(given: Any, call: str, what: str) -> ConfigError:
+    return ConfigError(f"{call}: {what}, not {shown(given)}")

@@ -12,14 +12,60 @@ import attrs
 from lossreg.embedding.loop_facts import says
 from lossreg.errors import StateError
 from lossreg.training.optim.rates import learning_rate
-from lossreg.training.optim.scheduler import Schedule
+from lossreg.training.optim.scheduler import Schedule, Stepping
 from lossreg.values import changed_number
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
+    from lossreg.run_spec import Interval
+
 logger = logging.getLogger("lossreg")
+
+
+@attrs.frozen
+class Count:
+    """What the schedulers of one text have in common in the loop of a host.
+
+    Attributes:
+        label: How a person would write them.
+        stepping: When they step.
+        takes_length: Whether they are told how long the training is.
+        every: After how many calls of the host they step once.
+        span: How many epochs or steps, whichever they count, the host has in all; None if that is not known.
+    """
+
+    label: str
+    stepping: Stepping
+    takes_length: bool
+    every: int
+    span: int | None
+
+
+@attrs.frozen
+class Calls:
+    """What the calls of a host come to.
+
+    Attributes:
+        interval: After what it calls `step`.
+        monitor: The metric that it gives, or None.
+        counts: What each schedule counts.
+        per_epoch: How many calls make an epoch; None if that is not known.
+    """
+
+    interval: Interval
+    monitor: str | None
+    counts: tuple[Count, ...]
+    per_epoch: int | None
+
+    def counted(self, schedulers: Sequence[LRScheduler]) -> tuple[Counted, ...]:
+        """Schedulers in such a loop, one for each count."""
+        counted = []
+        for built, one in zip(schedulers, self.counts, strict=True):
+            schedule = Schedule(built, one.stepping, one.label, may_skip=True, takes_length=one.takes_length)
+            counted.append(Counted(schedule, one.every, one.span))
+        return tuple(counted)
 
 
 @attrs.define(eq=False)

@@ -66,8 +66,8 @@ class HostLoss(nn.Module):
             adapter: The loss, and what is done before it.
         """
         if isinstance(adapter.criterion, nn.Module):
-            self.criterion = adapter.criterion  # a child, so that its weights and its mode are this module's
-        vars(self)["adapter"] = adapter  # not by the module, which looks for the name in all that it has
+            self._modules["criterion"] = adapter.criterion  # so that its weights and its mode are this module's
+        vars(self)["adapter"] = adapter  # this and the child not by the module, which looks for the name in all it has
         return self
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import warnings
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
-from lossreg.embedding.counted import Change, Counted, begin_rates, inner_of, is_elsewhere, other_schedule, rate_of
+from lossreg.embedding.counted import (
+    Calls,
+    Change,
+    Counted,
+    begin_rates,
+    inner_of,
+    is_elsewhere,
+    other_schedule,
+    rate_of,
+)
 from lossreg.errors import ConfigError, StateError
 from lossreg.values import changed_number, shown
 
@@ -37,43 +46,54 @@ class HostScheduler(LRScheduler):
 
     Args:
         optimizer: The optimizer.
-        counted: The schedules; several where optimizers have schedules of their own.
-        interval: After what the host calls `step`: each `"epoch"`, or each `"step"` of the optimizer.
-        monitor: The metric that `step` is given, or None.
-        calls_per_epoch: How many calls of the host make an epoch; None if that is not known.
+        schedulers: What moves its rates, built; several where optimizers have schedules of their own.
+        calls: When the host calls `step`, and what each scheduler counts.
 
     Attributes:
-        interval: See above.
-        monitor: See above.
         optimizer: See above.
+        last_epoch: How often `step` was called.
         checks_order: Whether the first step looks whether the optimizer has stepped before, as torch's schedulers do;
             not where a host goes on with a new schedule.
-        calls_per_epoch: See above.
         goes_on_by: Where a host goes on whose epochs have other numbers of steps than those of the state: after as many
             `"epoch"`s, as most do, or after as many `"step"`s.
     """
 
     optimizer: Optimizer
+    last_epoch = 0
     checks_order = True
     goes_on_by: Interval = "epoch"
+    _step_count = 1  # Accelerate adds to it
 
-    # torch's __init__ would take a first step: the schedules have taken theirs.
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        counted: Sequence[Counted],
-        interval: Interval,
-        monitor: str | None,
-        calls_per_epoch: int | None = None,
-    ) -> None:
+    # torch's __init__ would take a first step: the schedulers have taken theirs.
+    def __init__(self, optimizer: Optimizer, schedulers: tuple[LRScheduler, ...], calls: Calls) -> None:
         self.optimizer = optimizer
-        self.interval = interval
-        self.monitor = monitor
-        self.calls_per_epoch = calls_per_epoch
-        self.last_epoch = 0
-        self.base_lrs = [group.get("initial_lr", group["lr"]) for group in optimizer.param_groups]
-        self._counted = tuple(counted)
-        self._step_count = 1  # Accelerate adds to it
+        self._schedulers = schedulers
+        self._calls = calls
+
+    @property
+    def interval(self) -> Interval:
+        """After what the host calls `step`: each `"epoch"`, or each `"step"` of the optimizer."""
+        return self._calls.interval
+
+    @property
+    def monitor(self) -> str | None:
+        """The metric that `step` is given, or None."""
+        return self._calls.monitor
+
+    @property
+    def calls_per_epoch(self) -> int | None:
+        """How many calls of the host make an epoch; None if that is not known."""
+        return self._calls.per_epoch
+
+    @property
+    def base_lrs(self) -> list[float | Tensor]:  # type: ignore[override]  # none of torch's methods that go by it is left
+        """The rate of each parameter group that the schedule begins with."""
+        return [group.get("initial_lr", group["lr"]) for group in self.optimizer.param_groups]
+
+    @functools.cached_property
+    def _counted(self) -> tuple[Counted, ...]:
+        """The schedules, made at the first step: a script that builds many schedulers may step none of them."""
+        return self._calls.counted(self._schedulers)
 
     def step(self, metrics: Any = None, epoch: int | None = None) -> None:  # type: ignore[override]  # as that of ReduceLROnPlateau
         """After an epoch, or a step of the optimizer.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from lossreg.embedding.counted import Counted
+from lossreg.embedding.counted import Calls, Count
 from lossreg.embedding.host_scheduler import HostScheduler
 from lossreg.embedding.loop_facts import LoopFacts, says, untold
 from lossreg.errors import ConfigError, LossregError
@@ -17,7 +17,14 @@ from lossreg.registry.nested import monitor_of
 from lossreg.run_spec import Interval
 from lossreg.training.choice import Choice
 from lossreg.training.optim.optimizer import OptimizerPlan
-from lossreg.training.optim.scheduler import Schedule, Stepping, choose_stepping, scheduler_builder, takes_length
+from lossreg.training.optim.scheduler import (
+    Schedule,
+    Stepping,
+    choose_stepping,
+    of_another,
+    scheduler_builder,
+    takes_length,
+)
 from lossreg.training.optim.schedules import PlannedSchedule, build_schedules, plan_schedules
 from lossreg.training.selection import Selection
 from lossreg.values import shown
@@ -27,40 +34,17 @@ if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
 
 
-@attrs.frozen
-class Calls:
-    """What the calls of a host come to.
-
-    Attributes:
-        interval: After what it calls `step`.
-        monitor: The metric that it gives, or None.
-        counts: Of each schedule, after how many calls it steps once, and how many epochs or steps it counts in all.
-        per_epoch: How many calls make an epoch; None if that is not known.
-    """
-
-    interval: Interval
-    monitor: str | None
-    counts: tuple[tuple[int, int | None], ...]
-    per_epoch: int | None
-
-
 @attrs.frozen(eq=False)
 class SharedSchedule:
     """The scheduler of the parts, where it moves the rates of all optimizers: checked, to be built for one and another.
 
     Attributes:
-        label: How a person would write it.
-        stepping: When it steps.
         calls: How the host steps it.
-        takes_length: Whether it is told how long the training is.
         make: Builds it for an optimizer.
         more: What else it could be told, as the end of an error; found when there is one.
     """
 
-    label: str
-    stepping: Stepping
     calls: Calls
-    takes_length: bool
     make: Callable[[Optimizer], LRScheduler]
     more: Callable[[], str]
 
@@ -75,10 +59,9 @@ class SharedSchedule:
         except LossregError as error:
             error.message += self.more()
             raise
-        schedule = Schedule(scheduler, self.stepping, self.label, may_skip=True, takes_length=self.takes_length)
-        calls = self.calls
-        counted = (Counted(schedule, *calls.counts[0]),)
-        return HostScheduler(optimizer, counted, calls.interval, calls.monitor, calls.per_epoch)
+        if getattr(scheduler, "optimizer", optimizer) is not optimizer:
+            raise of_another(self.calls.counts[0].label)
+        return HostScheduler(optimizer, (scheduler,), self.calls)
 
 
 @attrs.frozen(eq=False)
@@ -158,7 +141,7 @@ class Scheduling:
         except LossregError as error:
             error.message += more()
             raise
-        return SharedSchedule(choice.label, stepping, calls, takes_length(choice.resolved), make, more)
+        return SharedSchedule(calls, make, more)
 
     def _own(self, optimizer: Optimizer, plan: OptimizerPlan | None, each: Interval | None) -> HostScheduler | None:
         """Builds schedulers where optimizers have some of their own."""
@@ -177,13 +160,13 @@ class Scheduling:
                 own = attrs.evolve(plan, runtime={**plan.runtime, **self.loop.runtime(one.stepping.interval)})
                 made = build_schedules([one], own, optimizer, [None], may_skip=True)
                 assert isinstance(made, Schedule)  # noqa: S101  # of one there is one
-                built.append(made)
+                assert made.scheduler is not None  # noqa: S101  # a constant rate was left out
+                built.append(made.scheduler)
         except LossregError as error:
             resolved = tuple(one.choice.resolved for one in planned if one.choice is not None)
             error.message += untold(self.loop, resolved, planned[0].stepping.interval)
             raise
-        counted = [Counted(one, *counts) for one, counts in zip(built, calls.counts, strict=True)]
-        return HostScheduler(optimizer, counted, calls.interval, calls.monitor, calls.per_epoch)
+        return HostScheduler(optimizer, tuple(built), calls)
 
     def _planned(self, plan: OptimizerPlan) -> list[PlannedSchedule]:
         """The schedules that move something, of optimizers that were built from a plan."""
@@ -197,14 +180,14 @@ class Scheduling:
     def _checked(self, planned: list[PlannedSchedule], each: Interval | None) -> Calls:
         """Checks that the schedules can be stepped as the host steps them, and that they are told what they go by."""
         monitors = {one.stepping.monitor for one in planned}
-        counts = {one.stepping.interval for one in planned}
-        interval: Interval = each or ("step" if "step" in counts else "epoch")
-        if counts != {interval} or monitors != {None}:
+        intervals = {one.stepping.interval for one in planned}
+        interval: Interval = each or ("step" if "step" in intervals else "epoch")
+        if intervals != {interval} or monitors != {None}:
             self._check_interval(planned, interval, monitors)
         for one in planned:
             self.loop.check_known(None if one.choice is None else one.choice.resolved, one.stepping.interval)
-        counted = tuple(self._counts(one.stepping.interval, interval) for one in planned)
-        return Calls(interval, monitors.pop(), counted, 1 if interval == "epoch" else self.loop.steps_per_epoch)
+        counts = tuple(self._count(one, interval) for one in planned)
+        return Calls(interval, monitors.pop(), counts, 1 if interval == "epoch" else self.loop.steps_per_epoch)
 
     def _check_interval(self, planned: list[PlannedSchedule], interval: Interval, monitors: set[str | None]) -> None:
         labels = " and ".join(one.label for one in planned)
@@ -229,10 +212,13 @@ class Scheduling:
                 f"{says('steps_per_epoch', 'epoch')}"
             )
 
-    def _counts(self, own: Interval, interval: Interval) -> tuple[int, int | None]:
-        every = 1 if own == interval else self.loop.steps_per_epoch
+    def _count(self, one: PlannedSchedule, interval: Interval) -> Count:
+        stepping, facts = one.stepping, self.loop
+        every = 1 if stepping.interval == interval else facts.steps_per_epoch
         assert every is not None  # noqa: S101  # it was checked
-        return every, self.loop.epochs if own == "epoch" else self.loop.total_steps
+        span = facts.epochs if stepping.interval == "epoch" else facts.total_steps
+        is_told = one.choice is not None and takes_length(one.choice.resolved)
+        return Count(one.label, stepping, is_told, every, span)
 
 
 def optimizers_of(chosen: Selection) -> list[Choice]:

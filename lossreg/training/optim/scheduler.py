@@ -197,12 +197,14 @@ def build_scheduler(choice: Choice | None, optimizer: Optimizer, runtime: Mappin
             raise ConfigError(f"the scheduler {scheduler!r} has no step(), and makes nothing that has")
         check_step(scheduler, choice.label, "monitor=")
     if getattr(scheduler, "optimizer", optimizer) is not optimizer:
-        raise _of_another(choice)
+        raise of_another(choice.label)
     return scheduler  # type: ignore[no-any-return]  # it has what the loop calls
 
 
 def scheduler_builder(choice: Choice, runtime: Mapping[str, Any]) -> Callable[[Optimizer], LRScheduler]:
     """What builds the schedulers of one optimizer after another; what goes by texts is done once.
+
+    The caller checks that one moves the rates of its optimizer.
 
     Args:
         choice: The scheduler.
@@ -214,19 +216,16 @@ def scheduler_builder(choice: Choice, runtime: Mapping[str, Any]) -> Callable[[O
     resolved = choice.resolved
     if resolved is None or choice.given is not None or asks_for(resolved, "optimizer"):
         return lambda optimizer: build_scheduler(choice, optimizer, runtime)  # type: ignore[return-value]  # a choice makes one
-    build = resolved.builder(runtime)
-
-    def checked(optimizer: Optimizer) -> LRScheduler:
-        scheduler: LRScheduler = build(optimizer)
-        if getattr(scheduler, "optimizer", optimizer) is not optimizer:
-            raise _of_another(choice)
-        return scheduler
-
-    return checked
+    return resolved.builder(runtime)
 
 
-def _of_another(choice: Choice) -> ConfigError:
-    return ConfigError(f"the scheduler {choice.label} belongs to another optimizer")
+def of_another(label: str) -> ConfigError:
+    """The error of a scheduler that moves the rates of another optimizer than it was built for.
+
+    Args:
+        label: How a person would write the scheduler.
+    """
+    return ConfigError(f"the scheduler {label} belongs to another optimizer")
 
 
 def is_made(given: object) -> bool:
