@@ -150,6 +150,20 @@ def begin_rates(optimizer: Optimizer) -> None:
         group["lr"] = group.get("initial_lr", group["lr"])
 
 
+def begin_schedule(scheduler: LRScheduler) -> None:
+    """Gives each parameter group the rate with which a schedule began, which is not always the one before it.
+
+    It is in proportion where a state has brought another rate than the text of the optimizer.
+    """
+    groups = scheduler.optimizer.param_groups
+    begin_rates(scheduler.optimizer)
+    first = getattr(scheduler, "_last_lr", ())
+    bases = getattr(scheduler, "base_lrs", [group["lr"] for group in groups])
+    for group, rate, base in zip(groups, first, bases, strict=False):
+        if base:
+            group["lr"] *= rate / base
+
+
 def other_schedule(was: Sequence[str], now: Sequence[str]) -> StateError:
     """The error of a state of other schedules.
 

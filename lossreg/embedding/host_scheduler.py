@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,7 +15,7 @@ from lossreg.embedding.counted import (
     Calls,
     Change,
     Counted,
-    begin_rates,
+    begin_schedule,
     inner_of,
     is_elsewhere,
     other_schedule,
@@ -181,6 +182,8 @@ class HostScheduler(LRScheduler):
                     one.schedule.label, state["span"], one.schedule.stepping.interval, one.span,
                     changed_number(rate_of(one), rate),
                 )  # fmt: skip
+        if any(moved):
+            self._keep_rates()
 
     def _checked(self, state_dict: dict[str, Any]) -> list[tuple[Counted, dict[str, Any]]]:
         """Each schedule with its state, after a check that they are of the same texts."""
@@ -216,23 +219,45 @@ class HostScheduler(LRScheduler):
             calls: How many epochs or steps there were, whichever it is stepped after.
 
         Raises:
-            ConfigError: If it follows a metric, whose values it would need, or it is no number of calls.
+            ConfigError: If it has stepped or loaded a state, if it follows a metric, whose values it would need, or if
+                it is no number of calls, or of more than the loop has.
         """
         is_count = isinstance(calls, int) and not isinstance(calls, bool) and calls >= 0
         if not is_count:
             raise ConfigError(f"begin_after takes a number of epochs or steps, at least 0, not {shown(calls)}")
         if self.monitor is not None:
             raise ConfigError(f"a schedule that follows {self.monitor} goes on from its state alone: load that")
+        if self.last_epoch:
+            raise ConfigError(
+                f"the schedule stands after {self.last_epoch} {self.interval}s already: call begin_after once, on a "
+                "scheduler that has neither stepped nor loaded a state"
+            )
+        lengths = [one.span * one.every for one in self._counted if one.span is not None]
+        if lengths and calls > max(lengths):
+            raise ConfigError(f"begin_after({calls}): the loop has {max(lengths)} {self.interval}s in all")
         self.last_epoch, self._step_count = calls, calls + 1
         for one in self._counted:
             self._step_anew(one)
+        self._keep_rates()
 
     def _step_anew(self, counted: Counted) -> None:
         optimizer = inner_of(counted).optimizer
-        begin_rates(optimizer)  # what chained formulas multiply
+        begin_schedule(inner_of(counted))  # what chained formulas multiply
         optimizer._opt_called = True  # type: ignore[attr-defined]  # it has stepped, in another process: torch need not warn
         for _ in range(counted.steps_after(self.last_epoch)):
             counted.schedule.between_steps()
+
+    def _keep_rates(self) -> None:
+        """Has the optimizer keep its rates where its state, which has the old ones, is loaded behind that of this."""
+        put_back = functools.partial(_put_back, self, self.last_epoch, self.get_last_lr())
+        self.optimizer.register_load_state_dict_post_hook(put_back)
+
+
+def _put_back(scheduler: HostScheduler, calls: int, rates: Sequence[float | Tensor], optimizer: Optimizer) -> None:
+    """Behind `optimizer.load_state_dict`: the rates of a schedule that has not stepped since."""
+    if scheduler.last_epoch == calls:
+        for group, rate in zip(optimizer.param_groups, rates, strict=False):
+            group["lr"] = rate
 
 
 def _has_overflow(optimizer: Optimizer) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from lossreg.embedding.scheduled_groups import has_schedule, keeping_schedule
 from lossreg.errors import LossregError, StateError
 from lossreg.groups import SCHEDULER
 from lossreg.spec import ComponentSpec
@@ -76,14 +77,20 @@ class StateText:
         if self.schedule is not None:
             state_dict[SCHEDULE_KEY] = self.schedule
 
-    def check(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
+    def check(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> dict[str, Any] | None:
         """A hook before `load_state_dict`; a state that does not say whose it is passes.
+
+        Returns:
+            What to load in place of the state, or None.
 
         Raises:
             StateError: If it is that of an optimizer of another name.
         """
-        del optimizer
-        self._check_schedule(state_dict.get(SCHEDULE_KEY))
+        self._check_schedule(state_dict.get(SCHEDULE_KEY), is_built=has_schedule(optimizer))
+        self._check_texts(state_dict)
+        return keeping_schedule(optimizer, state_dict)
+
+    def _check_texts(self, state_dict: dict[str, Any]) -> None:
         saved = state_dict.get(KEY)
         if not isinstance(saved, list) or saved == self.texts:
             return
@@ -103,16 +110,17 @@ class StateText:
             was,
         )
 
-    def _check_schedule(self, was: object) -> None:
+    def _check_schedule(self, was: object, *, is_built: bool) -> None:
         """Says if a training went by a schedule and goes on without one, or the reverse: not all hosts look at that."""
         now = self.schedule
         if not isinstance(was, str) or now is None or bool(was) == bool(now):
             return
         logger.warning(
             "the state of the optimizer is that of a training with %s, and the parts of now have %s; its rates are "
-            "those of the state until a schedule moves them",
+            "those of %s",
             f"the scheduler {was}" if was else "a constant rate",
             f"the scheduler {now}" if now else "none",
+            "the schedule" if now and is_built else "the state until a schedule moves them",
         )
 
 

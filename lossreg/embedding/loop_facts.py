@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from lossreg.errors import ConfigError
+from lossreg.errors import BuildError, ConfigError, ExpressionError, LossregError
 from lossreg.registry.build import ResolvedComponent
 from lossreg.run_spec import Interval
 from lossreg.values import shown
@@ -112,12 +112,17 @@ _FACTS = tuple(attrs.fields_dict(LoopFacts))
 _values = operator.attrgetter(*_FACTS)
 
 
-def untold(facts: LoopFacts, resolved: Any, interval: Interval) -> str:
-    """What else components may be told, as the end of a message of their own; or nothing."""
+def untold(facts: LoopFacts, resolved: Any, interval: Interval, error: LossregError) -> str:
+    """What else components may be told, as the end of a message of theirs; nothing where that would not help."""
     known = facts.runtime(interval)
     asked = asked_by(resolved, optional=True)
-    missing = dict.fromkeys(says(name, interval) for _, _, name in asked if name not in known)
-    return f"; what only your loop knows is told with the parts: {' or '.join(missing)}" if missing else ""
+    missing = [name for _, _, name in asked if name not in known]
+    if isinstance(error, ExpressionError):
+        missing = [name for name in missing if f"needs {name}, which is not known" in error.message]
+    elif not isinstance(error, BuildError):
+        return ""
+    told = dict.fromkeys(says(name, interval) for name in missing)
+    return f"; what only your loop knows is told with the parts: {' or '.join(told)}" if told else ""
 
 
 def says(name: str, interval: Interval) -> str:

@@ -46,7 +46,7 @@ class SharedSchedule:
 
     calls: Calls
     make: Callable[[Optimizer], LRScheduler]
-    more: Callable[[], str]
+    more: Callable[[LossregError], str]
 
     def build(self, optimizer: Optimizer) -> HostScheduler:
         """Builds it.
@@ -57,7 +57,7 @@ class SharedSchedule:
         try:
             scheduler = self.make(optimizer)
         except LossregError as error:
-            error.message += self.more()
+            error.message += self.more(error)
             raise
         if getattr(scheduler, "optimizer", optimizer) is not optimizer:
             raise of_another(self.calls.counts[0].label)
@@ -139,7 +139,7 @@ class Scheduling:
         try:
             make = scheduler_builder(choice, self.loop.runtime(stepping.interval))
         except LossregError as error:
-            error.message += more()
+            error.message += more(error)
             raise
         return SharedSchedule(calls, make, more)
 
@@ -164,7 +164,7 @@ class Scheduling:
                 built.append(made.scheduler)
         except LossregError as error:
             resolved = tuple(one.choice.resolved for one in planned if one.choice is not None)
-            error.message += untold(self.loop, resolved, planned[0].stepping.interval)
+            error.message += untold(self.loop, resolved, planned[0].stepping.interval, error)
             raise
         return HostScheduler(optimizer, tuple(built), calls)
 
