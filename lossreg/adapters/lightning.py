@@ -99,8 +99,8 @@ def loop_of(trainer: Any) -> dict[str, int]:
     if trainer.train_dataloader is None:  # but not where there are only steps
         trainer.fit_loop.setup_data()
     batches = trainer.num_training_batches
-    if not (math.isfinite(steps) and steps > 0):
-        return {}
+    if not (math.isfinite(steps) and steps > 0):  # the loader does not tell its length
+        return {"epochs": trainer.max_epochs} if (trainer.max_epochs or 0) > 0 else {}
     if not math.isfinite(batches):
         return {"total_steps": int(steps)}
     accumulating = _accumulating(trainer)

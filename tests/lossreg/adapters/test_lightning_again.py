@@ -55,6 +55,24 @@ def fit(module: Module, batch: int = 2, resume: str | None = None, **settings: A
     return trainer
 
 
+class Stream(torch.utils.data.IterableDataset[Any]):
+    """Samples, of which it does not tell how many there are."""
+
+    def __iter__(self) -> Any:
+        return iter([(torch.ones(2), torch.tensor(0))] * 8)
+
+
+def test_a_loader_without_a_length_has_the_epochs_of_the_trainer() -> None:
+    """A schedule that counts epochs need not know how many steps they have."""
+    module = Module("cosine")
+    trainer = lightning.Trainer(
+        accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
+        enable_checkpointing=False, max_epochs=2,
+    )  # fmt: skip
+    trainer.fit(module, DataLoader(Stream(), 4))
+    assert module.rates == pytest.approx([1.0, 1.0, 0.5, 0.5])
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str | None, str | None], str]:
     """Checkpoints after 2 epochs of 4 steps, by schedule and what it counts."""
