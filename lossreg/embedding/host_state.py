@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from lossreg.embedding.state_fit import check_fits
 from lossreg.embedding.state_said import KEY, Said, check_same, warn_of_options
 
 if TYPE_CHECKING:
@@ -73,15 +74,15 @@ class StateText:
             state_dict[SCHEDULE_KEY] = self.schedule
 
     def check(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
-        """A hook before `load_state_dict`; a state that does not say whose it is passes.
+        """A hook before `load_state_dict`; of a state that does not say whose it is, what it holds is looked at.
 
         Raises:
             StateError: If it is that of an optimizer of another name, or of other parameters.
         """
-        del optimizer
         was = Said.of_state(state_dict)
         if was is not None:
             check_same(was, self.said)
+        check_fits(optimizer, state_dict, self.said.patterns)
         self._check_schedule(state_dict.get(SCHEDULE_KEY))
         if was is not None:
             warn_of_options(was, self.said)
