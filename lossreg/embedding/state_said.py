@@ -48,7 +48,7 @@ class Said:
         return cls(
             [text for text in texts if not (text and text.startswith(_GROUPS))],
             ", ".join(patterns),
-            options if isinstance(options, dict) else None,
+            options if isinstance(options, dict) and all(isinstance(one, str) for one in options) else None,
             freeze if isinstance(freeze, str) else None,
         )
 

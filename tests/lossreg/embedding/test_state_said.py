@@ -128,6 +128,13 @@ def test_states_of_earlier_versions_are_loaded(texts: Any) -> None:
             built(param_groups={"*.weight": "lr=1"}, optimizer=texts.get("optimizer", "sgd")).load_state_dict(state)
 
 
+@for_each("said", [{"lossreg_param_groups": {3: None}}, {"lossreg_param_groups": [1]}, {"lossreg_freeze": 1}])
+def test_what_is_not_of_lossreg_says_nothing(said: Any) -> None:
+    """A file may hold anything under such a key."""
+    first, other = (built(param_groups=BIASES) for _ in range(2))
+    other.load_state_dict({**first.state_dict(), **said})
+
+
 def test_copies_say_the_same() -> None:
     """An optimizer that wraps another one is copied with what it says."""
     first = built(optimizer="lookahead(adam)", param_groups=BIASES, freeze="0.*")
