@@ -97,7 +97,7 @@ class Optimizing:
             first, *_ = [one.builder(runtime) for one in optimizers]  # none of them lacks a parameter
             plain = PlainOptimizer.of(spec, chosen, first)
         going_by_shape = tuple(_going_by_shape(spec, chosen))
-        patterns = tuple(group.pattern for group in spec.param_groups)
+        schedule = None if scheduling.has_own else chosen.scheduler or ""
         return cls(
             spec,
             chosen,
@@ -105,7 +105,7 @@ class Optimizing:
             runtime,
             untold,
             plain=plain,
-            state_text=StateText(optimizers, patterns, None if scheduling.has_own else chosen.scheduler or ""),
+            state_text=StateText(optimizers, spec.param_groups, schedule, spec.freeze or ""),
             going_by_shape=going_by_shape,
             goes_by_names=not going_by_shape and all(one.resolved and says_all(one.resolved) for one in optimizers),
             changes_the_model=spec.freeze is not None or any(one.resolved is None for one in optimizers),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lossreg.training.choice import Choice
 
 _NONE: Mapping[str, str] = MappingProxyType({})
+_NO_FACTS: Mapping[str, ParameterFacts] = MappingProxyType({})
 MAX_SHOWN = 20  # names in an error message
 
 
@@ -68,7 +69,11 @@ class Presets:
 
 
 def match_parameters(
-    facts: Mapping[str, ParameterFacts], groups: Sequence[ParamGroup], model: str, further: Mapping[str, str] = _NONE
+    facts: Mapping[str, ParameterFacts],
+    groups: Sequence[ParamGroup],
+    model: str,
+    further: Mapping[str, str] = _NONE,
+    frozen: Mapping[str, ParameterFacts] = _NO_FACTS,
 ) -> dict[str, ParamGroup]:
     """The group of each parameter that a pattern matches.
 
@@ -77,9 +82,10 @@ def match_parameters(
         groups: The patterns; presets are not among them.
         model: The model in an error message.
         further: Further names of the parameters -> their name in `names`.
+        frozen: The other parameters, which are not trained.
 
     Raises:
-        ConfigError: If a pattern matches nothing, or further names alone, or two match one parameter.
+        ConfigError: If a pattern matches nothing, or what is frozen or further names alone, or two match one.
 
     Example:
         >>> facts = {name: ParameterFacts(name, (2,)) for name in ("0.bias", "1.bias")}
@@ -88,7 +94,7 @@ def match_parameters(
     """
     matched: dict[str, ParamGroup] = {}
     for group in groups:
-        found = matching(group.pattern, facts, "param_groups", f"trainable parameter of {model}", further)
+        found = matching(group.pattern, facts, "param_groups", f"trainable parameter of {model}", further, frozen)
         for name in found:
             if name in matched:
                 raise ConfigError(
@@ -100,7 +106,12 @@ def match_parameters(
 
 
 def matching(
-    text: str, facts: Mapping[str, ParameterFacts], setting: str, what: str, further: Mapping[str, str] = _NONE
+    text: str,
+    facts: Mapping[str, ParameterFacts],
+    setting: str,
+    what: str,
+    further: Mapping[str, str] = _NONE,
+    frozen: Mapping[str, ParameterFacts] = _NO_FACTS,
 ) -> list[str]:
     """The names of the parameters that a pattern matches.
 
@@ -110,6 +121,7 @@ def matching(
         setting: What the pattern stands in, for the error message.
         what: What it should match.
         further: Further names of the parameters -> their name in `facts`.
+        frozen: Parameters that are none of those because they are frozen.
 
     Raises:
         ConfigError: If there is none, with what there is.
@@ -118,6 +130,7 @@ def matching(
     found = [name for name, one in facts.items() if pattern.matches(one)]
     if not found:
         _refuse_further(pattern, text, facts, setting, further)
+        _refuse_frozen(pattern, f"{setting}: {text!r} matches no {what}", frozen)
         title, there_are = _what_there_is(pattern, facts)
         sought = pattern.glob if isinstance(pattern, Type) else text
         meant = close_matches(sought, there_are) if isinstance(pattern, Glob | Type) else ()
@@ -135,6 +148,17 @@ def _what_there_is(pattern: Pattern, facts: Mapping[str, ParameterFacts]) -> tup
     if isinstance(pattern, Dimensions | Shape):
         return "Parameters", [f"{name} {fact.shape}" for name, fact in facts.items()]
     return "Parameters", [*facts]
+
+
+def _refuse_frozen(pattern: Pattern, why: str, frozen: Mapping[str, ParameterFacts]) -> None:
+    """Refuses a pattern that matches what is frozen alone: a list of the others would not say what is wrong."""
+    held = [name for name, one in frozen.items() if pattern.matches(one)]
+    if held:
+        more = f" and {len(held) - 1} more" if len(held) > 1 else ""
+        raise ConfigError(
+            f"{why}: it matches {held[0]}{more}, frozen by freeze or by requires_grad_(False); leave this pattern out, "
+            "or do not freeze what it matches"
+        )
 
 
 def _refuse_further(

@@ -77,7 +77,8 @@ def _plan_all(
     if groups and choice.resolved is None and not _is_function(choice):
         raise ConfigError("param_groups has no effect on an optimizer that is an object; it has groups already")
     facts = {name: known.facts[name] for name in named}
-    matched = match_parameters(facts, [group for group in groups if not group.is_preset], model, further)
+    frozen = {name: one for name, one in known.facts.items() if name not in named}
+    matched = match_parameters(facts, [group for group in groups if not group.is_preset], model, further, frozen)
     presets = Presets.of(groups)
     members = _members(choice, group_optimizers, matched, known, named, model)
     if presets.no_decay and not any(takes(member, "weight_decay", runtime) for member, _ in members):

@@ -126,5 +126,7 @@ def test_states_of_several_optimizers_side_by_side_are_read() -> None:
 def test_a_state_of_other_optimizers_is_refused() -> None:
     """The message has the numbers of groups."""
     optimizer = lossreg.parts(optimizer="sgd", param_groups={"bias": "adam"}).optimizer(nn.Linear(2, 1))
-    with pytest.raises(ValueError, match="the state has 1 parameter groups, and the optimizer has 2"):
+    with pytest.raises(
+        ValueError, match="has 1 parameter group of 2 tensors, and this optimizer has 2 parameter groups"
+    ):
         optimizer.load_state_dict(torch.optim.SGD(nn.Linear(2, 1).parameters()).state_dict())
