@@ -105,6 +105,6 @@ def _check_schedules(accelerator: Any, scheduler: str | None, models: list[Any],
     has = f"has {saved or 'no'} schedule{'s' * (saved > 1)}"
     raise StateError(
         f"the checkpoint {input_dir} {has}, and the accelerator has {now or 'none'} (lossreg.parts(scheduler="
-        f"{scheduler!r})): name the scheduler of the checkpoint, or begin without its state",
+        f"{scheduler!r})): name the scheduler of the checkpoint, or begin a new training with the weights alone",
         where="the scheduler",
     )

@@ -183,7 +183,7 @@ def _check_schedules(scheduler: str | None, trainer: Any, module: Any) -> None:
         raise StateError(
             f"the checkpoint {trainer.ckpt_path} has {saved or 'no'} schedule{'s' * (saved > 1)}, and the training has "
             f"{now or 'none'} (lossreg.parts(scheduler={scheduler!r})): name the scheduler of the checkpoint, or begin "
-            "without its state",
+            "a new training with the weights alone",
             where="the scheduler",
         )
 

@@ -179,7 +179,7 @@ def other_schedule(was: Sequence[str], now: Sequence[str]) -> StateError:
     new = " and ".join(now) or "a constant rate"
     return StateError(
         f"the state to load is that of {old}, and this one is {new}: name the scheduler of the checkpoint, or begin "
-        "without its state",
+        "a new training with the weights alone",
         where="the scheduler",
     )
 

@@ -206,8 +206,8 @@ class HostScheduler(LRScheduler):
             if state.get("interval", counts) != counts:
                 raise StateError(
                     f"the state to load is that of the schedule {one.schedule.label} that counts {state['interval']}s, "
-                    f"and this one counts {counts}s: write scheduler_interval={state['interval']!r}, or begin without "
-                    "its state",
+                    f"and this one counts {counts}s: write scheduler_interval={state['interval']!r}, or begin a "
+                    "new training with the weights alone",
                     where="the scheduler",
                 )
         return pairs
