@@ -14,6 +14,7 @@ from lossreg.errors import ConfigError, LossregError
 from lossreg.registry.build import resolve
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import COMPONENT_FIELDS, RunSpec
+from lossreg.training.optimizer_choice import choose_for_group, choose_optimizer
 from lossreg.values import one_line
 
 
@@ -180,8 +181,10 @@ def check_setting(key: str, value: Any, registries: Registries) -> None:
         LossregError: If the setting does not exist, or it or a component in it is wrong.
     """
     spec = RunSpec.from_mapping({key: value}, "")
-    if key in COMPONENT_FIELDS and getattr(spec, key) is not None:
+    if key == "optimizer":
+        choose_optimizer(spec.optimizer, registries)  # which reads `rest` and `scheduler`, as a run does
+    elif key in COMPONENT_FIELDS and getattr(spec, key) is not None:
         resolve(registries.of(COMPONENT_FIELDS[key]), getattr(spec, key))
     for group in spec.param_groups:
         if group.optimizer is not None and not group.goes_to_rest:
-            resolve(registries.optimizers, group.optimizer)
+            choose_for_group(group, registries)
