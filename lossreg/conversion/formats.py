@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import re
 from collections.abc import Mapping
@@ -10,7 +11,8 @@ from typing import Any, Protocol, cast
 import attrs
 
 from lossreg.conversion.result import Converted, Draft
-from lossreg.errors import ConfigError, LossregError
+from lossreg.conversion.yaml_text import read_yaml
+from lossreg.errors import ConfigError, LossregError, MissingLibraryError
 from lossreg.registry.build import resolve
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import COMPONENT_FIELDS, RunSpec
@@ -128,7 +130,7 @@ def guess_format(text: str, where: str) -> tuple[str, str]:
         The name of the format, and what in the text it is known by.
 
     Raises:
-        ConfigError: If it has nothing of any of them.
+        ConfigError: If it has nothing of any of them, or is a file of YAML that cannot be read.
 
     Example:
         >>> guess_format("opt: adamw", "args.yaml")
@@ -138,6 +140,9 @@ def guess_format(text: str, where: str) -> tuple[str, str]:
         for pattern, sign in one.signs:
             if re.search(pattern, text):
                 return name, sign
+    if where.lower().endswith((".yaml", ".yml")):
+        with contextlib.suppress(MissingLibraryError):
+            read_yaml(text, where)  # what is broken says nothing of a program
     raise ConfigError(
         f"{where}: it does not say of which program it is; write --from and one of {', '.join(FORMATS)}, or --to for "
         "settings of lossreg"
