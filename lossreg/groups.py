@@ -15,6 +15,7 @@ from lossreg.patterns import parse_pattern
 from lossreg.spec import ComponentSpec, Table, Value, frozen_params, params_text
 from lossreg.spec_hints import RangeError
 from lossreg.spec_text import parse_params
+from lossreg.suggestions import close_matches
 from lossreg.values import decimal_comma_hint, shown
 
 NO_DECAY = "no_decay"
@@ -169,19 +170,35 @@ def _group(pattern: object, options: object) -> ParamGroup:
     if preset is not None:
         if options is True or (isinstance(options, str | Mapping | None) and not options):
             return preset
+        if options is False:
+            raise ConfigError(
+                f"param_groups: {preset.pattern} is a preset, which stands with True; it is not False: take it out, or "
+                "write True"
+            )
         raise ConfigError(f"param_groups: {preset.pattern} is a preset; it takes no options, not {shown(options)}")
+    meant = _meant_preset(pattern)
     try:
         text = parse_pattern(pattern.strip()).text
     except ConfigError as error:
-        error.message = f"param_groups: {error.message}"
+        error.message = f"param_groups: {error.message}{meant}"
         raise
     if isinstance(options, ComponentSpec) or (isinstance(options, str) and _SPEC.fullmatch(options.strip())):
         return ParamGroup(text, optimizer=_optimizer(pattern, options))
     if not options or not isinstance(options, str | Mapping):
-        raise ConfigError(
-            f"param_groups: {shown(pattern)} has the options {shown(options)}; write, for example, 'weight_decay=0'"
-        )
+        instead = meant or "; write, for example, 'weight_decay=0'"
+        raise ConfigError(f"param_groups: {shown(pattern)} has the options {shown(options)}{instead}")
     return ParamGroup(text, _options(pattern, options))
+
+
+def _meant_preset(pattern: str) -> str:
+    """The preset whose name a pattern nearly is, as the end of a message, or nothing."""
+    name, bracket, number = pattern.strip().partition("(")
+    written = normalize(name).replace("_", "").strip()
+    near = close_matches(written, [one.replace("_", "") for one in (NO_DECAY, LAYER_DECAY)])
+    if not near:
+        return ""
+    preset = NO_DECAY if near[0] == NO_DECAY.replace("_", "") else f"{LAYER_DECAY}{bracket or '(0.75'}{number or ')'}"
+    return f"; did you mean the preset {preset}?"
 
 
 def _optimizer(pattern: str, spec: str | ComponentSpec) -> ComponentSpec:

@@ -180,6 +180,7 @@ class ComponentSpec:
         params: The parameters that the user set, as pairs sorted by key; lists are tuples.
         nested: Specs that stand first, without a name: `warmup(cosine(), length=5)`. Which parameter they are for, only
             the component knows; what is written to disk names it.
+        written: The name as it stands in the text that was read, for messages; None where it is not known.
 
     Raises:
         SpecError: If a value has no literal form (an object, NaN).
@@ -196,6 +197,7 @@ class ComponentSpec:
     params: tuple[tuple[str, Value], ...] = attrs.field(default=(), converter=frozen_params)
     nested: tuple[ComponentSpec, ...] = attrs.field(default=(), converter=_specs)
     text: str = attrs.field(init=False)
+    written: str | None = attrs.field(init=False, default=None, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         arguments = params_text(self.params)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from lossreg.errors import SpecError
-from lossreg.names import EXPRESSION_WORDS
+from lossreg.names import EXPRESSION_WORDS, snake_case
 from lossreg.values import decimal_comma_hint, one_line, shortened, shown
 
 MAX_LENGTH = 100_000  # characters of a spec text; the weights of 1,000 classes take 12,000
@@ -14,6 +14,12 @@ _WRITTEN = 10_000  # characters of a text that a person may have written, and th
 
 _CLASS = re.compile(r"[\w./\\~-]+(\.py|:[A-Za-z_][\w.]*)", re.ASCII)
 _COMMA = re.compile(r"=\s*([+-]?\d+,\d+(?:[eE][+-]?\d+)?)\s*(?:,\s*\w+\s*=|\)|$)", re.ASCII)
+_OF_TORCH = re.compile(r"torch\.((?:optim|nn)[a-z_.0-9]*)\.([A-Z]\w*)", re.ASCII)
+#: The names of classes in snake case -> those of their components, where they are others.
+_NAMES: Mapping[str, str] = {
+    "adam_w": "adamw", "n_adam": "nadam", "r_adam": "radam", "rm_sprop": "rmsprop",
+    "multi_label_margin": "multilabel_margin", "multi_label_soft_margin": "multilabel_soft_margin",
+}  # fmt: skip
 _LAMBDA = re.compile(r"\s*lambda\s+\w+\s*:\s*(.*)", re.DOTALL)
 
 
@@ -77,7 +83,24 @@ def _guess(text: str) -> str:
     if expression is not None:
         return f". A schedule of the epoch is written lambda_lr(lr_lambda={expression!r})"
     number = _COMMA.search(text)
-    return decimal_comma_hint(number[1]) if number else registering_hint(text)
+    return decimal_comma_hint(number[1]) if number else _torch_hint(text) or registering_hint(text)
+
+
+def _torch_hint(text: str) -> str:
+    """The name of the component that a class of torch is, by its path, as the end of a message; or nothing.
+
+    Example:
+        >>> _torch_hint("torch.optim.AdamW")
+        '. A class of torch is a component with a name of its own: adamw'
+    """
+    found = _OF_TORCH.fullmatch(text.strip())
+    if found is None:
+        return ""
+    kind = "scheduler" if found[1].endswith("lr_scheduler") else "optimizer" if "optim" in found[1] else "loss"
+    if kind == "loss" and not found[2].endswith("Loss"):
+        return ""
+    name = snake_case(found[2], kind)
+    return f". A class of torch is a component with a name of its own: {_NAMES.get(name, name)}"
 
 
 def expression_of(text: str) -> str | None:

@@ -31,13 +31,18 @@ def parse_spec(text: str) -> ComponentSpec:
         raise not_a_spec(text, "it is too long" if len(text) > MAX_LENGTH else "")
     name, arguments = match.groups()
     if not arguments:
-        return ComponentSpec(name)
+        return _as_written(ComponentSpec(name), name)
     call = _parse_call(arguments, text)
     if name in RANGES and _is_range(call):
         raise a_range(text.strip(), text)
     nested = tuple(_nested(node, arguments, text) for node in call.args)
     params = {key: _value(value, key, text) for key, value in _keywords(call, text).items()}
-    return ComponentSpec(name, params, nested)
+    return _as_written(ComponentSpec(name, params, nested), name)
+
+
+def _as_written(spec: ComponentSpec, name: str) -> ComponentSpec:
+    object.__setattr__(spec, "written", name.strip())
+    return spec
 
 
 def _parse_expression(source: str, text: str) -> ast.expr:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 MAX_COMPARED = 100  # characters; no name is longer, and comparing costs the square of it
 
 
-def close_matches(name: str, known: Iterable[str]) -> tuple[str, ...]:
-    """The names that were probably meant, best first; at most three.
+def close_matches(name: str, known: Iterable[str], most: int = 3) -> tuple[str, ...]:
+    """The names that were probably meant, best first; at most three, or so many.
 
     A name may be meant by the initials of its words (`ce`), by its beginning, and by the name of a class (`L1Loss`).
 
@@ -21,11 +21,11 @@ def close_matches(name: str, known: Iterable[str]) -> tuple[str, ...]:
     if len(name) > MAX_COMPARED:
         return ()
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    close = difflib.get_close_matches(name, names, n=most, cutoff=0.6)
     bare = name.removesuffix("loss").rstrip("_")
     meant = [one for one in names if "." not in one and bare in (one, _initials(one))]
     begun = [one for one in names if len(name) >= 3 and one.startswith(name)]
-    return tuple(dict.fromkeys([*meant, *begun] if meant else [*close, *begun]))[:3]
+    return tuple(dict.fromkeys([*meant, *begun] if meant else [*close, *begun]))[:most]
 
 
 def _initials(name: str) -> str:

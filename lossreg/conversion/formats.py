@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import re
 from collections.abc import Mapping
@@ -10,10 +11,12 @@ from typing import Any, Protocol, cast
 import attrs
 
 from lossreg.conversion.result import Converted, Draft
-from lossreg.errors import ConfigError, LossregError
+from lossreg.conversion.yaml_text import read_yaml
+from lossreg.errors import ConfigError, LossregError, MissingLibraryError
 from lossreg.registry.build import resolve
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import COMPONENT_FIELDS, RunSpec
+from lossreg.training.optimizer_choice import choose_for_group, choose_optimizer
 from lossreg.values import one_line
 
 
@@ -127,7 +130,7 @@ def guess_format(text: str, where: str) -> tuple[str, str]:
         The name of the format, and what in the text it is known by.
 
     Raises:
-        ConfigError: If it has nothing of any of them.
+        ConfigError: If it has nothing of any of them, or is a file of YAML that cannot be read.
 
     Example:
         >>> guess_format("opt: adamw", "args.yaml")
@@ -137,6 +140,9 @@ def guess_format(text: str, where: str) -> tuple[str, str]:
         for pattern, sign in one.signs:
             if re.search(pattern, text):
                 return name, sign
+    if where.lower().endswith((".yaml", ".yml")):
+        with contextlib.suppress(MissingLibraryError):
+            read_yaml(text, where)  # what is broken says nothing of a program
     raise ConfigError(
         f"{where}: it does not say of which program it is; write --from and one of {', '.join(FORMATS)}, or --to for "
         "settings of lossreg"
@@ -180,8 +186,10 @@ def check_setting(key: str, value: Any, registries: Registries) -> None:
         LossregError: If the setting does not exist, or it or a component in it is wrong.
     """
     spec = RunSpec.from_mapping({key: value}, "")
-    if key in COMPONENT_FIELDS and getattr(spec, key) is not None:
+    if key == "optimizer":
+        choose_optimizer(spec.optimizer, registries)  # which reads `rest` and `scheduler`, as a run does
+    elif key in COMPONENT_FIELDS and getattr(spec, key) is not None:
         resolve(registries.of(COMPONENT_FIELDS[key]), getattr(spec, key))
     for group in spec.param_groups:
         if group.optimizer is not None and not group.goes_to_rest:
-            resolve(registries.optimizers, group.optimizer)
+            choose_for_group(group, registries)

@@ -131,8 +131,8 @@ def class_of_spec(spec: ComponentSpec, kind: str, registries: Registries, *, spa
         LossregError: If the spec is wrong.
     """
     registry = registries.of(kind)
-    spec, notes = for_class(spec, kind)
-    resolved = resolve(registry, spec)
+    bare, notes = for_class(spec, kind)
+    resolved = resolve(registry, bare)
     entry: RegistryEntry[Any] = resolved.entry
     check_complete(entry, resolved.written)
     path = class_path(entry)
@@ -173,13 +173,25 @@ def for_class(spec: ComponentSpec, kind: str) -> tuple[ComponentSpec, list[str]]
     Example:
         >>> for_class(ComponentSpec.parse("sgd(lr=0.1, scheduler=cosine)"), "optimizer")[0].text
         'sgd(lr=0.1)'
+        >>> for_class(ComponentSpec.parse("lookahead(muon(rest=adamw))"), "optimizer")[0].text
+        'lookahead(muon)'
     """
-    taken = {key: value for key, value in spec.params if kind == "optimizer" and key in (REST, SCHEDULER)}
-    kept = {key: value for key, value in spec.params if key not in taken}
-    notes = [
-        f"{spec.name}: {key}={value_text(value)} is left out, which only lossreg obeys" for key, value in taken.items()
-    ]
-    return ComponentSpec(spec.name, kept, spec.nested), notes
+    if kind != "optimizer":
+        return spec, []
+    kept: dict[str, Any] = {}
+    notes: list[str] = []
+
+    def inner(wrapped: ComponentSpec) -> ComponentSpec:
+        bare, said = for_class(wrapped, kind)
+        notes.extend(said)
+        return bare
+
+    for key, value in spec.params:
+        if key in (REST, SCHEDULER):
+            notes.append(f"{spec.name}: {key}={value_text(value)} is left out, which only lossreg obeys")
+        else:
+            kept[key] = inner(value) if isinstance(value, ComponentSpec) else value
+    return ComponentSpec(spec.name, kept, tuple(map(inner, spec.nested))), notes
 
 
 def check_complete(entry: RegistryEntry[Any], written: Collection[str]) -> None:

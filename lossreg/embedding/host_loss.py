@@ -10,6 +10,7 @@ import attrs
 from torch import Tensor, nn
 
 from lossreg.data import TASKS, Task
+from lossreg.embedding.host_targets import Given
 from lossreg.embedding.loop_facts import LoopFacts
 from lossreg.errors import ConfigError
 from lossreg.training.adapting import adapter_builder
@@ -19,6 +20,7 @@ from lossreg.training.loss.fitting import misfit
 from lossreg.values import shown
 
 if TYPE_CHECKING:
+    from lossreg.components import Loss
     from lossreg.registry.registries import Registries
 
 _TARGETS = {
@@ -39,11 +41,16 @@ class HostLoss(nn.Module):
     Attributes:
         takes: See above.
         adapter: The loss, and what is done before it; there once it is built.
+        given: What is asked of output and target.
 
     Shape:
         - output: `(N, C, *)`, or `(N, *)` for numbers; what the model gives.
-        - target: as the data set has it.
-        - returns: 0-d, unless the loss is built with `reduction='none'`.
+        - target: as the data set has it. Class indices may be of any integer type, and what is 0 or 1 for each class of
+          any type.
+        - returns: 0-d.
+
+    Raises:
+        ContractError: If the shapes do not fit, or the value is not a single number.
 
     Example:
         >>> import lossreg, torch
@@ -54,30 +61,37 @@ class HostLoss(nn.Module):
 
     takes: str
     adapter: LossAdapter
+    given: Given
 
     def __init__(self, takes: str = "any") -> None:
         super().__init__()
         vars(self)["takes"] = takes
 
-    def holding(self, adapter: LossAdapter) -> HostLoss:
+    def holding(self, adapter: LossAdapter, given: Given) -> HostLoss:
         """This module with its loss.
 
         Args:
             adapter: The loss, and what is done before it.
+            given: What is asked of output and target.
         """
         if isinstance(adapter.criterion, nn.Module):
             self._modules["criterion"] = adapter.criterion  # so that its weights and its mode are this module's
-        vars(self)["adapter"] = adapter  # this and the child not by the module, which looks for the name in all it has
+        # These and the child not by the module, which looks for the name in all it has.
+        vars(self)["adapter"] = adapter
+        vars(self)["given"] = given
         return self
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """The loss of a batch."""
-        return self.adapter(output, target)
+        value = self.adapter(output, self.given.checked(output, target))
+        if getattr(value, "ndim", 0):  # of an object's own loss it may be no tensor
+            self.given.refuse_value(value, self.adapter)
+        return value
 
     def summed(self) -> HostLoss | None:
         """The same loss as a sum in place of a mean, with the same weights; None if it has no mean to replace."""
         summed = self.adapter.summed()
-        return None if summed is None else HostLoss(self.takes).holding(summed)
+        return None if summed is None else HostLoss(self.takes).holding(summed, self.given)
 
     def extra_repr(self) -> str:
         """What is done before the loss."""
@@ -93,12 +107,23 @@ class SharedLoss:
         task: The task that it is adapted to.
         takes: What it declares that it takes of the output.
         make: Builds it, or raises the error that asks for what the loop has not said yet.
+        is_sure: Whether the task is that of the targets, and not one of several that the loss takes alike.
     """
 
     choice: Choice
     task: Task
     takes: str
     make: Callable[[], LossAdapter]
+    is_sure: bool
+
+    def into(self, empty: HostLoss) -> HostLoss:
+        """Builds it.
+
+        Args:
+            empty: The module that becomes the loss.
+        """
+        adapter = self.make()
+        return empty.holding(adapter, Given.of(self.choice.label, self.task, adapter, is_sure=self.is_sure))
 
     @classmethod
     def of(cls, choice: Choice, given: Task | None, loop: LoopFacts, registries: Registries) -> SharedLoss:
@@ -115,10 +140,11 @@ class SharedLoss:
         """
         task = task_of(choice, given)
         takes = "any" if choice.component is None else choice.component.input
+        is_sure = given is not None or (choice.component is not None and len(_fitting(choice.component)) == 1)
         untold = loop.asks(choice.resolved, "epoch")
         if untold is None:
-            return cls(choice, task, takes, adapter_builder(choice, task, loop.runtime("epoch"), registries))
-        return cls(choice, task, takes, functools.partial(_refuse, untold))
+            return cls(choice, task, takes, adapter_builder(choice, task, loop.runtime("epoch"), registries), is_sure)
+        return cls(choice, task, takes, functools.partial(_refuse, untold), is_sure)
 
 
 def _refuse(message: str) -> NoReturn:
@@ -143,8 +169,7 @@ def task_of(choice: Choice, given: Task | None) -> Task:
         return given
     if component is None:
         return "classification"
-    tasks: tuple[Task, ...] = get_args(Task)
-    fits = [task for task in tasks if misfit(component, task) is None]
+    fits = _fitting(component)
     adapters = [adapt(_nothing, component, task) for task in fits]
     done = {(one.input, one.target, one.target != "unchanged" and one.from_indices) for one in adapters}
     if len(done) == 1:
@@ -154,6 +179,12 @@ def task_of(choice: Choice, given: Task | None) -> Task:
         f"the loss {choice.label} is adapted to what the targets are: write lossreg.parts(..., task=...): {meant}",
         setting="task",
     )
+
+
+def _fitting(component: Loss) -> list[Task]:
+    """The tasks that a loss fits."""
+    tasks: tuple[Task, ...] = get_args(Task)
+    return [task for task in tasks if misfit(component, task) is None]
 
 
 def check_task(task: object) -> None:

@@ -131,7 +131,7 @@ class HostParts:
                     raise ConfigError(
                         "no loss is named; write lossreg.parts(loss=...), or task=... for the loss of a task"
                     )
-                self._shared.loss = self._shared.empty.holding(self._loss.make())
+                self._shared.loss = self._loss.into(self._shared.empty)
             return self._shared.loss
 
     def optimizer(self, model: nn.Module, *, fused: bool = False) -> Optimizer:

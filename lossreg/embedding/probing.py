@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lossreg.data import Data, Task, has_indices
+from lossreg.embedding.host_targets import zeros_and_ones
 from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.data.reader import check_classes
 from lossreg.training.loss.contract import Mismatch, check_contract, losses_for, mismatch_of
@@ -74,6 +75,7 @@ def probe(
         raise mismatch(f"the batch has {len(inputs)} inputs and {len(targets)} targets")
     task = _task_of(targets, objective.adapter, task)
     _check_indices(targets, objective.adapter, task, mismatch, functools.partial(_fitting, registries))
+    targets = _converted(targets, task)
     split: Any = BatchSplit(inputs, targets)
     count: dict[str, Any] = (
         {"out_features": 1} if task == "regression" else {"num_classes": 1}
@@ -97,6 +99,15 @@ def _task_of(targets: Tensor, adapter: LossAdapter, task: Task) -> Task:
     return task
 
 
+def _converted(targets: Tensor, task: Task) -> Tensor:
+    """The targets in the type that losses take, as a run and `parts.loss` have them."""
+    if task == "multilabel":
+        return zeros_and_ones(targets, torch.get_default_dtype())
+    if has_indices(task) and not targets.is_floating_point() and not targets.is_complex():
+        return targets.long()
+    return targets
+
+
 def _takes_indices(adapter: LossAdapter) -> bool:
     """Whether a loss is given class indices, or what is made of them."""
     return adapter.takes_index or (adapter.from_indices and adapter.target != "unchanged")
@@ -113,11 +124,9 @@ def _check_indices(
     if not has_indices(task) or not _takes_indices(adapter):
         return
     are_numbers = targets.is_floating_point() or targets.is_complex()
-    # Some losses take other integers themselves; one-hot vectors are made of torch.int64 alone.
-    as_they_are = not are_numbers and adapter.target == "unchanged" and targets.dtype != torch.bool
-    if as_they_are or targets.dtype == torch.int64:
+    if not are_numbers:
         return
-    whole = not are_numbers or bool((targets == targets.real.floor()).all())
+    whole = bool((targets == targets.real.floor()).all())
     way_out = "targets.long() makes class indices of them. " if whole else ""
     what = "the loss takes" if adapter.takes_index else f"the targets of a {task} are"
     said = f"{what} class indices (torch.int64), and those of the batch are {targets.dtype} {tuple(targets.shape)}"

@@ -152,7 +152,7 @@ def resolve(registry: Lookup, spec: ComponentSpec) -> ResolvedComponent[Any]:
         UnknownParameterError: If a parameter is unknown.
         ParameterError: If a value does not fit.
     """
-    entry = registry[spec.name]
+    entry = registry[spec.written or spec.name]  # which a message shows
     return resolve_params(registry, entry, _written(entry, spec))
 
 

@@ -286,11 +286,15 @@ class Registry(Mapping[str, RegistryEntry[C]], Generic[C, T]):
         self._index.read_tables()
         return [other for other in self._index.named(entry.name) if other is not entry]
 
+    def _leads_to(self, word: str) -> str | None:
+        found = self._candidates(word)
+        return found[0].id if len(found) == 1 else None
+
     def _unknown(self, name: str) -> UnknownNameError:
         from lossreg.registry.unknown import Known, unknown  # only errors need it
 
         listed = sorted(map(self.short_name, self.declared))
         words = {*self._index.by_id, *filter(self._index.by_name.get, self._index.by_name)}
-        known = Known(self.kind, self.names(), listed, words)
+        known = Known(self.kind, self.names(), listed, words, self._leads_to)
         other_kinds = [kind for kind in KINDS if kind != self.kind and name in self._owner.of(kind)]
         return unknown(known, name, other_kinds, self._owner.reports, self._owner.offered(self.kind, name))

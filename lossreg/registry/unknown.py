@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -15,6 +15,8 @@ from lossreg.suggestions import close_matches, did_you_mean
 from lossreg.values import shown
 
 LISTED = 20  # names that an error lists
+_NEAR = 12  # words that are looked at, of which several lead to one component
+_SUGGESTED = 3
 
 
 def ambiguous(kind: str, name: str, candidates: Sequence[RegistryEntry[Any]]) -> AmbiguousNameError:
@@ -37,12 +39,14 @@ class Known:
         names: The short names, where these resolve, else the full ids.
         listed: Those of them that an error may list: without those of tables, which are hundreds.
         words: The names and aliases, and all of these as full ids.
+        leads_to: Gives the full id of the component that a word leads to.
     """
 
     kind: str
     names: Collection[str]
     listed: Sequence[str]
     words: Collection[str]
+    leads_to: Callable[[str], str | None]
 
 
 def unknown(
@@ -61,7 +65,7 @@ def unknown(
 
     kind, written = known.kind, normalize(name)
     names = {*known.names, *(word for word in known.words if "." in word)}
-    suggestions = close_matches(written, sorted(names))
+    suggestions = _suggested(known, name, sorted(names))
     hint = registering_hint(name) if offer is None else None
     meant = _meant(suggestions, written, {*known.words} - names)
     reports = [*reports]
@@ -77,6 +81,20 @@ def unknown(
     lines += [f"  {RANGES[written]} is a range of a search: lossreg.adapters.optuna"] if written in RANGES else []
     lines += [f"  {report.explanation}" for report in reports if report.state not in ("loaded", "aside")]
     return UnknownNameError("\n".join(lines), kind=kind, name=name, suggestions=suggestions)
+
+
+def _suggested(known: Known, name: str, names: Iterable[str]) -> tuple[str, ...]:
+    """The names that were probably meant, one of each component; of a class's name the component's alone."""
+    last = name.strip().rpartition(".")[2]
+    compact = last.lower().replace("_", "")
+    if last != last.lower():
+        same = [one for one in names if one.replace("_", "") in (compact, compact.removesuffix(known.kind))]
+        if same:
+            return (same[0],)
+    found: dict[str, str] = {}
+    for word in close_matches(normalize(name), names, _NEAR):
+        found.setdefault(known.leads_to(word) or word, word)
+    return tuple(found.values())[:_SUGGESTED]
 
 
 def _absent_plugin(written: str, reports: Iterable[PluginReport]) -> str | None:

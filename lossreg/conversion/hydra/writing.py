@@ -7,7 +7,7 @@ from typing import Any
 from lossreg.conversion.followed import PLATEAU
 from lossreg.conversion.hydra.keys import ARGUMENTS, BUILD, INTERVAL, MONITOR, SETTINGS, TARGET
 from lossreg.conversion.result import WRITTEN_PRECISIONS, unwritten
-from lossreg.conversion.torch_classes import NoClassError, class_of_spec
+from lossreg.conversion.torch_classes import NoClassError, class_of_spec, for_class
 from lossreg.conversion.yaml_text import write_yaml
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import RunSpec
@@ -78,8 +78,10 @@ def _table(
         call = class_of_spec(component, kind, registries, span=span)
     except NoClassError as error:
         if kind == "optimizer":
-            notes.append(f"optimizer: {component.text} is built by lossreg, which is needed where the file is used")
-            return {TARGET: BUILD, **partial, ARGUMENTS: [component.text]}
+            bare, left_out = for_class(component, kind)
+            notes += [f"optimizer: {one}" for one in left_out]
+            notes.append(f"optimizer: {bare.text} is built by lossreg, which is needed where the file is used")
+            return {TARGET: BUILD, **partial, ARGUMENTS: [bare.text]}
         notes.append(f"{kind}: {error.message.partition(chr(10))[0]}, so that it is left out")
         return None
     if any(isinstance(one, ComponentSpec) or holds_spec(one) for one in call.arguments.values()):

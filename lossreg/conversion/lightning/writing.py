@@ -6,7 +6,7 @@ from typing import Any
 
 from lossreg.conversion.followed import TORCH_PLATEAU
 from lossreg.conversion.result import WRITTEN_PRECISIONS, unwritten
-from lossreg.conversion.torch_classes import class_of_spec
+from lossreg.conversion.torch_classes import class_of_spec, for_class
 from lossreg.conversion.yaml_text import write_yaml
 from lossreg.errors import ConfigError, LossregError
 from lossreg.registry.build import resolve
@@ -68,7 +68,8 @@ def _written(
     if spec is None:
         return None
     try:
-        if spec.nested or any(holds_spec(value) for _, value in spec.params):
+        bare, _ = for_class(spec, kind)
+        if bare.nested or any(holds_spec(value) for _, value in bare.params):
             raise ConfigError(f"{spec.text}: LightningCLI makes one class of it, without others in it")
         call = class_of_spec(spec, kind, registries, span=span)
     except LossregError as error:

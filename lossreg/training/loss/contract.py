@@ -16,7 +16,7 @@ from lossreg.errors import ContractError, DataError, describe_error
 from lossreg.plugins.isolation import is_from_outside
 from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.loss.blame import check_own_parameters
-from lossreg.training.loss.fitting import is_for, misfit
+from lossreg.training.loss.fitting import is_for, misfit, shape_misfit, value_misfit
 from lossreg.training.loss.gradients import SparseGradient, sparse_gradients
 from lossreg.training.seeds import forked_generators
 
@@ -241,28 +241,11 @@ def _copy(objective: Objective) -> tuple[Objective, bool]:
 
 
 def _check_shapes(output: Tensor, targets: Tensor, data: Data, mismatch: Mismatch, which: str = "") -> None:
-    shapes = f"the model gives {_shape(output)} for targets {_shape(targets)}{which}"
-    if not has_indices(data.task):
-        if output.shape != targets.shape:  # torch would broadcast (N, 1) and (N,) to (N, N)
-            raise mismatch(f"{shapes}; they must be of one shape{_shape_hint(output, targets)}")
-        return
-    if output.ndim < 2 or output.shape[:1] + output.shape[2:] != targets.shape:
-        raise mismatch(
-            f"{shapes}; for a {data.task} the output is (N, classes, *) where the targets are (N, *)"
-            f"{_shape_hint(output, targets)}"
-        )
-    if not output.is_floating_point():
+    why = shape_misfit(tuple(output.shape), tuple(targets.shape), data.task, which)
+    if why is not None:
+        raise mismatch(why)
+    if has_indices(data.task) and not output.is_floating_point():
         raise mismatch(f"the model gives {output.dtype}; floating point is needed")
-
-
-def _shape_hint(output: Tensor, targets: Tensor) -> str:
-    if len(targets) == 1 and output.shape[:1] != (1,):
-        return "; squeeze() takes the batch's dimension away as well: squeeze(-1) or flatten(1) keeps it"
-    if output.shape == (*targets.shape, 1):
-        return "; targets.unsqueeze(-1) gives the targets that shape, or squeeze(-1) the output that of the targets"
-    if targets.shape == (*output.shape, 1):
-        return "; unsqueeze(-1) gives the output that shape, or targets.squeeze(-1) the targets that of the output"
-    return ""
 
 
 def _dtypes(output: Tensor, targets: Tensor) -> str:
@@ -292,10 +275,8 @@ def _value(adapter: LossAdapter, output: Tensor, targets: Tensor, mismatch: Mism
         raise refused from error
     if not isinstance(value, Tensor) or value.ndim != 0:
         got = f"shape {_shape(value)}" if isinstance(value, Tensor) else type(value).__name__
-        hint = (
-            "; reduction='mean' or 'sum' gives one" if getattr(adapter.criterion, "reduction", None) == "none" else ""
-        )
-        raise mismatch(f"the loss gives {got} for {shapes}, but training needs a single number{hint}")
+        reduction = getattr(adapter.criterion, "reduction", None)
+        raise mismatch(f"the loss gives {value_misfit(got, f' for {shapes}', reduction)}")
     if not value.is_floating_point():
         raise mismatch(f"the loss gives {value.dtype}; a real floating-point number is needed")
     return value

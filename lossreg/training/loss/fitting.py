@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from lossreg.data import has_indices
 from lossreg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -53,6 +54,53 @@ def misfit(component: Loss, task: Task) -> str | None:
 def is_for(component: Loss, task: Task) -> bool:
     """Whether a loss is made for a task, so that it is worth naming where another one does not fit."""
     return component.is_fed and component.target in _MADE_FOR[task] and misfit(component, task) is None
+
+
+def shape_misfit(output: tuple[int, ...], targets: tuple[int, ...], task: Task, which: str = "") -> str | None:
+    """Why an output and targets of these shapes do not fit; None if they do. Nothing is broadcast.
+
+    Args:
+        output: Of the model.
+        targets: Of the data set.
+        task: What the targets are.
+        which: Of which part of the data they are, for the sentence.
+
+    Example:
+        >>> shape_misfit((16, 3), (16,), "classification")
+    """
+    shapes = f"the model gives {output} for targets {targets}{which}"
+    if not has_indices(task):
+        if output == targets:
+            return None
+        return f"{shapes}; they must be of one shape{_shape_hint(output, targets)}"
+    if len(output) >= 2 and output[:1] + output[2:] == targets:
+        return None
+    return (
+        f"{shapes}; for a {task} the output is (N, classes, *) where the targets are (N, *)"
+        f"{_shape_hint(output, targets)}"
+    )
+
+
+def _shape_hint(output: tuple[int, ...], targets: tuple[int, ...]) -> str:
+    if targets[:1] == (1,) and output[:1] != (1,):
+        return "; squeeze() takes the batch's dimension away as well: squeeze(-1) or flatten(1) keeps it"
+    if output == (*targets, 1):
+        return "; targets.unsqueeze(-1) gives the targets that shape, or squeeze(-1) the output that of the targets"
+    if targets == (*output, 1):
+        return "; unsqueeze(-1) gives the output that shape, or targets.squeeze(-1) the targets that of the output"
+    return ""
+
+
+def value_misfit(got: str, made_of: str, reduction: object) -> str:
+    """What is wrong with the value of a loss.
+
+    Args:
+        got: What it is.
+        made_of: What it is the value for.
+        reduction: Of the loss.
+    """
+    hint = "; reduction='mean' or 'sum' gives one" if reduction == "none" else ""
+    return f"{got}{made_of}, but training needs a single number{hint}"
 
 
 def check_fed(component: Loss, label: str) -> None:

@@ -1,0 +1,77 @@
+"""The name of a class where that of a component belongs: which component it is."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+import torch
+
+import lossreg
+from lossreg.errors import SpecError, UnknownNameError
+from lossreg.registry.registries import default
+from lossreg.spec import ComponentSpec
+from tests.table import for_each
+
+MODULES = {"optimizer": torch.optim, "scheduler": torch.optim.lr_scheduler, "loss": torch.nn}
+NO_COMPONENTS = {"Optimizer", "LRScheduler", "AdaptiveLogSoftmaxWithLoss"}
+CLASSES = [
+    (kind, name)
+    for kind, module in MODULES.items()
+    for name, one in vars(module).items()
+    if inspect.isclass(one)
+    and name not in NO_COMPONENTS
+    and one.__module__.startswith(module.__name__)
+    and not name.startswith("_")
+    and (kind != "loss" or name.endswith("Loss"))
+]
+
+
+@for_each(("kind", "name"), CLASSES)
+def test_a_class_of_torch_by_its_path(kind: str, name: str) -> None:
+    """The message has the name of the component, which there is."""
+    with pytest.raises(SpecError, match="A class of torch is a component with a name of its own: ") as caught:
+        ComponentSpec.parse(f"{MODULES[kind].__name__}.{name}(lr=0.1)")
+    assert str(caught.value).rpartition(": ")[2] in default.of(kind)
+
+
+def test_there_are_such_classes() -> None:
+    """The table above has what it is for."""
+    assert {kind for kind, _ in CLASSES} == {"optimizer", "scheduler", "loss"}
+    assert len(CLASSES) > 40
+
+
+@for_each(
+    ("field", "written", "meant"),
+    [
+        ("scheduler", "CosineAnnealingLR", ("cosine_annealing_lr",)),
+        ("scheduler", "StepLR(step_size=3)", ("step_lr",)),
+        ("optimizer", "optim.SGD", ("sgd",)),
+        ("loss", "nn.CrossEntropyLoss", ("cross_entropy",)),
+    ],
+)
+def test_a_class_alone(field: str, written: str, meant: tuple[str, ...]) -> None:
+    """It is shown as it was written, and one component is meant."""
+    settings: dict[str, Any] = {"loss": "mse", "task": "regression", "optimizer": "sgd", field: written}
+    with pytest.raises(UnknownNameError) as caught:
+        lossreg.parts(**settings)
+    assert f"no {field} named {written.partition('(')[0]!r}" in str(caught.value)
+    assert caught.value.suggestions == meant
+
+
+@for_each(("kind", "name"), [("scheduler", "cosine_anealing"), ("loss", "cross_entrpy"), ("optimizer", "adamww")])
+def test_each_component_is_suggested_once(kind: str, name: str) -> None:
+    """A name, an alias and a full id of one component are one suggestion."""
+    registry = default.of(kind)
+    with pytest.raises(UnknownNameError) as caught:
+        registry[name]
+    ids = [registry[one].id for one in caught.value.suggestions]
+    assert ids
+    assert len(set(ids)) == len(ids)
+
+
+def test_a_spec_is_what_its_text_is() -> None:
+    """How a name was written changes neither equality nor the text."""
+    spec = ComponentSpec.parse("Cross-Entropy")
+    assert (spec, spec.text, spec.written) == (ComponentSpec("cross_entropy"), "cross_entropy", "Cross-Entropy")
