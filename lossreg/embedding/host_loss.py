@@ -108,6 +108,7 @@ class SharedLoss:
         takes: What it declares that it takes of the output.
         make: Builds it, or raises the error that asks for what the loop has not said yet.
         is_sure: Whether the task is that of the targets, and not one of several that the loss takes alike.
+        given: What is asked of output and target; None for an object, which has to be seen.
     """
 
     choice: Choice
@@ -115,6 +116,7 @@ class SharedLoss:
     takes: str
     make: Callable[[], LossAdapter]
     is_sure: bool
+    given: Given | None
 
     def into(self, empty: HostLoss) -> HostLoss:
         """Builds it.
@@ -123,7 +125,8 @@ class SharedLoss:
             empty: The module that becomes the loss.
         """
         adapter = self.make()
-        return empty.holding(adapter, Given.of(self.choice.label, self.task, adapter, is_sure=self.is_sure))
+        given = self.given or Given.of(self.choice.label, self.task, adapter, is_sure=self.is_sure)
+        return empty.holding(adapter, given)
 
     @classmethod
     def of(cls, choice: Choice, given: Task | None, loop: LoopFacts, registries: Registries) -> SharedLoss:
@@ -141,10 +144,14 @@ class SharedLoss:
         task = task_of(choice, given)
         takes = "any" if choice.component is None else choice.component.input
         is_sure = given is not None or (choice.component is not None and len(_fitting(choice.component)) == 1)
+        asked = None
+        if choice.component is not None:
+            asked = Given.of(choice.label, task, adapt(_nothing, choice.component, task), is_sure=is_sure)
         untold = loop.asks(choice.resolved, "epoch")
+        make: Callable[[], LossAdapter] = functools.partial(_refuse, untold or "")
         if untold is None:
-            return cls(choice, task, takes, adapter_builder(choice, task, loop.runtime("epoch"), registries), is_sure)
-        return cls(choice, task, takes, functools.partial(_refuse, untold), is_sure)
+            make = adapter_builder(choice, task, loop.runtime("epoch"), registries)
+        return cls(choice, task, takes, make, is_sure, asked)
 
 
 def _refuse(message: str) -> NoReturn:
