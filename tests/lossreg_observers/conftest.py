@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import lossreg
 
-Observed = Callable[..., lossreg.RunResult]
-Curves = Callable[[lossreg.RunResult], dict[str, list[tuple[int, float]]]]
+if TYPE_CHECKING:  # the process that shares the tests out imports this file, and need not import torch
+    Observed = Callable[..., lossreg.RunResult]
+    Curves = Callable[[lossreg.RunResult], dict[str, list[tuple[int, float]]]]
 
 
 @pytest.fixture
