@@ -14,6 +14,7 @@ from lossreg.embedding.state_said import WAY_OUT
 from lossreg.errors import StateError
 from lossreg.training.optim.joint import JointOptimizer
 from lossreg.training.optim.loading import is_state_dict
+from lossreg.values import counted
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -84,8 +85,10 @@ def _other_groups(was: Sequence[int], now: Sequence[int], patterns: str) -> Stat
 
 def _groups(sizes: Sequence[int]) -> str:
     """How many parameters each group has, in words."""
+    if not sizes:
+        return "no parameter groups"
     if len(sizes) == 1:
-        return f"1 parameter group of {sizes[0]} tensors"
+        return f"1 parameter group of {counted(sizes[0], 'tensor')}"
     shown = [*map(str, sizes[:MAX_SHOWN]), *(["..."] if len(sizes) > MAX_SHOWN else [])]
     return f"{len(sizes)} parameter groups of {', '.join(shown)} tensors"
 

@@ -79,10 +79,12 @@ class Wrapper(torch.optim.Optimizer):
         """Loads what `state_dict()` gave."""
         own = {key: value for key, value in state_dict.items() if key != "base"}
         super().load_state_dict(own)
-        base = state_dict["base"]  # whose groups are the same ones; a hook may have changed what is loaded
-        groups = [
-            {**own_group, "params": group["params"]}
-            for own_group, group in zip(self.param_groups, base["param_groups"], strict=True)
-        ]
-        self.optimizer.load_state_dict({**base, "param_groups": groups})
+        base = state_dict["base"]
+        if "param_groups" in base:  # the same ones as above, where a hook may have changed what is loaded
+            groups = [
+                {**own_group, "params": group["params"]}
+                for own_group, group in zip(self.param_groups, base["param_groups"], strict=True)
+            ]
+            base = {**base, "param_groups": groups}
+        self.optimizer.load_state_dict(base)
         self.param_groups = self.optimizer.param_groups

@@ -74,3 +74,26 @@ def test_a_copy_steps_itself(optimizer: str, copied: Callable[[Training], Traini
     steps(whole, before)
     expected = steps(whole, 3)
     assert all(torch.equal(one, two) for one, two in zip(found, expected, strict=True))
+
+
+class OwnFormat(torch.optim.SGD):
+    """Keeps its state in a form of its own, without the groups of torch."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rate."""
+        return {"rate": self.param_groups[0]["lr"]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The rate again."""
+        self.param_groups[0]["lr"] = state_dict["rate"]
+
+
+def test_the_state_of_what_is_wrapped_may_have_a_form_of_its_own() -> None:
+    """It is given back as it was saved."""
+    registries = lossreg.load_registries(allow=[])
+    registries.optimizers.register("own_format")(OwnFormat)
+    wrapped = lossreg.parts(optimizer="lookahead(own_format(lr=0.1))", registries=registries)
+    first, second = (wrapped.optimizer(nn.Linear(3, 2)) for _ in range(2))
+    first.param_groups[0]["lr"] = 0.5
+    second.load_state_dict(first.state_dict())
+    assert second.param_groups[0]["lr"] == 0.5
