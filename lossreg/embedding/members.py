@@ -18,40 +18,13 @@ _MEMBERS = nn.Module._named_members
 _MODULES = nn.Module.named_modules
 
 
-class _Nothing(nn.Module):
-    """Stands where a walk finds a child that is None, or a module that it has found before."""
+_AGAIN = object()  # stands where a module is met that was met before, and for a child that is None
 
 
-_NOTHING = _Nothing()
-
-
-def walk(model: nn.Module) -> list[nn.Module] | None:
-    """All modules, as `named_modules` has them; a class may find them, or its parameters, in a way of its own.
-
-    Returns:
-        Each module where it is found first; an empty one in each further place, and for a child that is None. Or None
-        for a model that has a way of its own.
-
-    Example:
-        >>> relu = nn.ReLU()
-        >>> walk(nn.Sequential(relu, nn.Linear(1, 1), relu))[1:]
-        [ReLU(), Linear(in_features=1, out_features=1, bias=True), _Nothing()]
-    """
+def has_own_way(model: nn.Module) -> bool:
+    """Whether a model finds its parameters in a way of its own; that of each module below it may be its own, too."""
     own = getattr(model.named_parameters, "__func__", None)  # a program may have put a function in its place
-    if own is not _PARAMETERS or type(model)._named_members is not _MEMBERS:
-        return None
-    found = [model]
-    seen: set[nn.Module | None] = {None}
-    for behind, module in enumerate(found, start=1):  # it grows by the children of each, behind that
-        if module in seen:
-            found[behind - 1] = _NOTHING
-        elif type(module).named_modules is not _MODULES:
-            return None
-        else:
-            seen.add(module)
-            if module._modules:
-                found[behind:behind] = module._modules.values()  # type: ignore[assignment]  # None is replaced above
-    return found
+    return own is not _PARAMETERS or type(model)._named_members is not _MEMBERS
 
 
 def trained_parameters(model: nn.Module) -> list[Parameter] | None:
@@ -65,13 +38,22 @@ def trained_parameters(model: nn.Module) -> list[Parameter] | None:
         >>> [one.numel() for one in trained_parameters(nn.Linear(3, 2))]
         [6, 2]
     """
-    modules = walk(model)
-    if modules is None:
+    if has_own_way(model):
         return None
+    modules: list[Any] = [model]
+    seen = {None}
     found = {}
-    for module in modules:
-        if module._parameters:
-            for one in module._parameters.values():
+    for behind, module in enumerate(modules, start=1):  # it grows by the children of each, behind that
+        if module in seen:
+            continue
+        if type(module).named_modules is not _MODULES:
+            return None
+        seen.add(module)
+        children, own = module._modules, module._parameters
+        if children:
+            modules[behind:behind] = children.values()
+        if own:
+            for one in own.values():
                 if one is None:
                     continue
                 if type(one) is not Parameter or one.is_meta:
@@ -102,11 +84,11 @@ class Members:
     __slots__ = ("facts", "parameters")
 
     def __init__(self, model: nn.Module, loss: nn.Module | None = None, *, by_names: bool = False) -> None:
-        facts: list[Any] = []
-        found: list[Parameter] = []
-        _collect(model, facts, found)
+        facts, found = _collected(model)
         if loss is not None:
-            _collect(loss, facts, found)
+            of_loss = _collected(loss)
+            facts += of_loss[0]
+            found += of_loss[1]
         self.parameters = found
         self.facts = facts
         if len(set(map(id, found))) < len(found):  # some are in several places
@@ -115,34 +97,48 @@ class Members:
             self.parameters = [*{id(one): one for one in found}.values()]
         try:
             for one in found:
-                if by_names and type(one) is Parameter:
-                    facts += (one.requires_grad, one.is_meta)
-                else:
-                    facts += (type(one), one.requires_grad, one.shape, one.stride(), one.dtype, one.device)
+                facts.append(one.requires_grad)
+                if not by_names or type(one) is not Parameter or one.is_meta:
+                    facts += (type(one), one.shape, one.stride(), one.dtype, one.device)
         except RuntimeError:  # a sparse one has no strides, one of a lazy module no shape
             facts += map(_unusual, found)
 
 
-def _collect(root: nn.Module, facts: list[Any], found: list[Parameter]) -> None:
-    """Adds the names and types of modules to facts, with the names of the parameters that are found."""
-    modules = walk(root)
-    if modules is None:
-        facts.append(weakref.ref(root))  # what it shows may go by more than this
-        facts += [(name, type(module)) for name, module in root.named_modules()]
-        for name, one in root.named_parameters():
-            facts.append(name)
-            found.append(one)
-        return
-    for module in modules:
-        facts.append(type(module))
-        if module._modules:
-            facts += module._modules.keys()
-        if module._parameters:
+def _collected(root: nn.Module) -> tuple[list[Any], list[Parameter]]:
+    """The names and types of modules with the names of parameters, and the parameters."""
+    facts: list[Any] = []
+    found: list[Parameter] = []
+    if has_own_way(root):
+        return _listed(root)
+    modules: list[Any] = [root]
+    seen = {None}
+    for behind, module in enumerate(modules, start=1):  # it grows by the children of each, behind that
+        if module in seen:
+            facts.append(_AGAIN)
+            continue
+        kind = type(module)
+        if kind.named_modules is not _MODULES:
+            return _listed(root)
+        seen.add(module)
+        facts.append(kind)
+        children, own = module._modules, module._parameters
+        if children:
+            facts += children.keys()  # those of a scripted module are no dictionary
+            modules[behind:behind] = children.values()
+        if own:
             facts.append(None)  # what follows is no module
-            for name, parameter in module._parameters.items():
-                if parameter is not None:
+            for name, one in own.items():
+                if one is not None:
                     facts.append(name)
-                    found.append(parameter)
+                    found.append(one)
+    return facts, found
+
+
+def _listed(root: nn.Module) -> tuple[list[Any], list[Parameter]]:
+    """The same of a model that finds them in a way of its own: what it shows may go by more than these facts."""
+    named = dict(root.named_parameters())
+    types = [(name, type(module)) for name, module in root.named_modules()]
+    return [weakref.ref(root), *types, *named], [*named.values()]
 
 
 def _unusual(one: Parameter) -> tuple[Any, ...]:

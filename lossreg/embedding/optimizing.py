@@ -129,18 +129,20 @@ class Optimizing:
         """
         if not isinstance(model, nn.Module) or self.untold is not None:
             raise self._refusal(model)
-        reshard(model)
         criterion = None if loss is None else loss.criterion
         if self.plain is not None and not fused:
-            parameters = self.plain.parameters(model, criterion)
-            if parameters:
-                optimizer = self.plain.build(parameters)
-                self.state_text.follow(optimizer)
-                return optimizer, None
+            reshard(model)
+            built = self.plain.build(model, criterion)
+            if built is not None:
+                self.state_text.follow(built)
+                return built, None
         of_loss = criterion if may_train(criterion) else None
-        members = Members(model, of_loss, by_names=self.goes_by_names and not fused)
+        by_names = self.goes_by_names and not fused
+        members = Members(model, of_loss, by_names=by_names)
         known = None if self.changes_the_model else self._known.get(model, members, fused=fused)
         if known is None:
+            reshard(model)  # nothing is known of a model with shards
+            members = Members(model, of_loss, by_names=by_names)
             return self._built(self._find(model, loss, members, fused=fused))
         if known.quick is None:
             return self._built(known.again(members.parameters, unwrapped(model)))

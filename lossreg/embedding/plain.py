@@ -50,28 +50,21 @@ class PlainOptimizer:
             return None
         return cls(builder)
 
-    @staticmethod
-    def parameters(model: nn.Module, criterion: object) -> list[Parameter] | None:
-        """What is trained; None if something is not a usual parameter: a shard, or one without values.
+    def build(self, model: nn.Module, criterion: object) -> Optimizer | None:
+        """Builds it; None if something is not a usual parameter, but a shard, or one without values.
 
         Args:
             model: The model.
             criterion: The loss, whose own parameters are trained, too.
-        """
-        parameters = trained_parameters(model)
-        if parameters is not None and may_train(criterion):
-            parameters += _own(criterion, model)
-        return parameters
-
-    def build(self, parameters: list[Parameter]) -> Optimizer:
-        """Builds it.
-
-        Args:
-            parameters: What is trained.
 
         Raises:
             LossregError: If it cannot be built.
         """
+        parameters = trained_parameters(model)
+        if parameters is not None and may_train(criterion):
+            parameters += _own(criterion, model)
+        if not parameters:
+            return None
         built = self.builder(parameters)
         if not isinstance(built, Optimizer):
             raise not_an_optimizer(built)
