@@ -1,4 +1,4 @@
-"""What .ci/run runs: other trainers are skipped where they are not installed, so that a step has to install each."""
+"""What .ci/run runs beside `pytest`: heavy tests, and other trainers, each of which a step has to install."""
 
 from __future__ import annotations
 
@@ -16,6 +16,13 @@ def test_every_example_is_run_by_a_test_of_the_adapters() -> None:
     examples = sorted((ROOT / "docs" / "examples").glob("*.py"))
     assert examples
     assert [path.name for path in examples if path.name not in tests] == []
+
+
+def test_heavy_tests_are_run_by_a_step() -> None:
+    """`pytest` alone leaves them out."""
+    assert re.search(
+        r"^step \S+ .*pytest\S* .*-m heavy$", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE
+    )
 
 
 def test_every_other_trainer_is_installed_by_a_step() -> None:

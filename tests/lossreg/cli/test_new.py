@@ -169,17 +169,10 @@ def typed(folder: Path, cache: Path) -> Result:
 
 
 @pytest.fixture(scope="module")
-def jobs(
-    warm_python: str, made: Path, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
-) -> Iterator[dict[str, Future[Result]]]:
+def jobs(warm_python: str, made: Path) -> Iterator[dict[str, Future[Result]]]:
     """The long child processes, side by side."""
-    assert pytestconfig.cache is not None
-    to_type = tmp_path_factory.mktemp("typed")
-    for kind in KINDS:
-        new(f"my-{kind}", "--kind", kind, "--component", f"typed_{kind}", cwd=to_type)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         started = {
-            "types": pool.submit(typed, to_type, pytestconfig.cache.mkdir("mypy")),
             "run": pool.submit(run_by_name, warm_python, made),
             "look": pool.submit(look, warm_python, made),
             **{kind: pool.submit(own_tests, warm_python, kind, made) for kind in KINDS},
@@ -278,9 +271,13 @@ def test_its_own_tests_and_its_doctest_pass(jobs: dict[str, Future[Result]], kin
     assert any("::test_lossreg_finds_it_by_name " in line for line in tests)
 
 
-def test_mypy_finds_nothing(jobs: dict[str, Future[Result]]) -> None:
+@pytest.mark.heavy
+def test_mypy_finds_nothing(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """`mypy --strict` has nothing to say about any kind, tests included, and finds each wrong type beside them."""
-    result = jobs["types"].result()
+    for kind in KINDS:
+        new(f"my-{kind}", "--kind", kind, "--component", f"typed_{kind}", cwd=tmp_path)
+    assert pytestconfig.cache is not None
+    result = typed(tmp_path, pytestconfig.cache.mkdir("mypy"))
     *found, last = result.stdout.splitlines()
     wrong = [number for number, line in enumerate(WRONG.splitlines(), 1) if " = " in line]
     assert [line.split(": ")[:2] for line in found] == [[f"wrong.py:{number}", "error"] for number in wrong]

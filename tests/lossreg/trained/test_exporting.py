@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.conftest import Command
     from tests.lossreg.trained.conftest import Run
 
-FORMATS: tuple[Format, ...] = get_args(Format)
+FORMATS = [pytest.param(to, marks=[pytest.mark.heavy] if to == "onnx" else []) for to in get_args(Format)]
 
 
 def outputs_of(file: Path, to: Format, inputs: Tensor) -> np.ndarray[Any, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -27,9 +29,13 @@ def forget() -> Iterator[None]:
     torch.compiler.reset()
 
 
-@pytest.fixture
-def compiler() -> None:
-    """Skips a test with ATEN_CPU_CAPABILITY=default, where torch 2.14 itself writes C++ that does not compile."""
+@pytest.fixture(params=["eager", pytest.param("inductor", marks=pytest.mark.heavy)])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch.compile makes of a graph: calls of torch, or C++, as for users.
+
+    That is skipped with ATEN_CPU_CAPABILITY=default, where torch 2.14 itself writes C++ that does not compile.
+    """
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=request.param))
     if os.environ.get("ATEN_CPU_CAPABILITY") != "default":
         return
     try:
@@ -38,7 +44,8 @@ def compiler() -> None:
         pytest.skip(str(error))
 
 
-def test_compiled_and_eager_runs_agree(compiler: None, run: Run, weights: Callable[[nn.Module], Tensor]) -> None:
+@pytest.mark.usefixtures("backend")
+def test_compiled_and_eager_runs_agree(run: Run, weights: Callable[[nn.Module], Tensor]) -> None:
     """The rates are the same numbers in each step, and the weights the same to rounding, ragged batch included."""
     usual = {
         "model": "mlp", "scheduler": "lambda_lr(lr_lambda='1 / (1 + step)')", "scheduler_interval": "step", "epochs": 2,
@@ -75,8 +82,21 @@ def test_only_batches_of_the_usual_size_are_compiled(monkeypatch: pytest.MonkeyP
     assert called == [4, 4]
 
 
-def test_a_machine_that_cannot_compile_says_so_before_the_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a compiler `compile` is an error that says what is needed, and nothing is left."""
+def test_what_cannot_be_compiled_is_said_before_the_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If torch.compile fails, `compile` is an error that says why and what is needed, and nothing is left."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("no compiler is here")
+
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=fail))
+    with pytest.raises(lossreg.ConfigError, match=r"no compiler is here.*needs a C\+\+ compiler"):
+        run(compile=True, epochs=1, limit_train=64, out="left")
+    assert not Path("left").exists()
+
+
+@pytest.mark.heavy
+def test_a_machine_without_a_compiler_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same of torch's own compiler of C++."""
     monkeypatch.setenv("CXX", "no-such-compiler")
     monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (None, "no-such-compiler"))
     with (
