@@ -13,6 +13,7 @@ from skorch.callbacks import LRScheduler
 from lossreg.embedding.api import parts
 from lossreg.embedding.arguments import check_given
 from lossreg.embedding.counted import begin_rates
+from lossreg.embedding.followed import followed_value
 from lossreg.embedding.needs import check_needs
 from lossreg.errors import ConfigError
 
@@ -110,14 +111,8 @@ class PartsNet:
         if scheduler.monitor is None:
             scheduler.step()
             return
-        row: Mapping[str, Any] = self.history[epoch]
-        if scheduler.monitor not in row:
-            known = ", ".join(name for name, value in row.items() if isinstance(value, float))
-            raise ConfigError(
-                f"the scheduler {self.scheduler} follows the metric {scheduler.monitor!r}, which this net does not "
-                f"have; it has {known}"
-            )
-        scheduler.step(row[scheduler.monitor])
+        row = {name: value for name, value in self.history[epoch].items() if isinstance(value, float)}
+        scheduler.step(followed_value(scheduler, row, "the history of this net has"))
 
     def on_batch_end(self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any) -> None:
         """Steps a schedule that counts steps."""

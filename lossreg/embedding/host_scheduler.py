@@ -82,6 +82,11 @@ class HostScheduler(LRScheduler):
         return self._calls.monitor
 
     @property
+    def label(self) -> str:
+        """The texts of its schedules, as a message names them."""
+        return " and ".join(one.label for one in self._calls.counts)
+
+    @property
     def calls_per_epoch(self) -> int | None:
         """How many calls of the host make an epoch; None if that is not known."""
         return self._calls.per_epoch
@@ -105,8 +110,7 @@ class HostScheduler(LRScheduler):
         """
         del epoch
         if self.monitor is not None and metrics is None:
-            labels = " and ".join(one.schedule.label for one in self._counted)
-            raise TypeError(f"the scheduler {labels} follows {self.monitor}: call step(value of {self.monitor})")
+            raise TypeError(f"the scheduler {self.label} follows {self.monitor}: call step(value of {self.monitor})")
         if self.last_epoch == 0 and self.checks_order and not self._may_begin():
             warnings.warn(_ORDER, UserWarning, stacklevel=2)
         self.last_epoch += 1

@@ -101,8 +101,8 @@ def test_a_schedule_that_follows_a_metric_is_given_it() -> None:
     plateau = "reduce_lr_on_plateau(monitor='{}', patience=0, threshold=10.0, threshold_mode='abs')"
     made = net(optimizer="sgd(lr=0.1)", scheduler=plateau.format("train_loss"), max_epochs=3, batch_size=32)
     assert made.fit(INPUTS, CLASSES).rates == pytest.approx([0.1, 0.1, 0.01])
-    with pytest.raises(lossreg.ConfigError, match=r"follows the metric 'nothing'.*it has .*train_loss"):
-        net(scheduler=plateau.format("nothing")).fit(INPUTS, CLASSES)
+    with pytest.raises(lossreg.ConfigError, match=r"'train_los', which .*net has dur, train_loss\. Did you"):
+        net(scheduler=plateau.format("train_los")).fit(INPUTS, CLASSES)
 
 
 def test_going_on_has_the_schedule_of_all_epochs() -> None:
