@@ -114,6 +114,19 @@ def test_going_on_has_the_schedule_of_all_epochs() -> None:
     assert made.rates == pytest.approx(expected)
 
 
+def test_going_on_from_files_has_no_warning(tmp_path: Path) -> None:
+    """The optimizer has stepped in another process, also before the second schedule of several begins."""
+    texts: dict[str, Any] = {"optimizer": "sgd(lr=1.0)", "scheduler": "warmup(cosine, length=1)", "batch_size": 32}
+    files = {f"f_{name}": str(tmp_path / name) for name in ("params", "optimizer", "history")}
+    straight = net(**texts).fit(INPUTS, CLASSES)
+    straight.save_params(**files)
+    resumed = net(**texts).initialize()
+    resumed.load_params(**files)
+    for one in (straight, resumed):
+        one.partial_fit(INPUTS, CLASSES)
+    assert resumed.rates == straight.rates[2:]
+
+
 def test_clones_and_new_texts() -> None:
     """A clone of sklearn's has the texts, and set_params changes them."""
     from sklearn.base import clone
