@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -40,6 +40,7 @@ class PartsNet:
     optimizer: Any
     scheduler: Any
     param_groups: Any
+    freeze: Any
     module_: torch.nn.Module
     criterion_: Any
     optimizer_: Any
@@ -64,8 +65,9 @@ class PartsNet:
         if self.lr != LR:
             raise _no_effect(f"lr={self.lr}", "optimizer", self.optimizer, "lr", self.lr)
         built = parts(
-            loss=self.criterion_, optimizer=self.optimizer, scheduler=self.scheduler, param_groups=self.param_groups
-        )
+            loss=self.criterion_, optimizer=self.optimizer, scheduler=self.scheduler, param_groups=self.param_groups,
+            freeze=self.freeze,
+        )  # fmt: skip
         check_needs(built, HOST, closures=True)
         self.parts_, self.scheduler_ = built, None
         self.optimizer_ = built.optimizer(self.module_)
@@ -151,6 +153,7 @@ class PartsClassifier(PartsNet, NeuralNetClassifier):  # type: ignore[misc]  # s
         optimizer: The text of an optimizer.
         scheduler: The text of a scheduler, or None.
         param_groups: As for `lossreg.parts`.
+        freeze: As for `lossreg.parts`.
         settings: As for `skorch.NeuralNetClassifier`.
     """
 
@@ -164,12 +167,14 @@ class PartsClassifier(PartsNet, NeuralNetClassifier):  # type: ignore[misc]  # s
         optimizer: str = "sgd",
         scheduler: str | None = None,
         param_groups: Mapping[str, Any] | None = None,
+        freeze: str | Iterable[str] | None = None,
         **settings: Any,
     ) -> None:
         _check_arguments(type(self).__name__, module, scheduler=scheduler, param_groups=param_groups)
         super().__init__(module, criterion=criterion, optimizer=optimizer, **settings)
         self.scheduler = scheduler
         self.param_groups = param_groups
+        self.freeze = freeze
 
     def _get_predict_nonlinearity(self) -> Callable[[Any], Any]:
         """Softmax, unless the loss takes what the module gives as it is, such as l1."""
@@ -188,6 +193,7 @@ class PartsRegressor(PartsNet, NeuralNetRegressor):  # type: ignore[misc]  # see
         optimizer: The text of an optimizer.
         scheduler: The text of a scheduler, or None.
         param_groups: As for `lossreg.parts`.
+        freeze: As for `lossreg.parts`.
         settings: As for `skorch.NeuralNetRegressor`.
     """
 
@@ -201,9 +207,11 @@ class PartsRegressor(PartsNet, NeuralNetRegressor):  # type: ignore[misc]  # see
         optimizer: str = "sgd",
         scheduler: str | None = None,
         param_groups: Mapping[str, Any] | None = None,
+        freeze: str | Iterable[str] | None = None,
         **settings: Any,
     ) -> None:
         _check_arguments(type(self).__name__, module, scheduler=scheduler, param_groups=param_groups)
         super().__init__(module, criterion=criterion, optimizer=optimizer, **settings)
         self.scheduler = scheduler
         self.param_groups = param_groups
+        self.freeze = freeze

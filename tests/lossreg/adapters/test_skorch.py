@@ -127,6 +127,19 @@ def test_going_on_from_files_has_no_warning(tmp_path: Path) -> None:
     assert resumed.rates == straight.rates[2:]
 
 
+def test_what_is_frozen_stays_as_it_is() -> None:
+    """Its parameters, and the statistics of a normalisation that is frozen as a whole, also of a copy in a grid."""
+    from sklearn.base import clone
+
+    module = torch.nn.Sequential(torch.nn.BatchNorm1d(INPUTS.shape[1]), linear())
+    made = clone(net(module=module, freeze="0.*", batch_size=32)).fit(INPUTS, CLASSES)
+    norm, trained = made.module_
+    assert norm.running_mean.eq(0).all()
+    assert norm.weight.eq(1).all()
+    assert trained.weight.ne(module[1].weight).any()
+    assert [len(group["params"]) for group in made.optimizer_.param_groups] == [2]
+
+
 def test_clones_and_new_texts() -> None:
     """A clone of sklearn's has the texts, and set_params changes them."""
     from sklearn.base import clone
