@@ -15,6 +15,7 @@ _WRITTEN = 10_000  # characters of a text that a person may have written, and th
 _CLASS = re.compile(r"[\w./\\~-]+(\.py|:[A-Za-z_][\w.]*)", re.ASCII)
 _COMMA = re.compile(r"=\s*([+-]?\d+,\d+(?:[eE][+-]?\d+)?)\s*(?:,\s*\w+\s*=|\)|$)", re.ASCII)
 _OF_TORCH = re.compile(r"torch\.((?:optim|nn)[a-z_.0-9]*)\.([A-Z]\w*)", re.ASCII)
+_PATH = re.compile(r"(?:[A-Za-z_]\w*\.){2,}([A-Za-z_]\w*)", re.ASCII)
 #: The names of classes in snake case -> those of their components, where they are others.
 _NAMES: Mapping[str, str] = {
     "adam_w": "adamw", "n_adam": "nadam", "r_adam": "radam", "rm_sprop": "rmsprop",
@@ -83,7 +84,7 @@ def _guess(text: str) -> str:
     if expression is not None:
         return f". A schedule of the epoch is written lambda_lr(lr_lambda={expression!r})"
     number = _COMMA.search(text)
-    return decimal_comma_hint(number[1]) if number else _torch_hint(text) or registering_hint(text)
+    return decimal_comma_hint(number[1]) if number else _torch_hint(text) or _path_hint(text) or registering_hint(text)
 
 
 def _torch_hint(text: str) -> str:
@@ -101,6 +102,30 @@ def _torch_hint(text: str) -> str:
         return ""
     name = snake_case(found[2], kind)
     return f". A class of torch is a component with a name of its own: {_NAMES.get(name, name)}"
+
+
+def _path_hint(text: str) -> str:
+    """How a class of another package is had by name, as the end of a message, where a text is its path; or nothing.
+
+    Example:
+        >>> _path_hint("timm.optim.Lion")
+        '. The path of a class is no name; names come from plugins, and lossreg list --search Lion looks for one. In \
+Python the class itself can be given in place of the text; a file with \
+lossreg.optimizers.register("lion")(timm.optim.Lion) (or losses, schedulers, ...) names it local.lion, and -p FILE \
+loads the file'
+    """
+    found = _PATH.fullmatch(text.strip())
+    if found is None:
+        return ""
+    path, last = found[0], found[1]
+    kind = "schedulers" if "sched" in path else "losses" if "loss" in path.lower() else "optimizers"
+    others = ", ".join(one for one in ("losses", "optimizers", "schedulers") if one != kind)
+    name = snake_case(last, "loss" if kind == "losses" else kind.removesuffix("s"))
+    return (
+        f". The path of a class is no name; names come from plugins, and lossreg list --search {last} looks for one. "
+        f'In Python the class itself can be given in place of the text; a file with lossreg.{kind}.register("{name}")'
+        f"({path}) (or {others}, ...) names it local.{name}, and -p FILE loads the file"
+    )
 
 
 def expression_of(text: str) -> str | None:

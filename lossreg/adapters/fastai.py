@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from lossreg.embedding.arguments import check_given, check_model, check_parts
 from lossreg.embedding.counted import begin_rates
+from lossreg.embedding.followed import followed_value
 from lossreg.embedding.needs import check_needs
 from lossreg.errors import ConfigError
 from lossreg.values import shown
@@ -203,9 +204,5 @@ class PartsSchedule(Callback):  # type: ignore[misc]  # as above
             return
         recorder = self.learn.recorder
         row = dict(zip(recorder.metric_names[1:], recorder.log[1:], strict=False))
-        if scheduler.monitor not in row:
-            raise ConfigError(
-                f"the schedule follows the metric {scheduler.monitor!r}, which the Learner does not have; it has "
-                f"{', '.join(name for name in row if name != 'time')}"
-            )
-        scheduler.step(float(row[scheduler.monitor]))
+        row.pop("time", None)
+        scheduler.step(float(followed_value(scheduler, row, "the Recorder has")))

@@ -9,6 +9,7 @@ from ignite.engine import Engine, Events
 
 from lossreg.embedding.arguments import check_given, check_optimizer, check_parts
 from lossreg.embedding.counted import begin_rates, other_schedule
+from lossreg.embedding.followed import followed_value
 from lossreg.embedding.needs import check_needs
 from lossreg.errors import ConfigError, StateError
 from lossreg.values import shown
@@ -163,16 +164,20 @@ class PartsScheduler:
         if scheduler.monitor is None:
             scheduler.step()
             return
-        metrics, saved = self._evaluator.state.metrics, self._metric
-        if scheduler.monitor in metrics:
-            scheduler.step(metrics[scheduler.monitor])
-        elif saved is not None and saved[0] == trainer.state.epoch - 1:
-            scheduler.step(saved[1])
-        else:
-            raise ConfigError(
-                f"the evaluator has no metric {scheduler.monitor!r}, which the schedule follows; it has "
-                f"{', '.join(metrics) or 'none'}. A checkpoint has it if it is written after the evaluator has run"
-            )
+        scheduler.step(followed_value(scheduler, self._metrics_after(trainer.state.epoch - 1), "the evaluator has"))
+
+    def _metrics_after(self, epoch: int) -> Mapping[str, Any]:
+        """What the evaluator measured after an epoch; in a process that goes on behind it, the saved metric alone."""
+        metrics: Mapping[str, Any] = self._evaluator.state.metrics
+        if metrics:
+            return metrics
+        if self._metric is not None and self._metric[0] == epoch:
+            return {str(self._parts.monitor): self._metric[1]}
+        raise ConfigError(
+            f"the scheduler {self._parts.texts['scheduler']} follows the metric {self._parts.monitor!r}, and the "
+            "evaluator has measured nothing: have the trainer run it after each epoch; a checkpoint has the metric "
+            "if it is written after the evaluator has run"
+        )
 
     def _note_metric(self, evaluator: Any, trainer: Any) -> None:
         """After the evaluator: in another process, that goes on after this epoch, it will not have run."""

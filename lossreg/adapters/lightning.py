@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from lossreg.embedding.arguments import check_model
+from lossreg.embedding.followed import no_such_metric
 from lossreg.embedding.freezing import not_frozen_in_parallel
 from lossreg.embedding.host_parts import HostParts
 from lossreg.embedding.needs import check_closure_settings, check_needs
@@ -147,7 +148,7 @@ def _check_monitor(parts: HostParts) -> None:
 
 def _explain_monitor(trainer: Any, scheduler: HostScheduler) -> None:
     """Has Lightning's error of a metric that the module does not log say where it is named."""
-    _add_callback(trainer, "on_exception", functools.partial(_add_note, scheduler))
+    _add_callback(trainer, "on_exception", functools.partial(_say_which_metric, scheduler))
 
 
 def _add_callback(trainer: Any, hook: str, call: functools.partial[None]) -> None:
@@ -188,12 +189,13 @@ def _check_schedules(scheduler: str | None, trainer: Any, module: Any) -> None:
         )
 
 
-def _add_note(scheduler: HostScheduler, trainer: Any, module: Any, exception: BaseException) -> None:
-    """When a training fails: a line on the metric if it was that."""
+def _say_which_metric(scheduler: HostScheduler, trainer: Any, module: Any, exception: BaseException) -> None:
+    """When a training fails for want of the metric: what is wrong, in place of Lightning's words.
+
+    Lightning ends the training in good order with its own exception alone, and calls nothing between finding that the
+    metric is missing and raising it.
+    """
     del module
-    monitor, logged = scheduler.monitor, ", ".join(sorted(trainer.callback_metrics)) or "none"
-    if type(exception).__name__ == "MisconfigurationException" and f"metric {monitor} " in str(exception):
-        exception.add_note(
-            f"lossreg: the scheduler follows the metric {monitor!r}, which the module does not log; it logs {logged}. "
-            "Name one of these in the text of the scheduler (monitor='...'), or log it with self.log"
-        )
+    if type(exception).__name__ == "MisconfigurationException" and f"metric {scheduler.monitor} " in str(exception):
+        wrong = no_such_metric(scheduler, trainer.callback_metrics, "after the epoch the module had logged")
+        exception.args = (f"{wrong}, or log it in each epoch: self.log({scheduler.monitor!r}, value)",)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -13,6 +13,7 @@ from skorch.callbacks import LRScheduler
 from lossreg.embedding.api import parts
 from lossreg.embedding.arguments import check_given
 from lossreg.embedding.counted import begin_rates
+from lossreg.embedding.followed import followed_value
 from lossreg.embedding.needs import check_needs
 from lossreg.errors import ConfigError
 
@@ -39,6 +40,7 @@ class PartsNet:
     optimizer: Any
     scheduler: Any
     param_groups: Any
+    freeze: Any
     module_: torch.nn.Module
     criterion_: Any
     optimizer_: Any
@@ -63,8 +65,9 @@ class PartsNet:
         if self.lr != LR:
             raise _no_effect(f"lr={self.lr}", "optimizer", self.optimizer, "lr", self.lr)
         built = parts(
-            loss=self.criterion_, optimizer=self.optimizer, scheduler=self.scheduler, param_groups=self.param_groups
-        )
+            loss=self.criterion_, optimizer=self.optimizer, scheduler=self.scheduler, param_groups=self.param_groups,
+            freeze=self.freeze,
+        )  # fmt: skip
         check_needs(built, HOST, closures=True)
         self.parts_, self.scheduler_ = built, None
         self.optimizer_ = built.optimizer(self.module_)
@@ -110,14 +113,8 @@ class PartsNet:
         if scheduler.monitor is None:
             scheduler.step()
             return
-        row: Mapping[str, Any] = self.history[epoch]
-        if scheduler.monitor not in row:
-            known = ", ".join(name for name, value in row.items() if isinstance(value, float))
-            raise ConfigError(
-                f"the scheduler {self.scheduler} follows the metric {scheduler.monitor!r}, which this net does not "
-                f"have; it has {known}"
-            )
-        scheduler.step(row[scheduler.monitor])
+        row = {name: value for name, value in self.history[epoch].items() if isinstance(value, float)}
+        scheduler.step(followed_value(scheduler, row, "the history of this net has"))
 
     def on_batch_end(self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any) -> None:
         """Steps a schedule that counts steps."""
@@ -156,6 +153,7 @@ class PartsClassifier(PartsNet, NeuralNetClassifier):  # type: ignore[misc]  # s
         optimizer: The text of an optimizer.
         scheduler: The text of a scheduler, or None.
         param_groups: As for `lossreg.parts`.
+        freeze: As for `lossreg.parts`.
         settings: As for `skorch.NeuralNetClassifier`.
     """
 
@@ -169,12 +167,14 @@ class PartsClassifier(PartsNet, NeuralNetClassifier):  # type: ignore[misc]  # s
         optimizer: str = "sgd",
         scheduler: str | None = None,
         param_groups: Mapping[str, Any] | None = None,
+        freeze: str | Iterable[str] | None = None,
         **settings: Any,
     ) -> None:
         _check_arguments(type(self).__name__, module, scheduler=scheduler, param_groups=param_groups)
         super().__init__(module, criterion=criterion, optimizer=optimizer, **settings)
         self.scheduler = scheduler
         self.param_groups = param_groups
+        self.freeze = freeze
 
     def _get_predict_nonlinearity(self) -> Callable[[Any], Any]:
         """Softmax, unless the loss takes what the module gives as it is, such as l1."""
@@ -193,6 +193,7 @@ class PartsRegressor(PartsNet, NeuralNetRegressor):  # type: ignore[misc]  # see
         optimizer: The text of an optimizer.
         scheduler: The text of a scheduler, or None.
         param_groups: As for `lossreg.parts`.
+        freeze: As for `lossreg.parts`.
         settings: As for `skorch.NeuralNetRegressor`.
     """
 
@@ -206,9 +207,11 @@ class PartsRegressor(PartsNet, NeuralNetRegressor):  # type: ignore[misc]  # see
         optimizer: str = "sgd",
         scheduler: str | None = None,
         param_groups: Mapping[str, Any] | None = None,
+        freeze: str | Iterable[str] | None = None,
         **settings: Any,
     ) -> None:
         _check_arguments(type(self).__name__, module, scheduler=scheduler, param_groups=param_groups)
         super().__init__(module, criterion=criterion, optimizer=optimizer, **settings)
         self.scheduler = scheduler
         self.param_groups = param_groups
+        self.freeze = freeze

@@ -14,6 +14,7 @@ from string import Template
 
 import click
 
+from lossreg.cli.existing_plugin import one_more
 from lossreg.cli.list import check_kind, complete_kind
 from lossreg.cli.new_names import Names
 from lossreg.cli.plugin_options import plugin_options
@@ -65,6 +66,7 @@ def new_command(name: str, kind: str, component: str, directory: str | None) -> 
     if directory == "":
         raise ConfigError("--directory is empty; name a folder, or leave the option out")
     target = Path(directory or name)
+    check_folder(target, names, in_its_parent=directory is None)
     values = names.values()
     files = fill_in(values)
     write_folder(target, files)
@@ -94,14 +96,31 @@ def fill_in(values: Mapping[str, str]) -> dict[str, str]:
     return files
 
 
+def check_folder(target: Path, names: Names, *, in_its_parent: bool) -> None:
+    """Checks that a folder is not there, nor made in that of a plugin by mistake.
+
+    Args:
+        target: The folder.
+        names: What is to be written into it.
+        in_its_parent: Whether the folder around it may not be a plugin's: where nobody has named another place.
+
+    Raises:
+        ConfigError: If it is; of a plugin it says how that offers one more component.
+    """
+    instead = one_more(target.parent, names) if in_its_parent else None
+    if instead is not None:
+        raise ConfigError(f"{target} would be a distribution in the folder of another, {Path.cwd().name}: {instead}")
+    if os.path.lexists(target):
+        instead = one_more(target, names) or "name another folder (--directory)"
+        raise ConfigError(f"{target} exists already, and nothing is overwritten; {instead}")
+
+
 def write_folder(target: Path, files: Mapping[str, str]) -> None:
     """Makes a folder with these files: all of it, or nothing.
 
     Raises:
-        ConfigError: If something of that name is there, or cannot be written.
+        ConfigError: If it cannot be written.
     """
-    if os.path.lexists(target):
-        raise ConfigError(f"{target} exists already, and nothing is overwritten; name another folder (--directory)")
     try:
         with _made(target.parent), _partial(target.parent) as folder:
             for file, content in files.items():

@@ -65,6 +65,9 @@ class Format:
     signs: tuple[tuple[str, str], ...]
 
 
+#: What YAML does not have, and TOML and Python do.
+_ASSIGNMENT = re.compile(r"(?m)^[ \t]*[\w.\"'-]+[ \t]*=|^[ \t]*\[+[\w. \"'-]+\]+[ \t]*$", re.ASCII)
+
 _KEY = r"(?m)(?:^|[{{,])[ \t]*[\"']?(?:{})[\"']?[ \t]*[:=]"
 
 #: Name -> format, in the order in which a text is tried. Each is `lossreg.conversion.<name>`.
@@ -130,7 +133,7 @@ def guess_format(text: str, where: str) -> tuple[str, str]:
         The name of the format, and what in the text it is known by.
 
     Raises:
-        ConfigError: If it has nothing of any of them, or is a file of YAML that cannot be read.
+        ConfigError: If it has nothing of any of them, or is YAML that cannot be read.
 
     Example:
         >>> guess_format("opt: adamw", "args.yaml")
@@ -140,7 +143,7 @@ def guess_format(text: str, where: str) -> tuple[str, str]:
         for pattern, sign in one.signs:
             if re.search(pattern, text):
                 return name, sign
-    if where.lower().endswith((".yaml", ".yml")):
+    if where.lower().endswith((".yaml", ".yml")) or (where == "stdin" and not _ASSIGNMENT.search(text)):
         with contextlib.suppress(MissingLibraryError):
             read_yaml(text, where)  # what is broken says nothing of a program
     raise ConfigError(

@@ -39,10 +39,17 @@ def read_yaml(text: str, where: str) -> dict[str, Any]:
         mark = error.problem_mark or error.context_mark
         at = f", line {mark.line + 1}" if mark else ""
         raise ConfigError(f"{where}{at} is not YAML: {one_line(str(error.problem or error.context))}") from None
+    except yaml.reader.ReaderError as error:
+        raise ConfigError(
+            f"{where}, line {text.count(chr(10), 0, error.position) + 1} is not YAML: it holds the character "
+            f"U+{error.character:04X}"
+        ) from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a whole number of thousands of digits
         raise ConfigError(f"{where} is not YAML: {one_line(str(error))}") from None
     except RecursionError:
         raise ConfigError(f"{where} is not YAML that can be read: it is nested too deep") from None
+    if content is None:
+        raise ConfigError(f"{where} holds no keys and values: it is empty")
     if not isinstance(content, dict):
         raise ConfigError(f"{where} holds no keys and values, but {shown(content)}")
     check_size(content, where)

@@ -53,8 +53,8 @@ class HostScheduler(LRScheduler):
     Attributes:
         optimizer: See above.
         last_epoch: How often `step` was called.
-        checks_order: Whether the first step looks whether the optimizer has stepped before, as torch's schedulers do;
-            not where a host goes on with a new schedule.
+        checks_order: Whether it is looked at whether the optimizer has stepped before, as torch's schedulers do; not
+            where a host goes on with a new schedule.
         goes_on_by: Where a host goes on whose epochs have other numbers of steps than those of the state: after as many
             `"epoch"`s, as most do, or after as many `"step"`s.
     """
@@ -82,6 +82,11 @@ class HostScheduler(LRScheduler):
         return self._calls.monitor
 
     @property
+    def label(self) -> str:
+        """The texts of its schedules, as a message names them."""
+        return " and ".join(one.label for one in self._calls.counts)
+
+    @property
     def calls_per_epoch(self) -> int | None:
         """How many calls of the host make an epoch; None if that is not known."""
         return self._calls.per_epoch
@@ -105,10 +110,12 @@ class HostScheduler(LRScheduler):
         """
         del epoch
         if self.monitor is not None and metrics is None:
-            labels = " and ".join(one.schedule.label for one in self._counted)
-            raise TypeError(f"the scheduler {labels} follows {self.monitor}: call step(value of {self.monitor})")
-        if self.last_epoch == 0 and self.checks_order and not self._may_begin():
-            warnings.warn(_ORDER, UserWarning, stacklevel=2)
+            raise TypeError(f"the scheduler {self.label} follows {self.monitor}: call step(value of {self.monitor})")
+        if self.last_epoch == 0:
+            if not self.checks_order:
+                self._take_as_stepped()
+            elif not self._may_begin():
+                warnings.warn(_ORDER, UserWarning, stacklevel=2)
         self.last_epoch += 1
         self._step_count += 1
         for one in self._counted:
@@ -121,6 +128,14 @@ class HostScheduler(LRScheduler):
         if self.monitor is not None or not seen or self.optimizer.state:
             return True
         return any(getattr(one, "_opt_called", False) for one in seen) or _has_overflow(self.optimizer)
+
+    def _take_as_stepped(self) -> None:
+        """Has torch take it that the optimizers have stepped, as they have in another process.
+
+        Torch looks in the first step of each schedule, also of one that begins behind another one.
+        """
+        for one in self._counted:
+            inner_of(one).optimizer._opt_called = True  # type: ignore[attr-defined]  # torch sets it in each step
 
     def get_last_lr(self) -> list[float | Tensor]:
         """The rate of each parameter group."""
@@ -168,6 +183,8 @@ class HostScheduler(LRScheduler):
                 where="the scheduler",
             )
         self.last_epoch, self._step_count = now, now + 1
+        if any(moved):
+            self._take_as_stepped()
         for (one, state), is_moved in zip(pairs, moved, strict=True):
             rate = rate_of(one)
             if is_moved:
@@ -236,14 +253,13 @@ class HostScheduler(LRScheduler):
         if lengths and calls > max(lengths):
             raise ConfigError(f"begin_after({calls}): the loop has {max(lengths)} {self.interval}s in all")
         self.last_epoch, self._step_count = calls, calls + 1
+        self._take_as_stepped()
         for one in self._counted:
             self._step_anew(one)
         self._keep_rates()
 
     def _step_anew(self, counted: Counted) -> None:
-        optimizer = inner_of(counted).optimizer
         begin_schedule(inner_of(counted))  # what chained formulas multiply
-        optimizer._opt_called = True  # type: ignore[attr-defined]  # it has stepped, in another process: torch need not warn
         for _ in range(counted.steps_after(self.last_epoch)):
             counted.schedule.between_steps()
 

@@ -80,7 +80,11 @@ def test_a_schedule_that_follows_a_metric_is_given_it() -> None:
     evaluator = Engine(nothing)
     texts = {"optimizer": "sgd(lr=1.0)", "scheduler": "reduce_lr_on_plateau(monitor='loss', patience=0)"}
     made = Made(texts, evaluator=evaluator)
-    with pytest.raises(lossreg.ConfigError, match="has no metric 'loss'"):
+    with pytest.raises(lossreg.ConfigError, match="'loss', and the evaluator has measured nothing"):
+        made.trainer.run(made.loader, max_epochs=2)
+    made = Made(texts, evaluator=evaluator)
+    evaluator.state.metrics = {"losses": 1.0}
+    with pytest.raises(lossreg.ConfigError, match=r"the evaluator has losses\. Did you mean 'losses'"):
         made.trainer.run(made.loader, max_epochs=2)
     made = Made(texts, evaluator=evaluator)
     evaluator.state.metrics = {"loss": 1.0}

@@ -101,8 +101,8 @@ def test_a_schedule_that_follows_a_metric_is_given_it() -> None:
     plateau = "reduce_lr_on_plateau(monitor='{}', patience=0, threshold=10.0, threshold_mode='abs')"
     made = net(optimizer="sgd(lr=0.1)", scheduler=plateau.format("train_loss"), max_epochs=3, batch_size=32)
     assert made.fit(INPUTS, CLASSES).rates == pytest.approx([0.1, 0.1, 0.01])
-    with pytest.raises(lossreg.ConfigError, match=r"follows the metric 'nothing'.*it has .*train_loss"):
-        net(scheduler=plateau.format("nothing")).fit(INPUTS, CLASSES)
+    with pytest.raises(lossreg.ConfigError, match=r"'train_los', which .*net has dur, train_loss\. Did you"):
+        net(scheduler=plateau.format("train_los")).fit(INPUTS, CLASSES)
 
 
 def test_going_on_has_the_schedule_of_all_epochs() -> None:
@@ -112,6 +112,32 @@ def test_going_on_has_the_schedule_of_all_epochs() -> None:
     made.partial_fit(INPUTS, CLASSES)
     expected = [1.0, 0.5, *(0.5 * (1 + math.cos(math.pi * epoch / 4)) for epoch in (2, 3))]
     assert made.rates == pytest.approx(expected)
+
+
+def test_going_on_from_files_has_no_warning(tmp_path: Path) -> None:
+    """The optimizer has stepped in another process, also before the second schedule of several begins."""
+    texts: dict[str, Any] = {"optimizer": "sgd(lr=1.0)", "scheduler": "warmup(cosine, length=1)", "batch_size": 32}
+    files = {f"f_{name}": str(tmp_path / name) for name in ("params", "optimizer", "history")}
+    straight = net(**texts).fit(INPUTS, CLASSES)
+    straight.save_params(**files)
+    resumed = net(**texts).initialize()
+    resumed.load_params(**files)
+    for one in (straight, resumed):
+        one.partial_fit(INPUTS, CLASSES)
+    assert resumed.rates == straight.rates[2:]
+
+
+def test_what_is_frozen_stays_as_it_is() -> None:
+    """Its parameters, and the statistics of a normalisation that is frozen as a whole, also of a copy in a grid."""
+    from sklearn.base import clone
+
+    module = torch.nn.Sequential(torch.nn.BatchNorm1d(INPUTS.shape[1]), linear())
+    made = clone(net(module=module, freeze="0.*", batch_size=32)).fit(INPUTS, CLASSES)
+    norm, trained = made.module_
+    assert norm.running_mean.eq(0).all()
+    assert norm.weight.eq(1).all()
+    assert trained.weight.ne(module[1].weight).any()
+    assert [len(group["params"]) for group in made.optimizer_.param_groups] == [2]
 
 
 def test_clones_and_new_texts() -> None:

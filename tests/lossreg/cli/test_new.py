@@ -513,6 +513,20 @@ def test_what_is_there_is_left_as_it_is(lossreg_command: Command, there: str) ->
     refused(lossreg_command, ["my-losses"], "my-losses exists already", "--directory")
 
 
+@for_each_apart("inside", [False, True])
+def test_a_plugin_that_is_there_is_told_how_to_offer_more(lossreg_command: Command, inside: bool) -> None:
+    """On its folder and in it: the hook, the row, and in which module; --directory writes all the same."""
+    assert lossreg_command("new", "my-losses").code == 0
+    if inside:
+        os.chdir("my-losses")
+    refused(
+        lossreg_command, ["my-losses", "--kind", "optimizer", "--component", "lion"],
+        "in my_losses.plugin a function lossreg_optimizers, marked @lossreg.hookimpl",
+        'lossreg.Optimizer("lion", "my_losses.MODULE:LionOptimizer", "SUMMARY")',
+    )  # fmt: skip
+    assert lossreg_command("new", "other", "--directory", "elsewhere").code == 0
+
+
 @for_each_apart("target", [".", "..", "/"])
 def test_no_folder_that_is_in_use_is_taken(lossreg_command: Command, target: str) -> None:
     """--directory names a folder that is to be made."""

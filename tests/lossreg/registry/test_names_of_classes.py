@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +35,33 @@ def test_a_class_of_torch_by_its_path(kind: str, name: str) -> None:
     with pytest.raises(SpecError, match="A class of torch is a component with a name of its own: ") as caught:
         ComponentSpec.parse(f"{MODULES[kind].__name__}.{name}(lr=0.1)")
     assert str(caught.value).rpartition(": ")[2] in default.of(kind)
+
+
+@for_each(
+    ("written", "kind", "name"),
+    [
+        ("timm.optim.Lion", "optimizers", "lion"),
+        ("timm.optim.Lion(lr=0.1)", "optimizers", "lion"),
+        ("lookahead(optimizer=timm.optim.Lion)", "optimizers", "lion"),
+        ("monai.losses.FocalLoss(gamma=2)", "losses", "focal"),
+        ("timm.scheduler.PolyLRScheduler", "schedulers", "poly_lr"),
+    ],
+)
+def test_a_class_of_another_package_by_its_path(written: str, kind: str, name: str) -> None:
+    """Names come from plugins; the class itself can be given, or a file registers it."""
+    with pytest.raises(SpecError, match="The path of a class is no name; names come from plugins") as caught:
+        ComponentSpec.parse(written)
+    assert f'lossreg.{kind}.register("{name}")(' in str(caught.value)
+
+
+def test_what_the_message_says_of_a_class_holds(tmp_path: Path) -> None:
+    """The class itself is an optimizer, and a file that registers it names it."""
+    built = lossreg.parts(optimizer=torch.optim.Adagrad).optimizer(torch.nn.Linear(1, 1))
+    assert isinstance(built, torch.optim.Adagrad)
+    file = tmp_path / "own_classes.py"
+    file.write_text('import lossreg, torch\nlossreg.optimizers.register("mine")(torch.optim.Adagrad)\n')
+    registries = lossreg.load_registries(allow=[], local=[str(file)])
+    assert registries.optimizers["local.mine"].factory is torch.optim.Adagrad
 
 
 def test_there_are_such_classes() -> None:
