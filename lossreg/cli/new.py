@@ -102,7 +102,7 @@ def check_folder(target: Path, names: Names, *, in_its_parent: bool) -> None:
     Args:
         target: The folder.
         names: What is to be written into it.
-        in_its_parent: Whether the folder around it may not be a plugin's: where nobody has named another place.
+        in_its_parent: Whether the folder around it may not be that of a plugin: where no other place was named.
 
     Raises:
         ConfigError: If it is; of a plugin it says how that offers one more component.
