@@ -169,27 +169,52 @@ def test_a_trainer_may_end_by_its_steps(tmp_path: Path) -> None:
     assert made.rates == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy(label_smoothing=0.1)", "mse"])
-def test_accumulated_batches_are_one_large_batch(loss: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("loss", "own"),
+    [
+        (
+            "cross_entropy(label_smoothing=0.1)",
+            lambda logits, labels: functional.cross_entropy(logits, labels, label_smoothing=0.1),
+        ),
+        (
+            "cross_entropy(reduction='sum')",
+            lambda logits, labels: functional.cross_entropy(logits, labels, reduction="sum"),
+        ),
+        (
+            torch.nn.CrossEntropyLoss(torch.tensor([1.0, 2.0, 3.0]), reduction="sum"),
+            lambda logits, labels: functional.cross_entropy(
+                logits, labels, logits.new_tensor([1, 2, 3]), reduction="sum"
+            ),
+        ),
+        ("mse", lambda logits, labels: (logits - functional.one_hot(labels, 3)).square().mean()),
+    ],
+)
+def test_accumulated_batches_are_one_large_batch(loss: Any, own: Any, tmp_path: Path) -> None:
     """Labels that are ignored count nothing: one step of SGD is that of the whole batch, in float64."""
     samples = random_samples(24)
     if loss != "mse":
         samples.targets[:7] = -100
-    texts = {"loss": loss, "optimizer": "sgd(lr=0.5, momentum=0)", "task": "classification"}
+    texts = {"loss": loss, "optimizer": "sgd(lr=0.1, momentum=0)", "task": "classification"}
     made = trainer(
         tmp_path, linear(), texts, samples, gradient_accumulation_steps=3, num_train_epochs=1, max_grad_norm=0.0
     )
     expected = linear().double()
-    logits = expected(samples.inputs.double())["logits"]
-    if loss == "mse":
-        value = (logits - functional.one_hot(samples.targets, 3)).square().mean()
-    else:
-        value = functional.cross_entropy(logits, samples.targets, label_smoothing=0.1)
-    value.backward()
+    own(expected(samples.inputs.double())["logits"], samples.targets).backward()
     made.train()
-    for parameter, own in zip(expected.parameters(), made.model.parameters(), strict=True):
+    for parameter, trained in zip(expected.parameters(), made.model.parameters(), strict=True):
         assert parameter.grad is not None
-        torch.testing.assert_close(own.double(), parameter - 0.5 * parameter.grad, atol=1e-6, rtol=0)
+        torch.testing.assert_close(trained.double(), parameter - 0.1 * parameter.grad, atol=1e-6, rtol=0)
+
+
+def test_a_loss_that_adds_up_classes_is_no_sum_of_samples(tmp_path: Path) -> None:
+    """Dice as the sum of 3 classes is three times its mean, also where batches are accumulated."""
+    steps = []
+    for loss, rate in (("dice", 0.3), ("dice(reduction='sum')", 0.1)):
+        texts = {"loss": loss, "optimizer": f"sgd(lr={rate}, momentum=0)"}
+        made = trainer(tmp_path, linear(), texts, gradient_accumulation_steps=2, num_train_epochs=1, max_grad_norm=0.0)
+        made.train()
+        steps.append(made.model.inner.weight.detach())
+    torch.testing.assert_close(*steps)
 
 
 def test_resuming_from_a_checkpoint_of_the_trainer(tmp_path: Path) -> None:
