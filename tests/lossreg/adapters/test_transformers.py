@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import runpy
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, IterableDataset, Sampler
 
 import lossreg
+from tests.table import for_each
 
 transformers: Any = pytest.importorskip(
     "transformers", reason="transformers is not installed (pip install 'lossreg[hosts]')"
@@ -103,7 +105,7 @@ def linear() -> Wrapped:
 
 
 def trainer(
-    folder: Path, model: torch.nn.Module, texts: dict[str, Any], samples: Samples | None = None, **arguments: Any
+    folder: Path, model: torch.nn.Module, texts: dict[str, Any], samples: Dataset[Any] | None = None, **arguments: Any
 ) -> Noting:
     """A trainer of 8 samples a batch."""
     given = {"num_train_epochs": 2, "per_device_train_batch_size": 8, "save_strategy": "no", **arguments}
@@ -167,6 +169,36 @@ def test_a_trainer_may_end_by_its_steps(tmp_path: Path) -> None:
         schedule.step()
         expected.append(peer.param_groups[0]["lr"])
     assert made.rates == pytest.approx(expected)
+
+
+class Stream(IterableDataset[dict[str, Tensor]]):
+    """Samples of a data set that does not tell how many they are."""
+
+    def __init__(self) -> None:
+        self.samples = random_samples()
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        return map(self.samples.__getitem__, range(len(self.samples)))
+
+
+@for_each(
+    ("scheduler", "facts"),
+    [("cosine", {"epochs": 2, "steps_per_epoch": 3}), ("step_lr(step_size=1)", {"steps_per_epoch": 3})],
+)
+def test_without_a_length_epochs_are_told_or_steps_are_counted(
+    scheduler: str, facts: dict[str, int], tmp_path: Path
+) -> None:
+    """The message names both ways, and both train."""
+    texts: dict[str, Any] = {"loss": "dice", "optimizer": "sgd(lr=1.0)", "scheduler": scheduler}
+    named = ", ".join(f"{name}=N" for name in facts)
+    wanted = f"scheduler_interval='step') to have it count the 6 steps, or write lossreg.parts(..., {named})"
+    with pytest.raises(lossreg.ConfigError, match=re.escape(wanted)):
+        trainer(tmp_path, linear(), texts, Stream(), max_steps=6).train()
+    for more, done in ((facts, [0, 0, 0, 1, 1, 1]), ({"scheduler_interval": "step"}, range(6))):
+        made = trainer(tmp_path, linear(), {**texts, **more}, Stream(), max_steps=6)
+        made.train()
+        cosine = [0.5 * (1 + math.cos(math.pi * one / (max(done) + 1))) for one in done]
+        assert made.rates == pytest.approx(cosine if scheduler == "cosine" else [0.1**one for one in done])
 
 
 @pytest.mark.parametrize(
