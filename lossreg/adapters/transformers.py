@@ -48,7 +48,8 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
     """A Trainer with the parts of `lossreg.parts`.
 
     Schedules that count epochs count them, although the Trainer steps its scheduler after each step of the optimizer.
-    The loss of a step is right under gradient accumulation: the mean over all labels of the step that count.
+    The loss of a step is right under gradient accumulation: the mean over all labels of the step that count, or their
+    sum.
 
     Args:
         parts: Loss, optimizer and schedule; without a loss the model's own is taken.
@@ -86,6 +87,7 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
             self.label_names = self.label_names or ["labels"]
             parts.loss.to(self.args.device)
             self._summed = _summed(parts.loss)
+            self._is_sum: bool | None = None  # the first batch shows it
 
     def _loss_of(self, outputs: Any, labels: Tensor | None, num_items_in_batch: Tensor | int | None = None) -> Tensor:
         """The loss of a micro-batch, as its share of the step."""
@@ -99,16 +101,24 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
             logits, labels = logits[..., :-1, :], labels[..., 1:]
         if labels.ndim > 1 and logits.ndim == labels.ndim + 1:
             logits = logits.movedim(-1, 1)  # transformers has classes last, torch's losses behind the batch
-        if num_items_in_batch is not None:
-            if self._summed is not None:
-                value: Tensor = self._summed(logits, labels)
-                return value / num_items_in_batch
-            value = self.parts.loss(logits, labels)
-            return value * (labels.ne(IGNORED).sum() / num_items_in_batch)
-        value = self.parts.loss(logits, labels)
-        if self.model.training:
-            value = value / self.current_gradient_accumulation_steps
-        return value
+        if num_items_in_batch is not None and self._summed is not None:
+            total: Tensor = self._summed(logits, labels)
+            return total / num_items_in_batch
+        value: Tensor = self.parts.loss(logits, labels)
+        return value * self._share(logits, labels, num_items_in_batch)
+
+    def _share(self, logits: Tensor, labels: Tensor, counted: Tensor | int | None) -> Tensor | float:
+        """What the loss of a micro-batch is multiplied by: a sum is added up, and a mean has the weight of its labels.
+
+        The Trainer adds up the processes where it has counted the labels of all.
+        """
+        if counted is None and not self.model.training:
+            return 1.0
+        if self._is_sum is None:
+            self._is_sum = self.parts.loss.is_sum(logits, labels)
+        if self._is_sum:
+            return 1.0
+        return 1 / self.current_gradient_accumulation_steps if counted is None else labels.ne(IGNORED).sum() / counted
 
     def set_initial_training_values(self, args: Any, dataloader: Any) -> Any:
         """What the Trainer finds of its loop is told to the parts."""

@@ -30,8 +30,9 @@ def plan_frozen(spec: RunSpec, objective: Objective, model: str) -> Freezing:
     """
     if spec.unfreeze is not None:
         raise ConfigError(
-            f"unfreeze ({spec.unfreeze}) goes by the epochs of a run of lossreg; in your own loop, call "
-            "requires_grad_(True) on the parameters in their epoch",
+            f"unfreeze ({spec.unfreeze}) goes by the epochs of a run of lossreg; in your own loop, leave it and freeze "
+            "out, call requires_grad_(False) on the parameters after parts.optimizer, and in their epoch "
+            "requires_grad_(True)",
             setting="unfreeze",
         )
     return plan_freezing(spec, objective, model)

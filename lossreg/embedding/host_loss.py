@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn, get_args
@@ -17,6 +18,7 @@ from lossreg.training.adapting import adapter_builder
 from lossreg.training.choice import Choice
 from lossreg.training.loss.adapter import LossAdapter, adapt
 from lossreg.training.loss.fitting import misfit
+from lossreg.training.loss.reduction import reduction_of
 from lossreg.values import shown
 
 if TYPE_CHECKING:
@@ -92,6 +94,22 @@ class HostLoss(nn.Module):
         """The same loss as a sum in place of a mean, with the same weights; None if it has no mean to replace."""
         summed = self.adapter.summed()
         return None if summed is None else HostLoss(self.takes).holding(summed, self.given)
+
+    def is_sum(self, output: Tensor, target: Tensor) -> bool:
+        """Whether its value for a batch is the sum of its values for parts of the batch, as a run finds it.
+
+        `reduction="sum"` alone does not say so: Dice adds up over classes. A copy of the loss is called.
+
+        Args:
+            output: Of the model for a batch.
+            target: Of the batch.
+        """
+        adapter = self.adapter
+        if getattr(adapter.criterion, "reduction", None) != "sum":
+            return False
+        tried = attrs.evolve(adapter, criterion=copy.deepcopy(adapter.criterion))
+        target = self.given.checked(output, target)
+        return reduction_of(adapter, tried, output, target, may_be_ignored=False).rule == "sum"
 
     def extra_repr(self) -> str:
         """What is done before the loss."""

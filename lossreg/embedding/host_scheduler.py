@@ -21,8 +21,9 @@ from lossreg.embedding.counted import (
     other_schedule,
     rate_of,
 )
-from lossreg.errors import ConfigError, StateError
-from lossreg.values import changed_number, shown
+from lossreg.embedding.scheduled_groups import FIRST_RATE
+from lossreg.errors import ConfigError, LossregError, StateError
+from lossreg.values import changed_number, counted, shown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +37,13 @@ logger = logging.getLogger("lossreg")
 _ORDER = (
     "Detected call of `lr_scheduler.step()` before `optimizer.step()`: the first rate of the schedule is left out; "
     "call scheduler.step() after optimizer.step()"
+)
+
+#: What to do where parameter groups are added, as the end of a sentence.
+_WITH_ADDED = (
+    "have all parameters in groups from the start (leave freeze out, and call requires_grad_(False) after "
+    "parts.optimizer), or set lr and initial_lr of each group to its first rate, build the schedule again, and call "
+    "its begin_after"
 )
 
 
@@ -64,12 +72,14 @@ class HostScheduler(LRScheduler):
     checks_order = True
     goes_on_by: Interval = "epoch"
     _step_count = 1  # Accelerate adds to it
+    _has_said_added = False
 
     # torch's __init__ would take a first step: the schedulers have taken theirs.
     def __init__(self, optimizer: Optimizer, schedulers: tuple[LRScheduler, ...], calls: Calls) -> None:
         self.optimizer = optimizer
         self._schedulers = schedulers
         self._calls = calls
+        self._built_for = len(optimizer.param_groups)
 
     @property
     def interval(self) -> Interval:
@@ -118,8 +128,34 @@ class HostScheduler(LRScheduler):
                 warnings.warn(_ORDER, UserWarning, stacklevel=2)
         self.last_epoch += 1
         self._step_count += 1
+        if len(self.optimizer.param_groups) > self._built_for:
+            self._step_with_added(metrics)
+            return
         for one in self._counted:
             one.step(self.last_epoch, metrics)
+
+    def _step_with_added(self, metrics: Any) -> None:
+        """A step after `add_param_group`: schedules that have lists of rates fail, and others begin where it began."""
+        groups = [one for one in self.optimizer.param_groups if FIRST_RATE not in one and one.get("lr") is not None]
+        added = [(group, float(group["lr"])) for group in groups]
+        try:
+            for one in self._counted:
+                one.step(self.last_epoch, metrics)
+        except LossregError:
+            raise
+        except (LookupError, ValueError) as error:
+            raise ConfigError(f"{self._say_added()}: {_WITH_ADDED}", setting="scheduler") from error
+        moved = [rate for group, rate in added if float(group["lr"]) != rate]
+        if moved and self.monitor is None and not self._has_said_added:
+            self._has_said_added = True
+            logger.warning(
+                "%s: the rates of those that were added change in proportion from %s on; to have them follow it, %s",
+                self._say_added(), ", ".join(f"{rate:g}" for rate in moved), _WITH_ADDED,
+            )  # fmt: skip
+
+    def _say_added(self) -> str:
+        groups = counted(self._built_for, "parameter group")
+        return f"the schedule {self.label} was built for {groups}, and there are {len(self.optimizer.param_groups)} now"
 
     def _may_begin(self) -> bool:
         """Whether the optimizer has stepped, or a gradient scaler has left that out; also where neither can be seen."""

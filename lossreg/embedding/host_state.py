@@ -12,6 +12,7 @@ import attrs
 from lossreg.embedding.scheduled_groups import has_schedule, keeping_schedule
 from lossreg.embedding.state_fit import check_fits
 from lossreg.embedding.state_said import KEY, Said, check_same, warn_of_options
+from lossreg.training.optim.joint import JointOptimizer
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -52,6 +53,11 @@ class StateText:
         options = {one.pattern: "" if one.optimizer and not one.goes_to_rest else one.value for one in self.groups}
         return Said([*map(_text, self.optimizers)], ", ".join(options), options, self.freeze)
 
+    def _said_of(self, optimizer: Optimizer) -> Said:
+        """The same, with the classes of what was built."""
+        built = optimizer.members if isinstance(optimizer, JointOptimizer) else (optimizer,)
+        return attrs.evolve(self.said, classes=[type(one).__name__ for one in built])
+
     @functools.cached_property
     def schedule(self) -> str | None:
         """The text of the scheduler, or the class of an object."""
@@ -69,8 +75,7 @@ class StateText:
 
     def note(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
         """A hook behind `state_dict()`."""
-        del optimizer
-        state_dict |= self.said.to_state()
+        state_dict |= self._said_of(optimizer).to_state()
         if self.schedule is not None:
             state_dict[SCHEDULE_KEY] = self.schedule
 
@@ -83,13 +88,13 @@ class StateText:
         Raises:
             StateError: If it is that of an optimizer of another name, or of other parameters.
         """
-        was = Said.of_state(state_dict)
+        was, now = Said.of_state(state_dict), self._said_of(optimizer)
         if was is not None:
-            check_same(was, self.said)
-        check_fits(optimizer, state_dict, self.said.patterns)
+            check_same(was, now)
+        check_fits(optimizer, state_dict, now.patterns)
         self._check_schedule(state_dict.get(SCHEDULE_KEY), is_built=has_schedule(optimizer))
         if was is not None:
-            warn_of_options(was, self.said)
+            warn_of_options(was, now)
         return keeping_schedule(optimizer, state_dict)
 
     def _check_schedule(self, was: object, *, is_built: bool) -> None:

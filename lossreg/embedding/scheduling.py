@@ -209,8 +209,17 @@ class Scheduling:
         ):
             raise ConfigError(
                 f"the scheduler {labels} counts epochs, and the loop steps it after each step of the optimizer: "
-                f"{says('steps_per_epoch', 'epoch')}"
+                f"{self._say_steps(planned)}"
             )
+
+    def _say_steps(self, planned: list[PlannedSchedule]) -> str:
+        """What to write where epochs are counted in steps, and the loop has not said how many steps make one."""
+        total = self.loop.total_steps
+        if total is None:
+            return says("steps_per_epoch", "epoch")
+        asks = any(self.loop.asks(one.choice.resolved, "epoch") for one in planned if one.choice is not None)
+        told = says("total_steps" if asks else "steps_per_epoch", "epoch")
+        return f"write lossreg.parts(..., scheduler_interval='step') to have it count the {total} steps, or {told}"
 
     def _count(self, one: PlannedSchedule, interval: Interval) -> Count:
         stepping, facts = one.stepping, self.loop

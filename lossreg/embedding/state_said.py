@@ -15,6 +15,7 @@ from lossreg.spec import ComponentSpec
 logger = logging.getLogger("lossreg")
 
 KEY = "lossreg"  # in a state, beside torch's `state` and `param_groups`
+CLASSES_KEY = "lossreg_classes"  # those of the optimizers that were built, without their modules
 OPTIONS_KEY = "lossreg_param_groups"  # pattern -> its options
 FREEZE_KEY = "lossreg_freeze"  # an empty text: nothing
 WAY_OUT = "or begin a new training with the weights alone"  # what users of every trainer can do
@@ -30,17 +31,20 @@ class Said:
         patterns: The patterns of the parameter groups and the presets, in their order.
         options: Pattern -> the text of its options, and True for a preset; None in states of earlier versions.
         freeze: What is frozen; None where that is not told, as in states of earlier versions.
+        classes: What was built, which is all that there is to say of an object; None where that is not told, likewise.
     """
 
     optimizers: list[str | None]
     patterns: str = ""
     options: Mapping[str, str | bool] | None = None
     freeze: str | None = None
+    classes: list[str] | None = None
 
     @classmethod
     def of_state(cls, state_dict: Mapping[str, Any]) -> Said | None:
         """What a state says; None if nothing. A file may hold anything."""
-        texts, options, freeze = (state_dict.get(key) for key in (KEY, OPTIONS_KEY, FREEZE_KEY))
+        keys = (KEY, OPTIONS_KEY, FREEZE_KEY, CLASSES_KEY)
+        texts, options, freeze, classes = (state_dict.get(key) for key in keys)
         if not isinstance(texts, list):
             return None
         texts = [None if text is None else str(text) for text in texts]
@@ -50,13 +54,15 @@ class Said:
             ", ".join(patterns),
             options if isinstance(options, dict) and all(isinstance(one, str) for one in options) else None,
             freeze if isinstance(freeze, str) else None,
+            [*map(str, classes)] if isinstance(classes, list) else None,
         )
 
     def to_state(self) -> dict[str, Any]:
         """What is said in a state; an optimizer of torch, and earlier versions, pass over what they do not know."""
         texts = [*self.optimizers, *([_GROUPS + self.patterns] if self.patterns else [])]
-        told = {} if self.freeze is None else {FREEZE_KEY: self.freeze}
-        return {KEY: texts, OPTIONS_KEY: dict(self.options or {}), **told}
+        told = {FREEZE_KEY: self.freeze, CLASSES_KEY: self.classes}
+        known = {key: value for key, value in told.items() if value is not None}
+        return {KEY: texts, OPTIONS_KEY: dict(self.options or {}), **known}
 
     @property
     def text(self) -> str:
@@ -66,8 +72,11 @@ class Said:
 
     @property
     def optimizer(self) -> str:
-        """The optimizers, for a message."""
-        return " and ".join(text or "an object without a name" for text in self.optimizers)
+        """The optimizers, for a message; an object by its class."""
+        objects = ["an object without a name"] * len(self.optimizers)
+        if self.classes is not None and len(self.classes) == len(self.optimizers):
+            objects = self.classes
+        return " and ".join(text or one for text, one in zip(self.optimizers, objects, strict=True))
 
     @property
     def places(self) -> tuple[list[str], set[str]]:
@@ -101,9 +110,11 @@ def check_same(was: Said, now: Said) -> None:
 
 
 def _other_optimizer(was: Said, now: Said) -> str | None:
-    if _has_objects(was, now) or _all_names(was) == _all_names(now):
-        return None
-    return "name the optimizer of the checkpoint"
+    if _has_objects(was, now):
+        is_same = was.classes is None or now.classes is None or was.classes == now.classes
+    else:
+        is_same = _all_names(was) == _all_names(now)
+    return None if is_same else "name the optimizer of the checkpoint"
 
 
 def _other_groups(was: Said, now: Said) -> str | None:
@@ -155,7 +166,7 @@ def warn_of_options(was: Said, now: Said) -> None:
 
 
 def _has_objects(was: Said, now: Said) -> bool:
-    """Whether there are objects among the optimizers: a class or a function may have moved, or have got a name."""
+    """Whether there are objects among the optimizers: a class may have got a name by now, as what a function builds."""
     return None in was.optimizers or None in now.optimizers
 
 

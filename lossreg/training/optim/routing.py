@@ -199,7 +199,8 @@ def rest_warning(choice: Choice, plan: OptimizerPlan) -> str | None:
     ]
     more = f" and {len(matrices) - MAX_MATRICES} more" if len(matrices) > MAX_MATRICES else ""
     which = (
-        f"; its matrices are {', '.join(matrices[:MAX_MATRICES])}{more}: 'PATTERN: rest' in param_groups says others"
+        f"; of the matrices, {choice.rest.label} trains {', '.join(matrices[:MAX_MATRICES])}{more}: 'PATTERN: rest' in "
+        "param_groups says which it should"
     )
     return (
         f"{routed.name} trains {ROUTED[routed.routes]} only: {choice.rest.label} trains the rest, {count}; "

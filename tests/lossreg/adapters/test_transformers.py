@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import runpy
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, IterableDataset, Sampler
 
 import lossreg
+from tests.table import for_each
 
 transformers: Any = pytest.importorskip(
     "transformers", reason="transformers is not installed (pip install 'lossreg[hosts]')"
@@ -103,7 +105,7 @@ def linear() -> Wrapped:
 
 
 def trainer(
-    folder: Path, model: torch.nn.Module, texts: dict[str, Any], samples: Samples | None = None, **arguments: Any
+    folder: Path, model: torch.nn.Module, texts: dict[str, Any], samples: Dataset[Any] | None = None, **arguments: Any
 ) -> Noting:
     """A trainer of 8 samples a batch."""
     given = {"num_train_epochs": 2, "per_device_train_batch_size": 8, "save_strategy": "no", **arguments}
@@ -169,27 +171,82 @@ def test_a_trainer_may_end_by_its_steps(tmp_path: Path) -> None:
     assert made.rates == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy(label_smoothing=0.1)", "mse"])
-def test_accumulated_batches_are_one_large_batch(loss: str, tmp_path: Path) -> None:
+class Stream(IterableDataset[dict[str, Tensor]]):
+    """Samples of a data set that does not tell how many they are."""
+
+    def __init__(self) -> None:
+        self.samples = random_samples()
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        return map(self.samples.__getitem__, range(len(self.samples)))
+
+
+@for_each(
+    ("scheduler", "facts"),
+    [("cosine", {"epochs": 2, "steps_per_epoch": 3}), ("step_lr(step_size=1)", {"steps_per_epoch": 3})],
+)
+def test_without_a_length_epochs_are_told_or_steps_are_counted(
+    scheduler: str, facts: dict[str, int], tmp_path: Path
+) -> None:
+    """The message names both ways, and both train."""
+    texts: dict[str, Any] = {"loss": "dice", "optimizer": "sgd(lr=1.0)", "scheduler": scheduler}
+    named = ", ".join(f"{name}=N" for name in facts)
+    wanted = f"scheduler_interval='step') to have it count the 6 steps, or write lossreg.parts(..., {named})"
+    with pytest.raises(lossreg.ConfigError, match=re.escape(wanted)):
+        trainer(tmp_path, linear(), texts, Stream(), max_steps=6).train()
+    for more, done in ((facts, [0, 0, 0, 1, 1, 1]), ({"scheduler_interval": "step"}, range(6))):
+        made = trainer(tmp_path, linear(), {**texts, **more}, Stream(), max_steps=6)
+        made.train()
+        cosine = [0.5 * (1 + math.cos(math.pi * one / (max(done) + 1))) for one in done]
+        assert made.rates == pytest.approx(cosine if scheduler == "cosine" else [0.1**one for one in done])
+
+
+@pytest.mark.parametrize(
+    ("loss", "own"),
+    [
+        (
+            "cross_entropy(label_smoothing=0.1)",
+            lambda logits, labels: functional.cross_entropy(logits, labels, label_smoothing=0.1),
+        ),
+        (
+            "cross_entropy(reduction='sum')",
+            lambda logits, labels: functional.cross_entropy(logits, labels, reduction="sum"),
+        ),
+        (
+            torch.nn.CrossEntropyLoss(torch.tensor([1.0, 2.0, 3.0]), reduction="sum"),
+            lambda logits, labels: functional.cross_entropy(
+                logits, labels, logits.new_tensor([1, 2, 3]), reduction="sum"
+            ),
+        ),
+        ("mse", lambda logits, labels: (logits - functional.one_hot(labels, 3)).square().mean()),
+    ],
+)
+def test_accumulated_batches_are_one_large_batch(loss: Any, own: Any, tmp_path: Path) -> None:
     """Labels that are ignored count nothing: one step of SGD is that of the whole batch, in float64."""
     samples = random_samples(24)
     if loss != "mse":
         samples.targets[:7] = -100
-    texts = {"loss": loss, "optimizer": "sgd(lr=0.5, momentum=0)", "task": "classification"}
+    texts = {"loss": loss, "optimizer": "sgd(lr=0.1, momentum=0)", "task": "classification"}
     made = trainer(
         tmp_path, linear(), texts, samples, gradient_accumulation_steps=3, num_train_epochs=1, max_grad_norm=0.0
     )
     expected = linear().double()
-    logits = expected(samples.inputs.double())["logits"]
-    if loss == "mse":
-        value = (logits - functional.one_hot(samples.targets, 3)).square().mean()
-    else:
-        value = functional.cross_entropy(logits, samples.targets, label_smoothing=0.1)
-    value.backward()
+    own(expected(samples.inputs.double())["logits"], samples.targets).backward()
     made.train()
-    for parameter, own in zip(expected.parameters(), made.model.parameters(), strict=True):
+    for parameter, trained in zip(expected.parameters(), made.model.parameters(), strict=True):
         assert parameter.grad is not None
-        torch.testing.assert_close(own.double(), parameter - 0.5 * parameter.grad, atol=1e-6, rtol=0)
+        torch.testing.assert_close(trained.double(), parameter - 0.1 * parameter.grad, atol=1e-6, rtol=0)
+
+
+def test_a_loss_that_adds_up_classes_is_no_sum_of_samples(tmp_path: Path) -> None:
+    """Dice as the sum of 3 classes is three times its mean, also where batches are accumulated."""
+    steps = []
+    for loss, rate in (("dice", 0.3), ("dice(reduction='sum')", 0.1)):
+        texts = {"loss": loss, "optimizer": f"sgd(lr={rate}, momentum=0)"}
+        made = trainer(tmp_path, linear(), texts, gradient_accumulation_steps=2, num_train_epochs=1, max_grad_norm=0.0)
+        made.train()
+        steps.append(made.model.inner.weight.detach())
+    torch.testing.assert_close(*steps)
 
 
 def test_resuming_from_a_checkpoint_of_the_trainer(tmp_path: Path) -> None:

@@ -43,7 +43,8 @@ def rates(loss: str) -> list[float]:
     """The rate of each step: half a cosine behind a warm-up over steps, or half a cosine over epochs."""
     steps = STEPS_PER_EPOCH * EPOCHS
     if loss != "cross_entropy":
-        return [0.05 * (1 + math.cos(math.pi * (step // STEPS_PER_EPOCH) / EPOCHS)) for step in range(steps)]
+        first = 0.001 if loss == "summed" else 0.1
+        return [first / 2 * (1 + math.cos(math.pi * (step // STEPS_PER_EPOCH) / EPOCHS)) for step in range(steps)]
     warm = [0.01 * (1 / 3 + 2 / 3 * step / 3) for step in range(3)]  # LinearLR begins at a third
     return warm + [0.005 * (1 + math.cos(math.pi * step / (steps - 3))) for step in range(steps - 3)]
 
@@ -57,12 +58,13 @@ def rates(loss: str) -> list[float]:
         ("transformers", "cross_entropy"),
         ("transformers", "dice"),
         ("transformers", "ignored"),
+        ("transformers", "summed"),
     ],
 )
 def test_two_processes_of_a_host_train_as_those_of_a_run(both: list[dict[str, Any]], host: str, loss: str) -> None:
     """Weights agree within 1e-6, the rate of each step is the schedule's, and both processes have the same bits.
 
-    The Trainer counts the labels of both, where those of one are ignored (-100).
+    The Trainer counts the labels of both, where those of one are ignored (-100), and adds up a sum over both.
     """
     if host not in HOSTS:
         pytest.skip(f"{host} is not installed (pip install 'lossreg[hosts]')")

@@ -41,6 +41,7 @@ TEXTS: dict[str, dict[str, Any]] = {
         "param_groups": {"*.bias": "adamw(lr=0.01)"},
     },
     "ignored": {"loss": "cross_entropy", "optimizer": "sgd(lr=0.1)", "scheduler": "cosine"},
+    "summed": {"loss": "cross_entropy(reduction='sum')", "optimizer": "sgd(lr=0.001)", "scheduler": "cosine"},
 }  # fmt: skip
 
 
@@ -218,7 +219,7 @@ def with_transformers(case: str, run: nn.Module) -> dict[str, Any]:
 #: Lightning takes the mean of the processes, whatever their labels.
 HOSTS: dict[str, tuple[Callable[[str, nn.Module], dict[str, Any]], tuple[str, ...]]] = {
     "lightning": (with_lightning, ("cross_entropy", "dice", "sharded")),
-    "transformers": (with_transformers, ("cross_entropy", "dice", "ignored")),
+    "transformers": (with_transformers, ("cross_entropy", "dice", "ignored", "summed")),
 }
 
 

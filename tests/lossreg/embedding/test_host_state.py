@@ -149,6 +149,56 @@ def _sgd(parameters: Any) -> torch.optim.SGD:
     return torch.optim.SGD(parameters, lr=0.5)
 
 
+class Signs(torch.optim.Optimizer):
+    """An optimizer of a person, whose state has a name that another one has, too."""
+
+    def __init__(self, params: Any, lr: float = 0.1) -> None:
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # as many are written
+        """A step along the sign of the momentum."""
+        del closure
+        for group in self.param_groups:
+            for one in group["params"]:
+                momentum = self.state[one].setdefault("momentum_buffer", torch.zeros_like(one))
+                one -= group["lr"] * momentum.mul_(0.9).add_(one.grad).sign()
+
+
+class Halves(Signs):
+    """Another one."""
+
+
+@for_each(
+    ("before", "after", "said"),
+    [
+        (Signs, Halves, "Signs, and this one is Halves"),
+        (Signs, lambda params: Halves(params), "Signs, and this one is Halves"),
+        (Signs, "sgd(momentum=0.9)", r"Signs, and this one is builtin\.sgd"),
+        ("sgd(momentum=0.9)", Signs, r"builtin\.sgd.*, and this one is Signs"),
+        (torch.optim.Adam, "adamw", r"Adam, and this one is builtin\.adamw"),
+    ],
+)
+@for_each("groups", [{}, {"0.*": "rmsprop"}])
+def test_the_state_of_another_class_is_refused(before: Any, after: Any, said: str, groups: dict[str, Any]) -> None:
+    """A class that was given in place of a name is named as one is; torch would train on as the other one."""
+    first, other = (stepped(one, param_groups=groups)[1] for one in (before, after))
+    state = saved(first)
+    if groups:
+        said = said.replace(", and", r" and builtin\.rmsprop and param_groups: 0\.\*, and")
+    with pytest.raises(lossreg.StateError, match=f"the state to load is that of the optimizer {said}.*: name the"):
+        other.load_state_dict(state)
+    first.load_state_dict(state)
+
+
+@for_each("key, value", [("lossreg_classes", None), ("lossreg_classes", 3), ("lossreg", None)])
+def test_a_state_that_does_not_tell_the_class_is_loaded(key: str, value: Any) -> None:
+    """As one of an earlier version, and as one of a class that was renamed since, of which that is taken away."""
+    state = saved(stepped(Signs)[1])
+    state[key] = value
+    stepped(Halves)[1].load_state_dict(state)
+
+
 @for_each(
     ("before", "after", "refused"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from typing import Any
 
@@ -148,3 +149,44 @@ def test_what_the_loop_could_say_is_told_where_it_helps(scheduler: str, said: st
     with pytest.raises(lossreg.LossregError, match=said) as caught:
         build()
     assert ("what only your loop knows" in str(caught.value)) is is_hinted
+
+
+RESTARTS = "cosine_warm_restarts(T_0=3)"
+IN_TURN = "sequential(linear(total_iters=3), cosine, milestones=[3])"
+POWERS = "lambda_lr(lr_lambda='0.9 ** epoch')"
+
+
+@for_each(
+    ("scheduler", "kept"),
+    [
+        *((one, 0.5) for one in ("cosine", "linear", "step_lr(step_size=1)", "exponential(gamma=0.5)", SCHEDULES[1])),
+        *((one, 1.0) for one in (POWERS, RESTARTS, IN_TURN, *SCHEDULES[2:])),
+    ],
+)
+def test_a_rate_that_is_set_by_hand_after_a_state_is_kept_or_put_back(scheduler: str, kept: float) -> None:
+    """As in torch: what multiplies the rate of now keeps half of it in proportion, what goes by the first does not."""
+    built, schedule = made(scheduler)
+    rates(built, schedule, steps=2)
+    states = copy.deepcopy((built.state_dict(), schedule.state_dict()))
+    expected = rates(built, schedule)[1:]
+    built, schedule = made(scheduler)
+    built.load_state_dict(states[0])
+    schedule.load_state_dict(states[1])
+    built.param_groups[0]["lr"] *= 0.5
+    assert rates(built, schedule)[1:] == pytest.approx([kept * rate for rate in expected])
+
+
+@for_each("scheduler", ["cosine", "linear", "step_lr(step_size=1)", SCHEDULES[1], POWERS, RESTARTS, IN_TURN])
+def test_a_schedule_that_is_built_again_has_the_rate_that_was_set(scheduler: str) -> None:
+    """Half the first rate is half of each."""
+    built, schedule = made(scheduler)
+    rates(built, schedule, steps=2)
+    state = built.state_dict()
+    expected = rates(built, schedule)
+    again, _ = made(None)
+    again.load_state_dict(state)
+    for group in again.param_groups:
+        group["lr"] = group["initial_lr"] = 0.05
+    new: Any = lossreg.parts(scheduler=scheduler, epochs=6, steps_per_epoch=1).scheduler(again)
+    new.begin_after(2)
+    assert rates(again, new) == pytest.approx([rate / 2 for rate in expected])

@@ -46,7 +46,7 @@ def built(**texts: Any) -> Any:
         ),
         ({"freeze": "0.*"}, {}, r"freeze '0\.\*', as in the checkpoint, and change what is trained once the state"),
         ({}, {"freeze": "0.*"}, "leave freeze out, as in the checkpoint"),
-        ({"optimizer": torch.optim.SGD, "freeze": "0.*"}, {"freeze": "2.*"}, "an object without a name and freeze"),
+        ({"optimizer": torch.optim.SGD, "freeze": "0.*"}, {"freeze": "2.*"}, "of the optimizer SGD and freeze"),
         (
             {"optimizer": "muon(rest=adamw)", "param_groups": {"2.*": "rest"}},
             {"optimizer": "muon(rest=adamw)", "param_groups": {"2.*": "lr=0.5"}},

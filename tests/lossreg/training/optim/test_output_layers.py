@@ -169,7 +169,9 @@ def test_a_warning_names_the_matrices_of_the_rest() -> None:
     """Where the other optimizer is not named, it is told what that is given."""
     plan = lossreg.plan(model="mlp", optimizer="muon", limit_train=64)
     [warning] = [one for one in plan.warnings if "trains the rest" in one]
-    assert warning.endswith("; its matrices are 5.weight: 'PATTERN: rest' in param_groups says others")
+    assert warning.endswith(
+        "; of the matrices, adamw trains 5.weight: 'PATTERN: rest' in param_groups says which it should"
+    )
 
 
 def test_a_description_of_groups_changes_nothing() -> None:
