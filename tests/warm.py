@@ -191,7 +191,8 @@ def serve(address: str) -> dict[str, Any] | None:
         As `Server.serve`.
     """
     importlib.import_module("torch._dynamo")  # by what an optimizer imports, after torch itself
-    importlib.import_module("matplotlib.backends.backend_agg")  # by what a run of the command line draws at its end
+    for module in ("matplotlib.figure", "matplotlib.backends.backend_agg"):  # by what a run of the command line draws
+        importlib.import_module(module)
     importlib.import_module("pytest")  # by the tests of distributions that `lossreg new` writes
     import_all(importlib.import_module("lossreg"))
     importlib.import_module("lossreg_builtin.digits").load()  # which keeps what it reads
