@@ -12,6 +12,7 @@ import array
 import ast
 import atexit
 import contextlib
+import ctypes
 import fcntl
 import gc
 import importlib
@@ -26,12 +27,15 @@ import socket
 import subprocess
 import sys
 import types
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 MOST_FILES = 64  # that a process is started with
 UNUSED = 512  # a number that no open file has
+LARGE_PAGE = 2 << 20
+MADV_COLLAPSE = 25  # of linux/mman.h
 FEW_COLLECTIONS = 10_000, 50, 20  # tests leave little garbage, and looking for it took a sixteenth of their time
 
 
@@ -184,6 +188,22 @@ def import_all(package: types.ModuleType) -> None:
             importlib.import_module(module.name)
 
 
+def use_large_pages() -> None:
+    """Has the kernel keep what this process has allocated in pages of 2 MB, where it can (Linux 6.1).
+
+    A fork copies the table of all pages, and its end goes through it: 400 MB in pages of 4 kB take three times as long.
+    """
+    if sys.platform != "linux":
+        return
+    advise = ctypes.CDLL(None).madvise
+    for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
+        span, mode, _, _, inode, *_ = line.split()
+        start, end = (int(address, 16) for address in span.split("-"))
+        start, end = -(-start // LARGE_PAGE) * LARGE_PAGE, end // LARGE_PAGE * LARGE_PAGE
+        if mode == "rw-p" and inode == "0" and start < end:
+            advise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_COLLAPSE)
+
+
 def serve(address: str) -> dict[str, Any] | None:
     """Imports what takes long, and has a child that belongs to no terminal go on as the server.
 
@@ -198,9 +218,12 @@ def serve(address: str) -> dict[str, Any] | None:
     importlib.import_module("lossreg_builtin.digits").load()  # which keeps what it reads
     # torchrun asks for the whole stack at each of its events, and looks a file that no module has up in all modules.
     inspect.modulesbyfile.update({__file__: __name__, "<frozen runpy>": "runpy"})
+    for one in [*weakref.finalize._registry]:  # type: ignore[attr-defined]  # it has no public list of them
+        one.atexit = False  # a child would take the operators of torch back one by one at its end, for 50 ms
     gc.collect()
     gc.freeze()  # a child that collects garbage would copy all memory of torch
     gc.set_threshold(*FEW_COLLECTIONS)
+    use_large_pages()
     server = Server(address)
     if os.fork():
         os._exit(0)

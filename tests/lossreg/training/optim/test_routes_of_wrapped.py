@@ -42,7 +42,8 @@ def test_a_wrapper_is_given_what_the_wrapped_optimizer_is_for(optimizer: str) ->
     assert [group["names"] for group in plan.facts["groups"]] == groups("muon") == [HIDDEN, REST]
     (warning,) = plan.warnings
     assert warning.startswith("muon trains hidden matrices only: adamw trains the rest, 4 of the 6 parameter tensors; ")
-    assert f"{optimizer.partition('(')[0]}(..., rest=adamw) says so, or names another optimizer; of the matrices, adamw " in warning
+    named = f"{optimizer.partition('(')[0]}(..., rest=adamw) says so, or names another optimizer"
+    assert f"{named}; of the matrices, adamw " in warning
 
 
 @for_each(
