@@ -118,7 +118,8 @@ loads the file'
     if found is None:
         return ""
     path, last = found[0], found[1]
-    kind = "schedulers" if "sched" in path else "losses" if "loss" in path.lower() else "optimizers"
+    words = path.lower().replace("lossreg", "")  # which the names of its plugins begin with
+    kind = "schedulers" if "sched" in words else "losses" if "loss" in words else "optimizers"
     others = ", ".join(one for one in ("losses", "optimizers", "schedulers") if one != kind)
     name = snake_case(last, "loss" if kind == "losses" else kind.removesuffix("s"))
     return (

@@ -45,6 +45,7 @@ def test_a_class_of_torch_by_its_path(kind: str, name: str) -> None:
         ("lookahead(optimizer=timm.optim.Lion)", "optimizers", "lion"),
         ("monai.losses.FocalLoss(gamma=2)", "losses", "focal"),
         ("timm.scheduler.PolyLRScheduler", "schedulers", "poly_lr"),
+        ("lossreg_own.steps.Pace", "optimizers", "pace"),
     ],
 )
 def test_a_class_of_another_package_by_its_path(written: str, kind: str, name: str) -> None:
