@@ -17,7 +17,6 @@ _PARAMETERS = nn.Module.named_parameters
 _MEMBERS = nn.Module._named_members
 _MODULES = nn.Module.named_modules
 
-
 _AGAIN = object()  # stands where a module is met that was met before, and for a child that is None
 
 
@@ -40,6 +39,7 @@ def trained_parameters(model: nn.Module) -> list[Parameter] | None:
     """
     if has_own_way(model):
         return None
+    # The modules are walked here and in `_collected`: a list of them that both go by takes a seventh longer.
     modules: list[Any] = [model]
     seen = {None}
     found = {}
