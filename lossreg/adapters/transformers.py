@@ -52,6 +52,8 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
     sum.
 
     Args:
+        model: As for `transformers.Trainer`.
+        args: As for `transformers.Trainer`.
         parts: Loss, optimizer and schedule; without a loss the model's own is taken.
         fused: As for `HostParts.optimizer`.
         settings: As for `transformers.Trainer`.
@@ -65,13 +67,15 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
     lr_scheduler: Any
     label_names: Any
 
-    def __init__(self, *, parts: HostParts, fused: bool = False, **settings: Any) -> None:
+    def __init__(
+        self, model: Any = None, args: Any = None, *, parts: HostParts, fused: bool = False, **settings: Any
+    ) -> None:
         check_parts(parts, _CALL)
-        model, args = settings.get("model"), settings.get("args")
         if model is not None:  # else there is model_init, which the Trainer looks at
             check_model(model, _CALL)
         check_given(args is None or isinstance(args, TrainingArguments), args, _CALL, "args are TrainingArguments")
         _check_settings(settings)
+        _check_arguments(args)
         check_needs(parts, HOST, closures=False, modes=True)
         if parts.has_loss:
             if any(True for _ in parts.loss.parameters()):
@@ -81,7 +85,7 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
                 )
             settings["compute_loss_func"] = self._loss_of
         self.parts, self.fused, self._has_modes = parts, fused, parts.needs.modes
-        super().__init__(**settings)
+        super().__init__(model, args, **settings)
         if parts.has_loss:
             # Of a model that does not take them the Trainer leaves labels out.
             self.label_names = self.label_names or ["labels"]
@@ -174,7 +178,7 @@ class ConstantRate(HostScheduler):
     """No schedule, as one: the Trainer has to have it, and saves its state."""
 
     def __init__(self, optimizer: Optimizer) -> None:
-        super().__init__(optimizer, (), Calls("step", None, (), None))
+        super().__init__(optimizer, (), Calls("step", None, (), None), ())
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from a state of a constant rate, also from the one of transformers in earlier checkpoints.
@@ -194,7 +198,6 @@ def _check_settings(settings: dict[str, Any]) -> None:
             raise ConfigError(
                 f"{name} has no effect on a PartsTrainer, whose parts give optimizer and loss; leave it out"
             )
-    _check_arguments(settings.get("args"))
 
 
 def _check_arguments(args: Any) -> None:

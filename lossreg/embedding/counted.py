@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+import itertools
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from lossreg.embedding.loop_facts import says
+from lossreg.embedding.scheduled_groups import FIRST_RATE
 from lossreg.errors import StateError
 from lossreg.training.optim.rates import learning_rate
 from lossreg.training.optim.scheduler import Schedule, Stepping
 from lossreg.values import changed_number
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
     from lossreg.run_spec import Interval
+
+    Builder = Callable[[Optimizer], LRScheduler]
 
 logger = logging.getLogger("lossreg")
 
@@ -144,24 +151,49 @@ class Change:
         )  # fmt: skip
 
 
-def begin_rates(optimizer: Optimizer) -> None:
-    """Gives each parameter group the rate that it had before any schedule, from which a new one is built."""
-    for group in optimizer.param_groups:
-        group["lr"] = group.get("initial_lr", group["lr"])
+def first_rates(optimizer: Optimizer) -> list[float]:
+    """The rate of each parameter group before any schedule."""
+    return [float(group.get(FIRST_RATE, group["lr"])) for group in optimizer.param_groups]
 
 
-def begin_schedule(scheduler: LRScheduler) -> None:
-    """Gives each parameter group the rate with which a schedule began, which is not always the one before it.
+def begin_rates(optimizer: Optimizer, rates: Sequence[float] = ()) -> None:
+    """Gives each parameter group the rate that it had before any schedule, from which a new one is built.
 
-    It is in proportion where a state has brought another rate than the text of the optimizer.
+    Args:
+        optimizer: The optimizer.
+        rates: Those rates, where others are to be taken than the groups have.
     """
-    groups = scheduler.optimizer.param_groups
-    begin_rates(scheduler.optimizer)
-    first = getattr(scheduler, "_last_lr", ())
+    for group, rate in itertools.zip_longest(optimizer.param_groups, rates[: len(optimizer.param_groups)]):
+        if rate is not None:
+            group[FIRST_RATE] = rate
+        _set_rate(group, group.get(FIRST_RATE, group["lr"]))
+
+
+def given_again(scheduler: Any) -> Builder:
+    """What has a scheduler object stand where it does now: it cannot be built again.
+
+    Args:
+        scheduler: The object.
+    """
+    return functools.partial(_restored, scheduler, copy.deepcopy(scheduler.state_dict()))
+
+
+def _restored(scheduler: Any, state: dict[str, Any], optimizer: Optimizer) -> Any:
+    """The scheduler as it was; rates are in proportion where the groups begin with others than it did."""
+    scheduler.load_state_dict(copy.deepcopy(state))
+    groups = optimizer.param_groups
     bases = getattr(scheduler, "base_lrs", [group["lr"] for group in groups])
-    for group, rate, base in zip(groups, first, bases, strict=False):
+    for group, rate, base in zip(groups, getattr(scheduler, "_last_lr", ()), bases, strict=False):
         if base:
-            group["lr"] *= rate / base
+            _set_rate(group, group["lr"] * rate / base)
+    return scheduler
+
+
+def _set_rate(group: dict[str, Any], rate: float | Tensor) -> None:
+    if hasattr(group["lr"], "fill_"):  # a tensor, which a compiled step knows
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate
 
 
 def other_schedule(was: Sequence[str], now: Sequence[str]) -> StateError:
@@ -182,6 +214,12 @@ def other_schedule(was: Sequence[str], now: Sequence[str]) -> StateError:
         "a new training with the weights alone",
         where="the scheduler",
     )
+
+
+def saved_rate(state: dict[str, Any]) -> float:
+    """The learning rate that a schedule had set when its state was saved."""
+    rates = state["state"].get("_last_lr")
+    return float(rates[0]) if rates else math.nan
 
 
 def rate_of(counted: Counted) -> float:

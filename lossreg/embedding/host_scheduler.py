@@ -15,11 +15,13 @@ from lossreg.embedding.counted import (
     Calls,
     Change,
     Counted,
-    begin_schedule,
+    begin_rates,
+    first_rates,
     inner_of,
     is_elsewhere,
     other_schedule,
     rate_of,
+    saved_rate,
 )
 from lossreg.embedding.scheduled_groups import FIRST_RATE
 from lossreg.errors import ConfigError, LossregError, StateError
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
+    from lossreg.embedding.counted import Builder
     from lossreg.run_spec import Interval
 
 logger = logging.getLogger("lossreg")
@@ -57,6 +60,7 @@ class HostScheduler(LRScheduler):
         optimizer: The optimizer.
         schedulers: What moves its rates, built; several where optimizers have schedules of their own.
         calls: When the host calls `step`, and what each scheduler counts.
+        builders: What builds each of them again for the optimizer.
 
     Attributes:
         optimizer: See above.
@@ -75,10 +79,17 @@ class HostScheduler(LRScheduler):
     _has_said_added = False
 
     # torch's __init__ would take a first step: the schedulers have taken theirs.
-    def __init__(self, optimizer: Optimizer, schedulers: tuple[LRScheduler, ...], calls: Calls) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        schedulers: tuple[LRScheduler, ...],
+        calls: Calls,
+        builders: tuple[Builder, ...],
+    ) -> None:
         self.optimizer = optimizer
         self._schedulers = schedulers
         self._calls = calls
+        self._builders = builders
         self._built_for = len(optimizer.param_groups)
 
     @property
@@ -104,7 +115,7 @@ class HostScheduler(LRScheduler):
     @property
     def base_lrs(self) -> list[float | Tensor]:  # type: ignore[override]  # none of torch's methods that go by it is left
         """The rate of each parameter group that the schedule begins with."""
-        return [group.get("initial_lr", group["lr"]) for group in self.optimizer.param_groups]
+        return [group.get(FIRST_RATE, group["lr"]) for group in self.optimizer.param_groups]
 
     @functools.cached_property
     def _counted(self) -> tuple[Counted, ...]:
@@ -192,6 +203,7 @@ class HostScheduler(LRScheduler):
                     "interval": one.schedule.stepping.interval,
                     "span": one.span,
                     "every": one.every,
+                    "first_rates": first_rates(inner_of(one).optimizer),
                     "state": inner_of(one).state_dict(),
                 }
                 for one in self._counted
@@ -201,8 +213,9 @@ class HostScheduler(LRScheduler):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from a state; the optimizer has its own already.
 
-        A schedule that stands elsewhere in this loop than in that of the state is stepped to its place anew: where the
-        training is longer, so that more epochs have rates above 0, and where an epoch has another number of steps.
+        A schedule that stands elsewhere in this loop than in that of the state is stepped to its place anew, from the
+        first rates of the state: where the training is longer, so that more epochs have rates above 0, and where an
+        epoch has another number of steps.
 
         Raises:
             StateError: If it is the state of other schedules, or of ones that count something else.
@@ -212,31 +225,29 @@ class HostScheduler(LRScheduler):
         now = was
         if change is not None and self.goes_on_by == "epoch":
             now = round(was * change.now / change.was)
-        moved = [is_elsewhere(one, state, was, now) for one, state in pairs]
-        if any(moved) and self.last_epoch:
+        moved = [place for place, (one, state) in enumerate(pairs) if is_elsewhere(one, state, was, now)]
+        if moved and self.last_epoch:
             raise StateError(
                 "the state to load is of another length: load it into a scheduler that has not stepped",
                 where="the scheduler",
             )
         self.last_epoch, self._step_count = now, now + 1
-        if any(moved):
-            self._take_as_stepped()
-        for (one, state), is_moved in zip(pairs, moved, strict=True):
-            rate = rate_of(one)
-            if is_moved:
-                self._step_anew(one)
+        for place, (one, state) in enumerate(pairs):
+            if place in moved:
+                begin_rates(inner_of(one).optimizer, state.get("first_rates", ()))
+                self._step_anew(place)
             else:
                 inner_of(one).load_state_dict(state["state"])
+            rate = saved_rate(state)
             if change is not None:
                 change.tell(one, now, rate)
-            elif is_moved:
+            elif place in moved:
                 logger.warning(
                     "the schedule %s was made for %s %ss and is now one for %s: its rate goes on at %s",
                     one.schedule.label, state["span"], one.schedule.stepping.interval, one.span,
                     changed_number(rate_of(one), rate),
                 )  # fmt: skip
-        if any(moved):
-            self._keep_rates()
+        self._keep_rates(moved)
 
     def _checked(self, state_dict: dict[str, Any]) -> list[tuple[Counted, dict[str, Any]]]:
         """Each schedule with its state, after a check that they are of the same texts."""
@@ -289,27 +300,37 @@ class HostScheduler(LRScheduler):
         if lengths and calls > max(lengths):
             raise ConfigError(f"begin_after({calls}): the loop has {max(lengths)} {self.interval}s in all")
         self.last_epoch, self._step_count = calls, calls + 1
+        places = range(len(self._counted))
+        for place in places:
+            self._step_anew(place)
+        self._keep_rates(places)
+
+    def _step_anew(self, place: int) -> None:
+        """Has a schedule stand where it does after the calls so far, from the first rates of the groups."""
+        one = self._counted[place]
+        begin_rates(inner_of(one).optimizer)
+        one.schedule.scheduler = self._builders[place](self.optimizer)  # formulas keep the rates that they began with
         self._take_as_stepped()
-        for one in self._counted:
-            self._step_anew(one)
-        self._keep_rates()
+        for _ in range(one.steps_after(self.last_epoch)):
+            one.schedule.between_steps()
 
-    def _step_anew(self, counted: Counted) -> None:
-        begin_schedule(inner_of(counted))  # what chained formulas multiply
-        for _ in range(counted.steps_after(self.last_epoch)):
-            counted.schedule.between_steps()
-
-    def _keep_rates(self) -> None:
-        """Has the optimizer keep its rates where its state, which has the old ones, is loaded behind that of this."""
-        put_back = functools.partial(_put_back, self, self.last_epoch, self.get_last_lr())
-        self.optimizer.register_load_state_dict_post_hook(put_back)
+    def _keep_rates(self, places: Sequence[int]) -> None:
+        """Has schedules keep their place where the state of the optimizer is loaded behind that of this."""
+        if places:
+            keep = functools.partial(_stand_again, self, self.last_epoch, first_rates(self.optimizer), places)
+            self.optimizer.register_load_state_dict_post_hook(keep)
 
 
-def _put_back(scheduler: HostScheduler, calls: int, rates: Sequence[float | Tensor], optimizer: Optimizer) -> None:
-    """Behind `optimizer.load_state_dict`: the rates of a schedule that has not stepped since."""
-    if scheduler.last_epoch == calls:
-        for group, rate in zip(optimizer.param_groups, rates, strict=False):
-            group["lr"] = rate
+def _stand_again(
+    scheduler: HostScheduler, calls: int, rates: Sequence[float], places: Sequence[int], optimizer: Optimizer
+) -> None:
+    """Behind `optimizer.load_state_dict`: the rates of schedules that have not stepped since."""
+    if scheduler.last_epoch != calls:
+        return
+    for group, rate in zip(optimizer.param_groups, rates, strict=False):
+        group.setdefault(FIRST_RATE, rate)  # the state of a training without a schedule has none
+    for place in places:
+        scheduler._step_anew(place)
 
 
 def _has_overflow(optimizer: Optimizer) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from lossreg.embedding.counted import Calls, Count
+from lossreg.embedding.counted import Calls, Count, given_again
 from lossreg.embedding.host_scheduler import HostScheduler
 from lossreg.embedding.loop_facts import LoopFacts, says, untold
 from lossreg.errors import ConfigError, LossregError
@@ -21,6 +21,7 @@ from lossreg.training.optim.scheduler import (
     Schedule,
     Stepping,
     choose_stepping,
+    is_made,
     of_another,
     scheduler_builder,
     takes_length,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
+    from lossreg.embedding.counted import Builder
+
 
 @attrs.frozen(eq=False)
 class SharedSchedule:
@@ -41,11 +44,13 @@ class SharedSchedule:
     Attributes:
         calls: How the host steps it.
         make: Builds it for an optimizer.
+        is_object: Whether that gives an object, which was built before.
         more: What else it could be told, as the end of an error; found when there is one.
     """
 
     calls: Calls
-    make: Callable[[Optimizer], LRScheduler]
+    make: Builder
+    is_object: bool
     more: Callable[[LossregError], str]
 
     def build(self, optimizer: Optimizer) -> HostScheduler:
@@ -61,7 +66,8 @@ class SharedSchedule:
             raise
         if getattr(scheduler, "optimizer", optimizer) is not optimizer:
             raise of_another(self.calls.counts[0].label)
-        return HostScheduler(optimizer, (scheduler,), self.calls)
+        again = given_again(scheduler) if self.is_object else self.make
+        return HostScheduler(optimizer, (scheduler,), self.calls, (again,))
 
 
 @attrs.frozen(eq=False)
@@ -141,7 +147,7 @@ class Scheduling:
         except LossregError as error:
             error.message += more(error)
             raise
-        return SharedSchedule(calls, make, more)
+        return SharedSchedule(calls, make, is_made(choice.given), more)
 
     def _own(self, optimizer: Optimizer, plan: OptimizerPlan | None, each: Interval | None) -> HostScheduler | None:
         """Builds schedulers where optimizers have some of their own."""
@@ -154,19 +160,19 @@ class Scheduling:
         if not planned:
             return None
         calls = self._checked(planned, each)
-        built = []
+        builders = [functools.partial(_build_one, one, self._told(plan, one)) for one in planned]
         try:
-            for one in planned:
-                own = attrs.evolve(plan, runtime={**plan.runtime, **self.loop.runtime(one.stepping.interval)})
-                made = build_schedules([one], own, optimizer, [None], may_skip=True)
-                assert isinstance(made, Schedule)  # noqa: S101  # of one there is one
-                assert made.scheduler is not None  # noqa: S101  # a constant rate was left out
-                built.append(made.scheduler)
+            built = tuple(build(optimizer) for build in builders)
         except LossregError as error:
             resolved = tuple(one.choice.resolved for one in planned if one.choice is not None)
             error.message += untold(self.loop, resolved, planned[0].stepping.interval, error)
             raise
-        return HostScheduler(optimizer, tuple(built), calls)
+        each_again = tuple(map(_again, planned, built, builders))
+        return HostScheduler(optimizer, built, calls, each_again)
+
+    def _told(self, plan: OptimizerPlan, one: PlannedSchedule) -> OptimizerPlan:
+        """The plan of the optimizers with what the loop tells a schedule."""
+        return attrs.evolve(plan, runtime={**plan.runtime, **self.loop.runtime(one.stepping.interval)})
 
     def _planned(self, plan: OptimizerPlan) -> list[PlannedSchedule]:
         """The schedules that move something, of optimizers that were built from a plan."""
@@ -228,6 +234,19 @@ class Scheduling:
         span = facts.epochs if stepping.interval == "epoch" else facts.total_steps
         is_told = one.choice is not None and takes_length(one.choice.resolved)
         return Count(one.label, stepping, is_told, every, span)
+
+
+def _build_one(planned: PlannedSchedule, plan: OptimizerPlan, optimizer: Optimizer) -> LRScheduler:
+    """Builds the scheduler of those of several optimizers whose rates it moves."""
+    made = build_schedules([planned], plan, optimizer, [None], may_skip=True)
+    assert isinstance(made, Schedule)  # noqa: S101  # of one there is one
+    assert made.scheduler is not None  # noqa: S101  # a constant rate is not planned
+    return made.scheduler
+
+
+def _again(planned: PlannedSchedule, built: LRScheduler, build: Builder) -> Builder:
+    """What builds a scheduler again, which an object cannot be."""
+    return given_again(built) if planned.choice is not None and is_made(planned.choice.given) else build
 
 
 def optimizers_of(chosen: Selection) -> list[Choice]:

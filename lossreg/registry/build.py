@@ -111,7 +111,7 @@ class ResolvedComponent(Generic[C]):
         first_arguments = self.entry.component.first_arguments
         if first_arguments(given := (None,), runtime) is given:  # as it is each time, since it goes by the runtime
             return construct
-        return lambda *positional: construct(*first_arguments(positional, runtime))
+        return functools.partial(_construct_with, construct, first_arguments, runtime)
 
     def make(self, runtime: Mapping[str, Any], /, *positional: Any, **params: Any) -> Any:
         """Builds the component for a factory that wraps it and calls it as a class, with parameters that this one sets.
@@ -127,6 +127,12 @@ class ResolvedComponent(Generic[C]):
     def expanded(self, runtime: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters that a build with this runtime has, the factory's own defaults included."""
         return {key: _as_spec(value) for key, value in self.entry.expanded(self.arguments(runtime)).items()}
+
+
+def _construct_with(
+    construct: Callable[..., Any], first_arguments: Callable[..., Any], runtime: Mapping[str, Any], *positional: Any
+) -> Any:
+    return construct(*first_arguments(positional, runtime))
 
 
 _MAY_NEST = (ResolvedComponent, tuple)

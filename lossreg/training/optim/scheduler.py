@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -215,8 +216,14 @@ def scheduler_builder(choice: Choice, runtime: Mapping[str, Any]) -> Callable[[O
     """
     resolved = choice.resolved
     if resolved is None or choice.given is not None or asks_for(resolved, "optimizer"):
-        return lambda optimizer: build_scheduler(choice, optimizer, runtime)  # type: ignore[return-value]  # a choice makes one
+        return functools.partial(_build_one, choice, runtime)
     return resolved.builder(runtime)
+
+
+def _build_one(choice: Choice, runtime: Mapping[str, Any], optimizer: Optimizer) -> LRScheduler:
+    scheduler = build_scheduler(choice, optimizer, runtime)
+    assert scheduler is not None  # noqa: S101  # a choice makes one
+    return scheduler
 
 
 def of_another(label: str) -> ConfigError:

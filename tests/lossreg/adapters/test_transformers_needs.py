@@ -55,7 +55,7 @@ def trainer(folder: Path, optimizer: Any, **arguments: Any) -> PartsTrainer:
         max_grad_norm=0.0, **{"num_train_epochs": 1, "save_strategy": "no", **arguments},
     )  # fmt: skip
     parts = lossreg.parts(loss="mse", task="regression", optimizer=optimizer)
-    return PartsTrainer(parts=parts, model=Model(), args=args, train_dataset=Samples())
+    return PartsTrainer(Model(), args, parts=parts, train_dataset=Samples())
 
 
 @for_each(
