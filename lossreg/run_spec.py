@@ -96,7 +96,7 @@ def _precision(value: Precision | int) -> Any:
     return str(value) if is_whole(value) else value  # TOML's `precision = 32`
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, cache_hash=True)
 class RunSpec:
     """All that decides a run: its components and the settings of the loop.
 

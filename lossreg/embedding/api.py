@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lossreg.embedding.host_loss import check_task
 from lossreg.embedding.host_parts import HostParts
 from lossreg.embedding.loop_facts import LoopFacts
+from lossreg.embedding.prepared import MOST
 from lossreg.embedding.sources import PART_KEYS, read_source
 from lossreg.errors import ConfigError
 from lossreg.registry.registries import Registries, default
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from lossreg.components import Loss
     from lossreg.data import Task
     from lossreg.spec import ComponentSpec
+
+    Texts = tuple[tuple[str, Any], ...]  # name and text; of parameter groups pattern and text of each
 
 
 def parts(
@@ -119,6 +123,28 @@ def _check_unknown(unknown: Iterable[str]) -> None:
 
 def _request(settings: dict[str, Any], registries: Registries | None) -> Request:
     """The settings as a run would be asked for with them."""
+    texts = _texts(settings)
+    if registries is None and texts is not None:
+        return Request(_spec_of(texts), {}, default)
     chosen = default if registries is None else registries
     spec, objects = split_arguments(settings, "parts", chosen)
     return Request(spec, objects, chosen)
+
+
+def _texts(settings: Mapping[str, Any]) -> Texts | None:
+    """Settings that are texts alone, those of parameter groups included; None of others, such as objects."""
+    texts = []
+    for name, value in settings.items():
+        items = tuple(value.items()) if type(value) is dict else ((name, value),)
+        if not all(type(one) is str for pair in items for one in pair):
+            return None
+        texts.append((name, value if type(value) is str else items))
+    return tuple(texts)
+
+
+@functools.lru_cache(maxsize=MOST)
+def _spec_of(texts: Texts) -> RunSpec:
+    """The spec of such settings, checked once: it has all settings of a run, and checking them takes time."""
+    settings = {name: value if isinstance(value, str) else dict(value) for name, value in texts}
+    spec, _ = split_arguments(settings, "parts", default)
+    return spec

@@ -37,6 +37,29 @@ def test_the_first_objects_of_known_texts_cost_what_later_ones_do() -> None:
     assert calls_in_lossreg(lambda: parts.scheduler(optimizer)) <= 15
 
 
+GROUPS = {"*.bias": "lr=x2", "0.*": "weight_decay=0"}
+
+
+@for_each("groups", [{}, GROUPS])
+def test_known_texts_are_not_checked_again(groups: dict[str, str]) -> None:
+    """A run has many settings, for which more than 200 functions of lossreg are entered."""
+    texts = {**TEXTS, "param_groups": groups}
+    lossreg.parts(**texts)
+    assert calls_in_lossreg(lambda: lossreg.parts(**texts)) <= 60
+
+
+def test_groups_of_another_order_or_of_no_texts_are_others() -> None:
+    """The first pattern that matches counts, and so does whether a value is a text."""
+    for groups in (GROUPS, dict(reversed(GROUPS.items()))):
+        for _ in range(2):
+            parts = lossreg.parts(param_groups=groups)
+            assert [*parts.texts["param_groups"]] == [*groups]
+    for _ in range(2):
+        assert lossreg.parts(param_groups={"*.bias": {"lr": 0.5}}).texts["param_groups"] == {"*.bias": "lr=0.5"}
+        with pytest.raises(lossreg.ConfigError, match="losss"):
+            lossreg.parts(losss="mse")
+
+
 def test_a_component_that_is_replaced_is_found() -> None:
     """Registering a class again, under its name, takes effect in the next parts; those that are there have theirs."""
     own = own_registries()
