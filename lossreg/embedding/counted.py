@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
-import itertools
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -163,30 +161,35 @@ def begin_rates(optimizer: Optimizer, rates: Sequence[float] = ()) -> None:
         optimizer: The optimizer.
         rates: Those rates, where others are to be taken than the groups have.
     """
-    for group, rate in itertools.zip_longest(optimizer.param_groups, rates[: len(optimizer.param_groups)]):
-        if rate is not None:
-            group[FIRST_RATE] = rate
+    for group, rate in zip(optimizer.param_groups, rates, strict=False):
+        group[FIRST_RATE] = rate
+    for group in optimizer.param_groups:
         _set_rate(group, group.get(FIRST_RATE, group["lr"]))
 
 
-def given_again(scheduler: Any) -> Builder:
-    """What has a scheduler object stand where it does now: it cannot be built again.
+@attrs.define(eq=False)
+class GivenAgain:
+    """Has a scheduler object stand where it did when this was first called: it cannot be built again.
 
-    Args:
+    Attributes:
         scheduler: The object.
     """
-    return functools.partial(_restored, scheduler, copy.deepcopy(scheduler.state_dict()))
 
+    scheduler: Any
+    _state: dict[str, Any] | None = attrs.field(default=None, init=False)
 
-def _restored(scheduler: Any, state: dict[str, Any], optimizer: Optimizer) -> Any:
-    """The scheduler as it was; rates are in proportion where the groups begin with others than it did."""
-    scheduler.load_state_dict(copy.deepcopy(state))
-    groups = optimizer.param_groups
-    bases = getattr(scheduler, "base_lrs", [group["lr"] for group in groups])
-    for group, rate, base in zip(groups, getattr(scheduler, "_last_lr", ()), bases, strict=False):
-        if base:
-            _set_rate(group, group["lr"] * rate / base)
-    return scheduler
+    def __call__(self, optimizer: Optimizer) -> Any:
+        """The scheduler; its rates are in proportion where the groups begin with others than it did."""
+        scheduler, groups = self.scheduler, optimizer.param_groups
+        if self._state is None:
+            self._state = copy.deepcopy(scheduler.state_dict())
+        else:
+            scheduler.load_state_dict(copy.deepcopy(self._state))
+        bases = getattr(scheduler, "base_lrs", [group["lr"] for group in groups])
+        for group, rate, base in zip(groups, getattr(scheduler, "_last_lr", ()), bases, strict=False):
+            if base:
+                _set_rate(group, group["lr"] * rate / base)
+        return scheduler
 
 
 def _set_rate(group: dict[str, Any], rate: float | Tensor) -> None:
@@ -216,10 +219,10 @@ def other_schedule(was: Sequence[str], now: Sequence[str]) -> StateError:
     )
 
 
-def saved_rate(state: dict[str, Any]) -> float:
-    """The learning rate that a schedule had set when its state was saved."""
+def saved_rate(counted: Counted, state: dict[str, Any]) -> float:
+    """The learning rate that a schedule had set when its state was saved; that of now where the state has none."""
     rates = state["state"].get("_last_lr")
-    return float(rates[0]) if rates else math.nan
+    return float(rates[0]) if rates else rate_of(counted)
 
 
 def rate_of(counted: Counted) -> float:

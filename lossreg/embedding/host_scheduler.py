@@ -233,12 +233,12 @@ class HostScheduler(LRScheduler):
             )
         self.last_epoch, self._step_count = now, now + 1
         for place, (one, state) in enumerate(pairs):
+            rate = saved_rate(one, state)
             if place in moved:
                 begin_rates(inner_of(one).optimizer, state.get("first_rates", ()))
                 self._step_anew(place)
             else:
                 inner_of(one).load_state_dict(state["state"])
-            rate = saved_rate(state)
             if change is not None:
                 change.tell(one, now, rate)
             elif place in moved:

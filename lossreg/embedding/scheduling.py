@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from lossreg.embedding.counted import Calls, Count, given_again
+from lossreg.embedding.counted import Calls, Count, GivenAgain
 from lossreg.embedding.host_scheduler import HostScheduler
 from lossreg.embedding.loop_facts import LoopFacts, says, untold
 from lossreg.errors import ConfigError, LossregError
@@ -66,7 +66,7 @@ class SharedSchedule:
             raise
         if getattr(scheduler, "optimizer", optimizer) is not optimizer:
             raise of_another(self.calls.counts[0].label)
-        again = given_again(scheduler) if self.is_object else self.make
+        again = GivenAgain(scheduler) if self.is_object else self.make
         return HostScheduler(optimizer, (scheduler,), self.calls, (again,))
 
 
@@ -246,7 +246,7 @@ def _build_one(planned: PlannedSchedule, plan: OptimizerPlan, optimizer: Optimiz
 
 def _again(planned: PlannedSchedule, built: LRScheduler, build: Builder) -> Builder:
     """What builds a scheduler again, which an object cannot be."""
-    return given_again(built) if planned.choice is not None and is_made(planned.choice.given) else build
+    return GivenAgain(built) if planned.choice is not None and is_made(planned.choice.given) else build
 
 
 def optimizers_of(chosen: Selection) -> list[Choice]:
