@@ -1,0 +1,82 @@
+"""Where the path of a class was written for a name: the error says which name the class has, if it has one."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+from collections.abc import Iterator
+
+from lossreg.component import KINDS
+from lossreg.conversion.known_classes import class_path, same_class
+from lossreg.errors import LossregError
+from lossreg.registry.registries import Registries
+from lossreg.spec_hints import class_path_error
+from lossreg.suggestions import close_matches
+
+
+@contextlib.contextmanager
+def naming_classes(registries: Registries) -> Iterator[None]:
+    """An error about the path of a class says which name the class has.
+
+    Args:
+        registries: Where names are looked up.
+    """
+    try:
+        yield
+    except LossregError as error:
+        name_class(error, registries)
+        raise
+
+
+def name_class(error: LossregError, registries: Registries) -> None:
+    """Puts the name of a class into the error about its path, or that there is no such class.
+
+    What a person wrote is compared with what components declare; nothing but torch is imported for it.
+
+    Args:
+        error: The error; one about something else stays as it is.
+        registries: Where names are looked up.
+    """
+    found = class_path_error(error)
+    if found is None:
+        return
+    with contextlib.suppress(LossregError):  # of plugins, which have errors of their own
+        said = _named(found.path, registries) or _misspelt(found.path, registries)
+        if said:
+            error.message = error.message.replace(found.hint, f". {said}")
+
+
+def _named(path: str, registries: Registries) -> str | None:
+    """The name of the component that a class is, as a sentence; None if it is none."""
+    for kind in KINDS:
+        found = same_class(path, kind, registries)
+        if len(set(map(class_path, found))) == 1:
+            return f"{class_path(found[0])} is written {registries.of(kind).short_name(found[0])}"
+    return None
+
+
+def _misspelt(path: str, registries: Registries) -> str | None:
+    """That a module of torch has no such class, with the nearest one; None of other modules, which are not imported.
+
+    Example:
+        >>> from lossreg.registry.registries import default
+        >>> _misspelt("torch.optim.AdamX", default)
+        'torch.optim has no AdamX. Did you mean torch.optim.Adam, which is written adam?'
+    """
+    module, _, name = path.rpartition(".")
+    if path.partition(".")[0] != "torch":
+        return None
+    importlib.import_module("torch")
+    known = sys.modules.get(module)
+    if known is None or hasattr(known, name):
+        return None
+    written = {
+        class_path(entry): f"{class_path(entry)}, which is written {registries.of(kind).short_name(entry)}"
+        for kind in KINDS
+        for entry in registries.of(kind).declared
+    }
+    there_are = {one: written.get(f"{module}.{one}", f"{module}.{one}") for one in vars(known) if one[0] != "_"}
+    components = [one for one in there_are if f"{module}.{one}" in written]
+    near = close_matches(name, components, 1) or close_matches(name, there_are, 1)
+    return f"{module} has no {name}{f'. Did you mean {there_are[near[0]]}?' if near else ''}"
