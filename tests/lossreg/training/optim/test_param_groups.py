@@ -75,7 +75,7 @@ def test_the_parameters_of_a_loss_have_a_prefix(run: Run) -> None:
 @for_each(
     ("groups", "said"),
     [
-        ({"*.bais": "lr=1"}, "'*.bais' matches no trainable parameter of mnist_cnn. Did you mean"),
+        ({"*.bais": "lr=1"}, "'*.bais' matches no trainable parameter of mnist_cnn. Did you mean '*.bias'?"),
         ({"*.bias": "lr=1", "0.*": "lr=2"}, "the parameter 0.bias is in two groups, '*.bias' and '0.*'"),
         ({"*.bias": "weight_dcay=0"}, "'*.bias': sgd has no parameter 'weight_dcay'. Did you mean 'weight_decay'"),
         ({"*.bias": "lr='high'"}, "'*.bias': sgd: lr='high' does not fit"),
