@@ -16,6 +16,7 @@ _CLASS = re.compile(r"[\w./\\~-]+(\.py|:[A-Za-z_][\w.]*)", re.ASCII)
 _COMMA = re.compile(r"=\s*([+-]?\d+,\d+(?:[eE][+-]?\d+)?)\s*(?:,\s*\w+\s*=|\)|$)", re.ASCII)
 _OF_TORCH = re.compile(r"torch\.(optim\..*|nn\..*Loss)", re.ASCII)
 _PATH = re.compile(r"(?<![\w.])[A-Za-z_]\w*(?:[.:][A-Za-z_]\w*){2,}(?![\w.:])", re.ASCII)
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _BRACKETS: Mapping[str, str] = {"(": ")", "[": "]", "{": "}"}
 _LAMBDA = re.compile(r"\s*lambda\s+\w+\s*:\s*(.*)", re.DOTALL)
 
@@ -73,7 +74,7 @@ def not_a_spec(text: str, why: str) -> SpecError:
         text: The text.
         why: What is wrong with it, or nothing; it may quote a part that has several lines.
     """
-    why = one_line(_unbalanced(text) or why)
+    why = one_line(unbalanced(text) or why)
     said = (
         f"{shown(text)} is not a spec{why and f': {why}'}; write name or name(key=value, ...), such as dice(smooth=1)"
         f"{_guess(text)}"
@@ -91,11 +92,11 @@ def class_path_error(error: BaseException | None) -> ClassPathError | None:
     return found if isinstance(found, ClassPathError) else None
 
 
-def _unbalanced(text: str) -> str:
+def unbalanced(text: str) -> str:
     """The first bracket or quote of a text that has no other half, or nothing.
 
     Example:
-        >>> _unbalanced("sgd(lr=0.1"), _unbalanced("sgd(lr=[0.1)"), _unbalanced("sgd(lr='(')")
+        >>> unbalanced("sgd(lr=0.1"), unbalanced("sgd(lr=[0.1)"), unbalanced("sgd(lr='(')")
         ("the '(' at column 4 is not closed", "the '[' at column 8 is closed by ')' at column 12", '')
     """
     if len(text) > _WRITTEN:
@@ -172,7 +173,9 @@ def _is_sum(text: str) -> bool:
 
 
 def class_path(text: str) -> str | None:
-    """The path of the class that a text names, with or without arguments, or first names in a sum; None if none.
+    """The path of the class that a text is, with or without arguments, or that is first in it; None if there is none.
+
+    Within a text that is no sum a path is one with a colon: with points alone it is read as a text of its own.
 
     A module of one word before a colon, and a file, are as `registering_hint` has them.
 
@@ -182,10 +185,12 @@ def class_path(text: str) -> str | None:
     """
     if len(text) > _WRITTEN:
         return None
-    found = _PATH.search(text) if _is_sum(text) else _PATH.fullmatch(_head(text))
-    if found is None or found[0].count(":") > 1 or ".py:" in found[0] or found[0].endswith(".py"):
+    whole = _PATH.fullmatch(_head(text))
+    within = [one[0] for one in _PATH.finditer(_QUOTED.sub("''", text))]
+    paths = [whole[0]] if whole else within if _is_sum(text) else [path for path in within if ":" in path]
+    if not paths or paths[0].count(":") > 1 or ".py:" in paths[0] or paths[0].endswith(".py"):
         return None
-    return found[0].replace(":", ".")
+    return paths[0].replace(":", ".")
 
 
 def _head(text: str) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from lossreg.component import KINDS
 from lossreg.conversion.known_classes import class_path, same_class
 from lossreg.errors import LossregError
+from lossreg.names import snake_case
+from lossreg.plugins.provenance import BUILTIN
 from lossreg.registry.registries import Registries
 from lossreg.spec_hints import class_path_error
 from lossreg.suggestions import close_matches
@@ -48,11 +50,15 @@ def name_class(error: LossregError, registries: Registries) -> None:
 
 
 def _named(path: str, registries: Registries) -> str | None:
-    """The name of the component that a class is, as a sentence; None if it is none."""
+    """The name of the component that a class, or a function of torch, is, as a sentence; None if it is none."""
+    module, _, name = path.rpartition(".")
+    if module == "torch.nn.functional":
+        loss = registries.losses.get(f"{BUILTIN}.{snake_case(name, 'loss')}")
+        return f"The loss {path} is written {loss.name}" if loss is not None else None
     for kind in KINDS:
         found = same_class(path, kind, registries)
         if len(set(map(class_path, found))) == 1:
-            return f"{class_path(found[0])} is written {registries.of(kind).short_name(found[0])}"
+            return f"The {kind} {class_path(found[0])} is written {registries.of(kind).short_name(found[0])}"
     return None
 
 

@@ -42,7 +42,7 @@ def test_a_class_of_torch_by_its_path(kind: str, name: str) -> None:
         ComponentSpec.parse(written)
     with pytest.raises(SpecError) as caught, naming_classes(default):
         ComponentSpec.parse(f"{written}(lr=0.1)")
-    assert str(caught.value).rpartition(f". {written} is written ")[2] in default.of(kind)
+    assert str(caught.value).rpartition(f". The {kind} {written} is written ")[2] in default.of(kind)
 
 
 @for_each(
@@ -77,7 +77,10 @@ def test_a_class_of_torch_by_its_path(kind: str, name: str) -> None:
             "Did you mean torch.optim.Adam, which is written adam?",
         ),
         ({"optimizer": "torch.optim.Xyzzy"}, "torch.optim has no Xyzzy"),
-        ({"optimizer": "torch.optm.Adam"}, "torch.optim.Adam is written adam"),
+        ({"loss": "torch.nn.functional.mse_loss"}, "The loss torch.nn.functional.mse_loss is written mse"),
+        ({"optimizer": "lookahead(torch.optim:AdamX, k=3)"}, "torch.optim.Adam, which is written adam?"),
+        ({"param_groups": {"*.bias": "torch.optim:AdamX"}}, "torch.optim.Adam, which is written adam?"),
+        ({"optimizer": "torch.optm.Adam"}, "The optimizer torch.optim.Adam is written adam"),
     ],
 )
 def test_a_class_that_torch_does_not_have(settings: dict[str, Any], said: str) -> None:
@@ -109,7 +112,7 @@ def test_the_class_of_a_plugin_by_its_path(tmp_path: Path) -> None:
     for written in ("no_such_package.optim.Slow", "no_such_package.optim:Slow", "no_such_package.optim:Slow(lr=1)"):
         with pytest.raises(SpecError) as caught:
             lossreg.parts(optimizer=written, registries=registries)
-        assert str(caught.value).endswith(". no_such_package.optim.Slow is written slow")
+        assert str(caught.value).endswith(". The optimizer no_such_package.optim.Slow is written slow")
     with pytest.raises(SpecError, match="The path of a class is no name"):
         lossreg.parts(optimizer="no_such_package.optim.Fast", registries=registries)
 
@@ -124,6 +127,7 @@ def test_the_class_of_a_plugin_by_its_path(tmp_path: Path) -> None:
         ("timm.scheduler.PolyLRScheduler", "schedulers", "poly_lr"),
         ("lossreg_own.steps.Pace", "optimizers", "pace"),
         ("timm.optim:Lion", "optimizers", "lion"),
+        ("lookahead(timm.optim:Lion, k=3)", "optimizers", "lion"),
         ("timm.optim:Lion(lr=0.1)", "optimizers", "lion"),
         ("monai.losses:FocalLoss", "losses", "focal"),
         ("torch.nn.functional.mse_loss", "losses", "mse"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -146,7 +146,10 @@ def test_a_misspelt_pattern_is_shown_as_it_was_meant(pattern: str, meant: str | 
     model = torch.nn.Module()
     model.encoder = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
     model.head = torch.nn.Linear(2, 1)
-    given = {"trainable parameter": {"param_groups": {pattern: "lr=1"}}, "parameter": {"freeze": pattern}}
+    given: dict[str, dict[str, Any]] = {
+        "trainable parameter": {"param_groups": {pattern: "lr=1"}},
+        "parameter": {"freeze": pattern},
+    }
     for kind, settings in given.items():
         with pytest.raises(lossreg.ConfigError) as caught:
             lossreg.parts(**settings).optimizer(model)
