@@ -11,11 +11,12 @@ from lossreg.values import decimal_comma_hint, one_line, shortened, shown
 
 MAX_LENGTH = 100_000  # characters of a spec text; the weights of 1,000 classes take 12,000
 _WRITTEN = 10_000  # characters of a text that a person may have written, and that is worth a guess
+_LONGEST = 200  # characters of the path of a class or a file, which a message repeats
 
 _CLASS = re.compile(r"[\w./\\~-]+(\.py|:[A-Za-z_][\w.]*)", re.ASCII)
 _COMMA = re.compile(r"=\s*([+-]?\d+,\d+(?:[eE][+-]?\d+)?)\s*(?:,\s*\w+\s*=|\)|$)", re.ASCII)
 _OF_TORCH = re.compile(r"torch\.(optim\..*|nn\..*Loss)", re.ASCII)
-_PATH = re.compile(r"(?<![\w.])[A-Za-z_]\w*(?:[.:][A-Za-z_]\w*){2,}(?![\w.:])", re.ASCII)
+_PATH = re.compile(r"(?<![\w.:])[A-Za-z_]\w*(?:[.:][A-Za-z_]\w*){2,}(?![\w.:])", re.ASCII)
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _BRACKETS: Mapping[str, str] = {"(": ")", "[": "]", "{": "}"}
 _LAMBDA = re.compile(r"\s*lambda\s+\w+\s*:\s*(.*)", re.DOTALL)
@@ -188,7 +189,9 @@ def class_path(text: str) -> str | None:
     whole = _PATH.fullmatch(_head(text))
     within = [one[0] for one in _PATH.finditer(_QUOTED.sub("''", text))]
     paths = [whole[0]] if whole else within if _is_sum(text) else [path for path in within if ":" in path]
-    if not paths or paths[0].count(":") > 1 or ".py:" in paths[0] or paths[0].endswith(".py"):
+    if not paths or len(paths[0]) > _LONGEST or paths[0].count(":") > 1:
+        return None
+    if ".py:" in paths[0] or paths[0].endswith(".py"):
         return None
     return paths[0].replace(":", ".")
 
@@ -251,7 +254,7 @@ def registering_hint(text: str) -> str:
 (or losses, optimizers, ...); then -p plain.py loads it, and so does importing it'
     """
     written = _head(text)
-    if len(text) > _WRITTEN or not _CLASS.fullmatch(written):
+    if len(written) > _LONGEST or not _CLASS.fullmatch(written):
         return ""
     file = written.partition(":")[0]
     return (

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import sys
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from lossreg.component import KINDS
 from lossreg.conversion.known_classes import class_path, same_class
@@ -44,21 +45,34 @@ def name_class(error: LossregError, registries: Registries) -> None:
     if found is None:
         return
     with contextlib.suppress(LossregError):  # of plugins, which have errors of their own
-        said = _named(found.path, registries) or _misspelt(found.path, registries)
+        named = _component(found.path, registries)
+        said = named.sentence if named else _misspelt(found.path, registries)
         if said:
             error.message = error.message.replace(found.hint, f". {said}")
 
 
-def _named(path: str, registries: Registries) -> str | None:
-    """The name of the component that a class, or a function of torch, is, as a sentence; None if it is none."""
+class _Named(NamedTuple):
+    """A class or a function that is a component."""
+
+    kind: str
+    path: str
+    name: str
+
+    @property
+    def sentence(self) -> str:
+        return f"The {self.kind} {self.path} is written {self.name}"
+
+
+def _component(path: str, registries: Registries) -> _Named | None:
+    """The component that a class, or a function of torch, is; None if it is none."""
     module, _, name = path.rpartition(".")
     if module == "torch.nn.functional":
         loss = registries.losses.get(f"{BUILTIN}.{snake_case(name, 'loss')}")
-        return f"The loss {path} is written {loss.name}" if loss is not None else None
+        return None if loss is None else _Named("loss", path, loss.name)
     for kind in KINDS:
         found = same_class(path, kind, registries)
         if len(set(map(class_path, found))) == 1:
-            return f"The {kind} {class_path(found[0])} is written {registries.of(kind).short_name(found[0])}"
+            return _Named(kind, class_path(found[0]), registries.of(kind).short_name(found[0]))
     return None
 
 
@@ -77,12 +91,12 @@ def _misspelt(path: str, registries: Registries) -> str | None:
     known = sys.modules.get(module)
     if known is None or hasattr(known, name):
         return None
-    written = {
-        class_path(entry): f"{class_path(entry)}, which is written {registries.of(kind).short_name(entry)}"
-        for kind in KINDS
-        for entry in registries.of(kind).declared
-    }
-    there_are = {one: written.get(f"{module}.{one}", f"{module}.{one}") for one in vars(known) if one[0] != "_"}
-    components = [one for one in there_are if f"{module}.{one}" in written]
+    there_are = [one for one, value in vars(known).items() if one[0] != "_" and callable(value)]
+    declared = {class_path(entry) for kind in KINDS for entry in registries.of(kind).declared}
+    components = [one for one in there_are if f"{module}.{one}" in declared]
     near = close_matches(name, components, 1) or close_matches(name, there_are, 1)
-    return f"{module} has no {name}{f'. Did you mean {there_are[near[0]]}?' if near else ''}"
+    if not near:
+        return f"{module} has no {name}"
+    meant = f"{module}.{near[0]}"
+    named = _component(meant, registries)
+    return f"{module} has no {name}. Did you mean {meant}{f', which is written {named.name}' if named else ''}?"

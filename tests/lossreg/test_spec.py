@@ -361,6 +361,9 @@ HOSTILE = {
     "calls of calls": "a" + "()" * 4_000,
     "calls of calls in a value": f"a(x=b{'()' * 1_500})",
     "long dotted name": "a" + ".b" * 4_000,
+    "colons": "a:" * 4_999,
+    "sum of paths": "a.b.c + " * 1_200 + "d",
+    "quotes": "'\"" * 4_999,
     "long dotted name in a value": f"a(x=b{'.b' * 1_500})",
     "subscripts": f"a(x=b{'[0]' * 1_500})",
     "signs": f"a(x={'-' * 1_500}1)",
@@ -383,10 +386,11 @@ def test_hostile_text_is_a_spec_error_at_once(text: str) -> None:
 
 
 def test_error_about_a_long_text_is_short() -> None:
-    """The error about a long text shows its beginning only."""
-    with pytest.raises(SpecError) as caught:
-        Spec.parse("a" * 100_001)
-    assert len(str(caught.value)) < 250
+    """The error about a long text shows its beginning only, also where it is the path of a class."""
+    for text in ("a" * 100_001, "a" + ".b" * 4_000, "a" + ".b" * 4_000 + ":C(x=1)"):
+        with pytest.raises(SpecError) as caught:
+            Spec.parse(text)
+        assert len(str(caught.value)) < 400
 
 
 def test_100_000_characters_are_allowed() -> None:

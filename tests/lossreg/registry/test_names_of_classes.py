@@ -66,7 +66,7 @@ def test_a_class_of_torch_by_its_path(kind: str, name: str) -> None:
         ),
         (
             {"loss": "torch.nn.functional.cros_entropy"},
-            "torch.nn.functional has no cros_entropy. Did you mean torch.nn.functional.cross_entropy?",
+            "Did you mean torch.nn.functional.cross_entropy, which is written cross_entropy?",
         ),
         (
             {"loss": "dice + torch.nn.CrosEntropyLoss()"},
@@ -77,6 +77,7 @@ def test_a_class_of_torch_by_its_path(kind: str, name: str) -> None:
             "Did you mean torch.optim.Adam, which is written adam?",
         ),
         ({"optimizer": "torch.optim.Xyzzy"}, "torch.optim has no Xyzzy"),
+        ({"loss": "torch.nn.Linaer"}, "torch.nn has no Linaer. Did you mean torch.nn.Linear?"),
         ({"loss": "torch.nn.functional.mse_loss"}, "The loss torch.nn.functional.mse_loss is written mse"),
         ({"optimizer": "lookahead(torch.optim:AdamX, k=3)"}, "torch.optim.Adam, which is written adam?"),
         ({"param_groups": {"*.bias": "torch.optim:AdamX"}}, "torch.optim.Adam, which is written adam?"),
