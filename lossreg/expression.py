@@ -168,13 +168,20 @@ def _parse(text: str) -> ast.Expression:
             warnings.simplefilter("ignore")  # `2(3)` warns before it is refused below, and `1if 1else 2` too
             tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        where = f" at character {error.offset}" if isinstance(error, SyntaxError) and error.offset else ""
+        where = _place(error, text) if isinstance(error, SyntaxError) else ""
         reason = error.msg if isinstance(error, SyntaxError) else str(error) or type(error).__name__
         raise ExpressionError(f"{_named(text)}{where}: {reason}", text=text) from None
     nodes = sum(isinstance(node, ast.expr) for node in ast.walk(tree))
     if nodes > MAX_NODES:
         raise ExpressionError(f"{_named(text)} has {nodes} nodes; at most {MAX_NODES} are allowed", text=text)
     return tree
+
+
+def _place(error: SyntaxError, text: str) -> str:
+    """Where an expression is wrong; Python has 0 for what is missing at its end."""
+    if not error.offset or error.offset > len(text):
+        return " at its end"
+    return f" at character {error.offset}"
 
 
 def _compile(node: ast.expr, text: str) -> _Number:

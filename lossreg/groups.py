@@ -13,7 +13,7 @@ from lossreg.errors import ConfigError, SpecError
 from lossreg.names import normalize
 from lossreg.patterns import parse_pattern
 from lossreg.spec import ComponentSpec, Table, Value, frozen_params, params_text
-from lossreg.spec_hints import RangeError
+from lossreg.spec_hints import ClassPathError, RangeError, unbalanced
 from lossreg.spec_text import parse_params
 from lossreg.suggestions import close_matches
 from lossreg.values import decimal_comma_hint, shown
@@ -220,9 +220,11 @@ def _options(pattern: str, options: str | Mapping[str, Any]) -> tuple[tuple[str,
         if isinstance(error, RangeError):
             raise ConfigError(f"param_groups: {shown(pattern)}: {error.message}") from error
         why = error.message if "NaN" in error.message else decimal_comma_hint(str(options).partition("=")[2])[2:]
+        why = why or (unbalanced(options) if isinstance(options, str) else "")
+        hint = error.hint if isinstance(error, ClassPathError) else ""
         raise ConfigError(
             f"{written}, which are neither KEY=VALUE, ... such as 'weight_decay=0, lr=0.1', nor an optimizer such as "
-            f"'adam(lr=0.001)'{why and f': {why}'}"
+            f"'adam(lr=0.001)'{why and f': {why}'}{hint}"
         ) from error
 
 

@@ -21,6 +21,7 @@ from lossreg.cli.output import resume_command
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.errors import LossregError, RunFailedError, describe_error
 from lossreg.plugins.isolation import keep_stdout
+from lossreg.spec_hints import class_path_error
 from lossreg.streams import forgiving_standard_streams, warnings_to
 from lossreg.suggestions import did_you_mean
 from lossreg.training.hardware.launcher import find_launch
@@ -223,6 +224,7 @@ def _refused(error: click.ClickException | LossregError) -> int:
         if isinstance(error, RunFailedError) and cause is not None and not isinstance(cause, Exception):
             # What a component raised, such as SystemExit: its author needs the traceback, as of an Exception.
             click.echo(printable("".join(traceback.format_exception(cause))), err=True, nl=False)
+        _name_class(error)
         message, code = error.message, FAILED if isinstance(error, RunFailedError) else WRONG_USE
         alone = error.rank is not None
     else:
@@ -233,6 +235,16 @@ def _refused(error: click.ClickException | LossregError) -> int:
     if _is_quiet() and not alone:
         _let_main_speak()
     return _say(_speaker() + message, code)
+
+
+def _name_class(error: LossregError) -> None:
+    """Has an error about the path of a class say which name the class has."""
+    if class_path_error(error) is None:
+        return
+    from lossreg.conversion.class_names import name_class  # other errors do without the registries
+    from lossreg.registry.registries import default
+
+    name_class(error, default)
 
 
 def _let_main_speak() -> None:

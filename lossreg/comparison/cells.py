@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from lossreg.conversion.class_names import naming_classes
 from lossreg.errors import ConfigError, LossregError, UnknownParameterError
 from lossreg.registry.edits import Edit, merged, misfit
 from lossreg.registry.registries import Registries
@@ -98,7 +99,8 @@ def expand(question: Question, registries: Registries) -> tuple[list[RunSpec], l
     for values in combinations:
         given = {choice.key: value for choice, value in values if not choice.is_dotted}
         given["seed"] = question.seeds[0]
-        plain = RunSpec.from_mapping(given, "")
+        with naming_classes(registries):
+            plain = RunSpec.from_mapping(given, "")
         given = {key: getattr(plain, key) for key in given}
         unedited = merged(given, question.base, (), registries)
         edits = []

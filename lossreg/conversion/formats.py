@@ -10,12 +10,14 @@ from typing import Any, Protocol, cast
 
 import attrs
 
+from lossreg.conversion.python_literals import parse_python
 from lossreg.conversion.result import Converted, Draft
 from lossreg.conversion.yaml_text import read_yaml
 from lossreg.errors import ConfigError, LossregError, MissingLibraryError
 from lossreg.registry.build import resolve
 from lossreg.registry.registries import Registries
 from lossreg.run_spec import COMPONENT_FIELDS, RunSpec
+from lossreg.toml_text import read_toml
 from lossreg.training.optimizer_choice import choose_for_group, choose_optimizer
 from lossreg.values import one_line
 
@@ -133,7 +135,7 @@ def guess_format(text: str, where: str) -> tuple[str, str]:
         The name of the format, and what in the text it is known by.
 
     Raises:
-        ConfigError: If it has nothing of any of them, or is YAML that cannot be read.
+        ConfigError: If it has nothing of any of them, or is YAML or Python that cannot be read.
 
     Example:
         >>> guess_format("opt: adamw", "args.yaml")
@@ -146,10 +148,26 @@ def guess_format(text: str, where: str) -> tuple[str, str]:
     if where.lower().endswith((".yaml", ".yml")) or (where == "stdin" and not _ASSIGNMENT.search(text)):
         with contextlib.suppress(MissingLibraryError):
             read_yaml(text, where)  # what is broken says nothing of a program
+    if where.lower().endswith(".py"):
+        parse_python(text, where)
     raise ConfigError(
         f"{where}: it does not say of which program it is; write --from and one of {', '.join(FORMATS)}, or --to for "
-        "settings of lossreg"
+        f"settings of lossreg{_broken_assignments(text, where)}"
     )
+
+
+def _broken_assignments(text: str, where: str) -> str:
+    """What is wrong with a text from stdin that could be Python or TOML and is neither, as the end of a message."""
+    if where != "stdin":
+        return ""
+    try:
+        read_toml(text)
+    except ValueError as not_toml:
+        try:
+            parse_python(text, where)
+        except ConfigError as not_python:
+            return f". {not_python.message}; nor is it TOML: {one_line(str(not_toml))}"
+    return ""
 
 
 def read_settings(text: str, where: str, name: str, registries: Registries) -> Converted:

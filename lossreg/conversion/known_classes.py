@@ -40,21 +40,37 @@ def find_class(path: str, kind: str, registries: Registries) -> RegistryEntry[An
         ConfigError: If there is none, with the classes that were probably meant; or if there are several.
     """
     registry = registries.of(kind)
-    registry.names()  # loads the plugins
-    written = path.strip().replace(":", ".")
-    found = _matching(written, registry.declared) or _matching(written, registry.entries)
-    name = written.rpartition(".")[2]
+    found = same_class(path, kind, registries)
+    name = path.strip().replace(":", ".").rpartition(".")[2]
     if len({class_path(entry) for entry in found}) > 1:
         raise ConfigError(
             f"{shown(path)} may be {' or '.join(sorted(map(class_path, found)))}; write the class with its module"
         )
-    if found:  # of several components of one class, which differ in defaults, that with the name of the class
-        return min(found, key=lambda entry: (entry.name != snake_case(name, kind), len(entry.name), entry.id))
+    if found:
+        return found[0]
     known = {class_path(entry).rpartition(".")[2]: class_path(entry) for entry in reversed(registry.entries)}
     near = " or ".join(known[one] for one in close_matches(name, known))
     offer = registries.offered(kind, snake_case(name, kind))
     said = f"{shown(path)} is not a class of {with_article(kind)} that lossreg knows"
     raise ConfigError(f"{said}; did you mean {near}?" if near else f"{said}{f': {offer}' if offer else ''}")
+
+
+def same_class(path: str, kind: str, registries: Registries) -> list[RegistryEntry[Any]]:
+    """The components whose class it may be.
+
+    Of several components of one class, which differ in defaults, that with the name of the class comes first.
+
+    Args:
+        path: As for `find_class`.
+        kind: The kind.
+        registries: Where it is looked up.
+    """
+    registries.load()
+    registry = registries.of(kind)
+    written = path.strip().replace(":", ".")
+    found = _matching(written, registry.declared) or _matching(written, registry.entries)
+    name = snake_case(written.rpartition(".")[2], kind)
+    return sorted(found, key=lambda entry: (entry.name != name, len(entry.name), entry.id))
 
 
 def _matching(written: str, entries: list[RegistryEntry[Any]]) -> list[RegistryEntry[Any]]:

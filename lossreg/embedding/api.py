@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from lossreg.conversion.class_names import naming_classes
 from lossreg.embedding.host_loss import check_task
 from lossreg.embedding.host_parts import HostParts
 from lossreg.embedding.loop_facts import LoopFacts
@@ -103,7 +104,9 @@ def parts(
         "scheduler_interval": scheduler_interval,
     }
     given = {**{name: value for name, value in arguments.items() if value is not None}, **unknown}
-    texts = read_source(source, given)
+    chosen = default if registries is None else registries
+    with naming_classes(chosen):
+        texts = read_source(source, given)
     facts = LoopFacts(
         epochs=epochs if epochs is not None or total_steps is not None else texts.epochs,
         steps_per_epoch=steps_per_epoch,
@@ -111,7 +114,7 @@ def parts(
         num_samples=num_samples,
         num_classes=num_classes,
     )
-    return HostParts(task or texts.task, facts, texts.left, _request({**texts.settings, **given}, registries))  # type: ignore[arg-type]  # of a record it is checked next
+    return HostParts(task or texts.task, facts, texts.left, _request({**texts.settings, **given}, chosen))  # type: ignore[arg-type]  # of a record it is checked next
 
 
 def _check_unknown(unknown: Iterable[str]) -> None:
@@ -121,14 +124,13 @@ def _check_unknown(unknown: Iterable[str]) -> None:
             raise ConfigError(f"parts has no argument {name!r}: what it sets is the business of your own loop")
 
 
-def _request(settings: dict[str, Any], registries: Registries | None) -> Request:
+def _request(settings: dict[str, Any], registries: Registries) -> Request:
     """The settings as a run would be asked for with them."""
     texts = _texts(settings)
-    if registries is None and texts is not None:
+    if registries is default and texts is not None:
         return Request(_spec_of(texts), {}, default)
-    chosen = default if registries is None else registries
-    spec, objects = split_arguments(settings, "parts", chosen)
-    return Request(spec, objects, chosen)
+    spec, objects = split_arguments(settings, "parts", registries)
+    return Request(spec, objects, registries)
 
 
 def _texts(settings: Mapping[str, Any]) -> Texts | None:

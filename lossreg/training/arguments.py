@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import attrs
 
+from lossreg.conversion.class_names import naming_classes
 from lossreg.errors import ConfigError
 from lossreg.registry.guesses import guess_parameter
 from lossreg.registry.registries import Registries
@@ -121,7 +122,8 @@ def split_arguments(
     settings = {name: value for name, value in arguments.items() if name not in objects}
     if "device" in settings:
         settings["device"] = _device(settings["device"])
-    return RunSpec(**settings), objects
+    with naming_classes(registries):
+        return RunSpec(**settings), objects
 
 
 def split_observers(settings: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[object, ...]]:

@@ -9,6 +9,8 @@ import torch
 from torch.optim.lr_scheduler import CyclicLR as TorchCyclicLR
 from torch.optim.lr_scheduler import OneCycleLR as TorchOneCycleLR
 
+from lossreg.errors import ConfigError
+
 
 def for_each_group(optimizer: torch.optim.Optimizer, rate: list[float] | float) -> list[float] | float:
     """A rate for each parameter group: what is given is the first group's, and the ratio of their own rates stays."""
@@ -17,6 +19,24 @@ def for_each_group(optimizer: torch.optim.Optimizer, rate: list[float] | float) 
     if not isinstance(rate, int | float) or len(rates) < len(own) or rates[0] == 0 or len({*rates}) == 1:
         return rate
     return [rate * one / rates[0] for one in rates]
+
+
+def check_momentum(scheduler: str, optimizer: torch.optim.Optimizer) -> None:
+    """Checks that there is a momentum to move.
+
+    Args:
+        scheduler: The name of the scheduler, which moves it.
+        optimizer: The optimizer.
+
+    Raises:
+        ConfigError: If the optimizer has neither `momentum` nor `betas`.
+    """
+    if "momentum" not in optimizer.defaults and "betas" not in optimizer.defaults:  # as torch goes by
+        raise ConfigError(
+            f"{scheduler}: cycle_momentum=True moves the momentum (or betas[0]) of the optimizer, and "
+            f"{type(optimizer).__name__} has none; write {scheduler}(..., cycle_momentum=False), or name an optimizer "
+            "that has one, such as sgd or adamw"
+        )
 
 
 class OneCycleLR(TorchOneCycleLR):
@@ -41,6 +61,9 @@ class OneCycleLR(TorchOneCycleLR):
         three_phase: Whether the rate first falls as it rose, and then to the last.
         last_epoch: The step to go on from; -1 begins.
 
+    Raises:
+        ConfigError: If the momentum is to move and the optimizer has none.
+
     Source:
         Smith and Topin, Super-convergence, 2018 (arXiv:1708.07120).
     """
@@ -62,6 +85,8 @@ class OneCycleLR(TorchOneCycleLR):
         three_phase: bool = False,
         last_epoch: int = -1,
     ) -> None:
+        if cycle_momentum:
+            check_momentum("one_cycle_lr", optimizer)
         super().__init__(
             optimizer,
             for_each_group(optimizer, max_lr),
@@ -101,6 +126,9 @@ class CyclicLR(TorchCyclicLR):
         max_momentum: The momentum at the lowest rate.
         last_epoch: The step to go on from; -1 begins.
 
+    Raises:
+        ConfigError: If the momentum is to move and the optimizer has none.
+
     Source:
         Smith, Cyclical learning rates for training neural networks, 2017 (arXiv:1506.01186).
     """
@@ -121,6 +149,8 @@ class CyclicLR(TorchCyclicLR):
         max_momentum: float = 0.9,
         last_epoch: int = -1,
     ) -> None:
+        if cycle_momentum:
+            check_momentum("cyclic_lr", optimizer)
         super().__init__(
             optimizer,
             for_each_group(optimizer, base_lr),

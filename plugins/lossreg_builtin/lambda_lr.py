@@ -9,6 +9,7 @@ import torch
 
 from lossreg.errors import ExpressionError
 from lossreg.expression import Expression
+from lossreg.names import snake_case
 
 Interval = Literal["epoch", "step"]
 
@@ -80,7 +81,7 @@ class LrLambda:
         if unknown:
             needed = "steps_per_epoch" if "epoch" in unknown else ", ".join(sorted(unknown))
             raise ExpressionError(
-                f'expression "{self.text}" needs {needed}, which is not known; give it to lambda_lr as a parameter',
+                f'expression "{self.text}" needs {needed}, which is not known; give it as a parameter',
                 text=self.text,
             )
 
@@ -137,7 +138,11 @@ class WithExpression(torch.optim.lr_scheduler.LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         if isinstance(lr_lambda, str):
-            lr_lambda = LrLambda(lr_lambda, interval, epochs, steps_per_epoch)
+            try:
+                lr_lambda = LrLambda(lr_lambda, interval, epochs, steps_per_epoch)
+            except ExpressionError as error:
+                error.message = f"{snake_case(type(self).__name__, 'scheduler')}: lr_lambda: {error.message}"
+                raise
         super().__init__(optimizer, lr_lambda, last_epoch)  # type: ignore[call-arg, arg-type]  # torch's class comes next
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

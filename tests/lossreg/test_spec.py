@@ -291,6 +291,55 @@ def test_error_says_what_is_wrong(text: str, advice: str) -> None:
         Spec.parse(text)
 
 
+@for_each(
+    ("text", "why"),
+    [
+        ("sgd(lr=0.1", "the '(' at column 4 is not closed"),
+        ("timm.optim.Lion(lr=0.1", "the '(' at column 16 is not closed"),
+        ("a(b(c=1)", "the '(' at column 2 is not closed"),
+        ("a(x=[1, 2)", "the '[' at column 5 is closed by ')' at column 10"),
+        ("a(x=1]", "the '(' at column 2 is closed by ']' at column 6"),
+        ("sgd(lr=0.1))", "the ')' at column 12 closes nothing"),
+        ("sgd)", "the ')' at column 4 closes nothing"),
+        ("a(x={'b': 1", "the '{' at column 5 is not closed"),
+        ("a(x='b)", "the quote ' at column 5 is not closed"),
+        ("a(x=\"it's)", 'the quote " at column 5 is not closed'),
+        (r"a(x='b\')", "the quote ' at column 5 is not closed"),
+        ("a(x='(', y=1+1)", "y=1 + 1 is not a literal"),
+        (r"a(x='\\', y=1+1)", "y=1 + 1 is not a literal"),
+        ("dice smooth=1", ""),
+    ],
+)
+def test_a_bracket_or_quote_without_its_other_half_is_named(text: str, why: str) -> None:
+    """With its column, counted from 1; not those within a quoted text."""
+    with pytest.raises(SpecError) as caught:
+        Spec.parse(text)
+    assert caught.value.why == why
+    assert f"{text!r} is not a spec{why and f': {why}'}; write name" in str(caught.value)
+
+
+@for_each(
+    ("text", "is_sum"),
+    [
+        ("dice + l1", True),
+        ("0.5*dice - 2*cross_entropy(weight=[1, 2])", True),
+        ("dice + timm.loss:JsdCrossEntropy()", True),
+        ("2 * (dice + l1)", True),
+        ("dice(x=1+1)", False),
+        ("1 + 2", False),
+        ("epoch * 2", False),
+        ("a/b", False),
+        ("dice +", False),
+        ("-dice", False),
+    ],
+)
+def test_a_sum_is_told_what_to_do(text: str, is_sum: bool) -> None:
+    """Losses are added up by a function."""
+    with pytest.raises(SpecError) as caught:
+        Spec.parse(text)
+    assert ("A sum of losses is a function of your own: give loss=FUNCTION" in str(caught.value)) == is_sum
+
+
 HOSTILE = {
     "100,001 characters of a name": "a" * 100_001,
     "100,001 characters of blanks": " " * 100_001,
@@ -312,6 +361,9 @@ HOSTILE = {
     "calls of calls": "a" + "()" * 4_000,
     "calls of calls in a value": f"a(x=b{'()' * 1_500})",
     "long dotted name": "a" + ".b" * 4_000,
+    "colons": "a:" * 4_999,
+    "sum of paths": "a.b.c + " * 1_200 + "d",
+    "quotes": "'\"" * 4_999,
     "long dotted name in a value": f"a(x=b{'.b' * 1_500})",
     "subscripts": f"a(x=b{'[0]' * 1_500})",
     "signs": f"a(x={'-' * 1_500}1)",
@@ -338,6 +390,14 @@ def test_error_about_a_long_text_is_short() -> None:
     with pytest.raises(SpecError) as caught:
         Spec.parse("a" * 100_001)
     assert len(str(caught.value)) < 250
+
+
+@for_each(("text", "most"), [("a" + ".b" * 4_000, 350), ("a" + ".b" * 4_000 + ":C(x=1)", 250)])
+def test_error_about_a_long_path_is_short(text: str, most: int) -> None:
+    """That of a class is not repeated in the advice; what is no name is shown twice."""
+    with pytest.raises(SpecError) as caught:
+        Spec.parse(text)
+    assert len(str(caught.value)) < most
 
 
 def test_100_000_characters_are_allowed() -> None:

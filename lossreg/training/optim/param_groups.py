@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _NONE: Mapping[str, str] = MappingProxyType({})
 _NO_FACTS: Mapping[str, ParameterFacts] = MappingProxyType({})
 MAX_SHOWN = 20  # names in an error message
+_WORD = re.compile(r"[^.*?]+")  # of a glob
 
 
 class OptimizerGroup(NamedTuple):
@@ -132,9 +134,7 @@ def matching(
         _refuse_further(pattern, text, facts, setting, further)
         _refuse_frozen(pattern, f"{setting}: {text!r} matches no {what}", frozen)
         title, there_are = _what_there_is(pattern, facts)
-        sought = pattern.glob if isinstance(pattern, Type) else text
-        meant = close_matches(sought, there_are) if isinstance(pattern, Glob | Type) else ()
-        hint = f" Did you mean {' or '.join(map(repr, meant))}?" if meant else ""
+        hint = _meant(pattern, facts, there_are)
         more = len(there_are) - MAX_SHOWN
         shown = there_are[:MAX_SHOWN] + ([f"... {more} more"] if more > 0 else [])
         raise ConfigError(f"{setting}: {text!r} matches no {what}.{hint} {title}: {', '.join(shown) or 'none'}")
@@ -148,6 +148,35 @@ def _what_there_is(pattern: Pattern, facts: Mapping[str, ParameterFacts]) -> tup
     if isinstance(pattern, Dimensions | Shape):
         return "Parameters", [f"{name} {fact.shape}" for name, fact in facts.items()]
     return "Parameters", [*facts]
+
+
+def _meant(pattern: Pattern, facts: Mapping[str, ParameterFacts], there_are: Sequence[str]) -> str:
+    """What was probably meant by a pattern that matched nothing, as a sentence with a blank before it, or nothing."""
+    if not isinstance(pattern, Glob | Type):
+        return ""
+    sought = pattern.glob if isinstance(pattern, Type) else pattern.text
+    respelt = _respelt(sought, facts) if isinstance(pattern, Glob) else None
+    meant = [respelt] if respelt else close_matches(sought, there_are)
+    return f" Did you mean {' or '.join(map(repr, meant))}?" if meant else ""
+
+
+def _respelt(glob: str, facts: Mapping[str, ParameterFacts]) -> str | None:
+    """A glob whose words are those of names, where it has some that no name has; None if that matches nothing either.
+
+    Example:
+        >>> _respelt("*.bais", {"0.bias": ParameterFacts("0.bias", (2,))})
+        '*.bias'
+    """
+    if "[" in glob:  # letters of which one is meant are no word
+        return None
+    words = sorted({word for name in facts for word in name.split(".")})
+
+    def nearest(found: re.Match[str]) -> str:
+        near = () if any(found[0] in word for word in words) else close_matches(found[0], words, 1)
+        return near[0] if near else found[0]
+
+    respelt = Glob(_WORD.sub(nearest, glob))
+    return respelt.text if any(map(respelt.matches, facts.values())) else None
 
 
 def _refuse_frozen(pattern: Pattern, why: str, frozen: Mapping[str, ParameterFacts]) -> None:

@@ -544,7 +544,7 @@ def test_a_missing_parameter_is_refused_by_name(lossreg_command: Command, line: 
 @pytest.mark.parametrize(
     ("expression", "parts"),
     [
-        ("epoch //", ("invalid syntax",)),
+        ("epoch //", ('lambda_lr: lr_lambda: expression "epoch //" at its end: invalid syntax',)),
         ("epochh // 2", ("no name 'epochh'", "'epoch'")),
         ("__import__('os')", ("no function '__import__'", "Functions:")),
         ("epoch.real", ("Attribute is not part of the language",)),

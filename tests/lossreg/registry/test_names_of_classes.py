@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
 import lossreg
+from lossreg.conversion.class_names import naming_classes
 from lossreg.errors import SpecError, UnknownNameError
 from lossreg.registry.registries import default
 from lossreg.spec import ComponentSpec
 from tests.table import for_each
+
+if TYPE_CHECKING:
+    from tests.conftest import Command
 
 MODULES = {"optimizer": torch.optim, "scheduler": torch.optim.lr_scheduler, "loss": torch.nn}
 NO_COMPONENTS = {"Optimizer", "LRScheduler", "AdaptiveLogSoftmaxWithLoss"}
@@ -31,10 +36,86 @@ CLASSES = [
 
 @for_each(("kind", "name"), CLASSES)
 def test_a_class_of_torch_by_its_path(kind: str, name: str) -> None:
-    """The message has the name of the component, which there is."""
-    with pytest.raises(SpecError, match="A class of torch is a component with a name of its own: ") as caught:
-        ComponentSpec.parse(f"{MODULES[kind].__name__}.{name}(lr=0.1)")
-    assert str(caught.value).rpartition(": ")[2] in default.of(kind)
+    """The message has the name of the component, which there is; without registries, that there is one."""
+    written = f"{MODULES[kind].__name__}.{name}"
+    with pytest.raises(SpecError, match="A class of torch is a component with a name of its own"):
+        ComponentSpec.parse(written)
+    with pytest.raises(SpecError) as caught, naming_classes(default):
+        ComponentSpec.parse(f"{written}(lr=0.1)")
+    assert str(caught.value).rpartition(f". The {kind} {written} is written ")[2] in default.of(kind)
+
+
+@for_each(
+    ("settings", "said"),
+    [
+        (
+            {"optimizer": "torch.optim.AdamX"},
+            "torch.optim has no AdamX. Did you mean torch.optim.Adam, which is written adam?",
+        ),
+        (
+            {"optimizer": "torch.optim:Adm(lr=0.1)"},
+            "torch.optim has no Adm. Did you mean torch.optim.Adam, which is written adam?",
+        ),
+        (
+            {"loss": "torch.nn.CrosEntropyLoss"},
+            "torch.nn has no CrosEntropyLoss. Did you mean torch.nn.CrossEntropyLoss, which is written cross_entropy?",
+        ),
+        (
+            {"scheduler": "torch.optim.lr_scheduler.StepL(step_size=1)"},
+            "lr_scheduler has no StepL. Did you mean torch.optim.lr_scheduler.StepLR, which is written step_lr?",
+        ),
+        (
+            {"loss": "torch.nn.functional.cros_entropy"},
+            "Did you mean torch.nn.functional.cross_entropy, which is written cross_entropy?",
+        ),
+        (
+            {"loss": "dice + torch.nn.CrosEntropyLoss()"},
+            "torch.nn has no CrosEntropyLoss. Did you mean torch.nn.CrossEntropyLoss, which is written cross_entropy?",
+        ),
+        (
+            {"param_groups": {"*.bias": "torch.optim.AdamX(lr=1)"}},
+            "Did you mean torch.optim.Adam, which is written adam?",
+        ),
+        ({"optimizer": "torch.optim.Xyzzy"}, "torch.optim has no Xyzzy"),
+        ({"loss": "torch.nn.Linaer"}, "torch.nn has no Linaer. Did you mean torch.nn.Linear?"),
+        ({"loss": "torch.nn.functional.mse_loss"}, "The loss torch.nn.functional.mse_loss is written mse"),
+        ({"optimizer": "lookahead(torch.optim:AdamX, k=3)"}, "torch.optim.Adam, which is written adam?"),
+        ({"param_groups": {"*.bias": "torch.optim:AdamX"}}, "torch.optim.Adam, which is written adam?"),
+        ({"optimizer": "torch.optm.Adam"}, "The optimizer torch.optim.Adam is written adam"),
+    ],
+)
+def test_a_class_that_torch_does_not_have(settings: dict[str, Any], said: str) -> None:
+    """The message says so, with the nearest one that there is, from arguments and from a mapping."""
+    for given in ((settings,), ()):
+        with pytest.raises(lossreg.LossregError) as caught:
+            lossreg.parts(*given, **({} if given else settings))
+        assert str(caught.value).endswith(f"{said}")
+        assert "A class of torch" not in str(caught.value)
+
+
+def test_a_class_that_torch_does_not_have_elsewhere(lossreg_command: Command) -> None:
+    """Nor does the command line, a comparison, a plan or a run leave it out."""
+    said = "torch.optim has no AdamX. Did you mean torch.optim.Adam, which is written adam?"
+    for call in (lossreg.plan, lossreg.run, functools.partial(lossreg.compare, seeds=1)):
+        with pytest.raises(lossreg.LossregError) as caught:
+            call(optimizer="torch.optim.AdamX")
+        assert str(caught.value).endswith(said)
+    refused = lossreg_command("run", "--opt", "torch.optim.AdamX")
+    assert (refused.code, refused.err.rstrip()[-len(said) :]) == (2, said)
+
+
+def test_the_class_of_a_plugin_by_its_path(tmp_path: Path) -> None:
+    """What a plugin declares says its name; its module is not imported."""
+    (tmp_path / "own_plugin.py").write_text(
+        'import lossreg\nlossreg.optimizers.register("slow", factory="no_such_package.optim:Slow", summary="Slow")\n'
+    )
+    registries = lossreg.load_registries(allow=[], local=[str(tmp_path / "own_plugin.py")])
+    for written in ("no_such_package.optim.Slow", "no_such_package.optim:Slow", "no_such_package.optim:Slow(lr=1)"):
+        with pytest.raises(SpecError) as caught:
+            lossreg.parts(optimizer=written, registries=registries)
+        assert str(caught.value).endswith(". The optimizer no_such_package.optim.Slow is written slow")
+    with pytest.raises(SpecError, match="The path of a class is no name"):
+        lossreg.parts(optimizer="no_such_package.optim.Fast", registries=registries)
 
 
 @for_each(
@@ -46,6 +127,11 @@ def test_a_class_of_torch_by_its_path(kind: str, name: str) -> None:
         ("monai.losses.FocalLoss(gamma=2)", "losses", "focal"),
         ("timm.scheduler.PolyLRScheduler", "schedulers", "poly_lr"),
         ("lossreg_own.steps.Pace", "optimizers", "pace"),
+        ("timm.optim:Lion", "optimizers", "lion"),
+        ("lookahead(timm.optim:Lion, k=3)", "optimizers", "lion"),
+        ("timm.optim:Lion(lr=0.1)", "optimizers", "lion"),
+        ("monai.losses:FocalLoss", "losses", "focal"),
+        ("torch.nn.functional.mse_loss", "losses", "mse"),
     ],
 )
 def test_a_class_of_another_package_by_its_path(written: str, kind: str, name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -124,3 +124,37 @@ def test_the_training_loss_after_an_epoch_can_be_followed(tmp_path: Path) -> Non
     best = min(result.metrics, key=lambda row: row["train_loss_after"])
     assert result.best_epoch == best["epoch"]
     assert result.chosen_on == "train"
+
+
+@for_each(
+    ("pattern", "meant"),
+    [
+        ("*.bais", "'*.bias'"),
+        ("encoder.*.wieght", "'encoder.*.weight'"),
+        ("encodr.*", "'encoder.*'"),
+        ("*bais", "'*bias'"),
+        ("encoder.?.bais", "'encoder.?.bias'"),
+        ("head.wieght", "'head.weight'"),
+        ("hed.bais", "'head.bias'"),
+        ("head.1.bais", "'head.bias' or 'encoder.1.bias'"),  # head has no 1
+        ("encoder.[01].bais", "'encoder.1.bias' or 'encoder.0.bias' or 'encoder.1.weight'"),
+        ("qqq.*", None),
+    ],
+)
+def test_a_misspelt_pattern_is_shown_as_it_was_meant(pattern: str, meant: str | None) -> None:
+    """With the words of the names that there are, where that matches; else names that are near."""
+    model = torch.nn.Module()
+    model.encoder = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+    model.head = torch.nn.Linear(2, 1)
+    given: dict[str, dict[str, Any]] = {
+        "trainable parameter": {"param_groups": {pattern: "lr=1"}},
+        "parameter": {"freeze": pattern},
+    }
+    for kind, settings in given.items():
+        with pytest.raises(lossreg.ConfigError) as caught:
+            lossreg.parts(**settings).optimizer(model)
+        said = str(caught.value)
+        assert f"{pattern!r} matches no {kind} of Module" in said
+        assert (
+            f"Did you mean {meant}? Parameters: " if meant else f"matches no {kind} of Module. Parameters: "
+        ) in said

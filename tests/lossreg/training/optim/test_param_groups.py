@@ -75,7 +75,7 @@ def test_the_parameters_of_a_loss_have_a_prefix(run: Run) -> None:
 @for_each(
     ("groups", "said"),
     [
-        ({"*.bais": "lr=1"}, "'*.bais' matches no trainable parameter of mnist_cnn. Did you mean"),
+        ({"*.bais": "lr=1"}, "'*.bais' matches no trainable parameter of mnist_cnn. Did you mean '*.bias'?"),
         ({"*.bias": "lr=1", "0.*": "lr=2"}, "the parameter 0.bias is in two groups, '*.bias' and '0.*'"),
         ({"*.bias": "weight_dcay=0"}, "'*.bias': sgd has no parameter 'weight_dcay'. Did you mean 'weight_decay'"),
         ({"*.bias": "lr='high'"}, "'*.bias': sgd: lr='high' does not fit"),
@@ -84,6 +84,7 @@ def test_the_parameters_of_a_loss_have_a_prefix(run: Run) -> None:
             {"*.bias": "lr 1"},
             "'*.bias' has the options 'lr 1', which are neither KEY=VALUE, ... such as 'weight_decay=0, lr=0.1', nor",
         ),
+        ({"*.bias": "sgd(lr=0.1"}, "nor an optimizer such as 'adam(lr=0.001)': the '(' at column 4 is not closed"),
         ({"*.bias": {}}, "'*.bias' has the options {}; write, for example, 'weight_decay=0'"),
         ({"*.bias": "lr=-1"}, "'*.bias': sgd(lr=-1"),
         ({"*.bias": "lr=inf"}, "'*.bias': lr=inf, which no float32 weight can be moved by"),
