@@ -21,7 +21,6 @@ from lossreg.cli.output import resume_command
 from lossreg.cli.plugin_options import plugin_options
 from lossreg.errors import LossregError, RunFailedError, describe_error
 from lossreg.plugins.isolation import keep_stdout
-from lossreg.spec_hints import class_path_error
 from lossreg.streams import forgiving_standard_streams, warnings_to
 from lossreg.suggestions import did_you_mean
 from lossreg.training.hardware.launcher import find_launch
@@ -239,6 +238,8 @@ def _refused(error: click.ClickException | LossregError) -> int:
 
 def _name_class(error: LossregError) -> None:
     """Has an error about the path of a class say which name the class has."""
+    from lossreg.spec_hints import class_path_error  # only errors need it
+
     if class_path_error(error) is None:
         return
     from lossreg.conversion.class_names import name_class  # other errors do without the registries
