@@ -87,8 +87,8 @@ class PartsNet:
         check_needs(built, HOST, closures=True)
         if self.within_epoch_ and built.schedules_rates:
             raise ConfigError(
-                f"the optimizer is built anew within an epoch, and its schedule {self.scheduler!r} begins with one: "
-                "call set_params in on_epoch_end of a callback, or between trainings"
+                "the optimizer would be built anew within an epoch, and its schedule begins with one: call set_params "
+                "in on_epoch_end of a callback, or between trainings"
             )
         self._unfreeze()
         trained = {name for name, one in self.module_.named_parameters() if one.requires_grad}

@@ -180,7 +180,7 @@ def test_a_callback_sets_texts_between_epochs(event: str) -> None:
     callback = At(event, 2, lambda made: made.set_params(optimizer="sgd(lr=0.25)", freeze="0.*"))
     made = net(callback, scheduler="cosine", max_epochs=4)
     if event == "begin":
-        with pytest.raises(lossreg.ConfigError, match=r"schedule 'cosine' begins with one: call set_params in on_ep"):
+        with pytest.raises(lossreg.ConfigError, match=r"its schedule begins with one: call set_params in on_epoch_end"):
             made.fit(X, Y)
         made.set_params(freeze="0.*")  # the training is over
         return
