@@ -2,9 +2,11 @@
 
 The other side is the same loop with hand-made objects. The sides take turns in one process, and one goes first as often
 as the other. The fastest turns are printed, which other work on the machine changes least: of the first object of new
-parts and a new model, of each later one, and the ratio of a step. Before the first object the same is done on both
-sides, new parts included, so that the caches of the processor have forgotten as much of torch on one as on the other.
-Parts of earlier turns had the same texts, but for those of a new text, and models that are alike.
+parts and a new model, of each later one, and the ratio of a step, for which the median of the ratios of neighbouring
+turns stands beside it. A step is that of a bare loop and of one with Accelerate, if that is installed. Before the first
+object the same is done on both sides, new parts included, so that the caches of the processor have forgotten as much of
+torch on one as on the other. Parts of earlier turns had the same texts, but for those of a new text, and models that
+are alike.
 
     python benchmarks/embedding.py [--repeats 500] [--calls 10] [--steps 20] [--turns 200]
 """
@@ -13,7 +15,10 @@ from __future__ import annotations
 
 import argparse
 import functools
+import importlib.util
 import itertools
+import operator
+import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +26,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.utils.data import DataLoader, TensorDataset
 
 import lossreg
 
@@ -127,31 +133,71 @@ def first_and_later(
     return best
 
 
-def loops() -> tuple[Callable[[int], None], Callable[[int], None]]:
-    """A loop of so many steps with hand-made objects, and one with parts by name."""
+Loop = Callable[[int], None]  # takes so many steps
 
-    def loop(trained: nn.Module, loss: Any, optimizer: Any, scheduler: Any) -> Callable[[int], None]:
-        def run(steps: int) -> None:
-            for _ in range(steps):
-                optimizer.zero_grad()
-                loss(trained(BATCH[0]), BATCH[1]).backward()
-                optimizer.step()
-                scheduler.step()
+STEPS = 1_000_000  # of the schedule, which no loop comes to the end of
 
-        return run
 
+def loop(trained: Any, loss: Any, optimizer: Any, scheduler: Any, backward: Callable[[Any], object]) -> Loop:
+    """A training loop."""
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            optimizer.zero_grad()
+            backward(loss(trained(BATCH[0]), BATCH[1]))
+            optimizer.step()
+            scheduler.step()
+
+    return run
+
+
+def objects_by_hand(trained: nn.Module) -> tuple[torch.optim.Optimizer, CosineAnnealingLR]:
+    """Optimizer and schedule."""
+    optimizer = torch.optim.SGD(trained.parameters(), lr=0.1)
+    return optimizer, CosineAnnealingLR(optimizer, STEPS)
+
+
+def parts_of_steps() -> Any:
+    """The same by name, and the loss."""
+    texts: dict[str, Any] = {"loss": "cross_entropy", "optimizer": "sgd(lr=0.1, momentum=0)", "scheduler": "cosine"}
+    return lossreg.parts(**texts, scheduler_interval="step", total_steps=STEPS)
+
+
+def bare_loops() -> tuple[Loop, Loop]:
+    """A loop with hand-made objects, and one with parts by name."""
     first, second = model(), model()
-    optimizer = torch.optim.SGD(first.parameters(), lr=0.1)
-    by_hand = loop(first, nn.CrossEntropyLoss(), optimizer, CosineAnnealingLR(optimizer, 1_000_000))
-    parts = lossreg.parts(
-        loss="cross_entropy",
-        optimizer="sgd(lr=0.1, momentum=0)",
-        scheduler="cosine",
-        scheduler_interval="step",
-        total_steps=1_000_000,
-    )
+    by_hand = loop(first, nn.CrossEntropyLoss(), *objects_by_hand(first), torch.Tensor.backward)
+    parts = parts_of_steps()
     named = parts.optimizer(second)
-    return by_hand, loop(second, parts.loss, named, parts.scheduler(named))
+    return by_hand, loop(second, parts.loss, named, parts.scheduler(named), torch.Tensor.backward)
+
+
+def accelerate_loops() -> tuple[Loop, Loop]:
+    """The same with what Accelerate has prepared."""
+    from accelerate import Accelerator
+
+    from lossreg.adapters.accelerate import prepare
+
+    accelerator = Accelerator(cpu=True)
+    loader = DataLoader(TensorDataset(*BATCH), batch_size=len(BATCH[0]))  # an epoch is a step
+    first, second = model(), model()
+    prepared, by_hand, schedule = accelerator.prepare(first, *objects_by_hand(first))
+    parts = parts_of_steps()
+    named, optimizer, _, scheduler = prepare(accelerator, parts, second, loader, epochs=STEPS)
+    return (
+        loop(prepared, nn.CrossEntropyLoss(), by_hand, schedule, accelerator.backward),
+        loop(named, parts.loss, optimizer, scheduler, accelerator.backward),
+    )
+
+
+def in_turns(sides: tuple[Loop, Loop], steps: int, turns: int) -> tuple[float, float]:
+    """The ratio of the fastest turns of two loops, and the median of the ratios of neighbouring turns."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for turn in range(turns):
+        for side in (0, 1) if turn % 2 else (1, 0):
+            times[side].append(microseconds(functools.partial(sides[side], steps), 1))
+    hands, names = times
+    return min(names) / min(hands), statistics.median(map(operator.truediv, names, hands))
 
 
 def microseconds(function: Callable[[], Any], calls: int) -> float:
@@ -163,7 +209,7 @@ def microseconds(function: Callable[[], Any], calls: int) -> float:
 
 
 def main() -> None:
-    """Prints both tables."""
+    """Prints the table, and a line for each loop."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=500)
     parser.add_argument("--calls", type=int, default=10)
@@ -181,12 +227,17 @@ def main() -> None:
         microseconds(lambda: lossreg.parts(**{**PARTS, "optimizer": new_text()}), 1) for _ in range(options.repeats)
     )
     print(f"lossreg.parts itself: {known:.0f} µs, and {new:.0f} µs with a new text")
-    sides = loops()
-    best = [float("inf")] * 2
-    for turn in range(options.turns):
-        for side in (0, 1) if turn % 2 else (1, 0):
-            best[side] = min(best[side], microseconds(lambda run=sides[side]: run(options.steps), 1))  # type: ignore[misc]  # mypy sees no type in a default
-    print(f"a step with parts by name: {best[1] / best[0]:.3f} times one with hand-made objects")
+    loops = {"a bare loop": bare_loops}
+    if importlib.util.find_spec("accelerate") is None:
+        print("left out: Accelerate (pip install accelerate)")
+    else:
+        loops["one with Accelerate"] = accelerate_loops
+    for name, sides in loops.items():
+        fastest, median = in_turns(sides(), options.steps, options.turns)
+        print(
+            f"a step with parts by name in {name}: {fastest:.3f} times one with hand-made objects (the fastest), "
+            f"{median:.3f} (median of pairs)"
+        )
 
 
 if __name__ == "__main__":

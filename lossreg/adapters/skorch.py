@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from skorch import NeuralNetClassifier, NeuralNetRegressor
 from skorch.callbacks import LRScheduler
 
+from lossreg.adapters.skorch_arguments import OF_OPTIMIZER, check_outside, is_of_skorch, no_argument
 from lossreg.embedding.api import parts
 from lossreg.embedding.arguments import check_given
 from lossreg.embedding.counted import begin_rates
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
 
 HOST = "skorch"
 
-LR = 0.01  # skorch's default of `lr`, which every net has
-
 
 class PartsNet:
     """What nets with parts by name have in common; it stands before a class of skorch.
@@ -33,6 +33,10 @@ class PartsNet:
     Attributes:
         task: What the targets are.
         parts_: Of `lossreg.parts`, once the net is initialised.
+        scheduler_: The schedule within a training, if there is one.
+        frozen_: The names of the parameters that `freeze` has frozen.
+        epochs_: How many epochs there have been at the end of the training of now, or of the last one.
+        within_epoch_: Whether an epoch has begun, and has not ended.
     """
 
     task: ClassVar[Task]
@@ -46,44 +50,118 @@ class PartsNet:
     optimizer_: Any
     scheduler_: HostScheduler | None
     parts_: HostParts
+    frozen_: tuple[str, ...] = ()
+    epochs_: int
+    within_epoch_: bool = False
+    initialized_: bool
     history: Any
     callbacks_: list[tuple[str, Any]]
-    lr: float
+    prefixes_: list[str]
     max_epochs: int
-    get_params_for: Callable[[str], dict[str, Any]]
+    get_params: Callable[..., dict[str, Any]]
     get_iterator: Callable[..., Any]
+    check_training_readiness: Callable[[], None]
+    _params_to_validate: set[str]
+    _initialize_optimizer: Callable[[str], Any]
+    _format_reinit_msg: Callable[..., str]
+
+    def initialize_module(self) -> Any:
+        """Builds the module, or takes the one that is given, without what was frozen in it."""
+        self._unfreeze()
+        super().initialize_module()  # type: ignore[misc]  # of the class behind
+        return self
 
     def initialize_criterion(self) -> Any:
         """Builds the loss."""
-        self._check_in_text("criterion", self.criterion)
+        check_outside(vars(self), vars(self))
         self.criterion_ = parts(loss=self.criterion, task=self.task).loss
         return self
 
     def initialize_optimizer(self) -> Any:
         """Builds the optimizer of module and criterion."""
-        self._check_in_text("optimizer", self.optimizer)
-        if self.lr != LR:
-            raise _no_effect(f"lr={self.lr}", "optimizer", self.optimizer, "lr", self.lr)
+        check_outside(vars(self), vars(self))
         built = parts(
             loss=self.criterion_, optimizer=self.optimizer, scheduler=self.scheduler, param_groups=self.param_groups,
             freeze=self.freeze,
         )  # fmt: skip
         check_needs(built, HOST, closures=True)
-        self.parts_, self.scheduler_ = built, None
+        if self.within_epoch_ and built.schedules_rates:
+            raise ConfigError(
+                "the optimizer would be built anew within an epoch, and its schedule begins with one: call set_params "
+                "in on_epoch_end of a callback, or between trainings"
+            )
+        self._unfreeze()
+        trained = {name for name, one in self.module_.named_parameters() if one.requires_grad}
         self.optimizer_ = built.optimizer(self.module_)
+        self.parts_, self.scheduler_ = built, None
+        frozen = (name for name, one in self.module_.named_parameters() if not one.requires_grad)
+        self.frozen_ = tuple(name for name in frozen if name in trained)
         return self
 
-    def _check_in_text(self, name: str, text: object) -> None:
-        """Checks that a part is named, and has no parameters outside of its text."""
-        given = self.get_params_for(name)
-        if given:
-            key, value = next(iter(given.items()))
-            raise _no_effect(f"{name}__{key}", name, text, key, value)
+    def _unfreeze(self) -> None:
+        """Has trained again what `freeze` has frozen so far: the next text may name less."""
+        for name, one in self.module_.named_parameters() if self.frozen_ else ():
+            if name in self.frozen_:
+                one.requires_grad_(True)
+        self.frozen_ = ()
+
+    def set_params(self, **given: Any) -> Any:
+        """Sets arguments. In a net that is initialised, what was built from one is built anew, and what goes by that.
+
+        With another text of the optimizer, the scheduler, parameter groups or what is frozen that is the optimizer; the
+        module keeps its weights.
+
+        Args:
+            given: Names and values.
+
+        Returns:
+            The net.
+
+        Raises:
+            LossregError: If there is no such argument, or it has no effect or a wrong text; the net is as it was.
+        """
+        self._check_names(given)
+        check_outside(given, {**vars(self), **given})
+        texts = {name: given.pop(name) for name in OF_OPTIMIZER if name in given}
+        _check_texts(f"{type(self).__name__}.set_params(...)", texts)
+        with _as_it_was(self):
+            before = vars(self).get("optimizer_")
+            vars(self).update(texts)
+            super().set_params(**given)  # type: ignore[misc]  # of the class behind
+            if texts and self.initialized_ and self.optimizer_ is before:
+                self.check_training_readiness()
+                self._initialize_optimizer(self._format_reinit_msg("optimizer", texts))
+        return self
+
+    def _check_names(self, given: Iterable[str]) -> None:
+        """Checks that there are arguments of these names; those with two underscores wait until the net is built."""
+        known = self.get_params(deep=False)
+        for name in given:
+            if "__" not in name and name not in known and not is_of_skorch(name, self.prefixes_):
+                raise no_argument(self, name, known)
+
+    def _validate_params(self) -> None:
+        """Checks the names of arguments that skorch looks at once the net is built."""
+        known = self.get_params(deep=False).keys() - self._params_to_validate
+        for name in sorted(self._params_to_validate):
+            if not is_of_skorch(name, self.prefixes_):
+                raise no_argument(self, name, known)
+        super()._validate_params()  # type: ignore[misc]  # of the class behind
+
+    def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kwargs: Any) -> Any:  # noqa: N803  # as skorch
+        """Trains for some epochs, with a schedule of all epochs so far and of these."""
+        self.scheduler_ = None
+        self.epochs_ = len(self.history) + (self.max_epochs if epochs is None else epochs)
+        try:
+            return super().fit_loop(X, y, epochs, **kwargs)  # type: ignore[misc]  # of the class behind
+        finally:
+            self.scheduler_, self.within_epoch_ = None, False
 
     def on_epoch_begin(self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any) -> None:
         """Steps the schedule between epochs, when the metrics of the last one are known."""
         past = len(self.history)
         super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)  # type: ignore[misc]  # of the class behind
+        self.within_epoch_ = True
         if not self.parts_.schedules_rates:
             return
         if self.scheduler_ is None:
@@ -98,7 +176,7 @@ class PartsNet:
                 f"the callback LRScheduler and scheduler={self.scheduler!r} would both set the rates; leave one out"
             )
         steps = len(self.get_iterator(dataset, training=True))
-        told = self.parts_.for_loop(epochs=past + self.max_epochs, steps_per_epoch=steps)
+        told = self.parts_.for_loop(epochs=self.epochs_, steps_per_epoch=steps)
         begin_rates(self.optimizer_)
         scheduler = told.scheduler(self.optimizer_)
         if scheduler is not None:
@@ -122,23 +200,35 @@ class PartsNet:
         if training and self.scheduler_ is not None and self.scheduler_.interval == "step":
             self.scheduler_.step()
 
-    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:  # noqa: N803  # as skorch
-        """The schedule is made anew where training goes on, for the new number of epochs."""
-        super().on_train_end(net, X=X, y=y, **kwargs)  # type: ignore[misc]  # see above
-        self.scheduler_ = None
+    def on_epoch_end(self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any) -> None:
+        """Lets callbacks, which are called next, set texts."""
+        self.within_epoch_ = False
+        super().on_epoch_end(net, dataset_train, dataset_valid, **kwargs)  # type: ignore[misc]  # of the class behind
 
 
-def _no_effect(given: str, name: str, text: object, key: str, value: object) -> ConfigError:
-    """The error of a parameter that stands outside of its text."""
-    word, bracket, _ = (text if isinstance(text, str) else "NAME").partition("(")
-    written = f"{word}({'..., ' if bracket else ''}{key}={value!r})"
-    return ConfigError(f"{given} has no effect: write it into the text, {name}='{written}'")
+@contextlib.contextmanager
+def _as_it_was(net: PartsNet) -> Iterator[None]:
+    """Leaves a net as it was where a block raises: its arguments, what was built from them, and what is frozen."""
+    before = {**vars(net), "_params_to_validate": {*net._params_to_validate}}
+    trained = [(one, one.requires_grad) for one in net.module_.parameters()] if net.initialized_ else []
+    try:
+        yield
+    except BaseException:
+        vars(net).clear()
+        vars(net).update(before)
+        for one, is_trained in trained:
+            one.requires_grad_(is_trained)
+        raise
 
 
 def _check_arguments(name: str, module: Any, **texts: Any) -> None:
     """Checks what skorch has an error of its own for, or none: it knows neither schedules nor groups by text."""
     call = f"{name}(module, ...)"
     check_given(callable(module), module, call, "the module is a torch.nn.Module or its class")
+    _check_texts(call, texts)
+
+
+def _check_texts(call: str, texts: Mapping[str, Any]) -> None:
     for field, value in texts.items():
         is_torch = isinstance(value, torch.nn.Module | torch.optim.Optimizer)
         check_given(not is_torch, value, call, f"{field} is text")

@@ -86,6 +86,7 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
             settings["compute_loss_func"] = self._loss_of
         self.parts, self.fused, self._has_modes = parts, fused, parts.needs.modes
         super().__init__(model, args, **settings)
+        self._devices = max(1, self.args.n_gpu)  # of DataParallel
         if parts.has_loss:
             # Of a model that does not take them the Trainer leaves labels out.
             self.label_names = self.label_names or ["labels"]
@@ -93,7 +94,7 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
             self._summed = _summed(parts.loss)
             self._is_sum: bool | None = None  # the first batch shows it
 
-    def _loss_of(self, outputs: Any, labels: Tensor | None, num_items_in_batch: Tensor | int | None = None) -> Tensor:
+    def _loss_of(self, outputs: Any, labels: Tensor | None, num_items_in_batch: Any = None) -> Tensor:
         """The loss of a micro-batch, as its share of the step."""
         if labels is None:
             raise ConfigError("the batch has no labels, which the loss needs; the data set gives them as 'labels'")
@@ -105,23 +106,28 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
             logits, labels = logits[..., :-1, :], labels[..., 1:]
         if labels.ndim > 1 and logits.ndim == labels.ndim + 1:
             logits = logits.movedim(-1, 1)  # transformers has classes last, torch's losses behind the batch
-        if num_items_in_batch is not None and self._summed is not None:
-            total: Tensor = self._summed(logits, labels)
-            return total / num_items_in_batch
+        counted = num_items_in_batch
+        if counted is not None and self._devices > 1:
+            # The outputs are those of all devices of DataParallel. The Trainer takes the loss for that of one of them:
+            # it has divided the labels of the step by their number, or multiplies the loss by it.
+            counted = counted.flatten()[0] * self._devices
+        if counted is not None and self._summed is not None:
+            share: Tensor = self._summed(logits, labels) / counted
+            return share
         value: Tensor = self.parts.loss(logits, labels)
-        return value * self._share(logits, labels, num_items_in_batch)
+        return value * self._share(logits, labels, counted)
 
     def _share(self, logits: Tensor, labels: Tensor, counted: Tensor | int | None) -> Tensor | float:
         """What the loss of a micro-batch is multiplied by: a sum is added up, and a mean has the weight of its labels.
 
-        The Trainer adds up the processes where it has counted the labels of all.
+        The Trainer adds up the processes where it has counted the labels of all, and multiplies by the devices of one.
         """
         if counted is None and not self.model.training:
             return 1.0
         if self._is_sum is None:
             self._is_sum = self.parts.loss.is_sum(logits, labels)
         if self._is_sum:
-            return 1.0
+            return 1 / self._devices if counted is not None and self.args.average_tokens_across_devices else 1.0
         return 1 / self.current_gradient_accumulation_steps if counted is None else labels.ne(IGNORED).sum() / counted
 
     def set_initial_training_values(self, args: Any, dataloader: Any) -> Any:

@@ -90,13 +90,6 @@ def test_groups_go_by_the_names_of_the_model() -> None:
     assert [(len(g["params"]), g["weight_decay"]) for g in optimizer.param_groups] == [(2, 0.01), (2, 0)]
 
 
-def test_a_wrapped_model_has_the_names_of_the_model() -> None:
-    """A prefix that DataParallel and its like add is not part of a name."""
-    parts = lossreg.parts(optimizer="adamw", param_groups={"0.weight": "lr=1"})
-    optimizer = parts.optimizer(nn.DataParallel(network()))
-    assert [len(group["params"]) for group in optimizer.param_groups] == [3, 1]
-
-
 def test_the_rest_has_an_optimizer_of_its_own() -> None:
     """Muon trains hidden matrices, and the optimizer that is named all else; both are one object."""
     optimizer = lossreg.parts(optimizer="muon(rest=sgd(lr=0.5))").optimizer(network())

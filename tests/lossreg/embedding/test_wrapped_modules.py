@@ -1,12 +1,14 @@
-"""Wrappers around modules inside of a model, as trainers put them around each block: names are those of the model."""
+"""Wrappers around a model, or around each block in it, as trainers put them there: names are those of the model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper, offload_wrapper
 
@@ -49,15 +51,46 @@ WRAPPERS: dict[str, Callable[[nn.Module], Any]] = {
 }
 
 
-@for_each(
-    "texts",
-    [
-        {"optimizer": "sgd", "param_groups": {"blocks.1.0.weight": "lr=1", "head.*": "lr=2"}},
-        {"optimizer": "sgd(lr=1.0)", "param_groups": {"layer_decay(0.5)": True}},
-        {"optimizer": "muon(lr=0.5, rest=sgd(lr=1.0))"},
-        {"optimizer": "sgd", "freeze": "blocks.0.*"},
-    ],
-)
+#: What goes by the names of parameters.
+TEXTS: list[dict[str, Any]] = [
+    {"optimizer": "sgd", "param_groups": {"blocks.1.0.weight": "lr=1", "head.*": "lr=2"}},
+    {"optimizer": "sgd(lr=1.0)", "param_groups": {"layer_decay(0.5)": True}},
+    {"optimizer": "muon(lr=0.5, rest=sgd(lr=1.0))"},
+    {"optimizer": "sgd", "freeze": "blocks.0.*"},
+]
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> Iterator[None]:
+    """A group of this process alone, which DistributedDataParallel asks for."""
+    dist.init_process_group("gloo", rank=0, world_size=1, init_method=f"file://{tmp_path}/store")
+    yield
+    dist.destroy_process_group()
+
+
+def distributed(model: Any) -> Any:
+    """A model as trainers of several processes have it."""
+    return nn.parallel.DistributedDataParallel(model, find_unused_parameters=True)
+
+
+@for_each("texts", TEXTS)
+@pytest.mark.usefixtures("group")
+def test_a_wrapped_model_keeps_its_names(texts: dict[str, Any]) -> None:
+    """All that goes by names is that of the model itself, whatever is around it as a whole."""
+    plain = groups(Blocks(), **texts)
+    compiled = WRAPPERS["compile"]
+    around: list[Callable[[Any], Any]] = [
+        *WRAPPERS.values(),
+        distributed,
+        lambda model: distributed(compiled(model)),
+        lambda model: compiled(distributed(model)),
+        lambda model: nn.DataParallel(compiled(model)),
+    ]
+    for wrap in around:
+        assert groups(wrap(Blocks()), **texts) == plain, wrap
+
+
+@for_each("texts", TEXTS)
 def test_wrapped_blocks_keep_their_names(texts: dict[str, Any]) -> None:
     """Patterns, layers, routes and freezing are those of the model without wrappers."""
     plain = groups(Blocks(), **texts)
