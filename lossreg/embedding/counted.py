@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -18,7 +18,6 @@ from lossreg.training.optim.scheduler import Schedule, Stepping
 from lossreg.values import changed_number
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
@@ -154,17 +153,36 @@ def first_rates(optimizer: Optimizer) -> list[float]:
     return [float(group.get(FIRST_RATE, group["lr"])) for group in optimizer.param_groups]
 
 
-def begin_rates(optimizer: Optimizer, rates: Sequence[float] = ()) -> None:
-    """Gives each parameter group the rate that it had before any schedule, from which a new one is built.
-
-    Args:
-        optimizer: The optimizer.
-        rates: Those rates, where others are to be taken than the groups have.
-    """
-    for group, rate in zip(optimizer.param_groups, rates, strict=False):
-        group[FIRST_RATE] = rate
+def begin_rates(optimizer: Optimizer) -> None:
+    """Gives each parameter group the rate that it had before any schedule, from which a new one is built."""
     for group in optimizer.param_groups:
-        _set_rate(group, group.get(FIRST_RATE, group["lr"]))
+        _set(group, "lr", group.get(FIRST_RATE, group["lr"]))
+
+
+def moved_options(optimizer: Optimizer) -> list[dict[str, Any]]:
+    """The options of each parameter group that schedules move, as plain values."""
+    return [{key: _plain(group[key]) for key in _MOVED if key in group} for group in optimizer.param_groups]
+
+
+def set_options(optimizer: Optimizer, options: Sequence[Mapping[str, Any]]) -> None:
+    """Gives each parameter group options that `moved_options` gave."""
+    for group, saved in zip(optimizer.param_groups, options, strict=False):
+        for key, value in saved.items():
+            _set(group, key, value)
+
+
+def _plain(value: Any) -> Any:
+    return tuple(map(_plain, value)) if isinstance(value, tuple) else float(value) if hasattr(value, "fill_") else value
+
+
+def _set(group: dict[str, Any], key: str, value: Any) -> None:
+    if hasattr(group.get(key), "fill_"):  # a tensor, which a compiled step knows
+        group[key].fill_(value)
+    else:
+        group[key] = value
+
+
+_MOVED = ("lr", FIRST_RATE, "momentum", "betas")
 
 
 @attrs.define(eq=False)
@@ -188,15 +206,8 @@ class GivenAgain:
         bases = getattr(scheduler, "base_lrs", [group["lr"] for group in groups])
         for group, rate, base in zip(groups, getattr(scheduler, "_last_lr", ()), bases, strict=False):
             if base:
-                _set_rate(group, group["lr"] * rate / base)
+                _set(group, "lr", group["lr"] * rate / base)
         return scheduler
-
-
-def _set_rate(group: dict[str, Any], rate: float | Tensor) -> None:
-    if hasattr(group["lr"], "fill_"):  # a tensor, which a compiled step knows
-        group["lr"].fill_(rate)
-    else:
-        group["lr"] = rate
 
 
 def other_schedule(was: Sequence[str], now: Sequence[str]) -> StateError:

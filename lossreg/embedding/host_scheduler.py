@@ -19,9 +19,11 @@ from lossreg.embedding.counted import (
     first_rates,
     inner_of,
     is_elsewhere,
+    moved_options,
     other_schedule,
     rate_of,
     saved_rate,
+    set_options,
 )
 from lossreg.embedding.scheduled_groups import FIRST_RATE
 from lossreg.errors import ConfigError, LossregError, StateError
@@ -203,7 +205,7 @@ class HostScheduler(LRScheduler):
                     "interval": one.schedule.stepping.interval,
                     "span": one.span,
                     "every": one.every,
-                    "first_rates": first_rates(inner_of(one).optimizer),
+                    "groups": moved_options(inner_of(one).optimizer),
                     "state": inner_of(one).state_dict(),
                 }
                 for one in self._counted
@@ -211,7 +213,7 @@ class HostScheduler(LRScheduler):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on from a state; the optimizer has its own already.
+        """Goes on from a state: rates are those of when it was saved, also where building this schedule has moved them.
 
         A schedule that stands elsewhere in this loop than in that of the state is stepped to its place anew, from the
         first rates of the state: where the training is longer, so that more epochs have rates above 0, and where an
@@ -234,8 +236,8 @@ class HostScheduler(LRScheduler):
         self.last_epoch, self._step_count = now, now + 1
         for place, (one, state) in enumerate(pairs):
             rate = saved_rate(one, state)
+            set_options(inner_of(one).optimizer, state.get("groups", ()))  # building a schedule behind them moves them
             if place in moved:
-                begin_rates(inner_of(one).optimizer, state.get("first_rates", ()))
                 self._step_anew(place)
             else:
                 inner_of(one).load_state_dict(state["state"])

@@ -44,11 +44,11 @@ def made(scheduler: Any, rate: float = 0.1, epochs: int = 4, optimizer: str = "s
     return built, parts.scheduler(built)
 
 
-def rates(both: Both, epochs: int) -> list[list[float]]:
-    """Those of all groups in some epochs."""
+def rates(both: Both, epochs: int) -> list[float]:
+    """Those of all groups in some epochs, one behind the other."""
     seen = []
     for _ in range(epochs):
-        seen.append([float(group["lr"]) for group in both[0].param_groups])
+        seen += [float(group["lr"]) for group in both[0].param_groups]
         both[0].step()
         both[1].step()
     return seen
@@ -69,8 +69,25 @@ def test_a_longer_loop_goes_on_from_the_first_rate_of_the_state(scheduler: str, 
     short = made(scheduler)
     rates(short, 2)
     seen = rates(resumed(short, made(scheduler, rate=0.7, epochs=8), order), 6)
-    straight = rates(made(scheduler, epochs=8), 8)[2:]
-    assert [rate for each in seen for rate in each] == pytest.approx([rate for each in straight for rate in each])
+    straight = rates(made(scheduler, epochs=8), 8)[2 * 2 :]
+    assert seen == pytest.approx(straight)
+
+
+@for_each("scheduler", [*SCHEDULES, "constant(factor=0.5, total_iters=5)", "cyclic(base_lr=0.01, max_lr=0.1)"])
+def test_a_schedule_that_is_built_behind_a_state_goes_on(scheduler: str) -> None:
+    """Building it sets rates, and for some momentum, as at its beginning; its state has those of where it goes on."""
+    settings: dict[str, Any] = {"scheduler": scheduler, "epochs": 6, "steps_per_epoch": 1}
+    parts = lossreg.parts(optimizer="sgd(lr=0.1, momentum=0.8)", **settings)
+    straight = parts.optimizer(torch.nn.Linear(3, 4))
+    schedule: Any = parts.scheduler(straight)
+    rates((straight, schedule), 3)
+    states = copy.deepcopy((straight.state_dict(), schedule.state_dict()))
+    built = parts.optimizer(torch.nn.Linear(3, 4))
+    built.load_state_dict(states[0])
+    behind: Any = parts.scheduler(built)
+    behind.load_state_dict(states[1])
+    assert built.param_groups[0]["momentum"] == pytest.approx(straight.param_groups[0]["momentum"])
+    assert rates((built, behind), 3) == pytest.approx(rates((straight, schedule), 3))
 
 
 @for_each("order", [(0, 1), (1, 0)])
@@ -87,8 +104,8 @@ def test_each_of_several_schedules_does(optimizer: str, order: tuple[int, ...]) 
     rates(short, 2)
     long = made("warmup(cosine, length=1)", rate=0.7, epochs=8, optimizer=optimizer)
     seen = rates(resumed(short, long, order), 6)
-    straight = rates(made("warmup(cosine, length=1)", epochs=8, optimizer=optimizer), 8)[2:]
-    assert [rate for each in seen for rate in each] == pytest.approx([rate for each in straight for rate in each])
+    straight = rates(made("warmup(cosine, length=1)", epochs=8, optimizer=optimizer), 8)[-len(seen) :]
+    assert seen == pytest.approx(straight)
 
 
 @for_each("again", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))])  # noqa: S301  # it is our own
@@ -98,7 +115,7 @@ def test_a_copy_does(again: Callable[[Both], Both]) -> None:
     short = made(scheduler)
     rates(short, 2)
     seen = rates(resumed(short, again(made(scheduler, rate=0.7, epochs=8)), (0, 1)), 1)
-    assert seen == [pytest.approx([0.1 * 6 / 8, 0.05 * 6 / 8])]
+    assert seen == pytest.approx([0.1 * 6 / 8, 0.05 * 6 / 8])
 
 
 def test_the_rate_that_the_warning_compares_is_that_of_the_state(caplog: pytest.LogCaptureFixture) -> None:
