@@ -249,6 +249,16 @@ def inner_of(counted: Counted) -> LRScheduler:
     return scheduler
 
 
+def is_state(given: object) -> bool:
+    """Whether something has the form of the state of a `HostScheduler`."""
+    if not isinstance(given, Mapping) or not isinstance(given.get("calls"), int):
+        return False
+    saved = given.get("schedules")
+    return isinstance(saved, list) and all(
+        isinstance(one, Mapping) and isinstance(one.get("state"), Mapping) for one in saved
+    )
+
+
 def is_elsewhere(counted: Counted, state: dict[str, Any], was: int, now: int) -> bool:
     """Whether a schedule has stepped more or less often in the state than it has now, or goes by another length."""
     schedule, span = counted.schedule, state.get("span")

@@ -19,6 +19,7 @@ from lossreg.embedding.counted import (
     first_rates,
     inner_of,
     is_elsewhere,
+    is_state,
     moved_options,
     other_schedule,
     rate_of,
@@ -132,8 +133,8 @@ class HostScheduler(LRScheduler):
             epoch: Not used; torch's schedulers have it.
         """
         del epoch
-        if self.monitor is not None and metrics is None:
-            raise TypeError(f"the scheduler {self.label} follows {self.monitor}: call step(value of {self.monitor})")
+        if self.monitor is not None:
+            self._check_metric(metrics)
         if self.last_epoch == 0:
             if not self.checks_order:
                 self._take_as_stepped()
@@ -146,6 +147,16 @@ class HostScheduler(LRScheduler):
             return
         for one in self._counted:
             one.step(self.last_epoch, metrics)
+
+    def _check_metric(self, value: Any) -> None:
+        following = " and ".join(one.label for one in self._calls.counts if one.stepping.monitor is not None)
+        call = f"the scheduler {following} follows {self.monitor}: call step(value of {self.monitor})"
+        if value is None:
+            raise TypeError(call)
+        try:
+            float(value)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise TypeError(f"{call}, a number, not {shown(value)}") from error
 
     def _step_with_added(self, metrics: Any) -> None:
         """A step after `add_param_group`: schedules that have lists of rates fail, and others begin where it began."""
@@ -253,14 +264,14 @@ class HostScheduler(LRScheduler):
 
     def _checked(self, state_dict: dict[str, Any]) -> list[tuple[Counted, dict[str, Any]]]:
         """Each schedule with its state, after a check that they are of the same texts."""
-        saved = state_dict.get("schedules") if isinstance(state_dict, dict) else None
-        if not isinstance(saved, list) or "calls" not in state_dict:
+        if not is_state(state_dict):
             raise StateError(
                 "the state to load is not that of such a schedule of lossreg.parts, but of torch's, or of other "
                 "schedules: load the other states alone, and call scheduler.begin_after(epochs or steps), or begin a "
                 "new training with the weights",
                 where="the scheduler",
             )
+        saved = state_dict["schedules"]
         labels = [one.schedule.label for one in self._counted]
         unsaid = [*labels, *[""] * len(saved)]  # earlier versions saved none
         was = [state.get("text", label) for state, label in zip(saved, unsaid, strict=False)]

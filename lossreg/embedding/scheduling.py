@@ -185,23 +185,31 @@ class Scheduling:
 
     def _checked(self, planned: list[PlannedSchedule], each: Interval | None) -> Calls:
         """Checks that the schedules can be stepped as the host steps them, and that they are told what they go by."""
-        monitors = {one.stepping.monitor for one in planned}
+        followed = {one.stepping.monitor: one.label for one in planned if one.stepping.monitor is not None}
         intervals = {one.stepping.interval for one in planned}
         interval: Interval = each or ("step" if "step" in intervals else "epoch")
-        if intervals != {interval} or monitors != {None}:
-            self._check_interval(planned, interval, monitors)
+        if intervals != {interval} or followed:
+            self._check_interval(planned, interval, followed)
         for one in planned:
             self.loop.check_known(None if one.choice is None else one.choice.resolved, one.stepping.interval)
         counts = tuple(self._count(one, interval) for one in planned)
-        return Calls(interval, monitors.pop(), counts, 1 if interval == "epoch" else self.loop.steps_per_epoch)
+        per_epoch = 1 if interval == "epoch" else self.loop.steps_per_epoch
+        return Calls(interval, next(iter(followed), None), counts, per_epoch)
 
-    def _check_interval(self, planned: list[PlannedSchedule], interval: Interval, monitors: set[str | None]) -> None:
+    def _check_interval(self, planned: list[PlannedSchedule], interval: Interval, followed: dict[str, str]) -> None:
         labels = " and ".join(one.label for one in planned)
-        if len(monitors) > 1 or (interval == "step" and monitors != {None}):
-            metric = next(filter(None, monitors))
+        if len(followed) > 1:
+            each = " and ".join(f"{label} follows {metric}" for metric, label in followed.items())
             raise ConfigError(
-                f"the scheduler {labels} follows {metric}, which there is once an epoch, and the loop steps it after "
-                "each step of the optimizer; name a scheduler that follows no metric"
+                f"the scheduler {each}: the loop of a host gives one value, by step(value); have them follow the same "
+                "metric"
+            )
+        if interval == "step" and followed:
+            (metric, label), *_ = followed.items()
+            because = "the loop steps it" if len(planned) == 1 else f"{labels} are stepped"
+            raise ConfigError(
+                f"the scheduler {label} follows {metric}, which there is once an epoch, and {because} after each step "
+                "of the optimizer; name a scheduler that follows no metric"
             )
         if interval == "epoch" and any(one.stepping.interval == "step" for one in planned):
             raise ConfigError(

@@ -46,7 +46,16 @@ def check_fits(optimizer: Optimizer, state_dict: Mapping[str, Any], patterns: st
         StateError: If they do not fit.
     """
     # A hook that a person has added may yet make it fit.
-    if len(optimizer._optimizer_load_state_dict_pre_hooks) > 1 or not is_state_dict(state_dict):
+    if len(optimizer._optimizer_load_state_dict_pre_hooks) > 1:
+        return
+    missing = [key for key in ("state", "param_groups") if key not in state_dict]
+    if missing and not isinstance(optimizer, JointOptimizer):
+        raise StateError(
+            "the state to load is not that of an optimizer, which optimizer.state_dict() gives: it has no "
+            f"{' and no '.join(missing)}",
+            where="the optimizer",
+        )
+    if not is_state_dict(state_dict):
         return
     was, now = ([len(one["params"]) for one in some] for some in (state_dict["param_groups"], optimizer.param_groups))
     if was != now:

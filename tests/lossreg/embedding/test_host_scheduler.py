@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -62,8 +63,39 @@ def test_a_schedule_that_follows_a_metric_is_given_it() -> None:
     scheduler.step(1.0)
     scheduler.step(2.0)
     assert scheduler.get_last_lr() == [pytest.approx(0.1)]
-    with pytest.raises(TypeError, match="follows val_loss"):
-        scheduler.step()
+    for wrong in ((), ("x",), ([1.0],), (torch.ones(2),)):
+        with pytest.raises(TypeError, match=r"follows val_loss: call step\(value of val_loss\)"):
+            scheduler.step(*wrong)
+    assert scheduler.last_epoch == 2
+
+
+def test_one_of_several_schedules_may_follow_a_metric() -> None:
+    """`step(value)` is for all: cosine goes on each time, and the other rate falls once the value is no better."""
+    parts = lossreg.parts(
+        optimizer="muon(lr=1.0, scheduler=cosine, rest=sgd(lr=1.0))",
+        scheduler="plateau(monitor='val_loss', patience=0)",
+        epochs=3,
+    )
+    optimizer = parts.optimizer(torch.nn.Sequential(*(torch.nn.Linear(2, 2) for _ in range(3))))
+    scheduler = parts.scheduler(optimizer)
+    assert scheduler is not None
+    assert scheduler.monitor == "val_loss"
+    seen = [scheduler.get_last_lr()]
+    for value in (1.0, 2.0):
+        optimizer.step()
+        scheduler.step(value)
+        seen.append(scheduler.get_last_lr())
+    assert [one[0] for one in seen] == pytest.approx([1.0, 0.75, 0.25])
+    assert [one[-1] for one in seen] == pytest.approx([1.0, 1.0, 0.1])
+
+
+def test_several_metrics_are_refused() -> None:
+    """One value is given."""
+    text = "muon(lr=1.0, scheduler=\"plateau(monitor='train_loss')\", rest=sgd)"
+    parts = lossreg.parts(optimizer=text, scheduler="plateau(monitor='val_loss')")
+    optimizer = parts.optimizer(torch.nn.Sequential(*(torch.nn.Linear(2, 2) for _ in range(3))))
+    with pytest.raises(lossreg.ConfigError, match=r"follows val_loss and .* follows train_loss: .* gives one value"):
+        parts.scheduler(optimizer)
 
 
 def test_a_metric_schedule_is_refused_where_the_host_steps_after_each_step() -> None:
@@ -104,13 +136,23 @@ def test_a_schedule_goes_on_from_a_state(epochs: int, caplog: pytest.LogCaptureF
     assert ("was made for 4 epochs and is now one for 8" in caplog.text) == (epochs == 8)
 
 
-def test_the_state_of_another_schedule_is_refused() -> None:
-    """What a plain scheduler of torch saved is no state of these."""
+@for_each(
+    "state",
+    [
+        {"last_epoch": 3},  # of a plain scheduler of torch
+        {"calls": "x", "schedules": []},
+        {"calls": 2, "schedules": [3]},
+        {"calls": 2, "schedules": [{"text": "cosine"}]},
+        None,
+    ],
+)
+def test_what_is_not_the_state_of_a_schedule_is_refused(state: Any) -> None:
+    """Also one that is damaged."""
     optimizer, parts = started(4)
     scheduler = parts.scheduler(optimizer)
     assert scheduler is not None
     with pytest.raises(lossreg.StateError, match=r"is not that of such a schedule of lossreg\.parts"):
-        scheduler.load_state_dict({"last_epoch": 3})
+        scheduler.load_state_dict(state)
 
 
 @for_each("scheduler", ["cosine(eta_min=0.1)", "warmup(cosine, length=2)", "step_lr(step_size=1)"])

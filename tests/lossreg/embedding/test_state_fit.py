@@ -176,3 +176,10 @@ def test_what_is_not_in_the_shape_of_its_parameter_is_loaded(optimizer: str) -> 
     built, other = (lossreg.parts(optimizer=optimizer).optimizer(network()) for _ in range(2))
     other.load_state_dict(stepped(built).state_dict())
     stepped(other)
+
+
+@for_each(("state", "missing"), [({"a": 1}, "state and no param_groups"), ({"state": {}}, "param_groups")])
+def test_what_is_not_the_state_of_an_optimizer_is_refused(state: dict[str, Any], missing: str) -> None:
+    """Such as a whole checkpoint, or the state of a model."""
+    with pytest.raises(lossreg.StateError, match=f"not that of an optimizer, .*: it has no {missing}$"):
+        lossreg.parts(optimizer="sgd").optimizer(network()).load_state_dict(state)
