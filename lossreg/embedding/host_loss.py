@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lossreg.data import TASKS, Task
 from lossreg.embedding.host_targets import Given
 from lossreg.embedding.loop_facts import LoopFacts
-from lossreg.errors import ConfigError
+from lossreg.errors import ConfigError, LossregError
 from lossreg.training.adapting import adapter_builder
 from lossreg.training.choice import Choice
 from lossreg.training.loss.adapter import LossAdapter, adapt
@@ -85,7 +85,13 @@ class HostLoss(nn.Module):
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """The loss of a batch."""
-        value = self.adapter(output, self.given.checked(output, target))
+        target = self.given.checked(output, target)
+        try:
+            value = self.adapter(output, target)
+        except Exception as error:
+            if not isinstance(error, LossregError):
+                error.add_note(f"lossreg: raised by the loss {self.given.label}")
+            raise
         if getattr(value, "ndim", 0):  # of an object's own loss it may be no tensor
             self.given.refuse_value(value, self.adapter)
         return value

@@ -113,3 +113,20 @@ def test_a_copy_asks_the_same() -> None:
     for one in (copy.deepcopy(loss), read, loss.summed()):
         with pytest.raises(lossreg.ContractError, match="must be of one shape"):
             one(torch.zeros(4, 1), torch.zeros(4))
+
+
+def test_what_fails_in_a_loss_says_which() -> None:
+    """The error stays torch's own, with the text as a note."""
+    loss = lossreg.parts(loss="cross_entropy(weight=[1, 2])").loss
+    with pytest.raises(RuntimeError, match="weight tensor should be defined") as caught:
+        loss(torch.randn(4, 3), torch.tensor([0, 1, 2, 0]))
+    assert caught.value.__notes__ == ["lossreg: raised by the loss cross_entropy(weight=[1, 2])"]
+
+
+@for_each("text", ["cross_entropy", "dice", "l1"])
+def test_a_loss_is_compiled_as_one_graph(text: str) -> None:
+    """All that is done around it, too."""
+    loss = lossreg.parts(loss=text, task="classification").loss
+    output, target = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
+    compiled = torch.compile(loss, backend="eager", fullgraph=True)
+    assert compiled(output, target) == pytest.approx(loss(output, target).item())
