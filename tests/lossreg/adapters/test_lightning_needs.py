@@ -90,6 +90,37 @@ def test_a_module_that_steps_itself_may_do_it() -> None:
         fit(Manual(graph=False))
 
 
+def test_a_module_that_steps_itself_gives_a_closure() -> None:
+    """Lightning hands on one that does nothing where the module gives none: SAM would train as SGD does."""
+
+    class Manual(Module):
+        def __init__(self, optimizer: str, *, gives: bool) -> None:
+            super().__init__(optimizer=optimizer)
+            self.automatic_optimization, self.gives = False, gives
+
+        def training_step(self, batch: Any, index: int) -> None:
+            def closure() -> Any:
+                self.optimizers().zero_grad()
+                loss = self.loss(self.model(batch[0]), batch[1])
+                self.manual_backward(loss)
+                return loss
+
+            if self.gives:
+                self.optimizers().step(closure)
+            else:
+                closure()
+                self.optimizers().step()
+
+    for optimizer, label in (("lbfgs", "lbfgs"), ("sam(sgd(lr=0.1))", r"sam\(.*")):
+        module = Manual(optimizer, gives=False)
+        with pytest.raises(lossreg.ConfigError, match=rf"the optimizer {label} .* call optimizer.step\(closure\)"):
+            fit(module)
+        assert module.model.w.item() == 1.0
+    module = Manual("lbfgs(line_search_fn='strong_wolfe')", gives=True)
+    fit(module)
+    assert module.model.w.item() == pytest.approx(0.0, abs=1e-6)
+
+
 def test_a_closure_is_not_given_for_accumulated_batches() -> None:
     """Lightning clears the gradients before the first of them alone, so that each call would add to the last."""
     with pytest.raises(lossreg.ConfigError, match=r"builtin.lbfgs .*for the last of 2 accumulated batches alone"):
