@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ignite.engine import Engine, Events
 
+from lossreg.adapters.ignite_modes import SwitchedModes
 from lossreg.embedding.arguments import check_given, check_optimizer, check_parts
 from lossreg.embedding.counted import begin_rates, other_schedule
 from lossreg.embedding.followed import followed_value
@@ -56,7 +57,8 @@ class PartsScheduler:
             )
         self._parts, self._optimizer, self._accumulate, self._evaluator = parts, optimizer, accumulate, evaluator
         self._saved: dict[str, Any] | None = None
-        self._in_training, self._is_attached = False, False
+        self._is_attached = False
+        self._modes = SwitchedModes(optimizer) if parts.needs.modes else None
         self._metric: tuple[int, float] | None = None  # that of the last epoch, for a checkpoint behind it
 
     def attach(self, trainer: Any) -> None:
@@ -77,39 +79,16 @@ class PartsScheduler:
                 "the schedule of this optimizer is attached to a trainer already, and would step twice; attach it "
                 "once, and write a PartsScheduler(parts, optimizer) of its own for another trainer"
             )
-        needs = self._parts.needs
         if str(getattr(trainer._process_function, "__module__", "")).startswith("ignite."):
             check_needs(self._parts, HOST, closures=False, modes=True)
         self._is_attached = True
-        if needs.modes:
-            self._attach_modes(trainer)
+        if self._modes is not None:
+            self._modes.attach(trainer)
         if self._parts.monitor is not None:
             self._evaluator.add_event_handler(Events.COMPLETED, self._note_metric, trainer)
         trainer.add_event_handler(Events.STARTED, self._start)
         trainer.add_event_handler(Events.EPOCH_STARTED, self._before_epoch)
         trainer.add_event_handler(Events.ITERATION_STARTED, self._before_iteration)
-
-    def _attach_modes(self, trainer: Any) -> None:
-        """Has a trainer switch the optimizer."""
-        trainer.add_event_handler(Events.EPOCH_STARTED, self._train)
-        trainer.add_event_handler(Events.ITERATION_COMPLETED, self._after_iteration)
-        # Of an epoch that is ended early no iteration is the last.
-        for event in (Events.EPOCH_COMPLETED, Events.COMPLETED, Events.TERMINATE, Events.INTERRUPT):
-            trainer.add_event_handler(event, self._evaluate)
-
-    def _train(self) -> None:
-        self._optimizer.train()  # type: ignore[attr-defined]  # one with modes has it
-        self._in_training = True
-
-    def _after_iteration(self, trainer: Any) -> None:
-        length = trainer.state.epoch_length
-        if length is not None and trainer.state.iteration % length == 0:
-            self._evaluate()
-
-    def _evaluate(self) -> None:
-        if self._in_training:
-            self._optimizer.eval()  # type: ignore[attr-defined]  # as above
-            self._in_training = False
 
     def _start(self, trainer: Any) -> None:
         """Builds the schedule for the length of this run, where an earlier one or a checkpoint left it."""
@@ -185,6 +164,8 @@ class PartsScheduler:
         self._metric = None if value is None else (int(trainer.state.epoch), float(value))
 
     def _before_iteration(self, trainer: Any) -> None:
+        if self._modes is not None:
+            self._modes.before_iteration()
         done = trainer.state.iteration - 1
         if self.scheduler is None or self.scheduler.interval != "step" or not done or done % self._accumulate:
             return
