@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from lossreg.embedding.counted import begin_rates, other_schedule
 from lossreg.embedding.followed import followed_value
 from lossreg.embedding.needs import check_needs
 from lossreg.errors import ConfigError, StateError
-from lossreg.values import shown
+from lossreg.values import counted, shown
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -79,7 +81,7 @@ class PartsScheduler:
                 "the schedule of this optimizer is attached to a trainer already, and would step twice; attach it "
                 "once, and write a PartsScheduler(parts, optimizer) of its own for another trainer"
             )
-        if str(getattr(trainer._process_function, "__module__", "")).startswith("ignite."):
+        if _is_of_ignite(trainer._process_function):
             check_needs(self._parts, HOST, closures=False, modes=True)
         self._is_attached = True
         if self._modes is not None:
@@ -113,6 +115,18 @@ class PartsScheduler:
                 group["lr"] = lr
             self.scheduler.load_state_dict(saved)
         self._saved = None
+        self._check_accumulated(trainer)
+
+    def _check_accumulated(self, trainer: Any) -> None:
+        """Checks that a schedule that counts steps steps when Ignite's own update does."""
+        accumulated = _accumulated_by(trainer)
+        counts_steps = self.scheduler is not None and self.scheduler.interval == "step"
+        if counts_steps and accumulated not in (None, self._accumulate):
+            raise ConfigError(
+                f"the trainer takes a step of the optimizer every {accumulated} iterations, and the schedule of the "
+                f"PartsScheduler one every {self._accumulate}: write gradient_accumulation_steps=N of the trainer as "
+                f"PartsScheduler(..., accumulate={accumulated}), too"
+            )
 
     def _check_begins(self) -> None:
         """Checks that no checkpoint of a later epoch was loaded for a trainer that begins with its first."""
@@ -169,7 +183,21 @@ class PartsScheduler:
         done = trainer.state.iteration - 1
         if self.scheduler is None or self.scheduler.interval != "step" or not done or done % self._accumulate:
             return
+        if not self.scheduler.last_epoch:
+            self._check_stepped(self.scheduler)
         self.scheduler.step()
+
+    def _check_stepped(self, scheduler: HostScheduler) -> None:
+        """Before the first step of a schedule: an update of one's own may accumulate more than it was said to."""
+        if not scheduler.may_begin():
+            scheduler.checks_order = False  # it would say that the loop has the wrong order
+            warnings.warn(
+                f"the schedule {scheduler.label} steps every {counted(self._accumulate, 'iteration')}, and the "
+                "optimizer has not stepped yet: where the update accumulates gradients of N iterations, write "
+                "PartsScheduler(..., accumulate=N)",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """For `ignite.handlers.Checkpoint`."""
@@ -197,6 +225,19 @@ class PartsScheduler:
 
 def _is_engine(given: Any) -> bool:
     return isinstance(given, Engine)
+
+
+def _accumulated_by(trainer: Any) -> int | None:
+    """How many iterations make a step in an update of Ignite's, which keeps the argument; None in one's own."""
+    update = trainer._process_function
+    if not _is_of_ignite(update) or not inspect.isfunction(update):
+        return None
+    accumulated = inspect.getclosurevars(update).nonlocals.get("gradient_accumulation_steps")
+    return accumulated if isinstance(accumulated, int) else None
+
+
+def _is_of_ignite(update: Any) -> bool:
+    return str(getattr(update, "__module__", "")).startswith("ignite.")
 
 
 def _scheduled(trainer: Any) -> list[Any]:
