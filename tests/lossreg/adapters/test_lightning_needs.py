@@ -121,6 +121,47 @@ def test_a_module_that_steps_itself_gives_a_closure() -> None:
     assert module.model.w.item() == pytest.approx(0.0, abs=1e-6)
 
 
+class Two(Module):
+    """Two nets with parts of their own, each with a schedule, which the module steps."""
+
+    def __init__(self) -> None:
+        super().__init__(optimizer="sgd(lr=1.0)", scheduler="cosine")
+        self.other = lossreg.parts(optimizer="sgd(lr=2.0)", scheduler="linear(start_factor=1.0, end_factor=0.0)")
+        self.second, self.automatic_optimization = torch.nn.Linear(1, 1), False
+        self.rates: list[list[float]] = []
+
+    def training_step(self, batch: Any, index: int) -> None:
+        """A step of each."""
+        for optimizer in self.optimizers():
+            optimizer.step()
+
+    def on_train_epoch_end(self) -> None:
+        """Notes the rates, and steps the schedules."""
+        self.rates.append([one.param_groups[0]["lr"] for one in self.optimizers()])
+        for scheduler in self.lr_schedulers():
+            scheduler.step()
+
+    def configure_optimizers(self) -> Any:
+        """As the message about a single net says."""
+        optimizers, schedulers = [], []
+        for parts, net in ((self.parts, self.model), (self.other, self.second)):
+            told = parts.for_loop(epochs=self.trainer.max_epochs)
+            optimizers.append(told.optimizer(net))
+            schedulers.append(told.scheduler(optimizers[-1]))
+        return optimizers, schedulers
+
+
+def test_two_nets_have_parts_of_their_own() -> None:
+    """`configure_optimizers` takes the whole module, and says how single nets are trained: 1.0 and 2.0 are halved."""
+    module = Two()
+    with pytest.raises(
+        lossreg.ConfigError, match=r"LightningModule itself, and One is none: .*self\.trainer\.max_epochs"
+    ):
+        configure_optimizers(module.parts, module.model)
+    fit(module, max_epochs=2)
+    assert module.rates == [pytest.approx([1.0, 2.0]), pytest.approx([0.5, 1.0])]
+
+
 def test_a_closure_is_not_given_for_accumulated_batches() -> None:
     """Lightning clears the gradients before the first of them alone, so that each call would add to the last."""
     with pytest.raises(lossreg.ConfigError, match=r"builtin.lbfgs .*for the last of 2 accumulated batches alone"):
