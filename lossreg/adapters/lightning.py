@@ -210,4 +210,16 @@ def _say_which_metric(scheduler: HostScheduler, trainer: Any, module: Any, excep
     del module
     if type(exception).__name__ == "MisconfigurationException" and f"metric {scheduler.monitor} " in str(exception):
         wrong = no_such_metric(scheduler, trainer.callback_metrics, "after the epoch the module had logged")
-        exception.args = (f"{wrong}, or log it in each epoch: self.log({scheduler.monitor!r}, value)",)
+        in_each = f"or log it in each epoch: self.log({scheduler.monitor!r}, value)"
+        exception.args = (f"{wrong}, {in_each}{_say_how_often(trainer)}",)
+
+
+def _say_how_often(trainer: Any) -> str:
+    """How a metric of a validation is followed that there is not after each epoch: which ones are, is not known."""
+    every = trainer.check_val_every_n_epoch or 1
+    if every == 1:
+        return ""
+    return (
+        f"; one that is logged in validation, which there is every {every} epochs, is followed with d = "
+        f"configure_optimizers(parts, self); d['lr_scheduler']['frequency'] = {every}; return d"
+    )

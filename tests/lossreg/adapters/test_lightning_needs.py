@@ -222,6 +222,37 @@ def test_a_metric_that_is_not_logged_is_explained() -> None:
         assert part in message
 
 
+def test_a_metric_of_validation_may_be_followed_when_there_is_one() -> None:
+    """After each second epoch, as the message says: its values of 1 and 1 are no better, and the rate is a tenth."""
+
+    class Validated(Module):
+        def __init__(self, frequency: int) -> None:
+            super().__init__(optimizer="sgd(lr=1.0)", scheduler="plateau(monitor='val_loss', patience=0)")
+            self.frequency = frequency
+            self.rates: list[float] = []
+
+        def on_train_epoch_start(self) -> None:
+            self.rates.append(self.optimizers().param_groups[0]["lr"])
+
+        def validation_step(self, batch: Any, index: int) -> None:
+            self.log("val_loss", 1.0)
+
+        def val_dataloader(self) -> Any:
+            return DataLoader(TensorDataset(torch.ones(2, 1), torch.zeros(2, 1)), 2)
+
+        def configure_optimizers(self) -> Any:
+            d = super().configure_optimizers()
+            d["lr_scheduler"]["frequency"] = self.frequency
+            return d
+
+    settings: dict[str, Any] = {"max_epochs": 6, "check_val_every_n_epoch": 2, "num_sanity_val_steps": 0}
+    with pytest.raises(MisconfigurationException, match=r"every 2 epochs, .* d\['lr_scheduler'\]\['frequency'\] = 2;"):
+        fit(Validated(1), **settings)
+    module = Validated(2)
+    fit(module, **settings)
+    assert module.rates == pytest.approx([1.0] * 4 + [0.1] * 2)
+
+
 def test_the_state_of_another_optimizer_is_refused(tmp_path: Path) -> None:
     """A checkpoint of Lightning says which optimizer has saved it."""
     file = tmp_path / "last.ckpt"
