@@ -36,7 +36,8 @@ def prepare(
 
     Args:
         accelerator: An `accelerate.Accelerator`.
-        parts: Of `lossreg.parts`; its loss is moved to the device.
+        parts: Of `lossreg.parts`; its loss is moved to the device, and weights of its own are in the checkpoints of
+            `accelerator.save_state`.
         model: The model.
         loader: Of the training split.
         epochs: How many epochs the loop has.
@@ -54,18 +55,13 @@ def prepare(
     check_model(model, _CALL)
     is_loader = hasattr(loader, "__iter__") and hasattr(loader, "dataset")
     check_given(is_loader, loader, _CALL, "the loader is a DataLoader of the training split")
-    accumulated = accelerator.gradient_accumulation_steps
-    check_closure_settings(parts, HOST, accumulated=accumulated, scaled=accelerator.scaler is not None)
+    accumulated, is_scaled = accelerator.gradient_accumulation_steps, accelerator.scaler is not None
+    check_closure_settings(parts, HOST, accumulated=accumulated, scaled=is_scaled)
     if parts.has_loss:
-        if accelerator.num_processes > 1 and any(True for _ in parts.loss.parameters()):
-            raise ConfigError(
-                f"the loss {parts.texts['loss']} has weights of its own, which would differ from process to process; "
-                "make them part of the model"
-            )
-        parts.loss.to(accelerator.device)
+        _prepare_loss(accelerator, parts)
     optimizer = parts.optimizer(model, fused=fused)
     prepared_model, prepared_optimizer, prepared_loader = accelerator.prepare(model, optimizer, loader)
-    told = parts.for_loop(epochs=epochs, steps_per_epoch=_steps_of(prepared_loader, accumulated, parts))
+    told = _told(parts, accelerator, prepared_loader, epochs)
     follows = told.monitor is not None
     scheduler = told.scheduler(optimizer, each="epoch" if follows else "step")
     accelerator.register_load_state_pre_hook(
@@ -79,10 +75,46 @@ def prepare(
     return prepared_model, prepared_optimizer, prepared_loader, accelerator.prepare_scheduler(wrapped)
 
 
-def _steps_of(loader: Any, accumulated: int, parts: HostParts) -> int | None:
-    """The steps of an epoch; None where nothing goes by them and the loader does not know."""
+def _prepare_loss(accelerator: Any, parts: HostParts) -> None:
+    """Moves the loss to the device, and has weights of its own saved and loaded with the states of the accelerator."""
+    loss = parts.loss
+    loss.to(accelerator.device)
+    if not any(True for _ in loss.parameters()):
+        return
+    if accelerator.num_processes > 1:
+        raise ConfigError(
+            f"the loss {parts.texts['loss']} has weights of its own, which would differ from process to process; "
+            "make them part of the model"
+        )
+    if all(one is not loss for one in accelerator._custom_objects):  # of an earlier call, or by hand
+        accelerator.register_for_checkpointing(loss)
+
+
+def _told(parts: HostParts, accelerator: Any, loader: Any, epochs: int) -> HostParts:
+    """The parts, told how many epochs and steps the loop has.
+
+    Accelerate takes a step at the end of the loader, too, unless it is told to accumulate across epochs.
+    """
+    batches, accumulated = _batches_of(loader, parts), accelerator.gradient_accumulation_steps
+    if batches is None:
+        return parts.for_loop(epochs=epochs, steps_per_epoch=None)
+    told = parts.for_loop(epochs=epochs, steps_per_epoch=math.ceil(batches / accumulated))
+    if accelerator.gradient_state.sync_with_dataloader or batches % accumulated == 0:
+        return told
+    if parts.schedules_rates and parts.interval == "epoch" and parts.monitor is None:
+        raise ConfigError(
+            f"an epoch of {batches} batches is no whole number of steps of {accumulated} accumulated ones with "
+            f"sync_with_dataloader=False, and the scheduler {parts.texts.get('scheduler', 'of an optimizer')} counts "
+            "epochs by their steps: write lossreg.parts(..., scheduler_interval='step'), or leave "
+            "sync_with_dataloader out"
+        )
+    return told.for_loop(steps_per_epoch=None, total_steps=max(epochs * batches // accumulated, 1))
+
+
+def _batches_of(loader: Any, parts: HostParts) -> int | None:
+    """The batches of an epoch; None where nothing goes by them and the loader does not know."""
     try:
-        return math.ceil(len(loader) / accumulated)
+        return len(loader)
     except TypeError as error:
         if not parts.schedules_rates:
             return None

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ignite.engine import Engine, Events
 
+from lossreg.adapters.ignite_modes import SwitchedModes
 from lossreg.embedding.arguments import check_given, check_optimizer, check_parts
 from lossreg.embedding.counted import begin_rates, other_schedule
 from lossreg.embedding.followed import followed_value
 from lossreg.embedding.needs import check_needs
 from lossreg.errors import ConfigError, StateError
-from lossreg.values import shown
+from lossreg.values import counted, shown
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -56,7 +59,8 @@ class PartsScheduler:
             )
         self._parts, self._optimizer, self._accumulate, self._evaluator = parts, optimizer, accumulate, evaluator
         self._saved: dict[str, Any] | None = None
-        self._in_training, self._is_attached = False, False
+        self._is_attached = False
+        self._modes = SwitchedModes(optimizer) if parts.needs.modes else None
         self._metric: tuple[int, float] | None = None  # that of the last epoch, for a checkpoint behind it
 
     def attach(self, trainer: Any) -> None:
@@ -77,39 +81,16 @@ class PartsScheduler:
                 "the schedule of this optimizer is attached to a trainer already, and would step twice; attach it "
                 "once, and write a PartsScheduler(parts, optimizer) of its own for another trainer"
             )
-        needs = self._parts.needs
-        if str(getattr(trainer._process_function, "__module__", "")).startswith("ignite."):
+        if _is_of_ignite(trainer._process_function):
             check_needs(self._parts, HOST, closures=False, modes=True)
         self._is_attached = True
-        if needs.modes:
-            self._attach_modes(trainer)
+        if self._modes is not None:
+            self._modes.attach(trainer)
         if self._parts.monitor is not None:
             self._evaluator.add_event_handler(Events.COMPLETED, self._note_metric, trainer)
         trainer.add_event_handler(Events.STARTED, self._start)
         trainer.add_event_handler(Events.EPOCH_STARTED, self._before_epoch)
         trainer.add_event_handler(Events.ITERATION_STARTED, self._before_iteration)
-
-    def _attach_modes(self, trainer: Any) -> None:
-        """Has a trainer switch the optimizer."""
-        trainer.add_event_handler(Events.EPOCH_STARTED, self._train)
-        trainer.add_event_handler(Events.ITERATION_COMPLETED, self._after_iteration)
-        # Of an epoch that is ended early no iteration is the last.
-        for event in (Events.EPOCH_COMPLETED, Events.COMPLETED, Events.TERMINATE, Events.INTERRUPT):
-            trainer.add_event_handler(event, self._evaluate)
-
-    def _train(self) -> None:
-        self._optimizer.train()  # type: ignore[attr-defined]  # one with modes has it
-        self._in_training = True
-
-    def _after_iteration(self, trainer: Any) -> None:
-        length = trainer.state.epoch_length
-        if length is not None and trainer.state.iteration % length == 0:
-            self._evaluate()
-
-    def _evaluate(self) -> None:
-        if self._in_training:
-            self._optimizer.eval()  # type: ignore[attr-defined]  # as above
-            self._in_training = False
 
     def _start(self, trainer: Any) -> None:
         """Builds the schedule for the length of this run, where an earlier one or a checkpoint left it."""
@@ -134,6 +115,18 @@ class PartsScheduler:
                 group["lr"] = lr
             self.scheduler.load_state_dict(saved)
         self._saved = None
+        self._check_accumulated(trainer)
+
+    def _check_accumulated(self, trainer: Any) -> None:
+        """Checks that a schedule that counts steps steps when Ignite's own update does."""
+        accumulated = _accumulated_by(trainer)
+        counts_steps = self.scheduler is not None and self.scheduler.interval == "step"
+        if counts_steps and accumulated not in (None, self._accumulate):
+            raise ConfigError(
+                f"the trainer takes a step of the optimizer every {accumulated} iterations, and the schedule of the "
+                f"PartsScheduler one every {self._accumulate}: write gradient_accumulation_steps=N of the trainer as "
+                f"PartsScheduler(..., accumulate={accumulated}), too"
+            )
 
     def _check_begins(self) -> None:
         """Checks that no checkpoint of a later epoch was loaded for a trainer that begins with its first."""
@@ -185,10 +178,26 @@ class PartsScheduler:
         self._metric = None if value is None else (int(trainer.state.epoch), float(value))
 
     def _before_iteration(self, trainer: Any) -> None:
+        if self._modes is not None:
+            self._modes.before_iteration()
         done = trainer.state.iteration - 1
         if self.scheduler is None or self.scheduler.interval != "step" or not done or done % self._accumulate:
             return
+        if not self.scheduler.last_epoch:
+            self._check_stepped(self.scheduler)
         self.scheduler.step()
+
+    def _check_stepped(self, scheduler: HostScheduler) -> None:
+        """Before the first step of a schedule: an update of one's own may accumulate more than it was said to."""
+        if not scheduler.may_begin():
+            scheduler.checks_order = False  # it would say that the loop has the wrong order
+            warnings.warn(
+                f"the schedule {scheduler.label} steps every {counted(self._accumulate, 'iteration')}, and the "
+                "optimizer has not stepped yet: where the update accumulates gradients of N iterations, write "
+                "PartsScheduler(..., accumulate=N)",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """For `ignite.handlers.Checkpoint`."""
@@ -216,6 +225,19 @@ class PartsScheduler:
 
 def _is_engine(given: Any) -> bool:
     return isinstance(given, Engine)
+
+
+def _accumulated_by(trainer: Any) -> int | None:
+    """How many iterations make a step in an update of Ignite's, which keeps the argument; None in one's own."""
+    update = trainer._process_function
+    if not _is_of_ignite(update) or not inspect.isfunction(update):
+        return None
+    accumulated = inspect.getclosurevars(update).nonlocals.get("gradient_accumulation_steps")
+    return accumulated if isinstance(accumulated, int) else None
+
+
+def _is_of_ignite(update: Any) -> bool:
+    return str(getattr(update, "__module__", "")).startswith("ignite.")
 
 
 def _scheduled(trainer: Any) -> list[Any]:

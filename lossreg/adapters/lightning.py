@@ -46,6 +46,7 @@ def configure_optimizers(parts: HostParts, module: nn.Module, *, fused: bool = F
             f"{type(parts).__name__} first"
         )
     check_model(module, "configure_optimizers(parts, self)", "the module, which is given second,")
+    _check_whole(module)
     automatic = getattr(module, "automatic_optimization", True)  # else the steps are those of the module
     if automatic:
         check_needs(parts, HOST, closures=True)
@@ -76,6 +77,17 @@ def configure_optimizers(parts: HostParts, module: nn.Module, *, fused: bool = F
     if not automatic:
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
     return {"optimizer": optimizer, "lr_scheduler": _stepped_by(trainer, scheduler)}
+
+
+def _check_whole(module: nn.Module) -> None:
+    """Checks that it is no single net of a LightningModule: that does not know its trainer, nor the steps of others."""
+    if not hasattr(module, "_trainer"):
+        raise ConfigError(
+            f"configure_optimizers takes the LightningModule itself, and {type(module).__name__} is none: write "
+            "configure_optimizers(parts, self); to train nets in it with parts of their own, build for each told = "
+            "parts.for_loop(epochs=self.trainer.max_epochs), optimizer = told.optimizer(self.net) and "
+            "told.scheduler(optimizer)"
+        )
 
 
 def _stepped_by(trainer: Any, scheduler: HostScheduler) -> dict[str, Any]:
@@ -198,4 +210,16 @@ def _say_which_metric(scheduler: HostScheduler, trainer: Any, module: Any, excep
     del module
     if type(exception).__name__ == "MisconfigurationException" and f"metric {scheduler.monitor} " in str(exception):
         wrong = no_such_metric(scheduler, trainer.callback_metrics, "after the epoch the module had logged")
-        exception.args = (f"{wrong}, or log it in each epoch: self.log({scheduler.monitor!r}, value)",)
+        in_each = f"or log it in each epoch: self.log({scheduler.monitor!r}, value)"
+        exception.args = (f"{wrong}, {in_each}{_say_how_often(trainer)}",)
+
+
+def _say_how_often(trainer: Any) -> str:
+    """How a metric of a validation is followed that there is not after each epoch: which ones are, is not known."""
+    every = trainer.check_val_every_n_epoch or 1
+    if every == 1:
+        return ""
+    return (
+        f"; one that is logged in validation, which there is every {every} epochs, is followed with d = "
+        f"configure_optimizers(parts, self); d['lr_scheduler']['frequency'] = {every}; return d"
+    )

@@ -7,6 +7,7 @@ of its own, or train weights that are not the ones to evaluate.
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 from collections.abc import Callable
@@ -95,7 +96,7 @@ class StepCheck:
         if not self.trains and not self._trains_unseen(optimizer):
             return f"{_MODES}: call optimizer.train() before training, and {_EVAL}"
         if self.needs.closure:
-            if any(map(callable, given)):
+            if any(map(_is_closure, given)):
                 return None
             if self.needs.gradients:
                 return f"takes a closure after the gradients are there: call backward(), and then {_CLOSURE}"
@@ -144,6 +145,19 @@ def _is_scaled() -> bool:
             return True
         frame = frame.f_back  # type: ignore[assignment]  # the last one has none
     return False
+
+
+def _is_closure(given: object) -> bool:
+    """Whether an argument of a step computes the loss; Lightning hands on a function of its own where there is none."""
+    return callable(given) and not _stands_for_none(given)
+
+
+def _stands_for_none(given: object) -> bool:
+    """Whether it is Lightning's closure that does nothing, which its precision plugin puts into partials."""
+    if isinstance(given, functools.partial):
+        return any(map(_stands_for_none, (given.func, *given.args)))
+    of_lightning = str(getattr(given, "__module__", "")).startswith(("lightning.", "pytorch_lightning."))
+    return of_lightning and getattr(given, "__name__", "") == "do_nothing_closure"
 
 
 def _has_graph(optimizer: Optimizer) -> bool:

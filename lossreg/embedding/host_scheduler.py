@@ -138,7 +138,7 @@ class HostScheduler(LRScheduler):
         if self.last_epoch == 0:
             if not self.checks_order:
                 self._take_as_stepped()
-            elif not self._may_begin():
+            elif not self.may_begin():
                 warnings.warn(_ORDER, UserWarning, stacklevel=2)
         self.last_epoch += 1
         self._step_count += 1
@@ -181,7 +181,7 @@ class HostScheduler(LRScheduler):
         groups = counted(self._built_for, "parameter group")
         return f"the schedule {self.label} was built for {groups}, and there are {len(self.optimizer.param_groups)} now"
 
-    def _may_begin(self) -> bool:
+    def may_begin(self) -> bool:
         """Whether the optimizer has stepped, or a gradient scaler has left that out; also where neither can be seen."""
         optimizers = (self.optimizer, *getattr(self.optimizer, "members", ()))
         seen = [one for one in optimizers if hasattr(one.step, "_wrapped_by_lr_sched")]  # by torch's own schedulers

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy
@@ -79,10 +80,14 @@ def loop(accelerator: Any, parts: lossreg.HostParts, ready: tuple[Any, ...], epo
     return rates
 
 
-def made(texts: dict[str, Any], epochs: int, accumulate: int = 1) -> tuple[Any, lossreg.HostParts, tuple[Any, ...]]:
+def made(
+    texts: dict[str, Any], epochs: int, accumulate: int = 1, **plugin: Any
+) -> tuple[Any, lossreg.HostParts, tuple[Any, ...]]:
     """A linear model, always the same, and 4 batches of random numbers."""
     torch.manual_seed(1)
-    accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=accumulate)
+    accelerate.state.GradientState._reset_state()  # it is shared, and keeps what the first accelerator was told
+    accumulating = accelerate.utils.GradientAccumulationPlugin(num_steps=accumulate, **plugin)
+    accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_plugin=accumulating)
     loader = DataLoader(TensorDataset(torch.randn(32, 4), torch.randint(3, (32,))), 8)
     parts = lossreg.parts(**texts)
     return accelerator, parts, prepare(accelerator, parts, torch.nn.Linear(4, 3), loader, epochs=epochs)
@@ -119,6 +124,26 @@ def test_schedules_count_epochs_or_steps(interval: str) -> None:
     count, batches = (2, 4) if interval == "epoch" else (4, 2)
     cosine = [0.5 * (1 + math.cos(math.pi * place / count)) for place in range(count)]
     assert rates == pytest.approx([rate for rate in cosine for _ in range(batches)])
+
+
+def test_steps_may_go_across_epochs() -> None:
+    """Of 3 epochs of 4 batches each 3 accumulated ones make a step: 4 steps, where 3 * ceil(4 / 3) would be 6."""
+
+    def across(accumulate: int, **texts: Any) -> list[float]:
+        texts = {"loss": "dice", "optimizer": "sgd(lr=1.0)", **texts}
+        accelerator, parts, ready = made(texts, 3, accumulate, sync_with_dataloader=False)
+        ready = ready if ready[3] is not None else (*ready[:3], SimpleNamespace(step=int))
+        return loop(accelerator, parts, ready, 3)
+
+    cosine = [0.5 * (1 + math.cos(math.pi * place / 4)) for place in range(4)]
+    rates = across(3, scheduler="cosine", scheduler_interval="step")
+    assert rates == pytest.approx([rate for rate in cosine for _ in range(3)])
+    cosine = [0.5 * (1 + math.cos(math.pi * place / 3)) for place in range(3)]
+    assert across(2, scheduler="cosine") == pytest.approx([rate for rate in cosine for _ in range(4)])
+    assert across(3) == [1.0] * 12
+    for texts in ({"scheduler": "cosine"}, {"optimizer": "sgd(lr=1.0, scheduler=cosine)"}):
+        with pytest.raises(lossreg.ConfigError, match=r"of 4 batches is no whole number of steps of 3 .*val='step'"):
+            across(3, **texts)
 
 
 def test_a_schedule_that_follows_a_metric_is_given_it() -> None:

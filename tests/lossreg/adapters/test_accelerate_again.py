@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -79,6 +80,56 @@ def test_a_checkpoint_of_another_schedule_is_refused(
     """Accelerate would pass over a state that is left, and not find the file of one that is missing."""
     with pytest.raises(lossreg.StateError, match=wanted):
         Made(now).accelerator.load_state(saved(tmp_path_factory.mktemp("saved"), was))
+
+
+class Scaled(torch.nn.Module):
+    """The cross-entropy of outputs times a weight that is trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """The loss of a batch."""
+        return torch.nn.functional.cross_entropy(output * self.scale, target)
+
+
+def test_weights_of_the_loss_go_on(tmp_path: Path) -> None:
+    """A state has them once, however often the parts were prepared; with several processes they are refused."""
+
+    def made() -> tuple[Any, lossreg.HostParts, Callable[[], list[torch.Tensor]]]:
+        torch.manual_seed(1)
+        accelerator = accelerate.Accelerator(cpu=True)
+        parts = lossreg.parts(loss=Scaled(), optimizer="adam(lr=0.1)", scheduler="cosine")
+        loader = DataLoader(TensorDataset(torch.randn(8, 2), torch.arange(8) % 3), 4)
+        prepare(accelerator, parts, torch.nn.Linear(2, 3), loader, epochs=2)
+        accelerator.free_memory()
+        model, optimizer, loader, scheduler = prepare(accelerator, parts, torch.nn.Linear(2, 3), loader, epochs=2)
+
+        def epoch() -> list[torch.Tensor]:
+            for inputs, targets in loader:
+                optimizer.zero_grad()
+                accelerator.backward(parts.loss(model(inputs), targets))
+                optimizer.step()
+                scheduler.step()
+            return [one.detach().clone() for one in (*model.parameters(), *parts.loss.parameters())]
+
+        return accelerator, parts, epoch
+
+    accelerator, _, epoch = made()
+    begun = epoch()
+    accelerator.save_state(str(tmp_path))
+    straight = epoch()
+    assert begun[-1] != straight[-1]
+    assert len([*tmp_path.glob("custom_checkpoint_*")]) == 1
+    accelerator, parts, epoch = made()
+    accelerator.load_state(str(tmp_path))
+    assert all(map(torch.equal, epoch(), straight))
+    several = SimpleNamespace(
+        num_processes=2, device="cpu", gradient_accumulation_steps=1, scaler=None, prepare_scheduler=None
+    )
+    with pytest.raises(lossreg.ConfigError, match=r"the loss .*Scaled has weights of its own, which would differ"):
+        prepare(several, parts, torch.nn.Linear(2, 3), DataLoader(Stream()), epochs=1)
 
 
 class Stream(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):

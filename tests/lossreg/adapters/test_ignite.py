@@ -6,6 +6,7 @@ import copy
 import math
 import runpy
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,9 @@ def nothing(engine: Any, batch: Any) -> None:
 class Made:
     """A trainer of a linear model, always the same, with 4 batches of random numbers; it notes the rates."""
 
-    def __init__(self, texts: dict[str, Any], *, accumulate: int = 1, evaluator: Any = None) -> None:
+    def __init__(
+        self, texts: dict[str, Any], *, accumulate: int = 1, said: int | None = None, evaluator: Any = None
+    ) -> None:
         torch.manual_seed(1)
         self.model = torch.nn.Linear(4, 3)
         self.loader = DataLoader(TensorDataset(torch.randn(32, 4), torch.randint(3, (32,))), 8)
@@ -56,7 +59,7 @@ class Made:
         self.trainer = create_supervised_trainer(
             self.model, self.optimizer, parts.loss, gradient_accumulation_steps=accumulate
         )
-        self.scheduler = PartsScheduler(parts, self.optimizer, accumulate=accumulate, evaluator=evaluator)
+        self.scheduler = PartsScheduler(parts, self.optimizer, accumulate=said or accumulate, evaluator=evaluator)
         self.scheduler.attach(self.trainer)
         self.trainer.add_event_handler(Events.ITERATION_COMPLETED, self.note)
 
@@ -73,6 +76,32 @@ def test_schedules_count_epochs_or_steps(interval: str) -> None:
     count, batches = (2, 4) if interval == "epoch" else (4, 2)
     cosine = [0.5 * (1 + math.cos(math.pi * place / count)) for place in range(count)]
     assert made.rates == pytest.approx([rate for rate in cosine for _ in range(batches)])
+
+
+def test_accumulation_is_that_of_the_trainer() -> None:
+    """Of Ignite's own update it is known, where a schedule goes by it; one's own shows it by its first step."""
+    for accumulated, said in ((2, 1), (1, 2), (4, 2)):
+        made = Made({"scheduler": "one_cycle(max_lr=1.0)"}, accumulate=accumulated, said=said)
+        wanted = rf"every {accumulated} iterations, and .* one every {said}: .*accumulate={accumulated}\)"
+        with pytest.raises(lossreg.ConfigError, match=wanted):
+            made.trainer.run(made.loader, max_epochs=2)
+        made = Made(
+            {"optimizer": "sgd(lr=1.0)", "scheduler": "step_lr(step_size=1)"}, accumulate=accumulated, said=said
+        )
+        made.trainer.run(made.loader, max_epochs=2)
+        assert made.rates == pytest.approx([1.0] * 4 + [0.1] * 4)
+
+    def update(engine: Any, batch: Any) -> None:
+        if engine.state.iteration % 2 == 0:
+            optimizer.step()
+
+    parts = lossreg.parts(optimizer="sgd", scheduler="one_cycle(max_lr=1.0)")
+    for said in (1, 2):
+        optimizer = parts.optimizer(torch.nn.Linear(1, 1))
+        trainer = Engine(update)
+        PartsScheduler(parts, optimizer, accumulate=said).attach(trainer)
+        with pytest.warns(UserWarning, match=r"has not stepped yet: .* accumulate=N") if said == 1 else nullcontext():
+            trainer.run([0] * 4, max_epochs=2)
 
 
 def test_a_schedule_that_follows_a_metric_is_given_it() -> None:

@@ -29,8 +29,10 @@ def nothing(engine: Any, batch: Any) -> None:
 class Made:
     """A trainer with 2 batches an epoch; it notes the rates."""
 
-    def __init__(self, scheduler: str | None = "cosine", evaluator: Any = None) -> None:
-        self.parts = lossreg.parts(loss="dice", optimizer="sgd(lr=1.0)", scheduler=scheduler)
+    def __init__(self, scheduler: str | None = "cosine", evaluator: Any = None, interval: Any = None) -> None:
+        self.parts = lossreg.parts(
+            loss="dice", optimizer="sgd(lr=1.0)", scheduler=scheduler, scheduler_interval=interval
+        )
         model = torch.nn.Linear(2, 3)
         self.optimizer: Any = self.parts.optimizer(model)
         self.trainer = create_supervised_trainer(model, self.optimizer, self.parts.loss)
@@ -142,6 +144,14 @@ def test_a_checkpoint_has_the_metric_that_the_next_epoch_is_stepped_by() -> None
     del states[1]["scheduler"]["metric"]
     with pytest.raises(lossreg.ConfigError, match="if it is written after the evaluator has run"):
         made([]).going_on_from(states[1]).run()
+
+
+@for_each(("interval", "places"), [("epoch", (0, 2, 2, 4, 4)), ("step", (0, 1, 2, 3, 4))])
+def test_epochs_that_are_ended_early_count(interval: str, places: tuple[int, ...]) -> None:
+    """Half a cosine over 3 epochs of 2 iterations, the first of which has but one; its places count iterations."""
+    made = Made(interval=interval)
+    made.trainer.add_event_handler(Events.ITERATION_COMPLETED(once=1), lambda: made.trainer.terminate_epoch())
+    assert made.run(3).rates == pytest.approx([0.5 * (1 + math.cos(math.pi * place / 6)) for place in places])
 
 
 def test_a_schedule_is_attached_once() -> None:

@@ -86,6 +86,41 @@ def test_modes_are_switched_around_each_epoch() -> None:
     assert model.w.item() == steps[-1]
 
 
+def seen_after_epochs(act: str) -> list[float]:
+    """What handlers see after each of 3 epochs of 4 iterations, where a trainer does something in the first of them."""
+    parts, model, built, trainer = made(Averaged)
+    seen: list[float] = []
+
+    def note() -> None:
+        seen.append(model.w.item())
+
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, note)
+    PartsScheduler(parts, built).attach(trainer)
+    if act == "load_state_dict":
+        trainer.load_state_dict({"iteration": 2, "epoch_length": 4, "max_epochs": 3})
+    else:
+        trainer.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda: getattr(trainer, act)())
+    trainer.run([BATCH] * 4, max_epochs=3)
+    if trainer.state.epoch < 3:
+        trainer.run([BATCH] * 4, max_epochs=3)
+    return seen
+
+
+@for_each(
+    ("act", "counts"),
+    [
+        ("terminate_epoch", (2, 6, 10)),
+        ("terminate", (6, 10)),  # Ignite goes on with the next epoch, of 4 iterations
+        ("interrupt", (4, 8, 12)),
+        ("load_state_dict", (2, 6, 10)),  # of a checkpoint within the epoch
+    ],
+)
+def test_modes_are_those_of_the_epochs_that_there_are(act: str, counts: tuple[int, ...]) -> None:
+    """The last iteration of an epoch need be no multiple of its length; what is seen is the mean of so many steps."""
+    means = [sum(0.5**step for step in range(1, count + 1)) / count for count in counts]
+    assert seen_after_epochs(act) == pytest.approx(means)
+
+
 def test_an_epoch_that_is_ended_early_ends_in_evaluation() -> None:
     """No iteration is the last then, and the trainer may end with it."""
     for end in ("terminate_epoch", "terminate"):

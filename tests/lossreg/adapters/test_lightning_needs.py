@@ -90,6 +90,78 @@ def test_a_module_that_steps_itself_may_do_it() -> None:
         fit(Manual(graph=False))
 
 
+def test_a_module_that_steps_itself_gives_a_closure() -> None:
+    """Lightning hands on one that does nothing where the module gives none: SAM would train as SGD does."""
+
+    class Manual(Module):
+        def __init__(self, optimizer: str, *, gives: bool) -> None:
+            super().__init__(optimizer=optimizer)
+            self.automatic_optimization, self.gives = False, gives
+
+        def training_step(self, batch: Any, index: int) -> None:
+            def closure() -> Any:
+                self.optimizers().zero_grad()
+                loss = self.loss(self.model(batch[0]), batch[1])
+                self.manual_backward(loss)
+                return loss
+
+            if self.gives:
+                self.optimizers().step(closure)
+            else:
+                closure()
+                self.optimizers().step()
+
+    for optimizer, label in (("lbfgs", "lbfgs"), ("sam(sgd(lr=0.1))", r"sam\(.*")):
+        module = Manual(optimizer, gives=False)
+        with pytest.raises(lossreg.ConfigError, match=rf"the optimizer {label} .* call optimizer.step\(closure\)"):
+            fit(module)
+        assert module.model.w.item() == 1.0
+    module = Manual("lbfgs(line_search_fn='strong_wolfe')", gives=True)
+    fit(module)
+    assert module.model.w.item() == pytest.approx(0.0, abs=1e-6)
+
+
+class Two(Module):
+    """Two nets with parts of their own, each with a schedule, which the module steps."""
+
+    def __init__(self) -> None:
+        super().__init__(optimizer="sgd(lr=1.0)", scheduler="cosine")
+        self.other = lossreg.parts(optimizer="sgd(lr=2.0)", scheduler="linear(start_factor=1.0, end_factor=0.0)")
+        self.second, self.automatic_optimization = torch.nn.Linear(1, 1), False
+        self.rates: list[list[float]] = []
+
+    def training_step(self, batch: Any, index: int) -> None:
+        """A step of each."""
+        for optimizer in self.optimizers():
+            optimizer.step()
+
+    def on_train_epoch_end(self) -> None:
+        """Notes the rates, and steps the schedules."""
+        self.rates.append([one.param_groups[0]["lr"] for one in self.optimizers()])
+        for scheduler in self.lr_schedulers():
+            scheduler.step()
+
+    def configure_optimizers(self) -> Any:
+        """As the message about a single net says."""
+        optimizers, schedulers = [], []
+        for parts, net in ((self.parts, self.model), (self.other, self.second)):
+            told = parts.for_loop(epochs=self.trainer.max_epochs)
+            optimizers.append(told.optimizer(net))
+            schedulers.append(told.scheduler(optimizers[-1]))
+        return optimizers, schedulers
+
+
+def test_two_nets_have_parts_of_their_own() -> None:
+    """`configure_optimizers` takes the whole module, and says how single nets are trained: 1.0 and 2.0 are halved."""
+    module = Two()
+    with pytest.raises(
+        lossreg.ConfigError, match=r"LightningModule itself, and One is none: .*self\.trainer\.max_epochs"
+    ):
+        configure_optimizers(module.parts, module.model)
+    fit(module, max_epochs=2)
+    assert module.rates == [pytest.approx([1.0, 2.0]), pytest.approx([0.5, 1.0])]
+
+
 def test_a_closure_is_not_given_for_accumulated_batches() -> None:
     """Lightning clears the gradients before the first of them alone, so that each call would add to the last."""
     with pytest.raises(lossreg.ConfigError, match=r"builtin.lbfgs .*for the last of 2 accumulated batches alone"):
@@ -148,6 +220,37 @@ def test_a_metric_that_is_not_logged_is_explained() -> None:
     message = str(caught.value)
     for part in ("(monitor='see') follows the metric 'see'", "had logged seen.", "Did you mean 'seen'?", "self.log("):
         assert part in message
+
+
+def test_a_metric_of_validation_may_be_followed_when_there_is_one() -> None:
+    """After each second epoch, as the message says: its values of 1 and 1 are no better, and the rate is a tenth."""
+
+    class Validated(Module):
+        def __init__(self, frequency: int) -> None:
+            super().__init__(optimizer="sgd(lr=1.0)", scheduler="plateau(monitor='val_loss', patience=0)")
+            self.frequency = frequency
+            self.rates: list[float] = []
+
+        def on_train_epoch_start(self) -> None:
+            self.rates.append(self.optimizers().param_groups[0]["lr"])
+
+        def validation_step(self, batch: Any, index: int) -> None:
+            self.log("val_loss", 1.0)
+
+        def val_dataloader(self) -> Any:
+            return DataLoader(TensorDataset(torch.ones(2, 1), torch.zeros(2, 1)), 2)
+
+        def configure_optimizers(self) -> Any:
+            d = super().configure_optimizers()
+            d["lr_scheduler"]["frequency"] = self.frequency
+            return d
+
+    settings: dict[str, Any] = {"max_epochs": 6, "check_val_every_n_epoch": 2, "num_sanity_val_steps": 0}
+    with pytest.raises(MisconfigurationException, match=r"every 2 epochs, .* d\['lr_scheduler'\]\['frequency'\] = 2;"):
+        fit(Validated(1), **settings)
+    module = Validated(2)
+    fit(module, **settings)
+    assert module.rates == pytest.approx([1.0] * 4 + [0.1] * 2)
 
 
 def test_the_state_of_another_optimizer_is_refused(tmp_path: Path) -> None:
