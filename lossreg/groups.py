@@ -184,6 +184,11 @@ def _group(pattern: object, options: object) -> ParamGroup:
         raise
     if isinstance(options, ComponentSpec) or (isinstance(options, str) and _SPEC.fullmatch(options.strip())):
         return ParamGroup(text, optimizer=_optimizer(pattern, options))
+    if callable(options) or hasattr(options, "step"):
+        raise ConfigError(
+            f"param_groups: {shown(pattern)} has {shown(options)}; the optimizer of a group is named by a text, such "
+            "as 'adam(lr=0.001)', and a class of your own gets a name with @lossreg.optimizers.register"
+        )
     if not options or not isinstance(options, str | Mapping):
         instead = meant or "; write, for example, 'weight_decay=0'"
         raise ConfigError(f"param_groups: {shown(pattern)} has the options {shown(options)}{instead}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -87,7 +86,8 @@ def _misspelt(path: str, registries: Registries) -> str | None:
     module, _, name = path.rpartition(".")
     if path.partition(".")[0] != "torch":
         return None
-    importlib.import_module("torch")
+    import torch  # noqa: F401  # only such an error needs it, and all its modules that matter come with it
+
     known = sys.modules.get(module)
     if known is None or hasattr(known, name):
         return None

@@ -7,9 +7,9 @@ from typing import Any
 
 import attrs
 
-from lossreg.conversion.python_literals import Unread
 from lossreg.conversion.quoted import READ_AS_NUMBER, unquoted
 from lossreg.conversion.result import Draft
+from lossreg.conversion.unread import Unread
 from lossreg.values import shown
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
+import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
-
-import attrs
 
 from lossreg.conversion.bounds import check_size
 from lossreg.conversion.literal_arithmetic import NotLiteralError, computed, is_number
+from lossreg.conversion.unread import Changed, Changes, Unread
 from lossreg.errors import ConfigError
 from lossreg.values import one_line, shortened
 
@@ -19,24 +19,18 @@ BASE = "_base_"
 
 _CONTAINERS: Mapping[str, type] = {"dict": dict, "list": list, "tuple": tuple}
 _CASTS: Mapping[str, type] = {"int": int, "float": float}
-
-
-@attrs.frozen
-class Unread:
-    """A value that is not a literal.
-
-    Attributes:
-        line: Where it stands.
-        text: What is written there.
-        where: The file.
-    """
-
-    line: int
-    text: str
-    where: str
-
-    def __str__(self) -> str:
-        return f"{self.where}, line {self.line}: {self.text} is not a literal"
+#: Methods that are carried out.
+_METHODS: Mapping[type, tuple[str, ...]] = {
+    dict: ("clear", "get", "pop", "setdefault"),
+    list: ("append", "clear", "insert", "pop"),
+}
+#: What changes a list or a table in place, so that other names of it see that.
+_IN_PLACE: Mapping[tuple[type, type], str] = {(list, ast.Add): "extend", (dict, ast.BitOr): "update"}
+#: Functions that leave what they are given as it is, and hand out no part of it.
+_LOOKING = ("bool", "isinstance", "len", "print", "repr", "str")
+_COPYING = "copy.deepcopy"
+#: What an expression raises that has no value, or none that is known.
+_NO_VALUE = (NotLiteralError, TypeError, ValueError, ArithmeticError, LookupError)
 
 
 class Dotted(str):
@@ -49,8 +43,9 @@ def read_literals(text: str, where: str, base: Mapping[str, Any] | None = None) 
     """The names that a Python file assigns literals to.
 
     Literals are numbers, texts, True, False, None, lists, tuples, dictionaries, calls of `dict`, `list`, `tuple`, `int`
-    and `float`, arithmetic of them, and names that were assigned before. What is imported is a `Dotted` path; any other
-    value is `Unread`.
+    and `float`, arithmetic of them, and names that were assigned before. Methods that change a list or a table are
+    carried out. What is imported is a `Dotted` path; any other value is `Unread`, and so is one that was a literal and
+    may have been changed.
 
     Args:
         text: The file.
@@ -71,10 +66,9 @@ def read_literals(text: str, where: str, base: Mapping[str, Any] | None = None) 
     try:
         for statement in parse_python(text, where).body:
             reader.read(statement)
+        return reader.finished(), reader.passed_over
     except RecursionError:
         raise ConfigError(f"{where} cannot be read: it is nested too deep") from None
-    check_size(reader.names, where)
-    return reader.names, reader.passed_over
 
 
 def parse_python(text: str, where: str) -> ast.Module:
@@ -106,6 +100,8 @@ class _Reader:
         self.passed_over: list[str] = []
         self._where = where
         self._base = base
+        self._changes = Changes()
+        self._definitions: list[ast.stmt] = []
 
     def read(self, statement: ast.stmt) -> None:
         """Takes a statement in."""
@@ -113,24 +109,34 @@ class _Reader:
             case ast.Import() | ast.ImportFrom():
                 self._imported(statement)
             case ast.Assign(targets=targets, value=value):
+                assigned = self.value(value)
                 for target in targets:
-                    self._assign(target, self.value(value), statement)
+                    self._assign(target, assigned, statement)
             case ast.AnnAssign(target=target, value=ast.expr() as value):
                 self._assign(target, self.value(value), statement)
-            case ast.AugAssign(target=ast.Name(id=name), op=op, value=value):
-                whole = ast.BinOp(ast.Name(name, ast.Load()), op, value)
-                self.names[name] = self.value(ast.copy_location(whole, statement))
+            case ast.AugAssign():
+                self._augment(statement)
             case ast.Expr(value=ast.Constant()) | ast.Pass() | ast.Assert():
                 pass
-            case ast.Expr(value=ast.Call(func=ast.Attribute(value=held, attr="update"), args=args, keywords=keywords)):
-                self._update(held, args, keywords, statement)
-            case ast.Delete(targets=targets) if all(isinstance(one, ast.Name) for one in targets):
-                for one in targets:
-                    self.names.pop(getattr(one, "id", ""), None)
-            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-                self.names[name] = self._unread(statement)
+            case ast.Expr(value=value):
+                if isinstance(self.value(value), Unread):
+                    self._pass_over(statement)
+            case ast.Delete(targets=targets):
+                for target in targets:
+                    self._delete(target, statement)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                self._define(statement)
             case _:
                 self._pass_over(statement)
+
+    def finished(self) -> dict[str, Any]:
+        """All names, once there is no statement left."""
+        for definition in self._definitions:  # it may have been called after what it changes was assigned
+            self._forget(definition, Changed.by(self._unread(definition)))
+        for names in (self.names, self._base or {}):
+            check_size(names, self._where)
+            self._changes.cleared(names)
+        return self.names
 
     def _imported(self, statement: ast.Import | ast.ImportFrom) -> None:
         module = f"{statement.module or ''}." if isinstance(statement, ast.ImportFrom) else ""
@@ -145,11 +151,10 @@ class _Reader:
         match target:
             case ast.Name(id=name):
                 self.names[name] = value
-            case ast.Subscript(value=held, slice=ast.Constant(value=key)):
-                container = self.value(held)
+            case ast.Subscript(value=held, slice=index):
                 try:
-                    container[key] = value
-                except (TypeError, IndexError):
+                    self._literal(held)[self._literal(index)] = value
+                except _NO_VALUE:
                     self._pass_over(statement)
             case ast.Tuple(elts=targets) | ast.List(elts=targets) if isinstance(value, list | tuple) and len(
                 value
@@ -159,21 +164,88 @@ class _Reader:
             case _:
                 self._pass_over(statement)
 
-    def _update(self, held: ast.expr, args: list[ast.expr], keywords: list[ast.keyword], statement: ast.stmt) -> None:
-        container = self.value(held)
-        made = self.value(ast.copy_location(ast.Call(ast.Name("dict", ast.Load()), args, keywords), statement))
-        if isinstance(container, dict) and isinstance(made, dict):
-            container.update(made)
-        else:
-            self._pass_over(statement)
+    def _augment(self, statement: ast.AugAssign) -> None:
+        held = copy.copy(statement.target)
+        held.ctx = ast.Load()
+        method = _IN_PLACE.get((type(self.value(held)), type(statement.op)))
+        if method is not None:
+            call = ast.Call(ast.Attribute(held, method, ast.Load()), [statement.value], [])
+            if not isinstance(self.value(ast.copy_location(call, statement)), Unread):
+                return
+        whole = ast.copy_location(ast.BinOp(held, statement.op, statement.value), statement)
+        self._assign(statement.target, self.value(whole), statement)
+
+    def _delete(self, target: ast.expr, statement: ast.stmt) -> None:
+        match target:
+            case ast.Name(id=name):
+                self.names.pop(name, None)
+            case ast.Subscript(value=held, slice=index):
+                try:
+                    del self._literal(held)[self._literal(index)]
+                except _NO_VALUE:
+                    self._pass_over(statement)
+            case _:
+                self._pass_over(statement)
+
+    def _define(self, statement: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
+        self._definitions.append(statement)
+        self._forget(statement, Changed.by(self._unread(statement)))
+        self.names[statement.name] = self._unread(statement)
 
     def _pass_over(self, statement: ast.stmt) -> None:
-        """Says that a statement was not read; what it may assign is not known from here on."""
-        text = self._unread(statement).text
-        self.passed_over.append(f"{self._where}, line {statement.lineno}: {text} is not an assignment of a literal")
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-                self.names[node.id] = self._unread(statement)
+        """Says that a statement was not read; what it may change is not known from here on."""
+        why = Changed.by(self._unread(statement))
+        self.passed_over.append(f"{self._where}, line {why.line}: {why.text} is not an assignment of a literal")
+        self._forget(statement, why)
+
+    def _forget(self, node: ast.AST, why: Unread) -> None:
+        """What is not read of a file may change values: those that it has names of are not known from here on."""
+        assigned = list(self._touched(node, why))  # after what has these names before it
+        self.names.update(dict.fromkeys(assigned, why))
+
+    def _touched(self, node: ast.AST, why: Unread) -> Iterator[str]:
+        """Forgets the values that are used; gives the names that are assigned."""
+        match node:
+            case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+                yield name
+            case ast.alias(name=name, asname=other):
+                yield other or name.partition(".")[0]
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+                shared = {one for inner in ast.walk(node) if isinstance(inner, ast.Global) for one in inner.names}
+                inside = [one for child in ast.iter_child_nodes(node) for one in self._touched(child, why)]
+                yield from (one for one in inside if one in shared)
+            case ast.comprehension(iter=values, ifs=conditions):  # whose target is a name of its own
+                yield from (one for part in (values, *conditions) for one in self._touched(part, why))
+            case ast.Name() | ast.Attribute(ctx=ast.Load()) | ast.Subscript(ctx=ast.Load()) if (
+                _is_path(node) and (held := self._led_to(node)) is not None
+            ):
+                self._changes.add(held, why)
+            case _:
+                seen = self._looked_at(node)
+                for child in ast.iter_child_nodes(node):
+                    if not (child in seen and _is_path(child)):
+                        yield from self._touched(child, why)
+
+    def _led_to(self, path: ast.expr) -> Any:
+        """What a path leads to; None if it leads nowhere."""
+        try:
+            return self._value(path)
+        except _NO_VALUE:
+            return None
+
+    def _looked_at(self, node: ast.AST) -> list[ast.expr]:
+        """The parts of an expression that it looks at, and neither changes nor hands out."""
+        match node:
+            case ast.Compare(left=left, comparators=others):
+                return [left, *others]
+            case ast.FormattedValue(value=value):
+                return [value]
+            case ast.Call(func=ast.Name(id=name), args=args) if name in _LOOKING and name not in self.names:
+                return args
+            case ast.Call(func=ast.Name() | ast.Attribute() as func, args=args) if _is_path(func):
+                return args if self._led_to(func) == _COPYING else []
+        return []
 
     def _unread(self, node: ast.stmt | ast.expr) -> Unread:
         return Unread(node.lineno, shortened(one_line(ast.unparse(node).partition("\n")[0])), self._where)
@@ -182,10 +254,15 @@ class _Reader:
         """The value of an expression; `Unread` where it is no literal."""
         try:
             return self._value(node)
-        except (NotLiteralError, TypeError, ValueError, ArithmeticError, LookupError):
-            return self._unread(node)
+        except _NO_VALUE:
+            unread = self._unread(node)
+            self._forget(node, Changed.by(unread))
+            return unread
 
     def _value(self, node: ast.expr) -> Any:
+        return self._changes.known(self._written(node))
+
+    def _written(self, node: ast.expr) -> Any:
         match node:
             case ast.Constant(value=bool() | int() | float() | str() | None as value):
                 return value
@@ -207,6 +284,8 @@ class _Reader:
                 return computed(op, self._literal(left), self._literal(right))
             case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if name not in self.names:
                 return self._called(name, args, keywords)
+            case ast.Call(func=ast.Attribute(value=held, attr=method), args=args, keywords=keywords):
+                return self._carried_out(self._literal(held), method, args, keywords)
             case ast.Set(elts=[ast.Set(elts=[ast.Attribute() as inner])]):
                 return self._literal(inner)  # {{_base_.lr}}, which mmengine puts the value in place of
         raise NotLiteralError
@@ -225,7 +304,7 @@ class _Reader:
                 inner = self._literal(item.value)
                 if not isinstance(inner, list | tuple):
                     raise NotLiteralError
-                values.extend(inner)
+                values = computed(ast.Add(), values, list(inner))
             else:
                 values.append(self.value(item))
         return values
@@ -242,7 +321,7 @@ class _Reader:
     def _named(self, name: str) -> Any:
         if name == BASE and self._base is not None:
             return self._base
-        if name in self.names:
+        if name in self.names and name != BASE:  # which is never the list of files in an expression
             return self.names[name]
         raise NotLiteralError
 
@@ -258,6 +337,22 @@ class _Reader:
         if not is_number(value):
             raise NotLiteralError
         return -value if isinstance(sign, ast.USub) else value
+
+    def _carried_out(self, container: Any, method: str, args: list[ast.expr], keywords: list[ast.keyword]) -> Any:
+        """What a method of a list or a table returns."""
+        if isinstance(container, dict) and method == "update":
+            container.update(self._called("dict", args, keywords))
+        elif isinstance(container, list) and method == "extend" and not keywords:
+            (more,) = args
+            container[:] = computed(ast.Add(), container, self._items([ast.Starred(more)]))
+        elif method in _METHODS.get(type(container), ()) and not keywords:
+            given = self._items(args)
+            if method in ("get", "pop", "setdefault") and args:
+                given[0] = self._literal(args[0])
+            return getattr(container, method)(*given)
+        else:
+            raise NotLiteralError
+        return None
 
     def _called(self, name: str, args: list[ast.expr], keywords: list[ast.keyword]) -> Any:
         if name == "dict":
@@ -280,3 +375,11 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise NotLiteralError
     return value
+
+
+def _is_path(node: ast.AST) -> bool:
+    """Whether an expression only leads to a value: `a`, `a.b`, `a['b']`."""
+    match node:
+        case ast.Attribute(value=held) | ast.Subscript(value=held, slice=ast.Constant()):
+            return _is_path(held)
+    return isinstance(node, ast.Name)

@@ -17,6 +17,8 @@ from lossreg.values import shown
 LISTED = 20  # names that an error lists
 _NEAR = 12  # words that are looked at, of which several lead to one component
 _SUGGESTED = 3
+#: What is written for no scheduler: YAML's word for None reaches a parameter of type str as a text.
+_NOTHING = ("false", "no", "null", "off")
 
 
 def ambiguous(kind: str, name: str, candidates: Sequence[RegistryEntry[Any]]) -> AmbiguousNameError:
@@ -68,6 +70,8 @@ def unknown(
     suggestions = _suggested(known, name, sorted(names))
     hint = registering_hint(name) if offer is None else None
     meant = _meant(suggestions, written, {*known.words} - names)
+    if kind == "scheduler" and written in _NOTHING:
+        meant = " Did you mean scheduler='none', a constant rate?"
     reports = [*reports]
     said = f"no {kind} named {shown(name)}"
     plugin = None if hint else _absent_plugin(written, reports)

@@ -177,16 +177,26 @@ _ONE_OF: Mapping[str, str] = {
     "model": "give one, such as torch.nn.Sequential(*layers)",
     "data": "give one lossreg.Data",
 }
+#: What an object is not that can neither be called nor has the method step, and what to write.
+_NO_PART: Mapping[str, str] = {
+    "loss": "cannot be called; write a name, such as 'dice', or give a function or module of output and target",
+    "optimizer": "is neither a torch.optim.Optimizer nor makes one; write a name, such as 'adam(lr=0.001)', or give a "
+    "function of the parameters that makes one",
+    "scheduler": "has no step(), and makes nothing that has; write a name, such as 'cosine', or give a function of the "
+    "optimizer that makes one",
+}
 
 
 def _check_instance(field: str, given: object) -> None:
-    """Checks that a part that a run does not make itself is an object, and not its class or the table of a file."""
+    """Checks that what is given for a part is an object that can be one, and not its class or the table of a file."""
     if isinstance(given, type) and field in ("model", "data", "loss"):
         raise ConfigError(f"the {field} {given.__module__}.{given.__qualname__} is a class; give an instance of it")
     if isinstance(given, list | tuple | set):
         raise ConfigError(f"{field} is a {type(given).__name__}; {_ONE_OF[field]}")
     if isinstance(given, Mapping):
         raise ConfigError(f"the {field} {shown(given)} is a mapping; write a text such as 'name(key=value, ...)'")
+    if field in _NO_PART and not callable(given) and (field == "loss" or not hasattr(given, "step")):
+        raise ConfigError(f"{field}={shown(given)} {_NO_PART[field]}")
 
 
 def _device(given: object) -> object:

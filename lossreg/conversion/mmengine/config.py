@@ -11,7 +11,8 @@ from typing import Any
 import attrs
 
 from lossreg.conversion.bounds import check_size
-from lossreg.conversion.python_literals import BASE, MOST, Unread, read_literals
+from lossreg.conversion.python_literals import BASE, MOST, read_literals
+from lossreg.conversion.unread import Unread
 from lossreg.conversion.yaml_text import read_yaml
 from lossreg.errors import ConfigError
 from lossreg.values import one_line, shown

@@ -11,8 +11,8 @@ import attrs
 from lossreg.conversion.followed import followed
 from lossreg.conversion.mmengine.windows import FACTOR, GAMMA, Amount, Window
 from lossreg.conversion.places import Place
-from lossreg.conversion.python_literals import Unread
 from lossreg.conversion.result import Draft
+from lossreg.conversion.unread import Unread
 from lossreg.values import shown
 
 #: Class of MMEngine -> kind of a window; each is also there with `Param` before `Scheduler` in place of `LR`.

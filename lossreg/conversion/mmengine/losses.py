@@ -8,6 +8,7 @@ from typing import Any
 from lossreg.conversion.known_classes import class_path, find_class
 from lossreg.conversion.places import Place
 from lossreg.conversion.torch_classes import spec_of_class
+from lossreg.conversion.unread import Unread
 from lossreg.errors import ConfigError
 from lossreg.registry.registries import Registries
 
@@ -27,8 +28,12 @@ def read_loss(whole: Place, registries: Registries) -> None:
     """The loss of the model, where it is in one of the places that are known."""
     found = [(path, value) for path in _LOSSES if (value := _at(whole.table, path)) is not None]
     whole.take("model", "loss")
-    if isinstance(whole.table.get("loss"), Mapping):
+    if isinstance(whole.table.get("loss"), Mapping | Unread):
         found.insert(0, ("loss", whole.table["loss"]))
+    unread = next((value for _, value in found if isinstance(value, Unread)), None)
+    if unread is not None:  # it may be the one that counts
+        whole.draft.leave_out(f"the loss: {unread}")
+        found = []
     for place, (path, value) in enumerate(found):
         if not isinstance(value, Mapping) or place:
             whole.draft.leave_out(f"{path}: lossreg has one loss, which is a table here")
@@ -39,8 +44,11 @@ def read_loss(whole: Place, registries: Registries) -> None:
 
 
 def _at(table: Any, path: str) -> Any:
+    """What stands at a path; `Unread` where the path leads through what is not known."""
     for key in path.split("."):
-        table = table.get(key) if isinstance(table, Mapping) else None
+        if not isinstance(table, Mapping):
+            return table if isinstance(table, Unread) else None
+        table = table.get(key)
     return table
 
 

@@ -11,10 +11,11 @@ from lossreg.conversion.mmengine.groups import read_paramwise
 from lossreg.conversion.mmengine.losses import read_loss
 from lossreg.conversion.mmengine.schedules import read_schedule
 from lossreg.conversion.places import Place
-from lossreg.conversion.python_literals import Dotted, Unread
+from lossreg.conversion.python_literals import Dotted
 from lossreg.conversion.quoted import unquoted
 from lossreg.conversion.result import Converted, Draft
 from lossreg.conversion.torch_classes import spec_of_class
+from lossreg.conversion.unread import Unread
 from lossreg.errors import ConfigError
 from lossreg.registry.registries import Registries
 from lossreg.spec import ComponentSpec
@@ -205,8 +206,10 @@ def _read_rest(whole: Place) -> None:
     for place, hook in enumerate(whole.get("custom_hooks", list, tuple) or ()):
         if isinstance(hook, Mapping):
             _read_hook(Place(hook, f"custom_hooks[{place}]", draft))
+        elif isinstance(hook, Unread):
+            draft.leave_out(f"custom_hooks[{place}]: {hook}")
     scaling = whole.table.get("auto_scale_lr")
-    if isinstance(scaling, Mapping) and scaling.get("enable"):
+    if isinstance(scaling, Unread) or (isinstance(scaling, Mapping) and scaling.get("enable")):
         draft.leave_out("auto_scale_lr: the rate is not scaled by the size of a batch")
     for path in (
         "model.train_cfg.augments",

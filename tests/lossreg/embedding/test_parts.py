@@ -138,6 +138,19 @@ def test_frozen_parameters_stay_and_their_modules_in_evaluation() -> None:
     assert sum(len(group["params"]) for group in optimizer.param_groups) == 2
 
 
+@for_each(("setting", "said"), [
+    ("loss", "loss=3 cannot be called; write a name, such as 'dice', or"),
+    ("optimizer", "optimizer=3 is neither a torch.optim.Optimizer nor makes one; write a name, such as 'adam("),
+    ("scheduler", "scheduler=3 has no step(), and makes nothing that has; write a name, such as 'cosine', or"),
+])  # fmt: skip
+def test_what_can_be_no_part_is_refused_at_once(setting: str, said: str) -> None:
+    """With the setting, and what to write; not only where the part is built."""
+    given: Any = {setting: 3}
+    with pytest.raises(lossreg.ConfigError) as caught:
+        lossreg.parts(**given)
+    assert caught.value.message.startswith(said)
+
+
 def test_unfreezing_is_refused() -> None:
     """It goes by the epochs of a run."""
     parts = lossreg.parts({"freeze": "0.*", "unfreeze": "0.*@1"})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from torch import nn
 
 import lossreg
 from tests.table import for_each
@@ -114,6 +115,18 @@ def test_an_unknown_name_is_a_key_error_with_a_suggestion() -> None:
     assert "no loss named 'dise'. Did you mean 'dice'?" in str(caught.value)
     assert "(lossreg list loss)" in str(caught.value)
     assert lossreg.losses.get("dise") is None
+
+
+def test_a_scheduler_that_is_none() -> None:
+    """The null of YAML, as a text, is told the word for a constant rate; a loss has none."""
+    for written in ("null", "Null", "no", "off", "False"):
+        with pytest.raises(lossreg.UnknownNameError, match=r"Did you mean scheduler='none', a constant rate\?"):
+            lossreg.parts(scheduler=written)
+    with pytest.raises(lossreg.UnknownNameError) as caught:
+        lossreg.parts(loss="null")
+    assert "constant rate" not in str(caught.value)
+    parts = lossreg.parts(loss="cross_entropy", scheduler="none")
+    assert parts.scheduler(parts.optimizer(nn.Linear(1, 1))) is None
 
 
 def test_a_name_of_another_kind_is_told_apart() -> None:

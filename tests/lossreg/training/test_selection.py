@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     ("arguments", "said"),
     [
         ({"scheduler": torch.optim.lr_scheduler.ReduceLROnPlateau}, "its step() needs metrics"),
-        ({"optimizer": 5}, "5 is neither a torch.optim.Optimizer nor makes one"),
-        ({"scheduler": 5}, "5 has no step()"),
+        ({"optimizer": 5}, "optimizer=5 is neither a torch.optim.Optimizer nor makes one; write a name, such as"),
+        ({"scheduler": 5}, "scheduler=5 has no step(), and makes nothing that has; write a name, such as 'cosine', or"),
         ({"loss": nn.CrossEntropyLoss}, "is a class; give an instance"),
-        ({"loss": 3}, "the loss 3 cannot be called"),
+        ({"loss": 3}, "loss=3 cannot be called; write a name, such as 'dice', or give a function or module"),
         ({"observers": [object()]}, "no method named like a run hook"),
     ],
 )

@@ -165,6 +165,54 @@ def test_what_is_not_carried_over_is_named(registries: lossreg.Registries, text:
     assert any(said in one for one in found.left_out), found.left_out
 
 
+@for_each(
+    "text, key, said",
+    [
+        (
+            "if c:\n    optim_wrapper['optimizer']['lr'] = 0.9",
+            "optimizer",
+            "optim_wrapper.optimizer: c.py, line 6: if c:",
+        ),
+        ("optim_wrapper.merge(clip_grad=None)", "clip_grad_norm", "optim_wrapper: c.py, line 6: optim_wrapper.merge("),
+        (
+            "for one in param_scheduler:\n    one['gamma'] = 0.5",
+            "scheduler",
+            "c.py, line 6: for one in param_scheduler:",
+        ),
+        ("def f():\n    train_cfg['max_epochs'] = 3", "epochs", "train_cfg: c.py, line 6: def f():"),
+        ("custom_hooks[0].update(c())", "weights", "custom_hooks[0]: c.py, line 6: custom_hooks[0].update(c())"),
+        ("c(model)", "loss", "the loss: c.py, line 6: c(model)"),
+        ("loss = c()", "loss", "the loss: c.py, line 6: c()"),
+        ("auto_scale_lr = c()", "auto_scale_lr", "auto_scale_lr: "),
+    ],
+    ids=lambda value: value[:60],
+)  # fmt: skip
+def test_what_a_statement_may_have_changed_is_left_out(
+    registries: lossreg.Registries, text: str, key: str, said: str
+) -> None:
+    """And named with the line, once; what the file has before that statement is no setting."""
+    config = (
+        "optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1), clip_grad=dict(max_norm=5))\n"
+        "param_scheduler = [dict(type='StepLR', step_size=2)]\ntrain_cfg = dict(max_epochs=9)\n"
+        "custom_hooks = [dict(type='EMAHook')]\nmodel = dict(head=dict(loss=dict(type='MSELoss')))\n"
+    )
+    whole = read(config, "c.py", registries)
+    assert whole.settings.keys() >= {"optimizer", "clip_grad_norm", "scheduler", "epochs", "weights", "loss"}
+    found = read(config + text, "c.py", registries)
+    assert key not in found.settings
+    assert sum(one.startswith(said) and "is not an assignment" not in one for one in found.left_out) == 1, found
+
+
+def test_a_list_that_a_method_makes_is_the_schedule(registries: lossreg.Registries) -> None:
+    """As if it had been written so."""
+    entries = ["dict(type='LinearLR', start_factor=0.1, end=3)", "dict(type='CosineAnnealingLR', begin=3, T_max=6)"]
+    whole = f"train_cfg = dict(max_epochs=9)\nparam_scheduler = [{', '.join(entries)}]"
+    steps = f"train_cfg = dict(max_epochs=9)\nparam_scheduler = [{entries[1]}]\nparam_scheduler.insert(0, {entries[0]})"
+    expected = read(whole, "c.py", registries)
+    assert "scheduler" in expected.settings
+    assert read(steps, "c.py", registries) == expected
+
+
 def test_yaml_and_json_are_read_as_python_is(registries: lossreg.Registries) -> None:
     """The three forms that MMEngine reads."""
     content = {"optim_wrapper": {"optimizer": {"type": "SGD", "lr": 0.1}}, "train_cfg": {"max_epochs": 3}}
@@ -192,6 +240,20 @@ def test_a_config_is_merged_with_what_it_is_based_on(tmp_path: Path, registries:
         "optimizer": "adam(lr=0.001)", "clip_grad_norm": 1.0, "epochs": 100, "seed": 3, "batch_size": 32,
         "precision": "32",
     }  # fmt: skip
+
+
+def test_a_base_is_changed_in_place(tmp_path: Path, registries: lossreg.Registries) -> None:
+    """A value of it by another name is the same value, as in MMEngine; one that may be changed is not known."""
+    (tmp_path / "configs").mkdir()
+    found = read_file(
+        tmp_path, registries,
+        schedule="optim_wrapper = dict(optimizer=dict(type='Adam', lr=0.5))\ntrain_cfg = dict(max_epochs=9)\n",
+        runtime="randomness = dict(seed=3)",
+        main="_base_ = ['schedule.py', 'runtime.py']\nx = _base_.optim_wrapper\nx['accumulative_counts'] = 2\n"
+        "change(_base_.train_cfg)\n",
+    )  # fmt: skip
+    assert found.settings == {"optimizer": "adam(lr=0.5)", "accumulate": 2, "precision": "32", "seed": 3}
+    assert any("main.py, line 4: change(_base_.train_cfg) may change it" in one for one in found.left_out)
 
 
 @for_each(

@@ -86,6 +86,14 @@ def test_the_parameters_of_a_loss_have_a_prefix(run: Run) -> None:
         ),
         ({"*.bias": "sgd(lr=0.1"}, "nor an optimizer such as 'adam(lr=0.001)': the '(' at column 4 is not closed"),
         ({"*.bias": {}}, "'*.bias' has the options {}; write, for example, 'weight_decay=0'"),
+        *(
+            (
+                {"*.bias": given},
+                "the optimizer of a group is named by a text, such as 'adam(lr=0.001)', and a class of your own gets a "
+                "name with @lossreg.optimizers.register",
+            )
+            for given in (torch.optim.Adam, torch.optim.Adam([torch.ones(1)]), lambda parameters: parameters)
+        ),
         ({"*.bias": "lr=-1"}, "'*.bias': sgd(lr=-1"),
         ({"*.bias": "lr=inf"}, "'*.bias': lr=inf, which no float32 weight can be moved by"),
         ({"*.bias": "momentum=0, nesterov=True"}, "Nesterov momentum requires a momentum"),
