@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer, TrainingArguments
 
+from lossreg.adapters.transformers_labels import shifts_labels
 from lossreg.embedding.arguments import check_given, check_model, check_parts
 from lossreg.embedding.counted import Calls, begin_rates
 from lossreg.embedding.host_scheduler import HostScheduler
@@ -91,6 +92,8 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
             # Of a model that does not take them the Trainer leaves labels out.
             self.label_names = self.label_names or ["labels"]
             parts.loss.to(self.args.device)
+            said = getattr(self, "_loss_shifts_labels", False)  # the Trainer counts labels by it
+            self._loss_shifts_labels = shifts_labels(self.model, said=said)
             self._summed = _summed(parts.loss)
             self._is_sum: bool | None = None  # the first batch shows it
 
@@ -102,7 +105,7 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
             logits = outputs["logits"]
         else:
             logits = outputs[0] if isinstance(outputs, tuple) else outputs
-        if getattr(self, "_loss_shifts_labels", False):  # of causal language models: each token is the next one's label
+        if self._loss_shifts_labels:  # of causal language models: each token is the next one's label
             logits, labels = logits[..., :-1, :], labels[..., 1:]
         if labels.ndim > 1 and logits.ndim == labels.ndim + 1:
             logits = logits.movedim(-1, 1)  # transformers has classes last, torch's losses behind the batch
