@@ -16,6 +16,7 @@ from lossreg.groups import SCHEDULER
 from lossreg.registry.nested import monitor_of
 from lossreg.run_spec import Interval
 from lossreg.training.choice import Choice
+from lossreg.training.optim.joint import JointOptimizer
 from lossreg.training.optim.optimizer import OptimizerPlan
 from lossreg.training.optim.scheduler import (
     Schedule,
@@ -28,7 +29,7 @@ from lossreg.training.optim.scheduler import (
 )
 from lossreg.training.optim.schedules import PlannedSchedule, build_schedules, plan_schedules
 from lossreg.training.selection import Selection
-from lossreg.values import shown
+from lossreg.values import counted, shown
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -152,10 +153,7 @@ class Scheduling:
     def _own(self, optimizer: Optimizer, plan: OptimizerPlan | None, each: Interval | None) -> HostScheduler | None:
         """Builds schedulers where optimizers have some of their own."""
         if plan is None:
-            raise ConfigError(
-                f"an optimizer has a scheduler of its own ({SCHEDULER}=): parts.scheduler takes what parts.optimizer "
-                f"gave in this process, not {type(optimizer).__name__}"
-            )
+            plan = self._plan_of(optimizer)
         planned = self._planned(plan)
         if not planned:
             return None
@@ -169,6 +167,19 @@ class Scheduling:
             raise
         each_again = tuple(map(_again, planned, built, builders))
         return HostScheduler(optimizer, built, calls, each_again)
+
+    def _plan_of(self, optimizer: Optimizer) -> OptimizerPlan:
+        """What a copy of an optimizer was built from, as far as schedules go by it."""
+        chosen = optimizers_of(self.chosen)
+        members = optimizer.members if isinstance(optimizer, JointOptimizer) else [optimizer]
+        if len(members) != len(chosen):  # those that no parameter was for are left out
+            raise ConfigError(
+                f"an optimizer has a scheduler of its own ({SCHEDULER}=), and the optimizer that parts.scheduler is "
+                f"given is not known to be of these parts: it has {counted(len(members), 'member')}, and they name "
+                f"{' and '.join(one.label for one in chosen)}; give it what parts.optimizer gave"
+            )
+        first, *others = (OptimizerPlan(one, [], has_patterns=False, runtime={}) for one in chosen)
+        return attrs.evolve(first, others=tuple(others))
 
     def _told(self, plan: OptimizerPlan, one: PlannedSchedule) -> OptimizerPlan:
         """The plan of the optimizers with what the loop tells a schedule."""

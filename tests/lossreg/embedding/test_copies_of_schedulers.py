@@ -74,3 +74,30 @@ def test_steps_that_a_host_counts_itself_move_no_rate() -> None:
     scheduler.optimizer.step()
     scheduler.step()
     assert scheduler.get_last_lr() == [pytest.approx(COSINE[1])]
+
+
+JOINT = "muon(lr=0.5, scheduler=exponential(gamma=0.5), rest=sgd(lr=1.0))"
+
+
+@for_each("optimizer", [JOINT, "sgd(lr=1.0, scheduler=exponential(gamma=0.5))"])
+@for_each("copied", [copy.deepcopy, lambda given: pickle.loads(pickle.dumps(given))])  # noqa: S301  # it is our own
+def test_a_copied_optimizer_has_the_schedules_of_its_members(copied: Callable[[Any], Any], optimizer: str) -> None:
+    """Parts that are copied with it know nothing of it: rates are those of the first optimizer."""
+    parts = lossreg.parts(optimizer=optimizer, epochs=3)
+    built = parts.optimizer(torch.nn.Sequential(*(torch.nn.Linear(2, 2) for _ in range(3))))
+    same, other = copied((parts, built))
+    rates = []
+    schedulers: list[Any] = [parts.scheduler(built), same.scheduler(other)]
+    for one in schedulers:
+        one.checks_order = False
+        one.step()
+        rates.append(one.get_last_lr())
+    assert rates[0] == rates[1]
+    assert rates[0][0] == (0.25 if optimizer == JOINT else 0.5)
+
+
+def test_an_optimizer_that_lacks_members_is_not_taken_for_one_of_the_parts() -> None:
+    """It is not known which of them it has."""
+    other = torch.optim.SGD(torch.nn.Linear(2, 1).parameters(), lr=0.1)
+    with pytest.raises(lossreg.ConfigError, match=r"has 1 member, and they name .*muon.* and .*sgd"):
+        lossreg.parts(optimizer=JOINT, epochs=3).scheduler(other)
