@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 import attrs
 
+from lossreg.component import Component
 from lossreg.conversion.class_names import naming_classes
 from lossreg.errors import ConfigError
 from lossreg.registry.guesses import guess_parameter
@@ -195,7 +196,8 @@ def _check_instance(field: str, given: object) -> None:
         raise ConfigError(f"{field} is a {type(given).__name__}; {_ONE_OF[field]}")
     if isinstance(given, Mapping):
         raise ConfigError(f"the {field} {shown(given)} is a mapping; write a text such as 'name(key=value, ...)'")
-    if field in _NO_PART and not callable(given) and (field == "loss" or not hasattr(given, "step")):
+    could_be = isinstance(given, Component) if field == "loss" else hasattr(given, "step")
+    if field in _NO_PART and not callable(given) and not could_be:
         raise ConfigError(f"{field}={shown(given)} {_NO_PART[field]}")
 
 
