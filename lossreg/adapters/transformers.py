@@ -13,6 +13,7 @@ from lossreg.embedding.arguments import check_given, check_model, check_parts
 from lossreg.embedding.counted import Calls, begin_rates
 from lossreg.embedding.host_scheduler import HostScheduler
 from lossreg.embedding.needs import check_needs
+from lossreg.embedding.overruled import warn_overruled
 from lossreg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
                 )
             settings["compute_loss_func"] = self._loss_of
         self.parts, self.fused, self._has_modes = parts, fused, parts.needs.modes
+        self._given = parts  # before the Trainer has told them anything; another training may have other epochs
         super().__init__(model, args, **settings)
         self._devices = max(1, self.args.n_gpu)  # of DataParallel
         if parts.has_loss:
@@ -137,7 +139,8 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
         epochs, per_epoch, *_, steps = values
         known = epochs not in (None, sys.maxsize) and per_epoch is not None
         told = {"epochs": math.ceil(epochs), "steps_per_epoch": int(per_epoch)} if known else {}
-        self.parts = self.parts.for_loop(**told, total_steps=int(steps))
+        self.parts = self._given.for_loop(**told, total_steps=int(steps))
+        warn_overruled(self._given, self.parts, HOST)
         return values
 
     def save_model(self, *arguments: Any, **named: Any) -> None:

@@ -137,6 +137,20 @@ def test_a_run_and_the_trainer_have_the_same_bits(tmp_path: Path) -> None:
     assert all(torch.equal(own[name], value) for name, value in result.model.state_dict().items())
 
 
+def test_other_epochs_of_the_parts_are_overruled_aloud(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Those of the arguments are taken, and are not taken for the parts' own where there are others later."""
+    texts = {"loss": "dice", "optimizer": "sgd(lr=1.0)", "scheduler": "cosine", "epochs": 4}
+    made = trainer(tmp_path, linear(), texts)
+    for epochs, wanted in ((2, ["told epochs=4, and the Trainer of Hugging Face has epochs=2"]), (4, [])):
+        caplog.clear()
+        made.args.num_train_epochs = epochs
+        made.rates, made.optimizer, made.lr_scheduler = [], None, None
+        made.train()
+        assert made.rates[::4] == pytest.approx([0.5 * (1 + math.cos(math.pi * one / epochs)) for one in range(epochs)])
+        said = [record.getMessage() for record in caplog.records if record.name == "lossreg"]
+        assert [text in message for text, message in zip(wanted, said, strict=True)] == [True] * len(wanted)
+
+
 def test_an_epoch_schedule_counts_epochs(tmp_path: Path) -> None:
     """Half a cosine over 3 epochs, of 4 batches each, although the Trainer steps it after each."""
     made = trainer(
