@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer, TrainingArguments
@@ -15,6 +16,7 @@ from lossreg.embedding.host_scheduler import HostScheduler
 from lossreg.embedding.needs import check_needs
 from lossreg.embedding.overruled import warn_overruled
 from lossreg.errors import ConfigError
+from lossreg.values import shown
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -101,7 +103,7 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
         if labels is None:
             raise ConfigError("the batch has no labels, which the loss needs; the data set gives them as 'labels'")
         if isinstance(outputs, dict):
-            logits = outputs["logits"]
+            logits = _logits_of(outputs)
         else:
             logits = outputs[0] if isinstance(outputs, tuple) else outputs
         if getattr(self, "_loss_shifts_labels", False):  # of causal language models: each token is the next one's label
@@ -130,7 +132,9 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
             self._is_sum = self.parts.loss.is_sum(logits, labels)
         if self._is_sum:
             return 1 / self._devices if counted is not None and self.args.average_tokens_across_devices else 1.0
-        return 1 / self.current_gradient_accumulation_steps if counted is None else labels.ne(IGNORED).sum() / counted
+        if counted is not None:
+            return labels.ne(IGNORED).sum() / counted
+        return 1 / getattr(self, "current_gradient_accumulation_steps", 1)  # which there is once train() is called
 
     def set_initial_training_values(self, args: Any, dataloader: Any) -> Any:
         """What the Trainer finds of its loop is told to the parts."""
@@ -220,6 +224,24 @@ def _check_arguments(args: Any) -> None:
                 f"{field.name}={value!r} of TrainingArguments has no effect on a PartsTrainer; write "
                 f"{_INSTEAD[field.name]}"
             )
+
+
+def _logits_of(outputs: Mapping[str, Any]) -> Any:
+    """What the loss takes of the outputs of a model.
+
+    Raises:
+        ConfigError: If they have no logits.
+    """
+    if "logits" not in outputs:
+        raise ConfigError(
+            f"the model gives {_named(outputs)}, and the loss takes 'logits': have its forward return them by this "
+            "name, as models with a head do (AutoModelForSequenceClassification and the like)"
+        )
+    return outputs["logits"]
+
+
+def _named(outputs: Any) -> str:
+    return ", ".join(shown(name) for name in outputs) or "nothing"
 
 
 def _summed(loss: HostLoss) -> HostLoss | None:

@@ -56,7 +56,7 @@ class Samples(Dataset[dict[str, Tensor]]):
     def __len__(self) -> int:
         return len(self.targets)
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
+    def __getitem__(self, index: Any) -> dict[str, Tensor]:
         return {"x": self.inputs[index], "labels": self.targets[index]}
 
 
@@ -320,6 +320,22 @@ def test_classes_of_tokens_stand_last(tmp_path: Path) -> None:
     logits, labels = torch.randn(2, 5, 3), torch.randint(3, (2, 5))
     expected = functional.cross_entropy(logits.reshape(10, 3), labels.reshape(10))
     torch.testing.assert_close(made._loss_of({"logits": logits}, labels, num_items_in_batch=10), expected)
+
+
+@for_each("loss", ["cross_entropy", "cross_entropy(reduction='sum')", "cross_entropy(weight=[1.0, 2.0, 3.0])"])
+def test_a_loss_before_training_is_that_of_the_batch(loss: str, tmp_path: Path) -> None:
+    """As of a plain Trainer: nothing is accumulated yet."""
+    made, batch = trainer(tmp_path, linear(), {"loss": loss}), random_samples()[:8]
+    expected = lossreg.parts(loss=loss).loss(linear().inner(batch["x"]), batch["labels"])
+    torch.testing.assert_close(made.compute_loss(made.model.train(), {**batch}), expected)
+
+
+def test_outputs_without_logits_are_refused(tmp_path: Path) -> None:
+    """By their names, of a dictionary and of an output of transformers."""
+    made = trainer(tmp_path, linear(), {"loss": "dice"})
+    for outputs in ({"scores": 1.0}, transformers.modeling_outputs.BaseModelOutput(last_hidden_state=1.0)):
+        with pytest.raises(lossreg.ConfigError, match=rf"the model gives '{next(iter(outputs))}', .* takes 'logits'"):
+            made._loss_of(outputs, torch.zeros(1))
 
 
 def test_the_example_runs() -> None:
