@@ -143,6 +143,8 @@ class PartsScheduler:
 
     def _loop_of(self, trainer: Any) -> dict[str, int]:
         length, epochs = trainer.state.epoch_length, trainer.state.max_epochs
+        if epochs is not None and epochs < 1:
+            raise ConfigError(f"max_epochs={shown(epochs)} of trainer.run leaves nothing to train; write 1 or more")
         told = {} if epochs is None else {"epochs": int(epochs)}
         if length is None:
             return told

@@ -98,6 +98,21 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
             self._summed = _summed(parts.loss)
             self._is_sum: bool | None = None  # the first batch shows it
 
+    def compute_loss(self, *arguments: Any, **named: Any) -> Any:
+        """The loss of a batch, of the parts or the model's own.
+
+        Raises:
+            ConfigError: If the parts name no loss, and the model gives none.
+        """
+        try:
+            return super().compute_loss(*arguments, **named)
+        except ValueError as error:
+            if self.parts.has_loss or "did not return a loss" not in str(error):
+                raise
+            raise ConfigError(
+                "the parts name no loss, and the model gives none: write lossreg.parts(loss=...)"
+            ) from error
+
     def _loss_of(self, outputs: Any, labels: Tensor | None, num_items_in_batch: Any = None) -> Tensor:
         """The loss of a micro-batch, as its share of the step."""
         if labels is None:
@@ -141,6 +156,11 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
         _check_arguments(self.args)  # a search over hyperparameters has set some
         values = super().set_initial_training_values(args, dataloader)
         epochs, per_epoch, *_, steps = values
+        if steps < 1:
+            raise ConfigError(
+                f"num_train_epochs={shown(args.num_train_epochs)} of TrainingArguments leaves nothing to train; write "
+                "1 or more, or call evaluate() alone"
+            )
         known = epochs not in (None, sys.maxsize) and per_epoch is not None
         told = {"epochs": math.ceil(epochs), "steps_per_epoch": int(per_epoch)} if known else {}
         self.parts = self._given.for_loop(**told, total_steps=int(steps))

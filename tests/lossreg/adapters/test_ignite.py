@@ -87,6 +87,13 @@ def test_other_epochs_of_the_parts_are_overruled_aloud(caplog: pytest.LogCapture
     assert "told epochs=40, and the supervised trainer of Ignite has epochs=2" in said
 
 
+def test_no_epochs_are_refused() -> None:
+    """By the argument of the run."""
+    made = Made({"scheduler": "cosine"})
+    with pytest.raises(lossreg.ConfigError, match=r"max_epochs=0 of trainer\.run leaves nothing to train"):
+        made.trainer.run(made.loader, max_epochs=0)
+
+
 def test_accumulation_is_that_of_the_trainer() -> None:
     """Of Ignite's own update it is known, where a schedule goes by it; one's own shows it by its first step."""
     for accumulated, said in ((2, 1), (1, 2), (4, 2)):

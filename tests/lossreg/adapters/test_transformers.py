@@ -338,6 +338,23 @@ def test_outputs_without_logits_are_refused(tmp_path: Path) -> None:
             made._loss_of(outputs, torch.zeros(1))
 
 
+def test_parts_without_a_loss_take_that_of_the_model(tmp_path: Path) -> None:
+    """A model that gives none is told what to write; other errors of a model are its own."""
+    made, batch = trainer(tmp_path, linear(), {"optimizer": "sgd"}), random_samples()[:8]
+    with pytest.raises(lossreg.ConfigError, match=r"the model gives none: write lossreg\.parts\(loss=\.\.\.\)"):
+        made.compute_loss(made.model, {"x": batch["x"]})
+    assert made.compute_loss(lambda x: {"loss": x.sum()}, {"x": torch.ones(3)}).item() == 3.0
+    with pytest.raises(ValueError, match="invalid literal"):
+        made.compute_loss(lambda x: int(x), {"x": "three"})
+
+
+@for_each("epochs", [0, -1])
+def test_no_epochs_are_refused(epochs: int, tmp_path: Path) -> None:
+    """By the argument that the Trainer has for them."""
+    with pytest.raises(lossreg.ConfigError, match=rf"num_train_epochs={epochs} of TrainingArguments .* evaluate\(\)"):
+        trainer(tmp_path, linear(), {"loss": "dice"}, num_train_epochs=epochs).train()
+
+
 def test_the_example_runs() -> None:
     """It is a script that trains."""
     namespace = runpy.run_path(str(ROOT / "docs" / "examples" / "transformers_digits.py"))
