@@ -11,6 +11,7 @@ from accelerate.scheduler import AcceleratedScheduler
 
 from lossreg.embedding.arguments import check_given, check_model, check_parts
 from lossreg.embedding.needs import check_closure_settings
+from lossreg.embedding.overruled import warn_overruled
 from lossreg.errors import ConfigError, StateError
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def prepare(
     optimizer = parts.optimizer(model, fused=fused)
     prepared_model, prepared_optimizer, prepared_loader = accelerator.prepare(model, optimizer, loader)
     told = _told(parts, accelerator, prepared_loader, epochs)
+    warn_overruled(parts, told, HOST)
     follows = told.monitor is not None
     scheduler = told.scheduler(optimizer, each="epoch" if follows else "step")
     accelerator.register_load_state_pre_hook(

@@ -20,6 +20,7 @@ from lossreg.embedding.arguments import check_given, check_model, check_parts
 from lossreg.embedding.counted import begin_rates
 from lossreg.embedding.followed import followed_value
 from lossreg.embedding.needs import check_needs
+from lossreg.embedding.overruled import warn_overruled
 from lossreg.errors import ConfigError
 from lossreg.values import shown
 
@@ -182,6 +183,7 @@ class PartsSchedule(Callback):  # type: ignore[misc]  # as above
         optimizer = learn.opt.opt
         begin_rates(optimizer)
         told = self._parts.for_loop(epochs=learn.n_epoch, steps_per_epoch=len(learn.dls.train))
+        warn_overruled(self._parts, told, HOST)
         self._scheduler = told.scheduler(optimizer)
 
     def after_step(self) -> None:

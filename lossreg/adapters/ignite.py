@@ -14,6 +14,7 @@ from lossreg.embedding.arguments import check_given, check_optimizer, check_part
 from lossreg.embedding.counted import begin_rates, other_schedule
 from lossreg.embedding.followed import followed_value
 from lossreg.embedding.needs import check_needs
+from lossreg.embedding.overruled import warn_overruled
 from lossreg.errors import ConfigError, StateError
 from lossreg.values import counted, shown
 
@@ -109,7 +110,9 @@ class PartsScheduler:
         groups = self._optimizer.param_groups
         now = [group.get("lr") for group in groups]
         begin_rates(self._optimizer)
-        self.scheduler = self._parts.for_loop(**self._loop_of(trainer)).scheduler(self._optimizer)
+        told = self._parts.for_loop(**self._loop_of(trainer))
+        warn_overruled(self._parts, told, HOST)
+        self.scheduler = told.scheduler(self._optimizer)
         if self.scheduler is not None and saved is not None:
             for group, lr in zip(groups, now, strict=True):
                 group["lr"] = lr
@@ -140,6 +143,8 @@ class PartsScheduler:
 
     def _loop_of(self, trainer: Any) -> dict[str, int]:
         length, epochs = trainer.state.epoch_length, trainer.state.max_epochs
+        if epochs is not None and epochs < 1:
+            raise ConfigError(f"max_epochs={shown(epochs)} of trainer.run leaves nothing to train; write 1 or more")
         told = {} if epochs is None else {"epochs": int(epochs)}
         if length is None:
             return told

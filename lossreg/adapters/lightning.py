@@ -12,6 +12,7 @@ from lossreg.embedding.followed import no_such_metric
 from lossreg.embedding.freezing import not_frozen_in_parallel
 from lossreg.embedding.host_parts import HostParts
 from lossreg.embedding.needs import check_closure_settings, check_needs
+from lossreg.embedding.overruled import warn_overruled
 from lossreg.errors import ConfigError, StateError
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def configure_optimizers(parts: HostParts, module: nn.Module, *, fused: bool = F
             "__init__, so that Lightning moves and saves them"
         )
     told = parts.for_loop(**loop_of(trainer)) if parts.schedules_rates else parts
+    warn_overruled(parts, told, HOST)
     with not_frozen_in_parallel(getattr(trainer.strategy, "model", None), module, _WAY_OUT):
         optimizer = told.optimizer(module, fused=fused)
     scheduler = told.scheduler(optimizer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer, TrainingArguments
@@ -14,7 +15,9 @@ from lossreg.embedding.arguments import check_given, check_model, check_parts
 from lossreg.embedding.counted import Calls, begin_rates
 from lossreg.embedding.host_scheduler import HostScheduler
 from lossreg.embedding.needs import check_needs
+from lossreg.embedding.overruled import warn_overruled
 from lossreg.errors import ConfigError
+from lossreg.values import shown
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -86,6 +89,7 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
                 )
             settings["compute_loss_func"] = self._loss_of
         self.parts, self.fused, self._has_modes = parts, fused, parts.needs.modes
+        self._given = parts  # before the Trainer has told them anything; another training may have other epochs
         super().__init__(model, args, **settings)
         self._devices = max(1, self.args.n_gpu)  # of DataParallel
         if parts.has_loss:
@@ -97,12 +101,27 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
             self._summed = _summed(parts.loss)
             self._is_sum: bool | None = None  # the first batch shows it
 
+    def compute_loss(self, *arguments: Any, **named: Any) -> Any:
+        """The loss of a batch, of the parts or the model's own.
+
+        Raises:
+            ConfigError: If the parts name no loss, and the model gives none.
+        """
+        try:
+            return super().compute_loss(*arguments, **named)
+        except ValueError as error:
+            if self.parts.has_loss or "did not return a loss" not in str(error):
+                raise
+            raise ConfigError(
+                "the parts name no loss, and the model gives none: write lossreg.parts(loss=...)"
+            ) from error
+
     def _loss_of(self, outputs: Any, labels: Tensor | None, num_items_in_batch: Any = None) -> Tensor:
         """The loss of a micro-batch, as its share of the step."""
         if labels is None:
             raise ConfigError("the batch has no labels, which the loss needs; the data set gives them as 'labels'")
         if isinstance(outputs, dict):
-            logits = outputs["logits"]
+            logits = _logits_of(outputs)
         else:
             logits = outputs[0] if isinstance(outputs, tuple) else outputs
         if self._loss_shifts_labels:  # of causal language models: each token is the next one's label
@@ -131,16 +150,24 @@ class PartsTrainer(Trainer):  # type: ignore[misc]  # transformers may be missin
             self._is_sum = self.parts.loss.is_sum(logits, labels)
         if self._is_sum:
             return 1 / self._devices if counted is not None and self.args.average_tokens_across_devices else 1.0
-        return 1 / self.current_gradient_accumulation_steps if counted is None else labels.ne(IGNORED).sum() / counted
+        if counted is not None:
+            return labels.ne(IGNORED).sum() / counted
+        return 1 / getattr(self, "current_gradient_accumulation_steps", 1)  # which there is once train() is called
 
     def set_initial_training_values(self, args: Any, dataloader: Any) -> Any:
         """What the Trainer finds of its loop is told to the parts."""
         _check_arguments(self.args)  # a search over hyperparameters has set some
         values = super().set_initial_training_values(args, dataloader)
         epochs, per_epoch, *_, steps = values
+        if steps < 1:
+            raise ConfigError(
+                f"num_train_epochs={shown(args.num_train_epochs)} of TrainingArguments leaves nothing to train; write "
+                "1 or more, or call evaluate() alone"
+            )
         known = epochs not in (None, sys.maxsize) and per_epoch is not None
         told = {"epochs": math.ceil(epochs), "steps_per_epoch": int(per_epoch)} if known else {}
-        self.parts = self.parts.for_loop(**told, total_steps=int(steps))
+        self.parts = self._given.for_loop(**told, total_steps=int(steps))
+        warn_overruled(self._given, self.parts, HOST)
         return values
 
     def save_model(self, *arguments: Any, **named: Any) -> None:
@@ -220,6 +247,24 @@ def _check_arguments(args: Any) -> None:
                 f"{field.name}={value!r} of TrainingArguments has no effect on a PartsTrainer; write "
                 f"{_INSTEAD[field.name]}"
             )
+
+
+def _logits_of(outputs: Mapping[str, Any]) -> Any:
+    """What the loss takes of the outputs of a model.
+
+    Raises:
+        ConfigError: If they have no logits.
+    """
+    if "logits" not in outputs:
+        raise ConfigError(
+            f"the model gives {_named(outputs)}, and the loss takes 'logits': have its forward return them by this "
+            "name, as models with a head do (AutoModelForSequenceClassification and the like)"
+        )
+    return outputs["logits"]
+
+
+def _named(outputs: Any) -> str:
+    return ", ".join(shown(name) for name in outputs) or "nothing"
 
 
 def _summed(loss: HostLoss) -> HostLoss | None:

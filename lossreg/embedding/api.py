@@ -107,14 +107,16 @@ def parts(
     chosen = default if registries is None else registries
     with naming_classes(chosen):
         texts = read_source(source, given)
+    are_read = epochs is None and total_steps is None and texts.epochs is not None
     facts = LoopFacts(
-        epochs=epochs if epochs is not None or total_steps is not None else texts.epochs,
+        epochs=texts.epochs if are_read else epochs,
         steps_per_epoch=steps_per_epoch,
         total_steps=total_steps,
         num_samples=num_samples,
         num_classes=num_classes,
     )
-    return HostParts(task or texts.task, facts, texts.left, _request({**texts.settings, **given}, chosen))  # type: ignore[arg-type]  # of a record it is checked next
+    request = _request({**texts.settings, **given}, chosen)
+    return HostParts(task or texts.task, facts, texts.left, request, epochs_are_read=are_read)  # type: ignore[arg-type]  # of a record it is checked next
 
 
 def _check_unknown(unknown: Iterable[str]) -> None:

@@ -65,6 +65,7 @@ class HostParts:
         task: What the loss is adapted to, or None where no loss is named.
         loop: What the host says about its loop.
         left: Settings of a file or a past run that the loop of the host has to heed, such as clip_grad_norm.
+        epochs_are_read: Whether the epochs of the loop are those of a file or a past run, not an argument.
     """
 
     task: Task | None
@@ -72,6 +73,7 @@ class HostParts:
     left: Mapping[str, Any]
     _request: Request
     _shared: _Shared = attrs.field(factory=_Shared)
+    epochs_are_read: bool = False
     _selection: Selection = attrs.field(init=False)
     _loss: SharedLoss | None = attrs.field(init=False)
     _scheduling: Scheduling = attrs.field(init=False)
@@ -88,7 +90,7 @@ class HostParts:
             self._shared.empty = HostLoss(prepared.loss.takes)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return HostParts, (self.task, self.loop, self.left, self._request, self._shared)
+        return HostParts, (self.task, self.loop, self.left, self._request, self._shared, self.epochs_are_read)
 
     def __repr__(self) -> str:
         return f"lossreg.parts({', '.join(f'{field}={text!r}' for field, text in self.texts.items())})"
@@ -113,7 +115,8 @@ class HostParts:
         old = attrs.asdict(self.loop)
         if facts.keys() & {"epochs", "steps_per_epoch"} and "total_steps" not in facts:
             old["total_steps"] = None  # it follows from the others
-        return HostParts(self.task, LoopFacts(**{**old, **facts}), self.left, self._request, self._shared)
+        are_read = self.epochs_are_read and "epochs" not in facts
+        return HostParts(self.task, LoopFacts(**{**old, **facts}), self.left, self._request, self._shared, are_read)
 
     @property
     def loss(self) -> HostLoss:

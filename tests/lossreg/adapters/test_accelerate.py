@@ -93,6 +93,15 @@ def made(
     return accelerator, parts, prepare(accelerator, parts, torch.nn.Linear(4, 3), loader, epochs=epochs)
 
 
+def test_other_epochs_of_the_parts_are_overruled_aloud(caplog: pytest.LogCaptureFixture) -> None:
+    """Those of the call are taken."""
+    texts = {"loss": "dice", "optimizer": "sgd(lr=1.0)", "scheduler": "cosine"}
+    accelerator, parts, ready = made({**texts, "epochs": 40}, 2)
+    assert loop(accelerator, parts, ready, 2) == pytest.approx([1.0] * 4 + [0.5] * 4)
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "lossreg"]
+    assert "told epochs=40, and Accelerate has epochs=2" in said
+
+
 def test_a_run_and_accelerate_have_the_same_bits(tmp_path: Path) -> None:
     """The same texts with the same seed, data and order lead to the same weights, with groups and a schedule."""
     texts: dict[str, Any] = {

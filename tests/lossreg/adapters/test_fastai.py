@@ -104,6 +104,13 @@ def test_schedules_count_epochs_or_steps() -> None:
     assert by_step.recorder.lrs == pytest.approx(expected)
 
 
+def test_other_epochs_of_the_parts_are_overruled_aloud(caplog: pytest.LogCaptureFixture) -> None:
+    """Those of fit are taken."""
+    fit(learn(lossreg.parts(loss="dice", scheduler="cosine", epochs=40)), epochs=2)
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "lossreg"]
+    assert "told epochs=40, and fastai has epochs=2" in said
+
+
 def test_a_schedule_that_follows_a_metric_is_given_it() -> None:
     """A loss that never gets better by its threshold lowers the rate; a name that there is not is told."""
     plateau = "reduce_lr_on_plateau(monitor='{}', patience=0, threshold=10.0, threshold_mode='abs')"

@@ -78,6 +78,22 @@ def test_schedules_count_epochs_or_steps(interval: str) -> None:
     assert made.rates == pytest.approx([rate for rate in cosine for _ in range(batches)])
 
 
+def test_other_epochs_of_the_parts_are_overruled_aloud(caplog: pytest.LogCaptureFixture) -> None:
+    """The 2 epochs of the run are taken."""
+    made = Made({"optimizer": "sgd(lr=1.0)", "scheduler": "cosine", "epochs": 40})
+    made.trainer.run(made.loader, max_epochs=2)
+    assert made.rates == pytest.approx([1.0] * 4 + [0.5] * 4)
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "lossreg"]
+    assert "told epochs=40, and the supervised trainer of Ignite has epochs=2" in said
+
+
+def test_no_epochs_are_refused() -> None:
+    """By the argument of the run."""
+    made = Made({"scheduler": "cosine"})
+    with pytest.raises(lossreg.ConfigError, match=r"max_epochs=0 of trainer\.run leaves nothing to train"):
+        made.trainer.run(made.loader, max_epochs=0)
+
+
 def test_accumulation_is_that_of_the_trainer() -> None:
     """Of Ignite's own update it is known, where a schedule goes by it; one's own shows it by its first step."""
     for accumulated, said in ((2, 1), (1, 2), (4, 2)):

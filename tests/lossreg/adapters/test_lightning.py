@@ -121,6 +121,17 @@ def test_an_epoch_schedule_counts_the_epochs_of_the_trainer() -> None:
     assert module.rates == pytest.approx([rate for rate in cosine for _ in range(4)])
 
 
+def test_other_epochs_of_the_parts_are_overruled_aloud(caplog: pytest.LogCaptureFixture) -> None:
+    """The trainer's 3 epochs are taken; the same number is no matter."""
+    for epochs, wanted in ((40, ["epochs=40, and Lightning has epochs=3"]), (3, [])):
+        caplog.clear()
+        module = Module(linear(), loss="dice", optimizer="sgd(lr=1.0)", scheduler="cosine", epochs=epochs)
+        fit(module, epochs=3)
+        assert module.rates[::4] == pytest.approx([1.0, 0.75, 0.25])
+        said = [record.getMessage() for record in caplog.records if record.name == "lossreg"]
+        assert [text in message for text, message in zip(wanted, said, strict=True)] == [True] * len(wanted)
+
+
 def test_a_step_schedule_counts_accumulated_steps() -> None:
     """4 batches of which 2 are accumulated are 2 steps: half a cosine over 4 steps in 2 epochs."""
     module = Module(linear(), loss="dice", optimizer="sgd(lr=1.0)", scheduler="cosine", scheduler_interval="step")

@@ -56,7 +56,7 @@ class Samples(Dataset[dict[str, Tensor]]):
     def __len__(self) -> int:
         return len(self.targets)
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
+    def __getitem__(self, index: Any) -> dict[str, Tensor]:
         return {"x": self.inputs[index], "labels": self.targets[index]}
 
 
@@ -135,6 +135,20 @@ def test_a_run_and_the_trainer_have_the_same_bits(tmp_path: Path) -> None:
     made.train()
     own = model.inner.state_dict()
     assert all(torch.equal(own[name], value) for name, value in result.model.state_dict().items())
+
+
+def test_other_epochs_of_the_parts_are_overruled_aloud(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Those of the arguments are taken, and are not taken for the parts' own where there are others later."""
+    texts = {"loss": "dice", "optimizer": "sgd(lr=1.0)", "scheduler": "cosine", "epochs": 4}
+    made = trainer(tmp_path, linear(), texts)
+    for epochs, wanted in ((2, ["told epochs=4, and the Trainer of Hugging Face has epochs=2"]), (4, [])):
+        caplog.clear()
+        made.args.num_train_epochs = epochs
+        made.rates, made.optimizer, made.lr_scheduler = [], None, None
+        made.train()
+        assert made.rates[::4] == pytest.approx([0.5 * (1 + math.cos(math.pi * one / epochs)) for one in range(epochs)])
+        said = [record.getMessage() for record in caplog.records if record.name == "lossreg"]
+        assert [text in message for text, message in zip(wanted, said, strict=True)] == [True] * len(wanted)
 
 
 def test_an_epoch_schedule_counts_epochs(tmp_path: Path) -> None:
@@ -306,6 +320,39 @@ def test_classes_of_tokens_stand_last(tmp_path: Path) -> None:
     logits, labels = torch.randn(2, 5, 3), torch.randint(3, (2, 5))
     expected = functional.cross_entropy(logits.reshape(10, 3), labels.reshape(10))
     torch.testing.assert_close(made._loss_of({"logits": logits}, labels, num_items_in_batch=10), expected)
+
+
+@for_each("loss", ["cross_entropy", "cross_entropy(reduction='sum')", "cross_entropy(weight=[1.0, 2.0, 3.0])"])
+def test_a_loss_before_training_is_that_of_the_batch(loss: str, tmp_path: Path) -> None:
+    """As of a plain Trainer: nothing is accumulated yet."""
+    made, batch = trainer(tmp_path, linear(), {"loss": loss}), random_samples()[:8]
+    expected = lossreg.parts(loss=loss).loss(linear().inner(batch["x"]), batch["labels"])
+    torch.testing.assert_close(made.compute_loss(made.model.train(), {**batch}), expected)
+
+
+def test_outputs_without_logits_are_refused(tmp_path: Path) -> None:
+    """By their names, of a dictionary and of an output of transformers."""
+    made = trainer(tmp_path, linear(), {"loss": "dice"})
+    for outputs in ({"scores": 1.0}, transformers.modeling_outputs.BaseModelOutput(last_hidden_state=1.0)):
+        with pytest.raises(lossreg.ConfigError, match=rf"the model gives '{next(iter(outputs))}', .* takes 'logits'"):
+            made._loss_of(outputs, torch.zeros(1))
+
+
+def test_parts_without_a_loss_take_that_of_the_model(tmp_path: Path) -> None:
+    """A model that gives none is told what to write; other errors of a model are its own."""
+    made, batch = trainer(tmp_path, linear(), {"optimizer": "sgd"}), random_samples()[:8]
+    with pytest.raises(lossreg.ConfigError, match=r"the model gives none: write lossreg\.parts\(loss=\.\.\.\)"):
+        made.compute_loss(made.model, {"x": batch["x"]})
+    assert made.compute_loss(lambda x: {"loss": x.sum()}, {"x": torch.ones(3)}).item() == 3.0
+    with pytest.raises(ValueError, match="invalid literal"):
+        made.compute_loss(lambda x: int(x), {"x": "three"})
+
+
+@for_each("epochs", [0, -1])
+def test_no_epochs_are_refused(epochs: int, tmp_path: Path) -> None:
+    """By the argument that the Trainer has for them."""
+    with pytest.raises(lossreg.ConfigError, match=rf"num_train_epochs={epochs} of TrainingArguments .* evaluate\(\)"):
+        trainer(tmp_path, linear(), {"loss": "dice"}, num_train_epochs=epochs).train()
 
 
 def test_the_example_runs() -> None:
