@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -34,7 +33,7 @@ def naming_classes(registries: Registries) -> Iterator[None]:
 def name_class(error: LossregError, registries: Registries) -> None:
     """Puts the name of a class into the error about its path, or that there is no such class.
 
-    What a person wrote is compared with what components declare; nothing but torch is imported for it.
+    What a person wrote is compared with what components declare; nothing is imported for it.
 
     Args:
         error: The error; one about something else stays as it is.
@@ -76,27 +75,19 @@ def _component(path: str, registries: Registries) -> _Named | None:
 
 
 def _misspelt(path: str, registries: Registries) -> str | None:
-    """That a module of torch has no such class, with the nearest one; None of other modules, which are not imported.
+    """That a class of torch is no component, with the nearest that is one; None where none is near.
 
     Example:
         >>> from lossreg.registry.registries import default
         >>> _misspelt("torch.optim.AdamX", default)
-        'torch.optim has no AdamX. Did you mean torch.optim.Adam, which is written adam?'
+        'No component is of the class torch.optim.AdamX. Did you mean torch.optim.Adam, which is written adam?'
     """
     module, _, name = path.rpartition(".")
     if path.partition(".")[0] != "torch":
         return None
-    import torch  # noqa: F401  # only such an error needs it, and all its modules that matter come with it
-
-    known = sys.modules.get(module)
-    if known is None or hasattr(known, name):
+    declared = [class_path(entry).rpartition(".") for kind in KINDS for entry in registries.of(kind).declared]
+    near = close_matches(name, [one for its_module, _, one in declared if its_module == module], 1)
+    named = _component(f"{module}.{near[0]}", registries) if near else None
+    if named is None:
         return None
-    there_are = [one for one, value in vars(known).items() if one[0] != "_" and callable(value)]
-    declared = {class_path(entry) for kind in KINDS for entry in registries.of(kind).declared}
-    components = [one for one in there_are if f"{module}.{one}" in declared]
-    near = close_matches(name, components, 1) or close_matches(name, there_are, 1)
-    if not near:
-        return f"{module} has no {name}"
-    meant = f"{module}.{near[0]}"
-    named = _component(meant, registries)
-    return f"{module} has no {name}. Did you mean {meant}{f', which is written {named.name}' if named else ''}?"
+    return f"No component is of the class {path}. Did you mean {named.path}, which is written {named.name}?"

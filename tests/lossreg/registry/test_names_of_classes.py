@@ -50,42 +50,36 @@ def test_a_class_of_torch_by_its_path(kind: str, name: str) -> None:
     [
         (
             {"optimizer": "torch.optim.AdamX"},
-            "torch.optim has no AdamX. Did you mean torch.optim.Adam, which is written adam?",
+            "No component is of the class torch.optim.AdamX. Did you mean torch.optim.Adam, which is written adam?",
         ),
         (
             {"optimizer": "torch.optim:Adm(lr=0.1)"},
-            "torch.optim has no Adm. Did you mean torch.optim.Adam, which is written adam?",
+            "No component is of the class torch.optim.Adm. Did you mean torch.optim.Adam, which is written adam?",
         ),
         (
             {"loss": "torch.nn.CrosEntropyLoss"},
-            "torch.nn has no CrosEntropyLoss. Did you mean torch.nn.CrossEntropyLoss, which is written cross_entropy?",
+            "class torch.nn.CrosEntropyLoss. Did you mean torch.nn.CrossEntropyLoss, which is written cross_entropy?",
         ),
         (
             {"scheduler": "torch.optim.lr_scheduler.StepL(step_size=1)"},
-            "lr_scheduler has no StepL. Did you mean torch.optim.lr_scheduler.StepLR, which is written step_lr?",
-        ),
-        (
-            {"loss": "torch.nn.functional.cros_entropy"},
-            "Did you mean torch.nn.functional.cross_entropy, which is written cross_entropy?",
+            "lr_scheduler.StepL. Did you mean torch.optim.lr_scheduler.StepLR, which is written step_lr?",
         ),
         (
             {"loss": "dice + torch.nn.CrosEntropyLoss()"},
-            "torch.nn has no CrosEntropyLoss. Did you mean torch.nn.CrossEntropyLoss, which is written cross_entropy?",
+            "class torch.nn.CrosEntropyLoss. Did you mean torch.nn.CrossEntropyLoss, which is written cross_entropy?",
         ),
         (
             {"param_groups": {"*.bias": "torch.optim.AdamX(lr=1)"}},
             "Did you mean torch.optim.Adam, which is written adam?",
         ),
-        ({"optimizer": "torch.optim.Xyzzy"}, "torch.optim has no Xyzzy"),
-        ({"loss": "torch.nn.Linaer"}, "torch.nn has no Linaer. Did you mean torch.nn.Linear?"),
         ({"loss": "torch.nn.functional.mse_loss"}, "The loss torch.nn.functional.mse_loss is written mse"),
         ({"optimizer": "lookahead(torch.optim:AdamX, k=3)"}, "torch.optim.Adam, which is written adam?"),
         ({"param_groups": {"*.bias": "torch.optim:AdamX"}}, "torch.optim.Adam, which is written adam?"),
         ({"optimizer": "torch.optm.Adam"}, "The optimizer torch.optim.Adam is written adam"),
     ],
 )
-def test_a_class_that_torch_does_not_have(settings: dict[str, Any], said: str) -> None:
-    """The message says so, with the nearest one that there is, from arguments and from a mapping."""
+def test_a_class_that_is_no_component(settings: dict[str, Any], said: str) -> None:
+    """The message says so, with the nearest one that is, from arguments and from a mapping."""
     for given in ((settings,), ()):
         with pytest.raises(lossreg.LossregError) as caught:
             lossreg.parts(*given, **({} if given else settings))
@@ -93,9 +87,9 @@ def test_a_class_that_torch_does_not_have(settings: dict[str, Any], said: str) -
         assert "A class of torch" not in str(caught.value)
 
 
-def test_a_class_that_torch_does_not_have_elsewhere(lossreg_command: Command) -> None:
+def test_a_class_that_is_no_component_elsewhere(lossreg_command: Command) -> None:
     """Nor does the command line, a comparison, a plan or a run leave it out."""
-    said = "torch.optim has no AdamX. Did you mean torch.optim.Adam, which is written adam?"
+    said = "No component is of the class torch.optim.AdamX. Did you mean torch.optim.Adam, which is written adam?"
     for call in (lossreg.plan, lossreg.run, functools.partial(lossreg.compare, seeds=1)):
         with pytest.raises(lossreg.LossregError) as caught:
             call(optimizer="torch.optim.AdamX")
