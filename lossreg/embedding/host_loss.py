@@ -85,7 +85,7 @@ class HostLoss(nn.Module):
         return self
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
-        """The loss of a batch."""
+        """The loss of a batch. Its keywords are `output` and `target`, also where those of the loss itself differ."""
         target = self.given.checked(output, target)
         try:
             value = self.adapter(output, target)
