@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from lossreg.errors import ConfigError, LossregError
+from lossreg.errors import ConfigError, LossregError, UnknownParameterError
+from lossreg.groups import REST, SCHEDULER
+from lossreg.registry.build import resolve
 from lossreg.registry.guesses import guess_parameter
 from lossreg.registry.registries import default
-from lossreg.run_spec import RUN_KEYS
+from lossreg.run_spec import COMPONENT_FIELDS, RUN_KEYS
 from lossreg.spec import ComponentSpec
 from lossreg.suggestions import did_you_mean
 from lossreg.synonyms import meant_setting
@@ -21,6 +23,8 @@ NAMING = ("criterion", "optimizer", "scheduler")
 OF_OPTIMIZER = ("optimizer", "scheduler", "param_groups", "freeze")
 
 _OF_SKORCH = {"loss": "criterion", "model": "module", "epochs": "max_epochs"}  # setting of lossreg -> what skorch has
+_OF_LOSSREG = {name: setting for setting, name in _OF_SKORCH.items()}
+_LONGEST = 80  # characters of a value that a message repeats
 
 
 def check_outside(given: Mapping[str, Any], texts: Mapping[str, Any]) -> None:
@@ -52,9 +56,33 @@ def check_outside(given: Mapping[str, Any], texts: Mapping[str, Any]) -> None:
 
 def _no_effect(given: str, name: str, text: object, key: str, value: object) -> ConfigError:
     """The error of a parameter that stands outside of its text."""
+    unknown = _unknown_parameter(_OF_LOSSREG.get(name, name), text, key)
+    if unknown is not None:
+        return ConfigError(f"{given} has no effect: parameters of {name} stand in its text. {unknown}")
     word, bracket, _ = (text if isinstance(text, str) else "NAME").partition("(")
-    written = f"{word}({'..., ' if bracket else ''}{key}={value!r})"
-    return ConfigError(f"{given} has no effect: write it into the text, {name}='{written}'")
+    written = f"{word}({'..., ' if bracket else ''}{key}={_literal(value)})"
+    return ConfigError(f"{given} has no effect: write it into the text, {name}={written!r}")
+
+
+def _unknown_parameter(field: str, text: object, key: str) -> str | None:
+    """That a component has no such parameter; None if it has, or the text does not name a component."""
+    spec = _spec(text)
+    if spec is None or key in (REST, SCHEDULER):  # which every optimizer has in its text
+        return None
+    try:
+        resolve(default.of(COMPONENT_FIELDS[field]), ComponentSpec(spec.name, {key: None}))
+    except UnknownParameterError as error:
+        return str(error)
+    except LossregError:  # of the text, which is another error, or of the value, which is not the one that was given
+        return None
+    return None
+
+
+def _literal(value: object) -> str:
+    """A value as a text has it: of a tensor or an array a list."""
+    to_list = getattr(value, "tolist", None)
+    literal = repr(to_list() if callable(to_list) else value)
+    return literal if len(literal) <= _LONGEST else "..."
 
 
 def is_of_skorch(name: str, prefixes: Iterable[str]) -> bool:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lossreg.data import TASKS, Task
 from lossreg.embedding.host_targets import Given
 from lossreg.embedding.loop_facts import LoopFacts
+from lossreg.embedding.loss_failure import note_of_failure
 from lossreg.errors import ConfigError, LossregError
 from lossreg.training.adapting import adapter_builder
 from lossreg.training.choice import Choice
@@ -84,13 +85,13 @@ class HostLoss(nn.Module):
         return self
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
-        """The loss of a batch."""
+        """The loss of a batch. Its keywords are `output` and `target`, also where those of the loss itself differ."""
         target = self.given.checked(output, target)
         try:
             value = self.adapter(output, target)
         except Exception as error:
             if not isinstance(error, LossregError):
-                error.add_note(f"lossreg: raised by the loss {self.given.label}")
+                error.add_note(note_of_failure(self.given.label, self.given.task, self.adapter, output, target))
             raise
         if getattr(value, "ndim", 0):  # of an object's own loss it may be no tensor
             self.given.refuse_value(value, self.adapter)

@@ -119,3 +119,27 @@ def zeros_and_ones(target: Tensor, dtype: torch.dtype) -> Tensor:
     if dtype.is_floating_point and (not target.is_floating_point() or (target.dtype, dtype) == _WIDER):
         return target.to(dtype)
     return target
+
+
+def takes_indices(adapter: LossAdapter) -> bool:
+    """Whether a loss is given class indices, or what is made of them."""
+    return adapter.takes_index or (adapter.from_indices and adapter.target != "unchanged")
+
+
+def number_misfit(targets: Tensor, adapter: LossAdapter, task: Task) -> str | None:
+    """What is wrong with targets that are no integers where class indices are asked for; None if they are integers.
+
+    Args:
+        targets: Of the batch.
+        adapter: A loss that takes class indices.
+        task: The task that it is adapted to.
+    """
+    if not (targets.is_floating_point() or targets.is_complex()):
+        return None
+    what = "the loss takes" if adapter.takes_index else f"the targets of a {task} are"
+    whole = bool((targets == targets.real.floor()).all())
+    way_out = ". targets.long() makes class indices of them" if whole else ""
+    return (
+        f"{what} class indices (torch.int64), and those of the batch are {targets.dtype} {tuple(targets.shape)}"
+        f"{way_out}"
+    )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lossreg.data import Data, Task, has_indices
-from lossreg.embedding.host_targets import zeros_and_ones
+from lossreg.embedding.host_targets import number_misfit, takes_indices, zeros_and_ones
 from lossreg.training.data.batch_plan import BatchPlan
 from lossreg.training.data.reader import check_classes
 from lossreg.training.loss.contract import Mismatch, check_contract, losses_for, mismatch_of
@@ -94,7 +94,7 @@ def probe(
 
 def _task_of(targets: Tensor, adapter: LossAdapter, task: Task) -> Task:
     """The task; numbers are none of class indices where the loss takes its targets as they are."""
-    if has_indices(task) and not _takes_indices(adapter) and targets.is_floating_point():
+    if has_indices(task) and not takes_indices(adapter) and targets.is_floating_point():
         return "regression"
     return task
 
@@ -108,11 +108,6 @@ def _converted(targets: Tensor, task: Task) -> Tensor:
     return targets
 
 
-def _takes_indices(adapter: LossAdapter) -> bool:
-    """Whether a loss is given class indices, or what is made of them."""
-    return adapter.takes_index or (adapter.from_indices and adapter.target != "unchanged")
-
-
 def _check_indices(
     targets: Tensor, adapter: LossAdapter, task: Task, mismatch: Mismatch, fitting: Callable[[Tensor], str]
 ) -> None:
@@ -121,16 +116,11 @@ def _check_indices(
     Raises:
         ContractError: If they cannot; it names losses that take such targets.
     """
-    if not has_indices(task) or not _takes_indices(adapter):
+    if not has_indices(task) or not takes_indices(adapter):
         return
-    are_numbers = targets.is_floating_point() or targets.is_complex()
-    if not are_numbers:
-        return
-    whole = bool((targets == targets.real.floor()).all())
-    way_out = "targets.long() makes class indices of them. " if whole else ""
-    what = "the loss takes" if adapter.takes_index else f"the targets of a {task} are"
-    said = f"{what} class indices (torch.int64), and those of the batch are {targets.dtype} {tuple(targets.shape)}"
-    raise mismatch(f"{said}. {way_out}{fitting(targets)}".rstrip())
+    why = number_misfit(targets, adapter, task)
+    if why is not None:
+        raise mismatch(f"{why}. {fitting(targets)}".rstrip())
 
 
 def _fitting(registries: Registries, targets: Tensor) -> str:

@@ -29,14 +29,22 @@ def check_momentum(scheduler: str, optimizer: torch.optim.Optimizer) -> None:
         optimizer: The optimizer.
 
     Raises:
-        ConfigError: If the optimizer has neither `momentum` nor `betas`.
+        ConfigError: If the optimizer has neither `momentum` nor `betas`, or several as one do not all have the same.
     """
-    if "momentum" not in optimizer.defaults and "betas" not in optimizer.defaults:  # as torch goes by
+    if "momentum" in optimizer.defaults or "betas" in optimizer.defaults:  # as torch goes by
+        return
+    moves = f"{scheduler}: cycle_momentum=True moves the momentum (or betas[0]) of the optimizer"
+    off = f"write {scheduler}(..., cycle_momentum=False)"
+    members = getattr(optimizer, "members", None)
+    if members is None:
         raise ConfigError(
-            f"{scheduler}: cycle_momentum=True moves the momentum (or betas[0]) of the optimizer, and "
-            f"{type(optimizer).__name__} has none; write {scheduler}(..., cycle_momentum=False), or name an optimizer "
-            "that has one, such as sgd or adamw"
+            f"{moves}, and {type(optimizer).__name__} has none; {off}, or name an optimizer that has one, such as sgd "
+            "or adamw"
         )
+    raise ConfigError(
+        f"{moves}, and {' and '.join(type(one).__name__ for one in members)}, whose rates it sets together, do not all "
+        f"have the same one; {off}, or give each of them a schedule of its own, NAME(..., scheduler={scheduler}(...))"
+    )
 
 
 class OneCycleLR(TorchOneCycleLR):

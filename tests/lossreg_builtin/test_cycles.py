@@ -41,3 +41,19 @@ def test_torch_refuses_one_of_them() -> None:
     """The table above has what it is for."""
     with pytest.raises(ValueError, match="momentum"):
         torch_s.OneCycleLR(torch.optim.Adagrad([torch.nn.Parameter(torch.zeros(1))]), max_lr=0.1, total_steps=6)
+
+
+@for_each("name", TEXTS)
+def test_several_optimizers_without_one_momentum(name: str) -> None:
+    """`momentum` of Muon and `betas` of AdamW are two; both ways out that the message names are taken."""
+
+    def build(optimizer: str, scheduler: str | None) -> None:
+        parts = lossreg.parts(optimizer=optimizer, scheduler=scheduler, epochs=2, steps_per_epoch=3)
+        parts.scheduler(parts.optimizer(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))))
+
+    with pytest.raises(lossreg.ConfigError, match="Muon and AdamW, whose rates it sets together") as caught:
+        build("muon(rest=adamw)", f"{TEXTS[name]})")
+    assert f"write {name}(..., cycle_momentum=False)" in str(caught.value)
+    assert f"NAME(..., scheduler={name}(...))" in str(caught.value)
+    build("muon(rest=adamw)", f"{TEXTS[name]}, cycle_momentum=False)")
+    build(f"muon(scheduler={TEXTS[name]}), rest=adamw(scheduler={TEXTS[name]})))", None)

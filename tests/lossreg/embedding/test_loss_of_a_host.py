@@ -120,7 +120,45 @@ def test_what_fails_in_a_loss_says_which() -> None:
     loss = lossreg.parts(loss="cross_entropy(weight=[1, 2])").loss
     with pytest.raises(RuntimeError, match="weight tensor should be defined") as caught:
         loss(torch.randn(4, 3), torch.tensor([0, 1, 2, 0]))
-    assert caught.value.__notes__ == ["lossreg: raised by the loss cross_entropy(weight=[1, 2])"]
+    (note,) = caught.value.__notes__
+    assert note.startswith("lossreg: raised by the loss cross_entropy(weight=[1, 2]); ")
+    assert "parts.check(model, (inputs, targets)) says why" in note
+
+
+@for_each(
+    ("loss", "output", "target", "why"),
+    [
+        ("cross_entropy", CLASSES, OUTPUT, "which may be swapped: the model's output comes first"),
+        ("cross_entropy", OUTPUT.long(), CLASSES, "the output is torch.int64; floating point is needed"),
+        (
+            "cross_entropy",
+            OUTPUT,
+            CLASSES.float(),
+            "the loss takes class indices (torch.int64), and those of the batch are torch.float32 (6,). "
+            "targets.long() makes class indices of them",
+        ),
+        ("dice", OUTPUT, CLASSES + 0.5, "class indices (torch.int64), and those of the batch are torch.float32 (6,)"),
+        ("cross_entropy", OUTPUT, CLASSES + 1, "the batch has the class index 3, but the model's classes are 0 to 2"),
+        ("dice", OUTPUT, CLASSES + 1, "the batch has the class index 3, but the model's classes are 0 to 2"),
+        ("dice", OUTPUT, CLASSES - 100, "the batch has the class index -100, but the model's classes are 0 to 2"),
+    ],
+)
+def test_why_a_loss_failed_is_in_the_note(loss: str, output: Tensor, target: Tensor, why: str) -> None:
+    """The type and the message of the error are those of the loss itself."""
+    with pytest.raises((RuntimeError, IndexError)) as caught:
+        loss_of(loss, "classification")(output, target)
+    (note,) = caught.value.__notes__
+    assert note.startswith(f"lossreg: raised by the loss {loss}: ")
+    assert why in note
+
+
+def test_values_that_cannot_be_read_are_no_reason() -> None:
+    """The error stays the loss's own where there is nothing to look at."""
+    target = CLASSES.float().to("meta")
+    with pytest.raises(RuntimeError) as caught:
+        loss_of("cross_entropy")(OUTPUT.to("meta"), target)
+    (note,) = caught.value.__notes__
+    assert "parts.check" in note
 
 
 @for_each("text", ["cross_entropy", "dice", "l1"])
