@@ -31,7 +31,7 @@ def naming_classes(registries: Registries) -> Iterator[None]:
 
 
 def name_class(error: LossregError, registries: Registries) -> None:
-    """Puts the name of a class into the error about its path, or that there is no such class.
+    """Puts the name of a class into the error about its path, or the nearest of torch that has one.
 
     What a person wrote is compared with what components declare; nothing is imported for it.
 
